@@ -1,0 +1,1 @@
+"""A model zoo for video action recognition with learnt spatiotemporal fusion."""

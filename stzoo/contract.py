@@ -1,0 +1,47 @@
+"""How a net wants its clips: the one description that training, evaluation, prediction and export share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Triple = tuple[float, float, float]
+
+
+class InputContract(BaseModel):
+    """Which frames of a video a net sees, and how each is resized, cropped and normalised.
+
+    Exactly one of `fps` (frames a second of video time, whatever the file's rate) and `stride_frames` (every n-th
+    frame of the file) sets the distance between a clip's frames.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    frames: Annotated[int, Field(ge=1, le=1024, description="frames of a clip")]
+    fps: Annotated[float | None, Field(gt=0, le=1000, description="frames a second")] = None
+    stride_frames: Annotated[int | None, Field(ge=1, le=1000, description="distance in frames of the file")] = None
+    clips: Annotated[int, Field(ge=1, le=1000, description="clips a video, spread uniformly")] = 1
+    crops: Annotated[Literal[1], Field(description="spatial crops a clip: the centre")] = 1
+    resize: Annotated[int, Field(ge=8, le=4096, description="short side in pixels before the crop")]
+    crop: Annotated[int, Field(ge=8, le=4096, description="side of the square centre crop in pixels")]
+    mean: Annotated[Triple, Field(description="RGB mean of pixel / 255")] = (0.485, 0.456, 0.406)
+    std: Annotated[Triple, Field(description="RGB standard deviation of pixel / 255")] = (0.229, 0.224, 0.225)
+    short_video: Annotated[
+        Literal["repeat-last", "stretch"],
+        Field(description="a video shorter than a clip: repeat its last frame, or spread the clip's frames over it"),
+    ] = "repeat-last"
+    interpolation: Annotated[
+        Literal["area"], Field(description="OpenCV's area filter when shrinking, bilinear when enlarging")
+    ] = "area"
+    decoder: Annotated[Literal["pyav"], Field(description="every frame decoded in order")] = "pyav"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> InputContract:
+        if (self.fps is None) == (self.stride_frames is None):
+            raise ValueError("set exactly one of fps and stride_frames")
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than the resized short side {self.resize}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std {self.std} holds a value that is not positive")
+        return self

@@ -1,0 +1,73 @@
+"""Every error that stzoo raises on purpose. Each carries one sentence: what is wrong, the value, where, what to do.
+
+    StzooError               anything below; the command line prints the sentence and exits with `exit_code`
+    ├── UsageError           a call that cannot be meant as written (exit code 2)
+    ├── ContractError        an input contract that contradicts itself
+    ├── StrategyError        a strategy or posterior that is malformed or does not fit its backbone
+    ├── RecipeError          a recipe with one or more problems
+    ├── VideoError           a video that cannot be read
+    ├── DataError            a dataset, list or cache that cannot be used
+    ├── BundleError          a bundle folder that is broken or not to be trusted
+    ├── ModelNotFoundError   a model name that nobody knows, or that has no weights yet
+    ├── TrainingError        a run that cannot start or go on
+    └── ExportError          an export that failed or does not agree with torch
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StzooError(Exception):
+    """Base of all errors that stzoo raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(StzooError):
+    """A call that cannot be meant as written."""
+
+    exit_code = 2
+
+
+class ContractError(StzooError):
+    """An input contract that contradicts itself."""
+
+
+class StrategyError(StzooError):
+    """A strategy or posterior that is malformed or does not fit its backbone."""
+
+
+class RecipeError(StzooError):
+    """A recipe with one or more problems, each on its own line."""
+
+
+class VideoError(StzooError):
+    """A video that cannot be read."""
+
+
+class DataError(StzooError):
+    """A dataset, list or cache that cannot be used."""
+
+
+class BundleError(StzooError):
+    """A bundle folder that is broken or not to be trusted."""
+
+
+class ModelNotFoundError(StzooError):
+    """A model name that nobody knows, or that has no weights yet."""
+
+
+class TrainingError(StzooError):
+    """A run that cannot start or go on."""
+
+
+class ExportError(StzooError):
+    """An export that failed or does not agree with torch."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A leading-space sentence that offers the nearest known word, or nothing."""
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f' Did you mean "{nearest[0]}"?' if nearest else ""

@@ -1,0 +1,52 @@
+"""Where the package's own folders are, and how a file is written so that a reader never sees half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+
+@contextlib.contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it to `path` on success and removes it on any error."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes UTF-8 text atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Writes indented JSON atomically, with a final newline."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def packaged(folder: Literal["recipes", "cards", "bundled", "published"]) -> Path:
+    """The folder of recipes, cards, bundled models or published strategies that came with this installation.
+
+    In an installed wheel all four are inside the package. In a checkout that is imported without being installed,
+    recipes and cards stand beside the package.
+    """
+    root = Path(str(resources.files("stzoo")))
+    inside = root / folder
+    return inside if inside.is_dir() else root.parent / folder

@@ -1,0 +1,193 @@
+"""A strategy: which branches are open at each site of a backbone. Plain values, no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from stzoo.errors import StrategyError, did_you_mean
+
+NONE = "none"
+_NUMBERED = re.compile(r"^(.*?)(\d+)$")
+_UNIT = re.compile(r"^[A-Za-z]+(\+[A-Za-z]+)*$")
+
+
+@dataclass(frozen=True)
+class Site:
+    """One place of a backbone where a unit is chosen.
+
+    `branches` are the parallel paths in a fixed order; `closable` says whether all of them may be dropped at once
+    (never at a transition, which carries the whole feature map).
+    """
+
+    name: str
+    branches: tuple[str, ...] = ("S", "ST")
+    closable: bool = True
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Every non-empty set of open branches, fewest first: S, ST, S+ST."""
+        sizes = range(1, len(self.branches) + 1)
+        return tuple("+".join(chosen) for size in sizes for chosen in itertools.combinations(self.branches, size))
+
+
+def open_branches(unit: str) -> tuple[str, ...]:
+    """The branches of a unit: `S+ST` gives S and ST, `none` gives nothing."""
+    return () if unit == NONE else tuple(unit.split("+"))
+
+
+@dataclass(frozen=True, eq=False)
+class Strategy:
+    """A unit for every site of one backbone, in network order.
+
+    Raises `StrategyError` when a name or unit is malformed. Whether the strategy fits a backbone is `check`'s business.
+    """
+
+    backbone: str
+    units: Mapping[str, str] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-]+", self.backbone):
+            raise StrategyError(f"a strategy's backbone is {self.backbone!r}; use letters, digits, '_' and '-'")
+        for site, unit in self.units.items():
+            if not re.fullmatch(r"[\w.-]+", site) or ".." in site:
+                raise StrategyError(f"a strategy names the site {site!r}; use letters, digits, '_', '-' and single dots")
+            if not _UNIT.fullmatch(unit):
+                raise StrategyError(f"site {site} has the unit {unit!r}; a unit is one of S, ST, S+ST or {NONE}")
+        object.__setattr__(self, "units", MappingProxyType(dict(self.units)))
+
+    @classmethod
+    def uniform(cls, backbone: str, sites: Iterable[Site], unit: str) -> Strategy:
+        """The same unit everywhere. A site that has none of the unit's branches stays fully open."""
+        wanted = open_branches(unit)
+        units = {}
+        for site in sites:
+            chosen = [branch for branch in site.branches if branch in wanted]
+            units[site.name] = "+".join(chosen or site.branches)
+        return cls(backbone, units)
+
+    def text(self) -> str:
+        """One line such as `densenet121: B1.L1..5=S+ST B1.L6=ST T1=S`; runs of numbered sites are joined by `..`."""
+        words = []
+        for unit, names in _runs(self.units):
+            numbers = f"..{_NUMBERED.fullmatch(names[-1])[2]}" if len(names) > 1 else ""  # type: ignore[index]
+            words.append(f"{names[0]}{numbers}={unit}")
+        return f"{self.backbone}: {' '.join(words)}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Strategy:
+        """Reads `text()`'s form. Raises `StrategyError` naming the word that cannot be read."""
+        backbone, colon, rest = text.strip().partition(":")
+        if not colon:
+            raise StrategyError(f"the strategy {text[:60]!r} does not begin with a backbone's name and a colon")
+        units: dict[str, str] = {}
+        for word in rest.split():
+            names, equals, unit = word.partition("=")
+            if not equals:
+                raise StrategyError(f"the strategy has the word {word!r}; write SITE=UNIT or FIRST..LAST=UNIT")
+            for name in _expand(names, word):
+                if name in units:
+                    raise StrategyError(f"the strategy names the site {name} twice; give every site one unit")
+                units[name] = unit
+        return cls(backbone.strip(), units)
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"backbone": ..., "units": {site: unit}}`, sites in network order."""
+        return {"backbone": self.backbone, "units": dict(self.units)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Strategy:
+        """Reads `to_json()`'s form. Raises `StrategyError` when the value has another shape."""
+        if not isinstance(value, dict) or set(value) != {"backbone", "units"} or not isinstance(value["units"], dict):
+            raise StrategyError('a strategy in JSON is an object with "backbone" and "units"; this value is not')
+        if not all(isinstance(unit, str) for unit in [value["backbone"], *value["units"].values()]):
+            raise StrategyError("a strategy in JSON has a name or unit that is not a string; write S, ST or S+ST")
+        return cls(value["backbone"], value["units"])
+
+    @classmethod
+    def read(cls, path: Path | str) -> Strategy:
+        """Reads a strategy file: JSON if it begins with a brace, else the text form."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            return cls.from_json(json.loads(text)) if text.lstrip().startswith("{") else cls.from_text(text)
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise StrategyError(f"the strategy file {path} cannot be read: {error}") from error
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text form, in hexadecimal."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """How many sites have each unit, most frequent first."""
+        units = list(self.units.values())
+        return {unit: units.count(unit) for unit in sorted(set(units), key=lambda unit: (-units.count(unit), unit))}
+
+    def check(self, backbone: str, sites: Sequence[Site]) -> None:
+        """Raises `StrategyError` unless this strategy gives every site of the backbone a unit that the site offers."""
+        if self.backbone != backbone:
+            raise StrategyError(f"the strategy is for {self.backbone}, not for {backbone}; choose one made for {backbone}")
+        known = {site.name: site for site in sites}
+        problems = []
+        missing = [name for name in known if name not in self.units]
+        if missing:
+            problems.append(f"it lacks the {_listing('site', missing)}")
+        unknown = [name for name in self.units if name not in known]
+        if unknown:
+            problems.append(f"it names the unknown {_listing('site', unknown)}{did_you_mean(unknown[0], missing or known)}")
+        for name in (name for name in self.units if name in known):
+            allowed = (*known[name].units, *([NONE] if known[name].closable else []))
+            if self.units[name] not in allowed:
+                problems.append(f"site {name} cannot have the unit {self.units[name]}, only {', '.join(allowed)}")
+        if problems:
+            raise StrategyError(f"the strategy does not fit {backbone}: {'; '.join(problems)}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Strategy) and self.text() == other.text()
+
+    def __hash__(self) -> int:
+        return hash(self.text())
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def _runs(units: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Groups neighbouring sites that share unit and prefix and whose numbers count up by one."""
+    run: list[str] = []
+    for name in units:
+        if run and units[name] == units[run[-1]] and name == _successor(run[-1]):
+            run.append(name)
+            continue
+        if run:
+            yield units[run[0]], run
+        run = [name]
+    if run:
+        yield units[run[0]], run
+
+
+def _successor(name: str) -> str | None:
+    match = _NUMBERED.fullmatch(name)
+    return f"{match[1]}{int(match[2]) + 1}" if match else None
+
+
+def _expand(names: str, word: str) -> list[str]:
+    first, dots, last = names.partition("..")
+    if not dots:
+        return [first]
+    match = _NUMBERED.fullmatch(first)
+    if match is None or not last.isascii() or not last.isdigit() or not int(match[2]) < int(last) < 100_000:
+        raise StrategyError(f"the strategy has the range {word!r}; write FIRST..LAST with rising numbers")
+    return [first, *(f"{match[1]}{number}" for number in range(int(match[2]) + 1, int(last) + 1))]
+
+
+def _listing(noun: str, names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
