@@ -1,0 +1,49 @@
+# make demo   install stzoo into .venv and predict a real video with the model inside the package
+# make test   lint, types, layers and the whole test suite
+# make clean  remove .venv and everything that tools left behind
+#
+# Another Python:  make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV   ?= .venv
+SAMPLE ?= docs/sample.mp4
+
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+
+.PHONY: demo test lint types layers suite clean
+
+demo: $(VENV)/.installed
+	$(BIN)/stzoo predict $(SAMPLE)
+
+test: lint types layers suite
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy --strict stzoo
+
+layers: $(VENV)/.installed-test
+	$(BIN)/lint-imports
+
+suite: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "stzoo needs Python 3.11 or newer, and '$(PYTHON)' is not: name another one, as in 'make $(MAKECMDGOALS) PYTHON=python3.12'." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
