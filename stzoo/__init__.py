@@ -1,1 +1,40 @@
-"""A model zoo for video action recognition with learnt spatiotemporal fusion."""
+"""stzoo: 3D convolutional networks for video whose spatiotemporal fusion is learnt, selected and published.
+
+    model = stzoo.load("camera-motion-opt")       # a name from list_models(), or a bundle folder
+    model.predict("video.mp4", topk=5)
+
+The names below are imported when they are first used: `import stzoo` alone imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stzoo.hub import list_models, load
+    from stzoo.posterior import Posterior
+    from stzoo.strategy import Strategy
+
+__version__ = "0.1.0"
+
+__all__ = ["Posterior", "Strategy", "__version__", "list_models", "load"]
+
+_HOMES = {
+    "Posterior": "stzoo.posterior",
+    "Strategy": "stzoo.strategy",
+    "list_models": "stzoo.hub",
+    "load": "stzoo.hub",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stzoo' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,129 @@
+"""The command `stzoo`. Its subcommands are imported when they run, so `stzoo --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import rich_click as click
+
+import stzoo
+from stzoo.errors import StzooError, UsageError, did_you_mean
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 1  # click's own choice when the pipe breaks inside a command
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command lives, as `module:attribute`, and its line in `stzoo --help`."""
+
+    target: str
+    help: str
+
+    def load(self) -> click.Command:
+        """Imports the command."""
+        module, _, attribute = self.target.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self.target} is not a click command")
+        return command
+
+
+COMMANDS = {
+    "predict": Entry("stzoo.cli.predict:predict", "Say what happens in one or more video files."),
+    "list": Entry("stzoo.cli.zoo:list_models_command", "List the models of the zoo."),
+    "show": Entry("stzoo.cli.zoo:show", "Show one model: its strategy, marginals and numbers."),
+    "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),
+    "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters and multiply-adds."),
+    "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),
+    "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
+    "data": Entry("stzoo.cli.data:data", "Make datasets."),
+}
+
+
+class LazyGroup(click.RichGroup):
+    """A group whose commands come out of `COMMANDS`, and the one place where errors become sentences and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of the table: the main job first."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A stand-in that knows its name and its line of help; `resolve_command` imports the real one."""
+        entry = COMMANDS.get(cmd_name)
+        return entry and click.RichCommand(cmd_name, help=entry.help)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names. Raises `UsageError` for an unknown one."""
+        name, *rest = args
+        if ctx.resilient_parsing and name not in COMMANDS:
+            return None, None, rest
+        if name not in COMMANDS:
+            raise UsageError(f'stzoo has no command "{name}".{did_you_mean(name, COMMANDS)} See "stzoo --help".')
+        return name, COMMANDS[name].load(), rest
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs the command and exits: 0, or the error's own code with one sentence on stderr.
+
+        STZOO_DEBUG=1 in the environment lets the traceback through.
+        """
+        if not standalone_mode or os.environ.get("STZOO_DEBUG", "0") not in ("", "0"):
+            return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        try:
+            result = super().main(args, prog_name, complete_var, False, **extra)
+            sys.stdout.flush()
+        except StzooError as error:
+            _fail(f"Error: {error}", error.exit_code)
+        except click.ClickException as error:
+            _fail(f"Error: {error.format_message()}{_see_help(error)}", error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            _discard_output()
+            sys.exit(EXIT_BROKEN_PIPE)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _fail(f"Error: {error.strerror}: {error.filename}", StzooError.exit_code)
+        # Without standalone mode click returns the code of `ctx.exit(code)`; commands themselves return nothing.
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(sentence: str, exit_code: int) -> NoReturn:
+    click.echo(sentence, err=True)
+    sys.exit(exit_code)
+
+
+def _see_help(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f' See "{context.command_path} --help".' if context is not None else ""
+
+
+def _discard_output() -> None:
+    """Points stdout at nothing, so that the interpreter's last flush does not complain about the closed pipe."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(stzoo.__version__, "-V", "--version", prog_name="stzoo", message="%(prog)s %(version)s")
+def main() -> None:
+    """3D convolutional networks for video whose spatiotemporal fusion is learnt.
+
+    Predict with a model of the zoo, or train one: a recipe says everything, a run can be stopped and goes on.
+    """

@@ -1,0 +1,174 @@
+"""The command as a whole: its table, its errors and how fast it answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+import rich_click as click
+from click.testing import CliRunner, Result
+
+import stzoo
+from stzoo import cli
+from stzoo.errors import RecipeError, UsageError, VideoError
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A module of commands that end in every way a command can end."""
+    module = types.ModuleType("fake_commands")
+
+    def ending(error: BaseException | None) -> click.Command:
+        @click.command()
+        @click.option("--model")
+        def run(model: str | None) -> None:
+            if error is not None:
+                raise error
+            click.echo(f"model {model}")
+
+        return run
+
+    endings = {
+        "fine": None,
+        "video": VideoError("x.mp4 is empty"),
+        "usage": UsageError("say which"),
+        "recipe": RecipeError("two problems:\n  a\n  b"),
+        "stopped": KeyboardInterrupt(),
+        "full": OSError(28, "No space left on device", "out.json"),
+        "bug": ZeroDivisionError("a bug"),
+        "code": click.exceptions.Exit(3),
+    }
+    for name, error in endings.items():
+        setattr(module, name, ending(error))
+    monkeypatch.setitem(sys.modules, "fake_commands", module)
+    table = {name: cli.Entry(f"fake_commands:{name}", f"Line of {name}.") for name in endings}
+    monkeypatch.setattr(cli, "COMMANDS", table)
+    monkeypatch.delenv("STZOO_DEBUG", raising=False)
+    return module
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(cli.main, args, prog_name="stzoo")
+
+
+def stzoo_process(*args: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stzoo", *args],
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_of_the_table_loads_and_has_help(name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0, result.output
+    assert f"stzoo {name}" in result.output
+
+
+def test_the_table_lists_the_commands_of_the_readme() -> None:
+    assert list(cli.COMMANDS) == ["predict", "list", "show", "export", "measure", "train", "select", "data"]
+
+
+def test_help_shows_every_command_without_importing_it(fake: types.ModuleType) -> None:
+    del sys.modules["fake_commands"]
+    result = run("--help")
+    assert result.exit_code == 0
+    assert "Line of fine." in result.output
+    assert "Line of bug." in result.output
+
+
+def test_a_command_runs(fake: types.ModuleType) -> None:
+    result = run("fine", "--model", "m")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "model m\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "sentence"),
+    [
+        ("video", 1, "Error: x.mp4 is empty\n"),
+        ("usage", 2, "Error: say which\n"),
+        ("recipe", 1, "Error: two problems:\n  a\n  b\n"),
+        ("full", 1, "Error: No space left on device: out.json\n"),
+        ("code", 3, ""),
+    ],
+)
+def test_an_error_is_a_sentence_and_a_code(fake: types.ModuleType, name: str, code: int, sentence: str) -> None:
+    result = run(name)
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", sentence)
+
+
+def test_an_interrupt_is_quiet(fake: types.ModuleType) -> None:
+    result = run("stopped")
+    assert result.exit_code == 130
+    assert result.stdout == ""
+    assert result.stderr.strip() == ""
+
+
+def test_a_bug_keeps_its_traceback(fake: types.ModuleType) -> None:
+    assert isinstance(run("bug").exception, ZeroDivisionError)
+
+
+def test_debug_lets_the_traceback_through(fake: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STZOO_DEBUG", "1")
+    assert isinstance(run("video").exception, VideoError)
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["predct"], 'Error: stzoo has no command "predct". Did you mean "predict"? See "stzoo --help".\n'),
+        (["--verson"], "No such option"),
+        (["xyzzy"], 'Error: stzoo has no command "xyzzy". See "stzoo --help".\n'),
+    ],
+)
+def test_a_call_that_cannot_be_meant_exits_with_2(args: list[str], sentence: str) -> None:
+    result = run(*args)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+
+
+def test_a_wrong_option_points_to_the_commands_help(fake: types.ModuleType) -> None:
+    result = run("fine", "--modle", "x")
+    assert result.exit_code == 2
+    assert "--model" in result.stderr
+    assert result.stderr.endswith('See "stzoo fine --help".\n')
+
+
+def test_version_is_the_packages() -> None:
+    assert stzoo_process("--version").stdout == f"stzoo {stzoo.__version__}\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from stzoo.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'av', 'cv2', 'matplotlib', 'onnxruntime'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break differently on Windows")
+def test_a_closed_pipe_ends_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "stzoo", "--help"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == cli.EXIT_BROKEN_PIPE
