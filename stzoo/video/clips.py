@@ -1,0 +1,88 @@
+"""Which frames of a video make its clips: pure functions of the frames' timestamps and the input contract."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError, VideoError
+
+_TIE_SECONDS = 1e-6  # a wished time half-way between two frames takes the earlier one, whatever the rounding
+
+
+def plan(
+    timestamps_seconds: Float64[np.ndarray, " n"], contract: InputContract, clips: int
+) -> Int64[np.ndarray, "clips frames"]:
+    """The frames of `clips` clips, spread uniformly over the video.
+
+    A single clip lies in the middle; of several, the first starts at the first frame and the last ends at the last
+    frame. With `contract.fps` a clip takes the nearest frame to each wished time, whatever the file's rate, constant or
+    not; with `contract.stride_frames` it counts frames. A video shorter than a clip follows `contract.short_video`.
+
+    Args:
+        timestamps_seconds: presentation time of every frame, ascending.
+        contract: frames of a clip, their distance, and the policy for short videos.
+        clips: how many clips, at least 1.
+
+    Returns:
+        Indices into `timestamps_seconds`; every row ascends.
+
+    Raises:
+        UsageError: `clips` is below 1.
+        VideoError: there is no frame.
+    """
+    if clips < 1:
+        raise UsageError(f"{clips} clips were asked for; ask for at least 1.")
+    if len(timestamps_seconds) == 0:
+        raise VideoError("the video has no frame to take a clip from; give one with at least one frame.")
+    if contract.fps is not None:
+        return _by_time(timestamps_seconds, contract.frames, contract.fps, contract.short_video == "stretch", clips)
+    assert contract.stride_frames is not None
+    return _by_count(
+        len(timestamps_seconds), contract.frames, contract.stride_frames, contract.short_video == "stretch", clips
+    )
+
+
+def strip(
+    timestamps_seconds: Float64[np.ndarray, " n"], contract: InputContract, frames: int
+) -> Int64[np.ndarray, " frames"]:
+    """One run of `frames` frames at the contract's rate around the centre of the video: wider than a clip, to train on.
+
+    Any `contract.frames` neighbours in a strip are a clip of the contract. Short videos are treated as in `plan`.
+    """
+    if frames < 1:
+        raise UsageError(f"a strip of {frames} frames was asked for; ask for at least 1.")
+    return plan(timestamps_seconds, contract.model_copy(update={"frames": frames}), 1)[0]
+
+
+def _by_time(
+    timestamps_seconds: Float64[np.ndarray, " n"], frames: int, fps: float, stretch: bool, clips: int
+) -> Int64[np.ndarray, "clips frames"]:
+    first, last = float(timestamps_seconds[0]), float(timestamps_seconds[-1])
+    span = (frames - 1) / fps
+    if span > last - first:
+        offsets = np.linspace(0.0, last - first, frames) if stretch else np.arange(frames) / fps
+        starts = np.full(clips, first)
+    else:
+        offsets = np.arange(frames) / fps
+        starts = _spread(first, last - span, clips)
+    wished = starts[:, None] + offsets[None, :]
+    between = (timestamps_seconds[1:] + timestamps_seconds[:-1]) / 2
+    return np.asarray(np.searchsorted(between, wished - _TIE_SECONDS, side="left"), dtype=np.int64)
+
+
+def _by_count(n: int, frames: int, stride: int, stretch: bool, clips: int) -> Int64[np.ndarray, "clips frames"]:
+    last_start = n - 1 - (frames - 1) * stride
+    if last_start >= 0:
+        starts = np.floor(_spread(0, last_start, clips) + 0.5)
+        offsets = np.arange(frames, dtype=np.float64) * stride
+    else:
+        starts = np.zeros(clips)
+        offsets = np.linspace(0, n - 1, frames) if stretch else np.minimum(np.arange(frames) * stride, n - 1)
+    return np.floor(starts[:, None] + offsets[None, :] + 0.5).astype(np.int64)
+
+
+def _spread(first: float, last: float, count: int) -> Float64[np.ndarray, " count"]:
+    """`count` values from `first` to `last`; the middle if there is only one."""
+    return np.array([(first + last) / 2]) if count == 1 else np.linspace(first, last, count)
