@@ -1,0 +1,226 @@
+"""The folder of a bundle: what `save` writes whole or not at all, and `read` trusts only as far as it has checked.
+
+config.json            format number, backbone, classes, strategy, input contract, versions
+model.safetensors      the weights
+strategy.json          the strategy alone, for `--strategy`
+marginals.json         drop probabilities, and the marginals in both conventions   (optional)
+metrics.json           every measured number with protocol, split, n and interval
+scores.csv             every sampled strategy with its score                       (optional)
+recipe.toml            the recipe as run                                           (optional)
+template.safetensors   the template the net was pruned from                        (optional)
+README.md              the model card, rendered from all this
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from stzoo.bundle import readme, tensors
+from stzoo.bundle.reading import locate, read_json, read_text, require
+from stzoo.bundle.schema import FORMAT, Bundle, Config, Result
+from stzoo.bundle.tensors import Arrays, Shape, Storage
+from stzoo.card import Card
+from stzoo.errors import BundleError, StrategyError
+from stzoo.files import write_json, write_text
+from stzoo.posterior import Posterior
+from stzoo.strategy import Strategy
+from stzoo.validation import problems
+
+T = TypeVar("T")
+Which = Literal["model", "template"]
+
+CONFIG = "config.json"
+_RESULTS = TypeAdapter(tuple[Result, ...])
+_OWN = {CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml", "README.md"}
+_OWN |= {"model.safetensors", "template.safetensors"}
+
+
+def save(
+    folder: Path | str,
+    bundle: Bundle,
+    weights: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    template: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
+    extra_files: Mapping[str, bytes | Path] | None = None,
+    *,
+    storage: Storage = "float32",
+    card: Card | None = None,
+    replace: bool = False,
+) -> Path:
+    """Writes a bundle folder; a reader sees all of it or nothing.
+
+    `extra_files` are further files by their name in the folder, such as `figures/marginals.png`. `card` lends title and
+    prose to the README. With `replace`, a bundle that stands there already makes way.
+
+    Raises `BundleError` when the folder exists (no bundle, or `replace` is not given) or a value cannot be stored.
+    """
+    target = Path(folder)
+    _refuse_occupied(target, replace)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+    try:
+        temporary.chmod(0o755)
+        tensors.store(temporary / "model.safetensors", weights, storage)
+        if template is not None:
+            tensors.store(temporary / "template.safetensors", template, storage)
+        _write_values(temporary, bundle)
+        for name, content in (extra_files or {}).items():
+            _write_extra(temporary, name, content)
+        sizes = tensors.shapes(temporary / "model.safetensors")
+        write_text(temporary / "README.md", readme.render(bundle, card, tensors.parameter_count(sizes)))
+        _swap(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def read(folder: Path | str, *, within: Path | None = None) -> Bundle:
+    """Reads everything but the weights.
+
+    No file may lie outside `within`, also not through links; by default that is the folder itself.
+
+    Raises `BundleError` naming the file and the value for anything missing, malformed or contradictory.
+    """
+    root = Path(folder)
+    config = _read_config(root, within)
+    strategy = _parsed(Strategy.from_json, require(root, "strategy.json", within))
+    if strategy != config.strategy:
+        raise BundleError(f"{root / 'strategy.json'} says {strategy}, {CONFIG} says {config.strategy}; they must agree")
+    marginals = locate(root, "marginals.json", within)
+    posterior = None if marginals is None else _parsed(_posterior, marginals)
+    if posterior is not None and tuple(posterior.drop) != tuple(strategy.units):
+        raise BundleError(f"{root / 'marginals.json'} and strategy.json name different sites; they must agree")
+    metrics = locate(root, "metrics.json", within)
+    return Bundle(
+        config=config,
+        posterior=posterior,
+        metrics=() if metrics is None else _parsed(_results, metrics),
+        recipe=_optional_text(root, "recipe.toml", within),
+        scores=_optional_text(root, "scores.csv", within),
+    )
+
+
+def read_weights(folder: Path | str, which: Which = "model", *, within: Path | None = None) -> Arrays:
+    """The arrays of `model.safetensors` or `template.safetensors` by name; floats as float32."""
+    return tensors.load(require(Path(folder), f"{which}.safetensors", within))
+
+
+def weight_shapes(folder: Path | str, which: Which = "model", *, within: Path | None = None) -> dict[str, Shape]:
+    """Name and shape of every array, without reading the arrays."""
+    return tensors.shapes(require(Path(folder), f"{which}.safetensors", within))
+
+
+def weights_digest(folder: Path | str, which: Which = "model", *, within: Path | None = None) -> str:
+    """SHA-256 of the weights file: what a `Result` names as the model it was measured on."""
+    return tensors.digest(require(Path(folder), f"{which}.safetensors", within))
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether the folder has a bundle's config.json."""
+    return (folder / CONFIG).is_file()
+
+
+def _write_values(folder: Path, bundle: Bundle) -> None:
+    write_json(folder / CONFIG, bundle.config.model_dump(mode="json"))
+    write_json(folder / "strategy.json", bundle.strategy.to_json())
+    write_json(
+        folder / "metrics.json", [result.model_dump(mode="json", exclude_none=True) for result in bundle.metrics]
+    )
+    if bundle.posterior is not None:
+        posterior = bundle.posterior
+        if tuple(posterior.drop) != tuple(bundle.strategy.units):
+            raise BundleError("posterior and strategy name different sites; give the posterior it was drawn from")
+        marginals = {"paper": posterior.marginals("paper"), "linear": posterior.marginals("linear")}
+        write_json(folder / "marginals.json", posterior.to_json() | {"marginals": marginals})
+    if bundle.recipe is not None:
+        write_text(folder / "recipe.toml", bundle.recipe)
+    if bundle.scores is not None:
+        write_text(folder / "scores.csv", bundle.scores)
+
+
+def _write_extra(folder: Path, name: str, content: bytes | Path) -> None:
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or name in _OWN:
+        raise BundleError(f'the extra file "{name}" cannot be stored; give a name inside the folder that is not taken')
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, Path):
+        shutil.copyfile(content, target)
+    else:
+        target.write_bytes(content)
+
+
+def _refuse_occupied(target: Path, replace: bool) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise BundleError(f"{target} is not a folder; choose another place for the bundle")
+    if not target.exists() or not any(target.iterdir()):
+        return
+    if not is_bundle(target):
+        raise BundleError(f"{target} exists and is not a bundle; choose another place for the bundle")
+    if not replace:
+        raise BundleError(f"{target} exists; choose another place or ask to replace it")
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    """Puts the finished folder in the target's place; the old one is removed once it has moved aside."""
+    if not target.exists():
+        os.replace(temporary, target)
+        return
+    aside = temporary.with_suffix(".old")
+    os.replace(target, aside)
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        os.replace(aside, target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _read_config(root: Path, within: Path | None) -> Config:
+    if not root.is_dir():
+        raise BundleError(f"{root} is not a folder; a bundle is a folder with {CONFIG}")
+    path = require(root, CONFIG, within)
+    value = read_json(path)
+    if not isinstance(value, dict) or "format" not in value:
+        raise BundleError(f"{path} has no format number; it was not written by stzoo")
+    if type(value["format"]) is not int or value["format"] != FORMAT:
+        shown = json.dumps(value["format"])[:40]
+        raise BundleError(f"{path} has the format number {shown}, this stzoo reads {FORMAT}; install a newer stzoo")
+    try:
+        return Config.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise BundleError(f"{path}: {problems(error)}") from error
+
+
+def _parsed(read_value: Callable[[Any], T], path: Path) -> T:
+    """What `read_value` makes of a JSON file; its complaints become `BundleError`s that name the file."""
+    try:
+        return read_value(read_json(path))
+    except (StrategyError, OverflowError) as error:
+        raise BundleError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise BundleError(f"{path}: {problems(error)}") from error
+
+
+def _results(value: Any) -> tuple[Result, ...]:
+    return _RESULTS.validate_json(json.dumps(value))
+
+
+def _posterior(value: Any) -> Posterior:
+    """The drop probabilities; the marginals beside them are for people and follow from these."""
+    if isinstance(value, dict):
+        value = {key: part for key, part in value.items() if key != "marginals"}
+    return Posterior.from_json(value)
+
+
+def _optional_text(root: Path, name: str, within: Path | None) -> str | None:
+    path = locate(root, name, within)
+    return None if path is None else read_text(path)

@@ -1,0 +1,127 @@
+"""Renders a bundle's README.md: a Hub model card whose every number comes from the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from stzoo.bundle.schema import Bundle, Result
+from stzoo.card import Bundled, Card
+from stzoo.contract import InputContract
+
+_TAGS = ["video-classification", "action-recognition", "3d-cnn", "spatiotemporal-fusion", "stzoo"]
+
+
+def render(bundle: Bundle, card: Card | None, parameters: int) -> str:
+    """The model card as Markdown with YAML front matter. `card` lends its title and prose."""
+    sections = [
+        f"# {card.title if card else bundle.name}",
+        _answers(bundle, card),
+        _usage(bundle, card),
+        _strategy(bundle),
+        _results(bundle.metrics),
+        _input(bundle.contract),
+        _making(bundle, parameters),
+    ]
+    front = yaml.safe_dump(front_matter(bundle), sort_keys=False, allow_unicode=True, width=1000)
+    return f"---\n{front}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
+
+
+def front_matter(bundle: Bundle) -> dict[str, Any]:
+    """The Hub's metadata: library, task, licence, tags, and the measured numbers as `model-index`."""
+    front: dict[str, Any] = {
+        "library_name": "stzoo",
+        "pipeline_tag": "video-classification",
+        "license": "apache-2.0",
+        "tags": list(_TAGS),
+    }
+    if bundle.metrics:
+        front["metrics"] = sorted({_metric_type(result) for result in bundle.metrics})
+        front["model-index"] = [{"name": bundle.name, "results": [_model_index(result) for result in bundle.metrics]}]
+    return front
+
+
+def _model_index(result: Result) -> dict[str, Any]:
+    args: dict[str, Any] = {"protocol": result.protocol, "n": result.n}
+    if result.low is not None:
+        args["interval_95"] = [result.low, result.high]
+    metric = {"type": _metric_type(result), "value": result.value, "name": result.metric, "args": args}
+    dataset = {"type": result.dataset, "name": result.dataset, "split": result.split}
+    task = {"type": "video-classification", "name": "Video Classification"}
+    return {"task": task, "dataset": dataset, "metrics": [metric]}
+
+
+def _metric_type(result: Result) -> str:
+    return "accuracy" if result.is_accuracy else result.metric
+
+
+def _answers(bundle: Bundle, card: Card | None) -> str:
+    labels = bundle.labels
+    shown = ", ".join(f"`{label}`" for label in labels[:20])
+    more = f" and {len(labels) - 20} more (all in `config.json`)" if len(labels) > 20 else ""
+    sentence = f"Shown a video, the model gives a probability to each of {len(labels)} labels: {shown}{more}."
+    return f"{card.body}\n\n{sentence}" if card and card.body else sentence
+
+
+def _usage(bundle: Bundle, card: Card | None) -> str:
+    in_package = card is not None and isinstance(card.weights, Bundled)
+    reference = f'"{bundle.name}"' if in_package else f'"path/to/{bundle.name}"'
+    return (
+        "## How to load it\n\n```python\nimport stzoo\n"
+        f"model = stzoo.load({reference})\n"
+        'model.predict("video.mp4", topk=5)\n```'
+    )
+
+
+def _strategy(bundle: Bundle) -> str:
+    strategy = bundle.strategy
+    counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())
+    text = (
+        "## Strategy\n\nAt each site of the backbone the net is spatial (S), spatiotemporal (ST) or both (S+ST): "
+        f"{counts} of {len(strategy.units)} sites.\n\n    {strategy.text()}"
+    )
+    if bundle.posterior is not None:
+        text += "\n\nThe probabilities it was drawn from are in `marginals.json`, in both conventions."
+    return text
+
+
+def _results(results: Iterable[Result]) -> str:
+    rows = [
+        f"| {result.dataset} | {result.split} | {_escaped(result.protocol)} | {result.metric} | {result.text} | "
+        f"{result.interval_text or '–'} | {result.n} |"
+        for result in results
+    ]
+    if not rows:
+        return "## Results\n\nNothing has been measured on this bundle."
+    head = "| dataset | split | protocol | metric | value | 95 % interval | videos |\n|---|---|---|---|---|---|---|"
+    return "\n".join(["## Results\n", head, *rows])
+
+
+def _input(contract: InputContract) -> str:
+    step = f"{contract.fps:g} frames a second" if contract.fps is not None else f"every {contract.stride_frames}. frame"
+    return (
+        f"## Input\n\n{contract.clips} clip{'s' if contract.clips > 1 else ''} of {contract.frames} frames at {step}, "
+        f"short side resized to {contract.resize} pixels, centre crop of {contract.crop} × {contract.crop}; "
+        "the probabilities of the clips are averaged. `config.json` holds the whole contract."
+    )
+
+
+def _making(bundle: Bundle, parameters: int) -> str:
+    config = bundle.config
+    facts = {"backbone": config.backbone.name, "parameters": f"{parameters:,}"}
+    if config.multiply_adds is not None:
+        facts["multiply-adds per clip"] = f"{config.multiply_adds:,}"
+    facts |= config.provenance
+    facts["stzoo"] = config.versions.stzoo
+    if config.versions.torch is not None:
+        facts["torch"] = config.versions.torch
+    lines = [f"- {key}: {value}" for key, value in facts.items()]
+    recipe = ["The recipe is in `recipe.toml`; `stzoo train recipe.toml` runs it."] if bundle.recipe is not None else []
+    scores = ["`scores.csv` has every sampled strategy with its score."] if bundle.scores is not None else []
+    return "\n".join(["## How it was made\n", *lines, *(["", *recipe, *scores] if recipe or scores else [])])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,147 @@
+"""Weights as safetensors files: written in 32 or 16 bits, read back as float32 once the header has been checked."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from stzoo.bundle.reading import parse_json
+from stzoo.errors import BundleError
+
+Storage = Literal["float32", "float16"]
+Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+Shape = tuple[int, ...]
+
+MOST_HEADER_BYTES = 8 * 2**20
+MOST_FILE_BYTES = 8 * 2**30
+_ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8}
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def store(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], storage: Storage = "float32") -> None:
+    """Writes arrays as one safetensors file; the same arrays give the same bytes.
+
+    With float16 storage, arrays of two and more dimensions (kernels) take 16 bits; vectors (normalisation, biases)
+    and whole numbers keep theirs: they are few, and running variances would not survive.
+
+    Raises `BundleError` for an array that is empty, not numeric, or not finite in its storage.
+    """
+    from safetensors.numpy import save_file
+
+    stored = {name: _to_storage(name, array, storage) for name, array in arrays.items()}
+    if not stored:
+        raise BundleError(f"{path.name} would hold no weights; give at least one array")
+    save_file(stored, path, metadata={"format": "pt"})
+
+
+def shapes(path: Path) -> dict[str, Shape]:
+    """Name and shape of every array, from the checked header alone. Raises `BundleError` if the header lies."""
+    return {name: tuple(entry["shape"]) for name, entry in _checked_header(path).items()}
+
+
+def load(path: Path) -> Arrays:
+    """All arrays of a safetensors file; 16-bit floats become float32.
+
+    Raises `BundleError` naming the file and the array: a header that does not match the file, a type that stzoo does
+    not write, a value that is not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    _checked_header(path)
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{path} cannot be read as safetensors: {error}") from error
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            _refuse_not_finite(str(path), name, array)
+            arrays[name] = array.astype(np.float32)
+    return arrays
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parameter_count(tensors: Mapping[str, Shape]) -> int:
+    """The learnt numbers among the arrays of a net: everything but the statistics of batch normalisation."""
+    return sum(math.prod(shape) for name, shape in tensors.items() if name.rpartition(".")[2] not in _BUFFERS)
+
+
+def _to_storage(name: str, array: np.ndarray[Any, np.dtype[Any]], storage: Storage) -> np.ndarray[Any, np.dtype[Any]]:
+    if array.dtype.kind in "iu":
+        return np.array(array, dtype=np.int64, order="C")
+    if array.dtype.kind != "f" or array.size == 0:
+        raise BundleError(f"the array {name!r} is {array.dtype} of shape {array.shape}; give numbers")
+    with np.errstate(over="ignore"):
+        stored = np.array(array, dtype=storage if array.ndim >= 2 else np.float32, order="C")
+    _refuse_not_finite("the weights", name, stored)
+    return stored
+
+
+def _refuse_not_finite(where: str, name: str, array: np.ndarray[Any, np.dtype[Any]]) -> None:
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = array[~finite].reshape(-1)[0]
+        raise BundleError(f"{where}: the array {name!r} holds {first} as {array.dtype}; weights must be finite")
+
+
+def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
+    """The header's entries, in the order of their bytes, once they have been shown to tile the file exactly."""
+    size = path.stat().st_size
+    if size > MOST_FILE_BYTES:
+        raise BundleError(f"{path} has {size} bytes; at most {MOST_FILE_BYTES} are read")
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, MOST_HEADER_BYTES):
+            raise BundleError(f"{path} declares a header of {length} bytes in a file of {size}; it is not safetensors")
+        raw = file.read(length)
+    try:
+        header = parse_json(raw.decode("utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} has a header that is not UTF-8; it is not safetensors") from error
+    if not isinstance(header, dict):
+        raise BundleError(f"{path} has a header that is not a JSON object; it is not safetensors")
+    header.pop("__metadata__", None)
+    spans = {name: _checked_entry(path, name, entry) for name, entry in header.items()}
+    end = 0
+    for name in sorted(spans, key=lambda name: spans[name]):
+        if spans[name][0] != end:
+            raise BundleError(
+                f"{path} places the array {name!r} at byte {spans[name][0]} of its data, where {end} follows"
+            )
+        end = spans[name][1]
+    if end != size - 8 - length:
+        raise BundleError(f"{path} has {size - 8 - length} bytes of data, its header describes {end}")
+    return header
+
+
+def _checked_entry(path: Path, name: str, entry: Any) -> tuple[int, int]:
+    """First and last byte of one array. Raises `BundleError` unless type, shape and bytes agree."""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise BundleError(f"{path} describes the array {name!r} without type, shape and place; it is not safetensors")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+        raise BundleError(f"{path} stores the array {name!r} as {dtype!r}; stzoo reads {', '.join(_ITEM_BYTES)}")
+    if not _whole_numbers(shape, least=1) or len(shape) > 8:
+        raise BundleError(f"{path} gives the array {name!r} the shape {shape!r}; a shape is at most 8 positive numbers")
+    if not _whole_numbers(offsets, least=0) or len(offsets) != 2:
+        raise BundleError(f"{path} gives the array {name!r} the place {offsets!r}; a place is first and last byte")
+    needed = math.prod(shape) * _ITEM_BYTES[dtype]
+    if offsets[1] - offsets[0] != needed:
+        raise BundleError(
+            f"{path} gives the array {name!r} {offsets[1] - offsets[0]} bytes; its shape {shape} takes {needed}"
+        )
+    return offsets[0], offsets[1]
+
+
+def _whole_numbers(value: Any, least: int) -> bool:
+    return isinstance(value, list) and all(type(number) is int and number >= least for number in value)

@@ -1,0 +1,103 @@
+"""The zoo's index: one Markdown file a model name, with typed YAML front matter. No torch, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stzoo.errors import BundleError
+from stzoo.files import packaged
+from stzoo.validation import problems
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Bundled(_Value):
+    """Weights that came with this installation: a folder of `stzoo/bundled`."""
+
+    bundled: Name
+
+    @property
+    def text(self) -> str:
+        return "in the package"
+
+
+class OnHub(_Value):
+    """Weights in a Hub repository, at a branch, tag or commit."""
+
+    hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)] = "main"
+
+    @property
+    def text(self) -> str:
+        return f"{self.hub}@{self.revision}"
+
+
+class Card(_Value):
+    """What the zoo knows of a name without opening its weights.
+
+    `task` is the question the model answers, `strategy` its label (`Opt`, `S`, `ST`, `S+ST`), `weights` where its
+    weights are, `"none"` if nobody has trained them, and `body` the prose below the front matter.
+    """
+
+    name: Name
+    title: Line
+    dataset: Line
+    task: Line
+    backbone: Line
+    strategy: Line
+    weights: Bundled | OnHub | Literal["none"]
+    body: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where the weights are, in words."""
+        return "not trained yet" if isinstance(self.weights, str) else self.weights.text
+
+
+def read(path: Path | str) -> Card:
+    """Reads one card. Raises `BundleError` naming the file, the field and the value that is wrong."""
+    source = Path(path)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"the card {source} cannot be read: {error}") from error
+    start, _, rest = text.partition("---\n")
+    front, fence, body = rest.partition("\n---\n")
+    if start or not fence:
+        raise BundleError(f'the card {source} has no front matter; begin it with YAML between two lines "---"')
+    try:
+        value: Any = yaml.safe_load(front)
+    except yaml.YAMLError as error:
+        raise BundleError(
+            f"the card {source} has front matter that is not YAML: {' '.join(str(error).split())}"
+        ) from error
+    if not isinstance(value, dict) or "body" in value:
+        raise BundleError(f"the card {source} has front matter without fields; give name, title and so on")
+    try:
+        card = Card.model_validate(value | {"body": body.strip()})
+    except ValidationError as error:
+        raise BundleError(f"the card {source}: {problems(error)}") from error
+    if card.name != source.stem:
+        raise BundleError(f'the card {source} is for the name "{card.name}"; a card\'s file is called after its name')
+    return card
+
+
+def read_all(folder: Path | None = None) -> dict[str, Card]:
+    """Every card of a folder by name, in the order of the names; by default the cards that came with stzoo."""
+    found = folder if folder is not None else packaged("cards")
+    return {path.stem: read(path) for path in sorted(found.glob("*.md"))}
+
+
+def render(card: Card) -> str:
+    """The card's file: front matter and prose, as `read` takes them."""
+    front = card.model_dump(mode="json", exclude={"body"})
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{card.body}\n"

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stzoo import card as cards
+from stzoo.card import Bundled, Card, OnHub
+from stzoo.errors import BundleError
+
+GOOD = """---
+name: toy-opt
+title: Which way the toy goes
+dataset: toy
+task: way
+backbone: toy
+strategy: Opt
+weights: {bundled: toy-opt}
+---
+
+It tells left from right.
+
+---
+Even with a rule in the prose.
+"""
+
+
+def write(folder: Path, text: str, name: str = "toy-opt") -> Path:
+    path = folder / f"{name}.md"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_card_is_read(tmp_path: Path) -> None:
+    card = cards.read(write(tmp_path, GOOD))
+    assert card.title == "Which way the toy goes"
+    assert card.weights == Bundled(bundled="toy-opt")
+    assert card.body.startswith("It tells left")
+    assert card.body.endswith("rule in the prose.")
+
+
+@pytest.mark.parametrize(
+    ("weights", "where"),
+    [
+        ("{bundled: toy-opt}", "in the package"),
+        ("{hub: org/toy, revision: v1}", "org/toy@v1"),
+        ("{hub: org/toy}", "org/toy@main"),
+        ("none", "not trained yet"),
+    ],
+)
+def test_where_the_weights_are(tmp_path: Path, weights: str, where: str) -> None:
+    assert cards.read(write(tmp_path, GOOD.replace("{bundled: toy-opt}", weights))).where == where
+
+
+def test_cards_round_trip(tmp_path: Path) -> None:
+    card = cards.read(write(tmp_path, GOOD))
+    for weights in (card.weights, OnHub(hub="org/toy", revision="v1"), "none"):
+        changed = card.model_copy(update={"weights": weights})
+        assert cards.read(write(tmp_path, cards.render(changed))) == changed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("---\nname", "name", "no front matter"),
+        ("name: toy-opt", "name: [", "not YAML"),
+        ("name: toy-opt", "nome: toy-opt", "name is missing; nome is unknown"),
+        ("name: toy-opt", "name: other", "called after its name"),
+        ("task: way", "task: 3", "task is 3"),
+        ("{bundled: toy-opt}", "{bundled: ../../etc}", "weights.*etc"),
+        ("{bundled: toy-opt}", "{hub: nobody}", "weights.*nobody"),
+        ("{bundled: toy-opt}", "null", "weights"),
+    ],
+)
+def test_a_broken_card_is_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence) as caught:
+        cards.read(write(tmp_path, GOOD.replace(old, new, 1)))
+    assert "toy-opt.md" in str(caught.value)
+
+
+def test_a_card_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"nowhere\.md cannot be read"):
+        cards.read(tmp_path / "nowhere.md")
+
+
+def test_all_cards_of_a_folder_come_by_name(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    write(tmp_path, GOOD.replace("name: toy-opt", "name: alpha"), "alpha")
+    (tmp_path / "__init__.py").write_text("")
+    assert list(cards.read_all(tmp_path)) == ["alpha", "toy-opt"]
+
+
+def test_the_cards_that_ship_are_readable() -> None:
+    for name, card in cards.read_all().items():
+        assert isinstance(card, Card)
+        assert card.name == name
+        assert card.body
