@@ -35,7 +35,9 @@ class Posterior:
         for site, branches in self.drop.items():
             for branch, probability in branches.items():
                 if not 0.0 <= probability <= 1.0:
-                    raise StrategyError(f"the drop probability of {site} {branch} is {probability}; give a value in [0, 1]")
+                    raise StrategyError(
+                        f"the drop probability of {site} {branch} is {probability}; give a value in [0, 1]"
+                    )
         frozen = {site: MappingProxyType(dict(branches)) for site, branches in self.drop.items()}
         object.__setattr__(self, "drop", MappingProxyType(frozen))
 
@@ -109,7 +111,9 @@ class Posterior:
             }
             return cls(str(value["backbone"]), drop)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise StrategyError(f'a posterior in JSON is an object with "backbone" and "drop"; this is not: {error}') from error
+            raise StrategyError(
+                f'a posterior in JSON is an object with "backbone" and "drop"; this is not: {error}'
+            ) from error
 
     def _sites(self) -> list[Site]:
         return [Site(site, tuple(branches)) for site, branches in self.drop.items()]

@@ -58,7 +58,9 @@ class Strategy:
             raise StrategyError(f"a strategy's backbone is {self.backbone!r}; use letters, digits, '_' and '-'")
         for site, unit in self.units.items():
             if not re.fullmatch(r"[\w.-]+", site) or ".." in site:
-                raise StrategyError(f"a strategy names the site {site!r}; use letters, digits, '_', '-' and single dots")
+                raise StrategyError(
+                    f"a strategy names the site {site!r}; use letters, digits, '_', '-' and single dots"
+                )
             if not _UNIT.fullmatch(unit):
                 raise StrategyError(f"site {site} has the unit {unit!r}; a unit is one of S, ST, S+ST or {NONE}")
         object.__setattr__(self, "units", MappingProxyType(dict(self.units)))
@@ -133,7 +135,9 @@ class Strategy:
     def check(self, backbone: str, sites: Sequence[Site]) -> None:
         """Raises `StrategyError` unless this strategy gives every site of the backbone a unit that the site offers."""
         if self.backbone != backbone:
-            raise StrategyError(f"the strategy is for {self.backbone}, not for {backbone}; choose one made for {backbone}")
+            raise StrategyError(
+                f"the strategy is for {self.backbone}, not for {backbone}; choose one made for {backbone}"
+            )
         known = {site.name: site for site in sites}
         problems = []
         missing = [name for name in known if name not in self.units]
@@ -141,7 +145,9 @@ class Strategy:
             problems.append(f"it lacks the {_listing('site', missing)}")
         unknown = [name for name in self.units if name not in known]
         if unknown:
-            problems.append(f"it names the unknown {_listing('site', unknown)}{did_you_mean(unknown[0], missing or known)}")
+            problems.append(
+                f"it names the unknown {_listing('site', unknown)}{did_you_mean(unknown[0], missing or known)}"
+            )
         for name in (name for name in self.units if name in known):
             allowed = (*known[name].units, *([NONE] if known[name].closable else []))
             if self.units[name] not in allowed:

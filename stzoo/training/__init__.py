@@ -1,1 +1,1 @@
-"""Training: objective, loop, stages and runs."""
+"""From a recipe to bundles: objective, optimisation loop, stages and runs."""

@@ -1,0 +1,96 @@
+"""Video-level scores of a fixed net on cached clips, accuracy with its interval, and batch-norm re-estimation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor, nn
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError
+from stzoo.nets import is_template
+from stzoo.nets.norm import Statistics
+
+Uint8Clips = UInt8[Tensor, "videos clips frames height width 3"]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A share of right answers among `n` videos, with the bounds of its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def to_input(
+    clips: UInt8[Tensor, "clips frames height width 3"], contract: InputContract
+) -> Float[Tensor, "clips 3 frames height width"]:
+    """(pixel / 255 - mean) / std per colour, on the clips' own device."""
+    scale = 1.0 / (255.0 * torch.tensor(contract.std, device=clips.device))
+    shift = torch.tensor(contract.mean, device=clips.device) / torch.tensor(contract.std, device=clips.device)
+    return (clips.float() * scale - shift).permute(0, 4, 1, 2, 3)
+
+
+def video_scores(
+    net: Callable[[Tensor], Tensor],
+    clips: UInt8[np.ndarray, "videos clips frames height width 3"],
+    contract: InputContract,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 64,
+    advance: Callable[[int], None] = lambda videos: None,
+) -> Float32[np.ndarray, "videos classes"]:
+    """The mean over a video's clips of the net's softmax.
+
+    `advance` is told how many videos each step finished.
+
+    Raises `UsageError` for a template, whose outputs are random.
+    """
+    if isinstance(net, nn.Module) and is_template(net):
+        raise UsageError("a template has random outputs and cannot be evaluated; prune a strategy out of it first")
+    scores = []
+    with torch.inference_mode():
+        for start in range(0, len(clips), batch_size):
+            batch = torch.from_numpy(np.array(clips[start : start + batch_size])).to(device)
+            logits = net(to_input(batch.flatten(0, 1), contract)).float()
+            scores.append(logits.softmax(dim=1).unflatten(0, batch.shape[:2]).mean(dim=1).cpu().numpy())
+            advance(len(batch))
+    return np.concatenate(scores)
+
+
+def accuracy(
+    scores: Float32[np.ndarray, "videos classes"], labels: Int64[np.ndarray, " videos"], *, resamples: int = 2000
+) -> Accuracy:
+    """Top-1 accuracy, with a percentile bootstrap over videos (seed 0)."""
+    right = (scores.argmax(axis=1) == labels).astype(np.float64)
+    counts = np.random.default_rng(0).binomial(len(right), right.mean(), size=resamples)
+    low, high = np.percentile(counts / len(right), [2.5, 97.5])
+    return Accuracy(float(right.mean()), float(low), float(high), len(right))
+
+
+def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:
+    """Replaces all batch-norm statistics of a fixed net by the plain average over the given batches, in place.
+
+    Raises `UsageError` for a template.
+    """
+    if is_template(net):
+        raise UsageError("batch-norm statistics are re-estimated for fixed nets; prune a strategy out of it first")
+    norms = [module for module in net.modules() if isinstance(module, Statistics)]
+    momenta = [norm.momentum for norm in norms]
+    training = net.training
+    for norm in norms:
+        norm.reset()
+        norm.momentum = None
+    net.train()
+    with torch.no_grad():
+        for batch in inputs:
+            net(batch)
+    net.train(training)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

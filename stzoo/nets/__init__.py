@@ -1,0 +1,170 @@
+"""Backbones, and the four ways between template and fixed net.
+
+A fixed net's state-dict keys are a subset of its template's: `grow` puts a trained all-open net into a template, and
+`prune` takes any fixed net out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from stzoo.errors import StrategyError, UsageError, did_you_mean
+from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
+from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
+from stzoo.posterior import Posterior
+from stzoo.strategy import Site, Strategy
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """How one backbone is built and which sites it has; both take the backbone's options as keywords."""
+
+    build: Callable[..., nn.Module]
+    sites: Callable[..., tuple[Site, ...]]
+    temporal_strides: tuple[str, ...]
+
+
+def _densenet(sizes: DenseNetSizes, temporal_strides: tuple[str, ...]) -> Backbone:
+    def build(fuse: Fuse, classes: int, **options: Any) -> nn.Module:
+        return DenseNet3d(fuse, sizes, classes, **options)
+
+    def sites(tail_sites: bool = False, **_: Any) -> tuple[Site, ...]:
+        return densenet_sites(sizes.block_layers, tail_sites)
+
+    return Backbone(build, sites, temporal_strides)
+
+
+BACKBONES: dict[str, Backbone] = {
+    "densenet121": _densenet(DENSENET121, ("none", "x8", "low")),
+    "densenet_tiny": _densenet(DENSENET_TINY, ("none",)),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a net is before it has weights: backbone, number of classes and options."""
+
+    backbone: str
+    classes: int
+    options: Options
+
+    def __post_init__(self) -> None:
+        known = backbone(self.backbone).temporal_strides
+        stride = self.options.get("temporal_stride", "none")
+        if stride not in known:
+            raise UsageError(f'{self.backbone} has no temporal stride "{stride}"; choose {" or ".join(known)}')
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites in network order."""
+        return backbone(self.backbone).sites(**self.options)
+
+    def uniform(self, unit: str) -> Strategy:
+        """The strategy with one unit everywhere."""
+        return Strategy.uniform(self.backbone, self.sites, unit)
+
+    def build(self, fuse: Fuse) -> nn.Module:
+        """A net of this architecture whose sites are built by `fuse`."""
+        net = backbone(self.backbone).build(fuse, self.classes, **self.options)
+        net.architecture = self  # type: ignore[assignment]
+        return net
+
+
+def backbone(name: str) -> Backbone:
+    """The backbone of that name. Raises `UsageError` with the nearest known name."""
+    if name not in BACKBONES:
+        raise UsageError(
+            f'no backbone is called "{name}";{did_you_mean(name, BACKBONES)} known are {", ".join(BACKBONES)}'
+        )
+    return BACKBONES[name]
+
+
+def architecture(net: nn.Module) -> Architecture:
+    """The architecture that a net of this package was built from."""
+    found = net.architecture
+    assert isinstance(found, Architecture)
+    return found
+
+
+def fixed(name: str, strategy: Strategy, classes: int, **options: Any) -> nn.Module:
+    """A net with only the branches that `strategy` opens, freshly initialised.
+
+    It takes float clips [clips, 3, frames, height, width] to logits [clips, classes].
+
+    Raises `StrategyError` when the strategy does not fit the backbone.
+    """
+    made = Architecture(name, classes, options)
+    strategy.check(name, made.sites)
+    return made.build(fixed_fuse(strategy))
+
+
+def template(
+    name: str, classes: int, *, initial_drop: float = 0.1, temperature: float = 0.2, **options: Any
+) -> nn.Module:
+    """A net with every branch of every site behind a gate, freshly initialised."""
+    return Architecture(name, classes, options).build(template_fuse(initial_drop, temperature))
+
+
+def is_template(net: nn.Module) -> bool:
+    """Whether the net still has gates, so that its outputs are random."""
+    return any(True for _ in named_gates(net))
+
+
+def grow(net: nn.Module, *, initial_drop: float = 0.1, temperature: float = 0.2) -> nn.Module:
+    """A template with a copy of the weights of a fixed net that has every branch open; only the gates are new.
+
+    Raises `StrategyError` when the net has closed branches.
+    """
+    made = architecture(net).build(template_fuse(initial_drop, temperature))
+    missing, unexpected = made.load_state_dict(net.state_dict(), strict=False)
+    lacking = [key for key in missing if ".gates." not in key]
+    if lacking or unexpected:
+        raise StrategyError(
+            f"only a net with every branch open grows into a template; this one lacks {', '.join(lacking[:3])}"
+        )
+    return made
+
+
+def prune(made: nn.Module, strategy: Strategy) -> nn.Module:
+    """The fixed net of a strategy, taken out of a template: it shares parameters and has buffers of its own.
+
+    Raises `StrategyError` when the strategy does not fit.
+    """
+    built = architecture(made)
+    strategy.check(built.backbone, built.sites)
+    with torch.device("meta"):
+        net = built.build(fixed_fuse(strategy))
+    tensors: dict[str, Any] = {name: buffer.clone() for name, buffer in made.named_buffers()}
+    tensors.update(made.named_parameters())
+    net.load_state_dict({key: tensors[key] for key in net.state_dict()}, assign=True)
+    return net.train(made.training)
+
+
+def posterior(made: nn.Module) -> Posterior:
+    """The drop probabilities that a template has learnt."""
+    drop: dict[str, dict[str, float]] = {}
+    for site, branch, gate, _ in named_gates(made):
+        drop.setdefault(site, {})[branch] = float(gate.drop.detach().double())
+    return Posterior(architecture(made).backbone, drop)
+
+
+__all__ = [
+    "BACKBONES",
+    "Architecture",
+    "Backbone",
+    "architecture",
+    "backbone",
+    "fixed",
+    "grow",
+    "is_template",
+    "posterior",
+    "prune",
+    "template",
+]

@@ -1,0 +1,84 @@
+"""Convolution and pooling on activations kept as [clips, frames, height, width, channels].
+
+Everything spatial runs as a 2D operation on the frame view [clips * frames, channels, height, width], everything
+temporal on the time view [clips, channels, frames, height * width]: both are channels-last views of the same memory.
+Weights keep the five dimensions of a 3D convolution, whatever the layout.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Activation = Float[Tensor, "clips frames height width channels"]
+Size = tuple[int, int, int]
+
+
+def frame_view(x: Activation) -> Float[Tensor, "images channels height width"]:
+    """Every frame as an image of its own."""
+    return x.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def from_frames(y: Float[Tensor, "images channels height width"], clips: int) -> Activation:
+    """The way back from `frame_view`."""
+    return y.permute(0, 2, 3, 1).unflatten(0, (clips, -1))
+
+
+def time_view(x: Activation) -> Float[Tensor, "clips channels frames positions"]:
+    """Every position as a line through time."""
+    return x.flatten(2, 3).permute(0, 3, 1, 2)
+
+
+def from_times(y: Float[Tensor, "clips channels frames positions"], height: int) -> Activation:
+    """The way back from `time_view`."""
+    return y.permute(0, 2, 3, 1).unflatten(2, (height, -1))
+
+
+class Conv(nn.Module):
+    """A bias-free 3D convolution with odd kernel and `same` padding; sizes and strides are (time, height, width).
+
+    The weight is drawn from Kaiming's normal distribution over the fan-in.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1)) -> None:
+        super().__init__()
+        self.stride = stride
+        self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, *kernel))
+        nn.init.normal_(self.weight, std=math.sqrt(2.0 / (inputs * math.prod(kernel))))
+
+    def forward(self, x: Activation) -> Activation:
+        time, height, width = self.weight.shape[2:]
+        if time == 1 and self.stride[0] == 1:
+            y = F.conv2d(frame_view(x), self.weight[:, :, 0], stride=self.stride[1:], padding=self.padding[1:])
+            return from_frames(y, len(x))
+        if (height, width) == (1, 1) and self.stride[1:] == (1, 1):
+            y = F.conv2d(time_view(x), self.weight[..., 0], stride=(self.stride[0], 1), padding=(self.padding[0], 0))
+            return from_times(y, x.shape[2])
+        y = F.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, stride=self.stride, padding=self.padding)
+        return y.permute(0, 2, 3, 4, 1).contiguous()
+
+    def extra_repr(self) -> str:
+        return f"{tuple(self.weight.shape)}, stride={self.stride}"
+
+
+def max_pool(x: Activation, kernel: Size, stride: Size) -> Activation:
+    """Maximum over `kernel` with `same` padding."""
+    y = F.max_pool2d(frame_view(x), kernel[1:], stride[1:], (kernel[1] // 2, kernel[2] // 2))
+    x = from_frames(y, len(x))
+    if kernel[0] == 1 and stride[0] == 1:
+        return x
+    y = F.max_pool2d(time_view(x), (kernel[0], 1), (stride[0], 1), (kernel[0] // 2, 0))
+    return from_times(y, x.shape[2])
+
+
+def average_pool(x: Activation, size: Size) -> Activation:
+    """Mean over non-overlapping windows of `size`; what does not fill a window is left out."""
+    x = from_frames(F.avg_pool2d(frame_view(x), size[1:]), len(x))
+    if size[0] == 1:
+        return x
+    return from_times(F.avg_pool2d(time_view(x), (size[0], 1)), x.shape[2])

@@ -1,0 +1,74 @@
+"""Batch normalisation over clips, frames and positions, with statistics that several branches can share."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stzoo.nets.layers import Activation, frame_view, from_frames
+
+EPSILON = 1e-5
+
+
+class Statistics(nn.Module):
+    """Mean and variance of every channel, computed once for all branches that normalise the same input.
+
+    `forward` standardises the input. In training it uses the batch and follows it with `momentum`; a momentum of None
+    averages all batches equally, which is how the statistics of a pruned net are re-estimated.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.momentum: float | None = 0.1
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+
+    def reset(self) -> None:
+        """Forgets every batch seen so far."""
+        self.running_mean.zero_()
+        self.running_var.fill_(1.0)
+        self.num_batches_tracked.zero_()
+
+    def forward(self, x: Activation) -> Activation:
+        return self.normalise(x, None, None)
+
+    def normalise(self, x: Activation, weight: Tensor | None, bias: Tensor | None) -> Activation:
+        """Standardises and, where given, scales and shifts every channel."""
+        factor = 0.0
+        if self.training:
+            self.num_batches_tracked.add_(1)
+            factor = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        y = F.batch_norm(
+            frame_view(x), self.running_mean, self.running_var, weight, bias, self.training, factor, EPSILON
+        )
+        return from_frames(y, len(x))
+
+
+class Affine(nn.Module):
+    """Scale and shift of every channel: a branch's own half of a batch norm whose statistics are shared."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Activation) -> Activation:
+        return torch.addcmul(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
+
+
+class BatchNorm(Statistics):
+    """Statistics, scale and shift in one module, for a place that only one path passes."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Activation) -> Activation:
+        return self.normalise(x, self.weight, self.bias)

@@ -1,0 +1,137 @@
+"""Strategies drawn from a template's posterior, each evaluated without training, and the best of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+
+from stzoo.contract import InputContract
+from stzoo.errors import TrainingError
+from stzoo.evaluation import accuracy, reestimate_batch_norm, video_scores
+from stzoo.files import write_text
+from stzoo.nets import architecture, posterior, prune
+from stzoo.posterior import Posterior
+from stzoo.strategy import Strategy
+
+FIELDS = ("index", "accuracy", "cross_entropy", "log_probability", "digest", "strategy")
+UNIFORM = {"s": "S", "st": "ST", "sst": "S+ST"}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A sampled strategy with its accuracy and mean cross-entropy on the selection split."""
+
+    index: int
+    accuracy: float
+    cross_entropy: float
+    log_probability: float
+    strategy: Strategy
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionClips:
+    """The clips that strategies are compared on, and how a net's batch norm is prepared for them.
+
+    `calibration` gives the batches of training clips that batch-norm statistics are re-estimated from; None keeps the
+    template's.
+    """
+
+    clips: UInt8[np.ndarray, "videos clips frames height width 3"]
+    labels: Int64[np.ndarray, " videos"]
+    contract: InputContract
+    device: torch.device
+    calibration: Callable[[], Iterator[Float[Tensor, "clips 3 frames height width"]]] | None
+
+
+def pruned(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.Module:
+    """The strategy's fixed net in eval mode, with batch-norm statistics of its own unless the template's are kept."""
+    net = prune(template, strategy).eval()
+    if data.calibration is not None:
+        reestimate_batch_norm(net, data.calibration())
+    return net
+
+
+def candidates(found: Posterior, uniform: Mapping[str, Strategy]) -> dict[str, Strategy]:
+    """The strategies measured beside the winner: `most-probable`, `s`, `st` and `sst`."""
+    return {"most-probable": found.most_probable(), **uniform}
+
+
+def uniform_strategies(template: nn.Module) -> dict[str, Strategy]:
+    """S, ST and S+ST everywhere, by the names `s`, `st` and `sst`."""
+    return {name: architecture(template).uniform(unit) for name, unit in UNIFORM.items()}
+
+
+def score_strategies(
+    template: nn.Module,
+    data: SelectionClips,
+    *,
+    strategies: int,
+    seed: int,
+    scores_file: Path,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Scored]:
+    """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and scores each on the selection split.
+
+    Every score is written to `scores_file` (CSV) as it comes; those that are there already are not computed again. A
+    strategy that is drawn twice is computed once. The template is left as it was.
+
+    Raises `TrainingError` when the file holds scores of another posterior.
+    """
+    found = posterior(template)
+    scored = _read(scores_file, found, seed)
+    by_strategy = {row.strategy: row for row in scored}
+    for _ in scored[:strategies]:
+        advance()
+    for index in range(len(scored), strategies):
+        strategy = found.sample(seed, index)
+        row = by_strategy.get(strategy)
+        if row is None:
+            scores = video_scores(pruned(template, strategy, data), data.clips, data.contract, device=data.device)
+            right = accuracy(scores, data.labels).value
+            likelihood = np.log(np.maximum(scores[np.arange(len(scores)), data.labels], 1e-12))
+            row = Scored(index, right, float(-likelihood.mean()), found.log_probability(strategy), strategy)
+            by_strategy[strategy] = row
+        scored.append(Scored(index, row.accuracy, row.cross_entropy, row.log_probability, strategy))
+        _write(scores_file, scored)
+        advance()
+    return scored[:strategies]
+
+
+def best(scored: list[Scored]) -> Scored:
+    """The most accurate strategy; of equally accurate ones, that with the lower cross-entropy."""
+    return min(scored, key=lambda row: (-row.accuracy, row.cross_entropy, row.index))
+
+
+def _write(path: Path, scored: list[Scored]) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(FIELDS)
+    for row in scored:
+        numbers = (f"{row.accuracy:.6f}", f"{row.cross_entropy:.6f}", f"{row.log_probability:.6f}")
+        rows.writerow((row.index, *numbers, row.strategy.digest[:12], row.strategy.text()))
+    write_text(path, text.getvalue())
+
+
+def _read(path: Path, found: Posterior, seed: int) -> list[Scored]:
+    if not path.exists():
+        return []
+    scored = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for position, row in enumerate(csv.DictReader(file)):
+            strategy = Strategy.from_text(row["strategy"])
+            if strategy != found.sample(seed, position):
+                raise TrainingError(
+                    f"line {position + 2} of {path} was not drawn from this posterior with seed {seed}; "
+                    "move the file away to score again"
+                )
+            numbers = (float(row["accuracy"]), float(row["cross_entropy"]), float(row["log_probability"]))
+            scored.append(Scored(position, *numbers, strategy))
+    return scored

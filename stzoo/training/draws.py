@@ -1,0 +1,31 @@
+"""Random draws as functions of seed, stage, epoch and sample: never of rank, worker, batch or history.
+
+A run that is resumed, or spread over other machines, therefore sees the same order, crops and gate noise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+Stage = Literal["warmup", "variational", "finetune", "fixed", "selection"]
+
+_STAGES: dict[Stage, int] = {"warmup": 0, "fixed": 0, "variational": 1, "finetune": 2, "selection": 3}
+_ORDER = 2**64 - 1
+
+
+def _generator(seed: int, stage: Stage, epoch: int, sample: int) -> np.random.Generator:
+    counter = [0, 0, epoch, _STAGES[stage]]
+    return np.random.Generator(np.random.Philox(key=[seed, sample], counter=counter))
+
+
+def order(seed: int, stage: Stage, epoch: int, samples: int) -> Int64[np.ndarray, " samples"]:
+    """The order in which an epoch visits its samples."""
+    return _generator(seed, stage, epoch, _ORDER).permutation(samples)
+
+
+def uniforms(seed: int, stage: Stage, epoch: int, sample: int, count: int) -> Float64[np.ndarray, " count"]:
+    """`count` uniform numbers in [0, 1) that belong to one sample in one epoch."""
+    return _generator(seed, stage, epoch, sample).random(count)

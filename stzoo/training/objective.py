@@ -1,0 +1,41 @@
+"""What a template is trained on: cross-entropy plus the divergence of its gates and weights from their prior."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stzoo.nets.fusion import named_gates
+from stzoo.nets.layers import Conv
+
+Form = Literal["coded", "eq5"]
+
+
+def divergence(template: nn.Module, *, k: float, samples: int, form: Form = "coded") -> Float[Tensor, ""]:
+    """The regulariser of variational DropPath, summed over all gates; 0 for a net without gates.
+
+    With drop probability p, the gated convolution's weights w and N training `samples`, a gate adds
+
+    - `coded`: (k / N) (1 - p) ||w||^2 + (1 / N) (p log p + (1 - p) log(1 - p)), the form that the published k belong to;
+    - `eq5`: (k^2 / 2N) (1 - p) ||w||^2 + (1 / N) p log p, as printed.
+
+    Written with log-sigmoids, so that value and gradient are finite at p -> 0 and p -> 1.
+
+    Reference: Eq. 5 and S12, Zhou et al. 2020; the entropy of `coded` has both sides, as Prop. 4 (S10) does.
+    """
+    total = torch.zeros(())
+    weight_factor = k if form == "coded" else k * k / 2.0
+    for _, _, gate, branch in named_gates(template):
+        logit = gate.logit.float()
+        drop, keep = torch.sigmoid(logit), torch.sigmoid(-logit)
+        entropy = drop * F.logsigmoid(logit)
+        if form == "coded":
+            entropy = entropy + keep * F.logsigmoid(-logit)
+        weights = [module.weight for module in branch.modules() if isinstance(module, Conv)]
+        squared_norm = torch.stack([weight.float().square().sum() for weight in weights]).sum()
+        total = total.to(logit.device) + (weight_factor * keep * squared_norm + entropy) / samples
+    return total

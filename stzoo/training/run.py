@@ -1,0 +1,87 @@
+"""A run: the directory in which a recipe's stages leave what they made, and from which a stopped run goes on.
+
+recipe.toml              the recipe as resolved; a run belongs to one recipe
+metrics.jsonl            one line an epoch
+checkpoint.safetensors   the stage in progress
+warmup.safetensors       the all-open net that the template grew from
+template.safetensors     the template with its learnt gates
+scores.csv               every sampled strategy
+finetuned.safetensors    the winner after finetuning, if the recipe asks for it
+fixed.safetensors        a [fixed] recipe's net
+metrics.json             the final measurements
+bundles/                 what `stzoo.load` reads
+
+A stage is done when its file exists.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stzoo.errors import RecipeError, TrainingError
+from stzoo.files import write_text
+from stzoo.recipe import Recipe
+from stzoo.recipe import read as read_recipe
+
+
+class Run:
+    """The directory of one recipe's run. Raises `TrainingError` when it belongs to another recipe."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        text = recipe.to_toml()
+        path = self.path("recipe.toml")
+        if path.exists():
+            if path.read_text(encoding="utf-8") != text:
+                raise TrainingError(
+                    f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
+                    "or remove this one"
+                )
+        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise TrainingError(f"{folder} exists and is not a run; choose another folder with --out")
+        else:
+            write_text(path, text)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """The run that is in a folder. Raises `TrainingError` when there is none."""
+        path = folder / "recipe.toml"
+        if not path.is_file():
+            raise TrainingError(f"{folder} is not a run: it has no recipe.toml; give a folder that stzoo train made")
+        try:
+            return cls(folder, read_recipe(path))
+        except RecipeError as error:
+            raise TrainingError(f"the run {folder} cannot be opened: {error}") from error
+
+    def path(self, name: str) -> Path:
+        """A file of the run."""
+        return self.folder / name
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path("checkpoint.safetensors")
+
+    @property
+    def bundle_name(self) -> str:
+        """A [fixed] recipe's bundle has the recipe's name, a template's winner that of the recipe and `-opt`."""
+        return self.recipe.name if self.recipe.fixed else f"{self.recipe.name}-opt"
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundles" / self.bundle_name
+
+    def record(self, stage: str, epoch: int, numbers: Mapping[str, Any]) -> None:
+        """Appends an epoch to metrics.jsonl, in place of what an interrupted attempt wrote of it or after it."""
+        path = self.path("metrics.jsonl")
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if not _is_from(json.loads(line), stage, epoch)]
+        kept.append(json.dumps({"stage": stage, "epoch": epoch, **numbers}))
+        write_text(path, "\n".join(kept) + "\n")
+
+
+def _is_from(entry: Mapping[str, Any], stage: str, epoch: int) -> bool:
+    return bool(entry["stage"] == stage and entry["epoch"] >= epoch)
