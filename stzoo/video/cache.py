@@ -17,9 +17,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -29,14 +28,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock
 from jaxtyping import Int64, UInt8
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from stzoo.contract import InputContract
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.files import replacing, write_json
 from stzoo.video.datasets import Item
+from stzoo.video.progress import counting
 from stzoo.video.reader import read_clips, read_strip
 
 _FORMAT = 1
@@ -199,16 +196,18 @@ def _build(
             return index, str(error)
         return index, None
 
+    already = len(items) - len(pending)
     with (
-        _bar(f"Decoding {kind}", len(items), len(items) - len(pending), progress) as advance,
+        counting(f"Decoding {kind}", len(items), unit="videos", completed=already, show=progress) as bar,
         ThreadPoolExecutor(workers) as pool,
     ):
         for start in range(0, len(pending), _ROWS_A_FLUSH):
             chunk = pending[start : start + _ROWS_A_FLUSH]
             for index, reason in pool.map(fill, chunk):
+                bar.advance()
                 if reason is not None:
                     reasons[index] = reason
-                advance(reason)
+                    bar.say(f"left out: {reason}")
             pixels.flush()
             done[[index for index in chunk if index not in reasons]] = 1
             _refuse_too_many(
@@ -240,8 +239,8 @@ def _allocated(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np
                     file.truncate(size)
         except OSError as error:
             raise DataError(
-                f"cannot write the cache {path.parent} ({error.strerror}): it needs {size / 1e9:.2f} GB and its disk has "
-                f"{free / 1e9:.2f} GB free; make room, or keep it on another disk."
+                f"cannot write the cache {path.parent} ({error.strerror}): it needs {size / 1e9:.2f} GB and its disk "
+                f"has {free / 1e9:.2f} GB free; make room, or keep it on another disk."
             ) from error
     return np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
 
@@ -255,11 +254,11 @@ def _leave_out(path: Path, pixels: np.memmap[Any, np.dtype[np.uint8]], rows: lis
 
 
 def _refuse_too_many(broken: Sequence[Broken], videos: int, max_broken: float) -> None:
-    if len(broken) > max_broken * videos:
+    if len(broken) > max_broken * videos or len(broken) == videos:
         named = "".join(f"\n  {reason}" for _, reason in broken[:5]) + ("\n  ..." if len(broken) > 5 else "")
+        limit = "which leaves none" if len(broken) == videos else f"more than {max_broken:.1%} of the list"
         raise DataError(
-            f"{len(broken)} of {videos} videos cannot be read, more than {max_broken:.1%} of the list; "
-            f"repair the files, correct the list, or allow more:{named}"
+            f"{len(broken)} of {videos} videos cannot be read, {limit}; repair the files or correct the list:{named}"
         )
 
 
@@ -278,29 +277,3 @@ def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
 def _processors() -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, 16)
-
-
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0.0:.1f} videos/s", style="progress.data.speed")
-
-
-@contextmanager
-def _bar(description: str, total: int, completed: int, progress: bool) -> Iterator[Callable[[str | None], None]]:
-    """Yields what to call after each video, with the reason if it is broken."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(description, total=total, completed=completed)
-
-        def advance(reason: str | None) -> None:
-            bar.advance(task)
-            if reason is not None and progress:
-                bar.console.print(f"left out: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-        yield advance

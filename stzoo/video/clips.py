@@ -53,7 +53,8 @@ def strip(
     """
     if frames < 1:
         raise UsageError(f"a strip of {frames} frames was asked for; ask for at least 1.")
-    return plan(timestamps_seconds, contract.model_copy(update={"frames": frames}), 1)[0]
+    (row,) = plan(timestamps_seconds, contract.model_copy(update={"frames": frames}), 1)
+    return np.asarray(row, dtype=np.int64)
 
 
 def _by_time(
@@ -75,7 +76,7 @@ def _by_time(
 def _by_count(n: int, frames: int, stride: int, stretch: bool, clips: int) -> Int64[np.ndarray, "clips frames"]:
     last_start = n - 1 - (frames - 1) * stride
     if last_start >= 0:
-        starts = np.floor(_spread(0, last_start, clips) + 0.5)
+        starts = np.floor(_spread(0.0, float(last_start), clips) + 0.5)
         offsets = np.arange(frames, dtype=np.float64) * stride
     else:
         starts = np.zeros(clips)

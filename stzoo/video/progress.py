@@ -1,0 +1,57 @@
+"""A progress bar with rate and time left, on standard error, so that standard output stays clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class _RateColumn(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.finished_speed or task.speed or 0.0:.1f} {self.unit}/s", style="progress.data.speed")
+
+
+class Bar:
+    """What a loop calls while its bar is drawn."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, steps: int = 1) -> None:
+        self._progress.advance(self._task, steps)
+
+    def say(self, sentence: str) -> None:
+        """Prints a sentence above the bar; nothing where the bar is not shown."""
+        if not self._progress.disable:
+            self._progress.console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def counting(description: str, total: int, *, unit: str, completed: int = 0, show: bool = True) -> Iterator[Bar]:
+    """Draws `description`, a bar, `completed`/`total`, `unit`s a second and the time left, until the block ends."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(unit),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not show) as progress:
+        yield Bar(progress, progress.add_task(description, total=total, completed=completed))

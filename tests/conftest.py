@@ -1,0 +1,105 @@
+"""Small video files with known content, written on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+import pytest
+
+LEVELS = 12  # grey levels between neighbouring frames: frame i of a test video is grey level LEVELS * i
+
+
+class MakeVideo(Protocol):
+    def __call__(self, name: str, frames: int = ..., **options: object) -> Path: ...
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> MakeVideo:
+    def make(name: str, frames: int = 20, **options: object) -> Path:
+        path = tmp_path / name
+        write_video(path, frames, **options)
+        return path
+
+    return make
+
+
+def write_video(
+    path: Path,
+    frames: int = 20,
+    *,
+    fps: int = 10,
+    width: int = 48,
+    height: int = 32,
+    codec: str | None = None,
+    times_ms: Sequence[int] | None = None,
+    rotate: float | None = None,
+    mirror: bool = False,
+    audio: bool = False,
+    pixels: np.ndarray | None = None,
+    container: dict[str, str] | None = None,
+    encoder: dict[str, str] | None = None,
+) -> None:
+    """Frame i is grey level LEVELS * i, or `pixels[i]`. `times_ms` gives each frame its own time."""
+    codecs = {".webm": "libvpx-vp9", ".gif": "gif", ".avi": "mpeg4"}
+    codec = codec or codecs.get(path.suffix, "libx264")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options=container or {}) as output:
+        stream = output.add_stream(codec, rate=fps)
+        stream.width, stream.height = width, height
+        odd = width % 2 or height % 2
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv444p" if odd else "yuv420p"
+        stream.options = encoder or {}
+        if rotate is not None or mirror:
+            stream.set_display_rotation(rotate or 0, hflip=mirror)
+        if times_ms is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        if audio:
+            sound = output.add_stream("aac", rate=16000)
+            sound.layout = "mono"
+        for index in range(frames):
+            grey = np.full((height, width, 3), min(255, LEVELS * index), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey if pixels is None else pixels[index], format="rgb24")
+            frame = frame.reformat(format=stream.pix_fmt)
+            if times_ms is not None:
+                frame.pts, frame.time_base = times_ms[index], Fraction(1, 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        if audio:
+            for start in range(0, 16000, 1024):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+                silence.sample_rate, silence.pts = 16000, start
+                output.mux(sound.encode(silence))
+            output.mux(sound.encode(None))
+
+
+def write_sound(path: Path) -> None:
+    """One second of silence: a media file without pictures."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+@pytest.fixture
+def sound_file(tmp_path: Path) -> Path:
+    path = tmp_path / "sound.wav"
+    write_sound(path)
+    return path
+
+
+@pytest.fixture
+def cut_off_video(make_video: MakeVideo) -> Path:
+    """The first part of a faststart mp4: its index promises 40 frames, and about half of them are there."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (40, 32, 48, 3), dtype=np.uint8)
+    path = make_video("cut.mp4", 40, pixels=noise, container={"movflags": "faststart"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError
+from stzoo.video.frames import normalise, resize_and_crop
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.data())
+def test_any_frame_becomes_a_square_of_the_asked_size(height: int, width: int, short: int, data: st.DataObject) -> None:
+    crop = data.draw(st.integers(1, short))
+    frame = np.full((height, width, 3), 77, dtype=np.uint8)
+    square = resize_and_crop(frame, short, crop)
+    assert square.shape == (crop, crop, 3)
+    assert square.dtype == np.uint8
+    assert square.flags.c_contiguous
+    assert (square == 77).all()
+
+
+def test_at_the_same_size_pixels_are_untouched() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(resize_and_crop(frame, 32, 32), frame[:, 8:40])
+    np.testing.assert_array_equal(resize_and_crop(frame, 32, 20), frame[6:26, 14:34])
+
+
+def test_shrinking_by_a_whole_factor_is_the_mean_of_blocks() -> None:
+    frame = np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    means = frame[:, 10:50].reshape(20, 2, 20, 2, 3).mean(axis=(1, 3))
+    assert np.abs(resize_and_crop(frame, 20, 20) - means).max() <= 0.5
+
+
+def test_enlarging_is_bilinear() -> None:
+    frame = np.random.default_rng(2).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    expected = cv2.resize(frame, (25, 25), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(resize_and_crop(frame, 25, 25), expected)
+
+
+def test_views_that_are_not_contiguous_are_fine() -> None:
+    frame = np.random.default_rng(3).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(
+        resize_and_crop(np.rot90(frame), 16, 12), resize_and_crop(np.rot90(frame).copy(), 16, 12)
+    )
+
+
+def test_an_extreme_aspect_ratio_costs_no_memory() -> None:
+    assert resize_and_crop(np.zeros((1, 60_000, 3), np.uint8), 256, 224).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("crop", [0, 17])
+def test_a_crop_that_does_not_fit_is_refused(crop: int) -> None:
+    with pytest.raises(UsageError, match=f"crop {crop} pixels"):
+        resize_and_crop(np.zeros((20, 20, 3), np.uint8), 16, crop)
+
+
+def test_normalise_is_the_formula_in_the_order_of_the_nets() -> None:
+    contract = InputContract(frames=2, fps=1.0, resize=8, crop=8, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
+    clips = np.random.default_rng(4).integers(0, 256, (3, 2, 8, 9, 3), dtype=np.uint8)
+    normal = normalise(clips, contract)
+    assert normal.shape == (3, 3, 2, 8, 9)
+    assert normal.dtype == np.float32
+    assert normal.flags.c_contiguous
+    expected = (clips / 255 - np.array(contract.mean)) / np.array(contract.std)
+    np.testing.assert_allclose(normal, expected.transpose(0, 4, 1, 2, 3), atol=2e-6)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stzoo.contract import InputContract
+from stzoo.errors import VideoError
+from stzoo.video import reader
+from stzoo.video.decode import VideoInfo
+from stzoo.video.reader import read_clips, read_strip
+from tests.conftest import LEVELS, MakeVideo
+
+CONTRACT = InputContract(frames=4, fps=5.0, clips=3, resize=24, crop=16)
+
+
+def levels(clips: np.ndarray) -> np.ndarray:
+    return clips.mean(axis=(-3, -2, -1)) / LEVELS
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.avi"])
+def test_clips_hold_the_planned_frames(make_video: MakeVideo, name: str) -> None:
+    read = read_clips(make_video(name, 20, fps=10), CONTRACT)
+    assert read.clips.shape == (3, 4, 16, 16, 3)
+    assert read.clips.dtype == np.uint8
+    assert read.warnings == ()
+    np.testing.assert_allclose(levels(read.clips)[0], [0, 2, 4, 6], atol=0.5)
+    np.testing.assert_allclose(levels(read.clips)[-1], [13, 15, 17, 19], atol=0.5)
+
+
+def test_the_number_of_clips_can_be_asked_for(make_video: MakeVideo) -> None:
+    read = read_clips(make_video("a.mp4", 21, fps=10), CONTRACT, clips=1)
+    assert read.clips.shape[0] == 1
+    np.testing.assert_allclose(levels(read.clips)[0], [7, 9, 11, 13], atol=0.5)
+
+
+@pytest.mark.parametrize("options", [{"width": 47, "height": 31}, {"rotate": 90}, {"width": 300, "height": 8}])
+def test_any_shape_of_picture(make_video: MakeVideo, options: dict[str, int]) -> None:
+    assert read_clips(make_video("a.mp4", 6, **options), CONTRACT).clips.shape == (3, 4, 16, 16, 3)
+
+
+def test_one_frame(make_video: MakeVideo) -> None:
+    read = read_clips(make_video("one.mp4", 1), CONTRACT)
+    assert (read.clips == read.clips[0, 0]).all()
+    assert read.warnings == ()
+
+
+def test_a_cut_off_file_gives_clips_of_what_is_there_and_a_warning(cut_off_video: Path) -> None:
+    read = read_clips(cut_off_video, CONTRACT)
+    assert read.clips.shape == (3, 4, 16, 16, 3)
+    (warning,) = read.warnings
+    assert str(cut_off_video) in warning
+    assert f"only its {read.info.frames} decodable frames" in warning
+
+
+def test_when_frames_are_missing_the_clips_are_planned_again(
+    make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged middle: the packets are all there, and some of them cannot be decoded."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 32, 48, 3), dtype=np.uint8)
+    path = make_video("damaged.mp4", 40, pixels=noise, encoder={"g": "5", "bf": "0"})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3 : -len(content) // 4] = bytes(len(content[len(content) // 3 : -len(content) // 4]))
+    path.write_bytes(content)
+    read = read_clips(path, CONTRACT.model_copy(update={"fps": None, "stride_frames": 1}), clips=8)
+    assert read.clips.shape[0] == 8
+    assert len(read.warnings) == 1
+
+
+def test_nothing_decodable_is_an_error(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_all(info: VideoInfo) -> VideoInfo:
+        return VideoInfo(info.path, 1, 1, 0, False, np.zeros(0), True, True)
+
+    monkeypatch.setattr(reader, "read_frames", lambda *_: {})
+    with pytest.raises(VideoError, match="differently each time"):
+        read_clips(make_video("a.mp4", 4), CONTRACT)
+    monkeypatch.setattr(reader, "decodable", lose_all)
+    with pytest.raises(VideoError, match="no frame that can be decoded"):
+        read_clips(make_video("a.mp4", 4), CONTRACT)
+
+
+def test_a_strip_is_one_run_around_the_centre(make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 21, fps=10)
+    strip = read_strip(path, CONTRACT, frames=6, size=20)
+    assert strip.shape == (6, 20, 20, 3)
+    np.testing.assert_allclose(levels(strip), [5, 7, 9, 11, 13, 15], atol=0.5)
+
+
+def test_native_frames_are_never_kept(make_video: MakeVideo) -> None:
+    path = make_video("large.mp4", 16, width=640, height=480, fps=5)
+    native = 640 * 480 * 3
+    tracemalloc.start()
+    read_clips(path, CONTRACT)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * native
