@@ -1,0 +1,224 @@
+"""Figures of posteriors and strategies. matplotlib is imported when one is drawn; its global state stays as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stzoo.errors import StrategyError, UsageError
+from stzoo.files import replacing
+from stzoo.posterior import Convention, Posterior
+from stzoo.strategy import Strategy, open_branches
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {"S": "#0072B2", "ST": "#E69F00", "S+ST": "#009E73"}
+"""One colour a unit, from Okabe and Ito's palette, which people with any colour vision tell apart."""
+
+FORMULAS = {
+    "paper": "a branch is kept with 1 − √drop, as in Fig. 4 of the paper",
+    "linear": "a branch is kept with 1 − drop, as it is sampled",
+}
+"""What the two conventions of marginals mean, for captions."""
+
+_OTHER_COLOUR = "#CC79A7"
+_INK, _FAINT = "#222222", "#B8B8B8"
+_STAGE_GAP = 0.9
+_PANEL_INCHES, _GAP_INCHES = 2.7, 0.95
+_FORMATS = ("png", "svg", "pdf")
+
+
+def stages(sites: Iterable[str]) -> dict[str, list[str]]:
+    """Sites by stage in network order: B1.L1 and B1.L2 belong to B1, a transition T1 is a stage of its own."""
+    grouped: dict[str, list[str]] = {}
+    for site in sites:
+        grouped.setdefault(site.partition(".")[0], []).append(site)
+    return grouped
+
+
+def marginals_figure(
+    posterior: Posterior, strategy: Strategy | None, path: Path | str, title: str, convention: Convention = "paper"
+) -> None:
+    """Draws P(unit) as bars, site by site in network order, and under each site which branches the strategy opens.
+
+    The suffix of `path` decides between PNG, SVG and PDF.
+
+    Raises `UsageError` for another suffix, `StrategyError` when the strategy has other sites than the posterior.
+
+    Reference: Fig. 4, Zhou et al. 2020.
+    """
+    posteriors_side_by_side([(title, posterior, strategy)], path, convention)
+
+
+def posteriors_side_by_side(
+    panels: Sequence[tuple[str, Posterior, Strategy | None]], path: Path | str, convention: Convention = "paper"
+) -> None:
+    """Draws several posteriors as `marginals_figure` does, one below the other: equal sites stand in a column."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    form = Path(path).suffix.lower().lstrip(".")
+    if form not in _FORMATS:
+        raise UsageError(f'{path} has the suffix ".{form}"; figures are written as {", ".join(_FORMATS)}')
+    if not panels:
+        raise UsageError(f"{path} would show nothing; give at least one posterior")
+    drawn = [_Panel.of(*panel, convention) for panel in panels]
+    width = min(18.0, max(6.5, 1.2 + 0.26 * max(panel.right for panel in drawn)))
+    with rc_context({"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}):
+        height = len(drawn) * (_PANEL_INCHES + _GAP_INCHES)
+        figure = Figure(figsize=(width, height))
+        outer = figure.add_gridspec(
+            len(drawn), 1, bottom=_GAP_INCHES / height, top=1.0, hspace=_GAP_INCHES / _PANEL_INCHES
+        )
+        for row, panel in enumerate(drawn):
+            inner = outer[row].subgridspec(2, 1, height_ratios=(1, 0.11 * len(panel.branches)), hspace=0.04)
+            bars = figure.add_subplot(inner[0])
+            lanes = figure.add_subplot(inner[1], sharex=bars)
+            panel.draw_bars(bars)
+            panel.draw_lanes(lanes)
+        _draw_legend(figure, list(dict.fromkeys(unit for panel in drawn for unit in panel.units)), height)
+        caption = f"P(unit): {FORMULAS[convention]}"
+        figure.text(0.5, 0.0, caption, ha="center", va="bottom", fontsize=7.5, color="#666666")
+        metadata = {"Date": None} if form == "svg" else {}
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One posterior laid out along x: every site takes one unit of length, stages are set apart."""
+
+    title: str
+    marginals: Mapping[str, Mapping[str, float]]
+    strategy: Strategy | None
+    centres: Mapping[str, float]
+    branches: tuple[str, ...]
+
+    @classmethod
+    def of(cls, title: str, posterior: Posterior, strategy: Strategy | None, convention: Convention) -> _Panel:
+        if strategy is not None and set(strategy.units) != set(posterior.drop):
+            other = sorted(set(strategy.units) ^ set(posterior.drop))
+            raise StrategyError(
+                f"strategy and posterior differ in the site {other[0]}; draw a strategy with its own posterior"
+            )
+        centres: dict[str, float] = {}
+        x = 0.0
+        for sites in stages(posterior.drop).values():
+            for site in sites:
+                centres[site] = x + 0.5
+                x += 1.0
+            x += _STAGE_GAP
+        branches = tuple(dict.fromkeys(branch for drops in posterior.drop.values() for branch in drops))
+        return cls(title, posterior.marginals(convention), strategy, centres, branches)
+
+    @property
+    def right(self) -> float:
+        return max(self.centres.values(), default=0.0) + 0.5
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(unit for values in self.marginals.values() for unit in values))
+
+    def draw_bars(self, axes: Axes) -> None:
+        for site, values in self.marginals.items():
+            step = 0.84 / len(values)
+            for index, (unit, value) in enumerate(values.items()):
+                x = self.centres[site] - 0.42 + (index + 0.5) * step
+                axes.bar(x, value, width=0.92 * step, color=_colour(unit), linewidth=0, zorder=3)
+        axes.set_ylim(0, 1)
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+        axes.set_ylabel("P(unit)", fontsize=9, color=_INK)
+        axes.grid(axis="y", color="#E6E6E6", linewidth=0.7, zorder=0)
+        axes.set_title(self.title, loc="left", fontsize=11, color=_INK, pad=8, fontweight="bold")
+        _strip(axes)
+
+    def draw_lanes(self, axes: Axes) -> None:
+        """One lane a branch: a full dot where the strategy opens it, a small ring where it does not."""
+        for lane, branch in enumerate(reversed(self.branches)):
+            for site, centre in self.centres.items():
+                if branch not in "+".join(self.marginals[site]).split("+"):
+                    continue
+                unit = self.strategy.units[site] if self.strategy is not None else None
+                if unit is not None and branch in open_branches(unit):
+                    axes.plot(centre, lane, "o", ms=5.2, mew=0, color=_colour(unit), zorder=3)
+                else:
+                    axes.plot(centre, lane, "o", ms=2.6, mew=0.7, mec=_FAINT, mfc="none", zorder=3)
+        low, high = -0.6, len(self.branches) - 0.4
+        axes.set_ylim(low, high)
+        axes.set_yticks(range(len(self.branches)), list(reversed(self.branches)), fontsize=8)
+        axes.set_xlim(-0.5, self.right + 0.5)
+        small = len(self.centres) > 40
+        axes.set_xticks(list(self.centres.values()), [_short(site) for site in self.centres])
+        axes.tick_params(axis="x", labelsize=5.8 if small else 8, pad=1)
+        for stage, sites in stages(self.centres).items():
+            left, right = self.centres[sites[0]] - 0.5, self.centres[sites[-1]] + 0.5
+            axes.axvspan(left, right, color="#F4F4F4", linewidth=0, zorder=0)
+            if sites != [stage]:
+                self._name_stage(axes, stage, left, right)
+        _strip(axes)
+
+    def _name_stage(self, axes: Axes, stage: str, left: float, right: float) -> None:
+        name = f"block {stage[1:]}" if stage[:1] == "B" and stage[1:].isdigit() else stage
+        across = axes.get_xaxis_transform()
+        place: dict[str, Any] = {"xycoords": across, "annotation_clip": False}
+        axes.annotate(
+            "",
+            (left, 0),
+            (right, 0),
+            textcoords=across,
+            arrowprops={"arrowstyle": "-", "color": _FAINT, "lw": 0.8},
+            **place,
+        )
+        axes.annotate(
+            name,
+            ((left + right) / 2, 0),
+            (0, -17),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=8,
+            color=_INK,
+            **place,
+        )
+
+
+def _draw_legend(figure: Figure, units: Iterable[str], height_inches: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [Patch(color=_colour(unit), label=unit) for unit in units]
+    handles.append(Line2D([], [], marker="o", ls="", ms=5.2, mew=0, color=_INK, label="open in the strategy"))
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.17 / height_inches),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+        handlelength=1.0,
+        handletextpad=0.5,
+        columnspacing=1.2,
+        borderaxespad=0,
+    )
+
+
+def _strip(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, colors=_INK)
+    if axes.get_ylabel():
+        axes.tick_params(labelbottom=False, labelsize=8)
+
+
+def _colour(unit: str) -> str:
+    return COLOURS.get(unit, _OTHER_COLOUR)
+
+
+def _short(site: str) -> str:
+    """What stands under a site: the layer's number within its block, or a transition's whole name."""
+    stage, _, layer = site.partition(".")
+    return layer.removeprefix("L") if layer else stage
