@@ -1,0 +1,117 @@
+"""Video file -> scores: a net together with the way it wants to see and the names of its classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError
+from stzoo.nets import is_template
+from stzoo.strategy import Strategy
+from stzoo.video.frames import normalise
+from stzoo.video.reader import read_clips
+
+_CLIPS_A_BATCH_ON_GPU = 8
+
+
+class VideoWarning(UserWarning):
+    """A prediction was made from less than the whole video: the file is cut off or damaged."""
+
+
+class Prediction(NamedTuple):
+    """A class and its probability, between 0 and 1."""
+
+    label: str
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictor:
+    """A fixed net that takes video files. The attributes can be read and not set; `to` gives one on another device.
+
+    Raises:
+        UsageError: the net is a template, or the device does not exist.
+    """
+
+    net: nn.Module = dataclasses.field(repr=False)
+    """Takes float32 [clips, 3, frames, height, width] and gives logits [clips, classes]; in eval mode, on `device`."""
+    contract: InputContract
+    labels: tuple[str, ...]
+    """The classes in the order of the logits."""
+    name: str = ""
+    device: torch.device | str = "cpu"
+    """"auto" takes a GPU if there is one; it is replaced by what was found."""
+    strategy: Strategy | None = dataclasses.field(default=None, kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        if is_template(self.net):
+            raise UsageError("a template has random outputs and cannot predict; prune a strategy out of it first.")
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "device", _found(self.device))
+        self.net.eval().to(self.device)
+
+    def to(self, device: torch.device | str) -> Predictor:
+        """The same predictor on another device; the net itself moves there."""
+        return dataclasses.replace(self, device=device)
+
+    def predict(self, path: Path | str, topk: int = 5, clips: int | None = None) -> list[Prediction]:
+        """The `topk` most probable classes of a video, best first; all of them where there are fewer.
+
+        Args:
+            path: a video file of any length, frame rate and size.
+            topk: how many classes, at least 1.
+            clips: clips spread uniformly over the video; by default as many as the net's contract says.
+
+        Raises:
+            VideoError: the file cannot be read; the sentence says why.
+            UsageError: `topk` or `clips` is below 1.
+
+        Warns:
+            VideoWarning: the file is cut off or damaged, and the prediction is about the part that can be decoded.
+        """
+        if topk < 1:
+            raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
+        scores = self._scores(path, clips)
+        best = np.argsort(-scores, kind="stable")[:topk]
+        return [Prediction(self.labels[index], float(scores[index])) for index in best.tolist()]
+
+    def scores(self, path: Path | str, clips: int | None = None) -> Float32[np.ndarray, " classes"]:
+        """The probability of every class: the mean over the clips of the softmax of the logits.
+
+        Arguments, errors and warnings are those of `predict`.
+        """
+        return self._scores(path, clips)
+
+    def _scores(self, path: Path | str, clips: int | None) -> Float32[np.ndarray, " classes"]:
+        read = read_clips(path, self.contract, clips)
+        for sentence in read.warnings:
+            warnings.warn(sentence, VideoWarning, stacklevel=3)
+        # One clip at a time on a CPU: a batch is no faster there and takes more memory.
+        step = 1 if torch.device(self.device).type == "cpu" else _CLIPS_A_BATCH_ON_GPU
+        total = np.zeros(len(self.labels), dtype=np.float64)
+        with torch.inference_mode():
+            for start in range(0, len(read.clips), step):
+                pixels = normalise(read.clips[start : start + step], self.contract)
+                logits = self.net(torch.from_numpy(pixels).to(self.device)).float()
+                total += logits.softmax(dim=1).sum(dim=0).cpu().numpy()
+        return np.asarray(total / len(read.clips), dtype=np.float32)
+
+
+def _found(device: torch.device | str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f'there is no device "{device}"; choose auto, cpu or cuda.') from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"the device {device} was asked for and torch finds no such GPU here; choose auto or cpu.")
+    return found

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError, VideoError
+from stzoo.nets import fixed, grow
+from stzoo.predictor import Prediction, Predictor, VideoWarning
+from stzoo.video.frames import normalise
+from stzoo.video.reader import read_clips
+from tests.conftest import MakeVideo
+
+CONTRACT = InputContract(frames=4, fps=5.0, clips=3, resize=24, crop=16, short_video="stretch")
+LABELS = ("dark", "middle", "bright", "never")
+
+
+class Brightness(nn.Module):
+    """Logits that depend on the clip's mean, and on being in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(3.0))
+        self.batches: list[int] = []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.batches.append(len(clips))
+        mean = clips.mean(dim=(1, 2, 3, 4)) * self.scale
+        return torch.stack([-mean, torch.zeros_like(mean), mean, mean - 100], dim=1)
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(Brightness().train(), CONTRACT, LABELS, "brightness")
+
+
+def test_scores_are_the_mean_of_the_clips_softmax(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20)
+    scores = predictor.scores(path)
+    assert scores.shape == (4,)
+    assert scores.dtype == np.float32
+    assert scores.sum() == pytest.approx(1, abs=1e-6)
+    clips = torch.from_numpy(normalise(read_clips(path, CONTRACT).clips, CONTRACT))
+    with torch.inference_mode():
+        expected = predictor.net(clips).softmax(dim=1).mean(dim=0)
+    np.testing.assert_allclose(scores, expected.numpy(), atol=1e-6)
+
+
+def test_predictions_are_ranked(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("dark.mp4", 4)
+    scores = predictor.scores(path)
+    ranked = predictor.predict(path, topk=99)
+    assert [type(prediction) for prediction in ranked] == [Prediction] * 4
+    assert ranked[0].label == "dark"
+    assert [p.score for p in ranked] == sorted(scores.tolist(), reverse=True)
+    assert {p.label: p.score for p in ranked} == dict(zip(LABELS, scores.tolist(), strict=True))
+    assert predictor.predict(str(path), topk=2) == ranked[:2]
+    assert len(predictor.predict(path)) == 4
+
+
+def test_clips_decide_how_often_the_net_looks(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20)
+    predictor.scores(path)
+    assert sum(predictor.net.batches) == 3
+    predictor.scores(path, clips=7)
+    assert sum(predictor.net.batches) == 3 + 7
+
+
+@pytest.mark.parametrize(("name", "frames"), [("one.mp4", 1), ("short.webm", 3), ("long.mp4", 80)])
+def test_any_length(predictor: Predictor, make_video: MakeVideo, name: str, frames: int) -> None:
+    assert np.isfinite(predictor.scores(make_video(name, frames))).all()
+
+
+def test_attributes_can_be_read_and_not_set(predictor: Predictor) -> None:
+    assert predictor.labels == LABELS
+    assert predictor.contract is CONTRACT
+    assert predictor.name == "brightness"
+    assert predictor.strategy is None
+    assert predictor.device == torch.device("cpu")
+    assert not predictor.net.training
+    for name in ("labels", "contract", "name", "strategy", "net", "device"):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(predictor, name, None)
+
+
+def test_a_cut_off_file_is_predicted_with_a_warning_that_points_here(predictor: Predictor, cut_off_video: Path) -> None:
+    for call in (predictor.predict, predictor.scores):
+        with pytest.warns(VideoWarning, match="cut off or damaged") as caught:
+            call(cut_off_video)
+        assert caught[0].filename == __file__
+
+
+def test_a_good_file_warns_of_nothing(predictor: Predictor, make_video: MakeVideo) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor.predict(make_video("a.mp4", 20))
+
+
+def test_nonsense_is_refused(predictor: Predictor, make_video: MakeVideo, tmp_path: Path) -> None:
+    path = make_video("a.mp4", 3)
+    with pytest.raises(UsageError, match="best 0 classes"):
+        predictor.predict(path, topk=0)
+    with pytest.raises(UsageError, match="0 clips"):
+        predictor.predict(path, clips=0)
+    with pytest.raises(VideoError, match="does not exist"):
+        predictor.predict(tmp_path / "missing.mp4")
+
+
+def test_devices() -> None:
+    auto = Predictor(Brightness(), CONTRACT, LABELS, device="auto")
+    assert auto.device == torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    assert auto.to("cpu").device == torch.device("cpu")
+    with pytest.raises(UsageError, match='no device "gpu"'):
+        auto.to("gpu")
+    with pytest.raises(UsageError, match="no such GPU"):
+        auto.to(f"cuda:{torch.cuda.device_count()}")
+
+
+def test_a_template_is_refused() -> None:
+    from stzoo.nets import backbone
+    from stzoo.strategy import Strategy
+
+    sites = backbone("densenet_tiny").sites()
+    net = fixed("densenet_tiny", Strategy.uniform("densenet_tiny", sites, "S+ST"), 4)
+    Predictor(net, CONTRACT, LABELS)
+    with pytest.raises(UsageError, match="template"):
+        Predictor(grow(net), CONTRACT, LABELS)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_gives_the_same_scores(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 40)
+    expected = predictor.scores(path, clips=20)
+    np.testing.assert_allclose(predictor.to("cuda").scores(path, clips=20), expected, atol=1e-5)
