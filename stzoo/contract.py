@@ -16,7 +16,7 @@ class InputContract(BaseModel):
     frame of the file) sets the distance between a clip's frames.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     frames: Annotated[int, Field(ge=1, le=1024, description="frames of a clip")]
     fps: Annotated[float | None, Field(gt=0, le=1000, description="frames a second")] = None

@@ -56,7 +56,7 @@ class LazyGroup(click.RichGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A stand-in that knows its name and its line of help; `resolve_command` imports the real one."""
         entry = COMMANDS.get(cmd_name)
-        return entry and click.RichCommand(cmd_name, help=entry.help)
+        return click.RichCommand(name=cmd_name, help=entry.help) if entry else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,0 +1,176 @@
+"""From a recipe's file to a `Recipe`: found, joined with what it extends, overridden, and checked as a whole."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from stzoo.contract import InputContract
+from stzoo.errors import RecipeError, did_you_mean
+from stzoo.files import packaged
+from stzoo.recipe.overrides import put
+from stzoo.recipe.tables import TEMPLATE_TABLES, Augment, Recipe, disagreements
+
+Tree = dict[str, Any]
+
+
+def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe file, or one that ships with stzoo by its name (`smoke`, `recipes/smoke.toml`).
+
+    `overrides` are texts such as `warmup.epochs=3`: a TOML value, or else plain text. A recipe that `extends` another
+    takes over all it does not say itself, except the name; one with [fixed] does not take over a template's tables,
+    nor the other way round. Raises `RecipeError` that lists every problem with its place and value.
+    """
+    file = find(path)
+    problems = []
+    layer: Tree = {}
+    for override in overrides:
+        try:
+            put(layer, override)
+        except ValueError as error:
+            problems.append(str(error))
+    tree = _with_dropout(_laid(_load(file), layer))
+    problems += _problems(tree)
+    if problems:
+        raise RecipeError(_report(file, problems))
+    return Recipe(**_tuples(tree))
+
+
+def find(path: Path | str) -> Path:
+    """The recipe file that a path or a shipped recipe's name means. Raises `RecipeError` if there is none."""
+    given = Path(path)
+    if given.is_file():
+        return given
+    folder = packaged("recipes")
+    known = sorted(file.stem for file in folder.glob("*.toml"))
+    name = given.name.removesuffix(".toml")
+    if name in known and given.parent in (Path(), Path("recipes")):
+        return folder / f"{name}.toml"
+    if given.is_dir():
+        raise RecipeError(f"{given} is a folder; a recipe is a TOML file")
+    raise RecipeError(
+        f"there is no recipe {given}, neither here nor among those that ship with stzoo."
+        f"{did_you_mean(name, known)} Known are {', '.join(known) or 'none'}."
+    )
+
+
+def _load(file: Path, seen: tuple[Path, ...] = ()) -> Tree:
+    """The tree of a recipe file with everything it extends."""
+    chain = (*seen, file.resolve())
+    if file.resolve() in seen:
+        raise RecipeError(f"recipes extend each other in a circle: {' -> '.join(str(step) for step in chain)}")
+    try:
+        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        extended = f" that {seen[-1]} extends" if seen else ""
+        raise RecipeError(f"cannot read the recipe {file}{extended}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file} is not valid TOML: {error}") from error
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    if not isinstance(parent, str):
+        raise RecipeError(f"{file}: extends is {parent!r}; it is the path of another recipe, relative to this one")
+    inherited = _load(file.parent / parent, chain)
+    inherited.pop("name", None)
+    return _laid(inherited, tree)
+
+
+def _laid(below: Tree, above: Tree) -> Tree:
+    """`above` laid over `below`, without those tables of `below` that do not go with what `above` trains."""
+    template = {*TEMPLATE_TABLES, "finetune"}
+    if "fixed" in above and not template & above.keys():
+        below = {name: value for name, value in below.items() if name not in template}
+    if "fixed" not in above and {"warmup", "variational"} & above.keys():
+        below = {name: value for name, value in below.items() if name != "fixed"}
+    return _merged(below, above)
+
+
+def _merged(below: Tree, above: Tree) -> Tree:
+    """A value of `above` replaces its namesake; a table is laid over it."""
+    merged = dict(below)
+    for name, value in above.items():
+        both_tables = isinstance(value, dict) and isinstance(below.get(name), dict)
+        merged[name] = _merged(below[name], value) if both_tables else value
+    return merged
+
+
+def _with_dropout(tree: Tree) -> Tree:
+    """[net]'s dropout in every stage that names none itself."""
+    net = tree.get("net")
+    if not isinstance(net, dict) or "dropout" not in net:
+        return tree
+    stages = {
+        name: {"dropout": net["dropout"], **tree[name]}
+        for name in ("warmup", "variational", "finetune", "fixed")
+        if isinstance(tree.get(name), dict)
+    }
+    return {**tree, **stages}
+
+
+def _tuples(value: Any) -> Any:
+    """TOML's arrays as tuples, because the tables are strict."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _problems(tree: Tree) -> list[str]:
+    """Everything that is wrong: what pydantic finds, then what contradicts between the tables that are in order."""
+    values = _tuples(tree)
+    try:
+        Recipe(**values)
+    except ValidationError as error:
+        findings = [finding for finding in error.errors(include_url=False, include_context=False) if finding["loc"]]
+    else:
+        return []
+    broken = {finding["loc"][0] for finding in findings}
+    valid = {
+        name: table.model_validate(values[name])
+        for name, table in (("input", InputContract), ("augment", Augment))
+        if name in values and name not in broken
+    }
+    return [*map(_phrase, findings), *disagreements(valid, values)]
+
+
+def _phrase(finding: ErrorDetails) -> str:
+    """A finding's dotted place, its value, and what is wrong with it."""
+    steps = [str(step) for step in finding["loc"] if step != "[key]"]
+    place = ".".join(steps)
+    message = "Input should be a table" if finding["type"] in ("model_type", "dict_type") else finding["msg"]
+    message = message.removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if finding["type"] == "missing":
+        return f"{place} is missing"
+    if finding["type"] == "extra_forbidden":
+        return f"{place} is unknown.{did_you_mean(steps[-1], _keys(*steps[:-1]))}"
+    if isinstance(finding["input"], dict):
+        return f"{place}: {message}"
+    return f"{place} = {_written(finding['input'])}: {message}"
+
+
+def _keys(table: str = "") -> list[str]:
+    """The keys of a table, or those of the recipe itself."""
+    if not table:
+        return [*Recipe.model_fields, "extends"]
+    annotation = Recipe.model_fields[table].annotation
+    (model,) = [kind for kind in typing.get_args(annotation) or (annotation,) if kind is not type(None)]
+    return list(model.model_fields)
+
+
+def _written(value: object) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _report(file: Path, problems: list[str]) -> str:
+    if len(problems) == 1:
+        return f"{file}: {problems[0]}"
+    return "\n  ".join([f"{file} has {len(problems)} problems:", *problems])

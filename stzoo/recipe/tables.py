@@ -1,0 +1,213 @@
+"""The tables of a recipe: names, units, ranges and defaults of every value that decides a training run."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import json
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from stzoo.contract import InputContract
+
+Text = Annotated[str, Field(min_length=1)]
+SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+OWN_SPLITS = ("train", "selection", "val")
+TEMPLATE_TABLES = ("warmup", "variational", "objective", "selection")
+
+
+class Table(BaseModel):
+    """A table whose keys are exactly its fields, with finite values of exactly their types."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Table):
+    """[data]: where the videos are, and which of them train, select, validate and test."""
+
+    root: Annotated[Text, Field(description="the dataset's folder; the lists are relative to it")]
+    classes: Annotated[Text, Field(description="one class name a line, in the order of the labels")]
+    train: Annotated[Text, Field(description="list of training videos: path and label a line")]
+    val: Annotated[Text, Field(description="list of videos on which the winner is measured once")]
+    selection_fraction: Annotated[float, Field(gt=0, le=0.5, description="part of train held out to select on")] = 0.1
+    tests: Annotated[dict[SplitName, Text], Field(description="further splits, measured once at the end")] = {}
+
+    @field_validator("tests")
+    @classmethod
+    def _tests_are_further_splits(cls, tests: dict[str, str]) -> dict[str, str]:
+        if taken := [name for name in tests if name in OWN_SPLITS]:
+            raise ValueError(f'"{taken[0]}" is the name of one of the recipe\'s own splits; give the test another one')
+        return tests
+
+    def file(self, name: str) -> Path:
+        """The path of one of the lists: `recipe.data.file(recipe.data.train)`."""
+        return Path(self.root) / name
+
+
+class Augment(Table):
+    """[augment]: training takes a random run of frames and a random crop out of strips, which are decoded once."""
+
+    strip_frames: Annotated[int, Field(ge=1, le=4096, description="frames of a strip, at the contract's rate")]
+    strip_size: Annotated[int, Field(ge=8, le=4096, description="side of a strip's square frames in pixels")]
+    flip: Annotated[bool, Field(description="mirror half of the clips; wrong where left and right are classes")] = False
+
+
+class Net(Table):
+    """[net]: the backbone and what is fixed about it."""
+
+    backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    temporal_stride: Annotated[
+        Literal["none", "x8", "low"], Field(description="where time is shortened; low: at the stem's pool only")
+    ] = "none"
+    dropout: Annotated[Rate, Field(description="before the classifier, in every stage that names none itself")] = 0.0
+
+
+class Compute(Table):
+    """[compute]: where and how the run is computed; no other table changes with the machine."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$", description="auto: a GPU if there is one")] = (
+        "auto"
+    )
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"], Field(description="autocast of the networks; gates stay float32")
+    ] = "float32"
+    threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
+
+
+class Optimisation(Table):
+    """How one stage optimises: SGD with momentum, and a learning rate that falls by a cosine or in steps."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536, description="clips an optimiser step")]
+    learning_rate: Annotated[float, Field(gt=0, le=100)]
+    momentum: Rate = 0.9
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    dropout: Annotated[Rate, Field(description="before the classifier; [net]'s if it is not given")] = 0.0
+    schedule: Literal["cosine", "step"] = "cosine"
+    milestones: Annotated[
+        tuple[int, ...], Field(description="schedule = step: epochs after which the rate falls", validate_default=True)
+    ] = ()
+    gamma: Annotated[float, Field(gt=0, le=1, description="schedule = step: the factor at each milestone")] = 0.1
+    ramp_epochs: Annotated[int, Field(ge=0, description="epochs in which the rate rises linearly from zero")] = 0
+
+    @field_validator("milestones")
+    @classmethod
+    def _milestones_within_epochs(cls, milestones: tuple[int, ...], info: Any) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in itertools.pairwise(milestones)):
+            raise ValueError("milestones must increase")
+        epochs = info.data.get("epochs")
+        if milestones and milestones[0] < 1:
+            raise ValueError("the first milestone must be at least 1")
+        if milestones and epochs is not None and milestones[-1] >= epochs:
+            raise ValueError(f"the last milestone must be less than epochs, which is {epochs}")
+        if "schedule" in info.data and bool(milestones) != (info.data["schedule"] == "step"):
+            raise ValueError(
+                'schedule = "step" needs milestones' if not milestones else 'milestones need schedule = "step"'
+            )
+        return milestones
+
+    @field_validator("ramp_epochs")
+    @classmethod
+    def _ramp_within_epochs(cls, ramp_epochs: int, info: Any) -> int:
+        if ramp_epochs > info.data.get("epochs", ramp_epochs):
+            raise ValueError(f"the ramp must fit into epochs, which is {info.data['epochs']}")
+        return ramp_epochs
+
+
+class Variational(Optimisation):
+    """[variational]: the template's stage, in which the gates learn their drop rates.
+
+    Reference: section 4 and supplement, Zhou et al. 2020; the gates' own parameter group is the authors' code's.
+    """
+
+    gate_learning_rate: Annotated[float, Field(gt=0, le=1000)]
+    gate_weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    initial_drop: Annotated[float, Field(gt=0, lt=1, description="every gate's drop probability at the start")] = 0.1
+    temperature: Annotated[float, Field(gt=0, le=10, description="of the relaxed Bernoulli")] = 0.2
+    tail_gates: Annotated[bool, Field(description="one more gate a dense layer, before its tail: D1 of Fig. 3")] = False
+
+
+class Objective(Table):
+    """[objective]: the weight of the posterior's terms beside the cross-entropy. Reference: Eq. 5, Zhou et al. 2020."""
+
+    k: Annotated[float, Field(ge=0, le=1e9, description="weight of (1 - p) ||w||^2 / N")]
+    form: Annotated[
+        Literal["coded", "eq5"], Field(description="coded: k and the two-sided entropy; eq5: as printed")
+    ] = "coded"
+
+
+class Selection(Table):
+    """[selection]: how many strategies are drawn from the posterior, and how their batch norm is prepared."""
+
+    strategies: Annotated[int, Field(ge=1, le=100_000)] = 100
+    batch_norm: Annotated[
+        Literal["re-estimated", "template"], Field(description="statistics of a drawn net: its own, or the template's")
+    ] = "re-estimated"
+    batch_norm_clips: Annotated[int, Field(ge=1, le=1_000_000, description="training clips to re-estimate from")] = 256
+
+
+class Fixed(Optimisation):
+    """[fixed]: one net with one strategy trained alone, in place of a template and its stages."""
+
+    strategy: Annotated[Text, Field(description='"s", "st", "sst", "published:sthv1" or a strategy file')]
+
+
+class Recipe(Table):
+    """Everything that decides a training run: either a template's stages, or `fixed` alone."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+([-_.][a-z0-9]+)*$", max_length=100)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    data: Data
+    input: InputContract
+    augment: Augment
+    net: Net
+    compute: Compute = Compute()
+    warmup: Optimisation | None = None
+    variational: Variational | None = None
+    objective: Objective | None = None
+    selection: Selection | None = None
+    finetune: Optimisation | None = None
+    fixed: Fixed | None = None
+
+    @model_validator(mode="after")
+    def _tables_agree(self) -> Recipe:
+        tables = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+        if problems := list(disagreements(tables, set(tables))):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def to_toml(self) -> str:
+        """The resolved recipe, every default written out: reading it gives an equal recipe."""
+        return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of all values, in hex: two recipes with one digest are one run."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterator[str]:
+    """What contradicts between tables. `tables` holds the valid ones; `present` names all that were given."""
+    if "fixed" in present:
+        for name in (*TEMPLATE_TABLES, "finetune"):
+            if name in present:
+                yield f"[{name}] does not go with [fixed], which trains one strategy alone; leave one of them out"
+    elif missing := [f"[{name}]" for name in TEMPLATE_TABLES if name not in present]:
+        if len(missing) == len(TEMPLATE_TABLES):
+            yield "nothing to train: give [fixed], or [warmup], [variational], [objective] and [selection]"
+        else:
+            yield f"a template's recipe lacks {', '.join(missing)}; it needs {', '.join(TEMPLATE_TABLES)}"
+    contract, augment = tables.get("input"), tables.get("augment")
+    if contract and augment:
+        if augment.strip_frames < contract.frames:
+            yield f"augment.strip_frames = {augment.strip_frames}: less than input.frames, which is {contract.frames}"
+        if augment.strip_size < contract.crop:
+            yield f"augment.strip_size = {augment.strip_size}: less than input.crop, which is {contract.crop}"

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from stzoo.errors import RecipeError
+from stzoo.files import packaged
+from stzoo.recipe import find, read
+
+
+def problems(file: Path, *overrides: str) -> list[str]:
+    """The lines of the error that reading must raise."""
+    with pytest.raises(RecipeError) as caught:
+        read(file, overrides)
+    return str(caught.value).splitlines()
+
+
+def test_a_template_recipe(template: Path) -> None:
+    recipe = read(template)
+    assert (recipe.name, recipe.seed) == ("toy", 3)
+    assert recipe.input.fps == 6.0
+    assert recipe.variational is not None
+    assert recipe.variational.temperature == 0.2
+    assert recipe.selection is not None
+    assert recipe.selection.strategies == 100
+    assert recipe.objective is not None
+    assert recipe.objective.form == "coded"
+    assert recipe.finetune is None
+    assert recipe.fixed is None
+    assert recipe.data.tests == {"test-unseen": "unseen.txt"}
+
+
+def test_a_fixed_recipe(fixed: Path) -> None:
+    recipe = read(fixed)
+    assert recipe.fixed is not None
+    assert recipe.fixed.strategy == "st"
+    assert recipe.warmup is None
+
+
+def test_overrides_are_laid_over_the_file(template: Path) -> None:
+    overrides = ["seed=4", "warmup.epochs=9", "compute.device=cpu", "data.tests.extra=x.txt", "finetune.epochs=2"]
+    overrides += ["finetune.batch_size=2", "finetune.learning_rate=1", "finetune.weight_decay=0", "warmup.epochs=8"]
+    recipe = read(template, overrides)
+    assert recipe.seed == 4
+    assert recipe.warmup is not None
+    assert recipe.warmup.epochs == 8
+    assert recipe.compute.device == "cpu"
+    assert recipe.data.tests == {"test-unseen": "unseen.txt", "extra": "x.txt"}
+    assert recipe.finetune is not None
+    assert recipe.digest != read(template).digest
+
+
+def test_the_nets_dropout_holds_where_a_stage_names_none(template: Path) -> None:
+    recipe = read(template, ["net.dropout=0.5", "variational.dropout=0.0"])
+    assert recipe.warmup is not None
+    assert recipe.variational is not None
+    assert (recipe.warmup.dropout, recipe.variational.dropout) == (0.5, 0.0)
+
+
+def test_every_problem_is_reported_at_once(template: Path) -> None:
+    lines = problems(
+        template,
+        "epochs=3",
+        "warmup.epochs=-1",
+        "warmup.lerning_rate=0.1",
+        "variational.temperature=nan",
+        "objective.form=eq6",
+        "data.train=7",
+        "data.selection_fraction=0.75",
+        "input.stride_frames=2",
+        "augment.strip_size=32",
+        "net.backbone=DenseNet 121",
+        "selection=3",
+        "netto.x=1",
+        "nonsense",
+    )
+    assert lines == [
+        f"{template} has 12 problems:",
+        "  'nonsense' is no override; write table.key=value",
+        "  data.train = 7: input should be a valid string",
+        "  data.selection_fraction = 0.75: input should be less than or equal to 0.5",
+        "  input: set exactly one of fps and stride_frames",
+        "  net.backbone = \"DenseNet 121\": string should match pattern '^[a-z0-9_]+$'",
+        "  warmup.epochs = -1: input should be greater than or equal to 1",
+        '  warmup.lerning_rate is unknown. Did you mean "learning_rate"?',
+        "  variational.temperature = NaN: input should be a finite number",
+        "  objective.form = \"eq6\": input should be 'coded' or 'eq5'",
+        "  selection = 3: input should be a table",
+        "  epochs is unknown.",
+        '  netto is unknown. Did you mean "net"?',
+    ]
+
+
+def test_one_problem_is_one_sentence(template: Path) -> None:
+    assert problems(template, "augment.strip_frames=7") == [
+        f"{template}: augment.strip_frames = 7: less than input.frames, which is 8"
+    ]
+
+
+def test_strips_hold_a_crop(template: Path) -> None:
+    assert problems(template, "augment.strip_size=63") == [
+        f"{template}: augment.strip_size = 63: less than input.crop, which is 64"
+    ]
+
+
+def test_missing_values_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "empty.toml"
+    file.write_text("[data]\nroot = 'x'\n")
+    assert problems(file) == [
+        f"{file} has 8 problems:",
+        "  name is missing",
+        "  data.classes is missing",
+        "  data.train is missing",
+        "  data.val is missing",
+        "  input is missing",
+        "  augment is missing",
+        "  net is missing",
+        "  nothing to train: give [fixed], or [warmup], [variational], [objective] and [selection]",
+    ]
+
+
+def test_a_template_needs_all_its_tables(template: Path) -> None:
+    template.write_text(re.sub(r"\[objective\]\nk = 20\n", "", template.read_text()))
+    assert problems(template) == [
+        f"{template}: a template's recipe lacks [objective]; it needs warmup, variational, objective, selection"
+    ]
+
+
+def test_fixed_excludes_a_templates_tables(fixed: Path) -> None:
+    fixed.write_text(fixed.read_text() + "\n[objective]\nk = 1\n[selection]\n")
+    lines = problems(fixed)
+    assert len(lines) == 3
+    assert "[objective] does not go with [fixed]" in lines[1]
+    assert "[selection] does not go with [fixed]" in lines[2]
+
+
+def test_a_recipe_extends_another(template: Path) -> None:
+    child = template.parent / "below" / "child.toml"
+    child.parent.mkdir()
+    child.write_text('extends = "../toy.toml"\nname = "child"\n[warmup]\nepochs = 1\n')
+    recipe, parent = read(child), read(template)
+    assert recipe.warmup is not None
+    assert recipe.warmup.epochs == 1
+    assert recipe.name == "child"
+    assert parent.warmup is not None
+    assert recipe.model_copy(update={"name": "toy", "warmup": parent.warmup}) == parent
+
+
+def test_a_name_is_not_inherited(template: Path) -> None:
+    child = template.with_name("child.toml")
+    child.write_text('extends = "toy.toml"\n')
+    assert problems(child) == [f"{child}: name is missing"]
+
+
+def test_a_fixed_recipe_extends_a_template_and_back(template: Path) -> None:
+    fixed = template.with_name("st.toml")
+    fixed.write_text(
+        textwrap.dedent("""
+            extends = "toy.toml"
+            name = "toy-st"
+            [fixed]
+            strategy = "st"
+            epochs = 10
+            batch_size = 32
+            learning_rate = 0.1
+            weight_decay = 5e-4
+        """)
+    )
+    assert read(fixed).warmup is None
+    back = template.with_name("back.toml")
+    stages = template.read_text()[template.read_text().index("[warmup]") :]
+    back.write_text(f'extends = "st.toml"\nname = "toy"\n{stages}')
+    assert read(back) == read(template)
+
+
+def test_recipes_must_not_extend_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b.toml"')
+    (tmp_path / "b.toml").write_text('extends = "a.toml"')
+    with pytest.raises(RecipeError, match=r"in a circle: .*a\.toml -> .*b\.toml -> .*a\.toml"):
+        read(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"seed = ", "is not valid TOML: "),
+        (b"\xff\xfe\x00", "is not valid TOML: "),
+        (b'extends = "nowhere.toml"', "nowhere.toml that "),
+        (b"extends = 3", "extends is 3; it is the path of another recipe"),
+    ],
+)
+def test_an_unreadable_recipe_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_bytes(content)
+    with pytest.raises(RecipeError, match=re.escape(sentence)) as caught:
+        read(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="is a folder"):
+        read(tmp_path)
+
+
+def test_shipped_recipes_are_found_by_name(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stzoo.recipe.reading.packaged", lambda folder: tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for name in ("toy", "toy.toml", "recipes/toy", "recipes/toy.toml"):
+        assert find(name) == template
+    with pytest.raises(RecipeError, match='Did you mean "toy"'):
+        find("tooy")
+    with pytest.raises(RecipeError, match=r"there is no recipe other/toy\.toml"):
+        find("other/toy.toml")
+    own = elsewhere / "recipes" / "toy.toml"
+    own.parent.mkdir()
+    own.write_text("")
+    assert find("recipes/toy.toml") == Path("recipes/toy.toml")
+
+
+def test_every_shipped_recipe_is_valid_and_opens_with_its_command() -> None:
+    files = sorted(packaged("recipes").glob("*.toml"))
+    assert files
+    for file in files:
+        assert read(file).name == file.stem
+        assert file.read_text(encoding="utf-8").startswith(f"# stzoo train recipes/{file.name}")

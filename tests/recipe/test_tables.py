@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from stzoo.contract import InputContract
+from stzoo.recipe import Augment, Compute, Data, Fixed, Net, Objective, Optimisation, Recipe, Selection, Variational
+
+OPTIMISATION: dict[str, Any] = {"epochs": 10, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
+
+
+def floats(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, exclude_min=True, exclude_max=True)
+
+
+@st.composite
+def optimisations(draw: st.DrawFn) -> dict[str, Any]:
+    epochs = draw(st.integers(2, 10_000))
+    milestones = draw(st.lists(st.integers(1, epochs - 1), max_size=4, unique=True).map(sorted))
+    return {
+        "epochs": epochs,
+        "batch_size": draw(st.integers(1, 65_536)),
+        "learning_rate": draw(floats(0, 100)),
+        "momentum": draw(floats(0, 1)),
+        "weight_decay": draw(floats(0, 1)),
+        "dropout": draw(floats(0, 1)),
+        "schedule": "step" if milestones else "cosine",
+        "milestones": tuple(milestones),
+        "gamma": draw(floats(0, 1)),
+        "ramp_epochs": draw(st.integers(0, epochs)),
+    }
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> Recipe:
+    """Any recipe: odd texts, every number within its range, a template or a fixed net."""
+    text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+    frames, crop = draw(st.integers(1, 64)), draw(st.integers(8, 128))
+    values: dict[str, Any] = {
+        "name": draw(st.from_regex(r"[a-z0-9]{1,9}(-[a-z0-9]{1,9})?", fullmatch=True)),
+        "seed": draw(st.integers(0, 2**63 - 1)),
+        "data": Data(
+            root=draw(text),
+            classes=draw(text),
+            train=draw(text),
+            val=draw(text),
+            selection_fraction=draw(floats(0, 0.5)),
+            tests=draw(st.dictionaries(st.sampled_from(["test", "test-unseen", "x1"]), text)),
+        ),
+        "input": InputContract(
+            frames=frames, fps=draw(floats(0, 1000)), resize=crop + draw(st.integers(0, 9)), crop=crop
+        ),
+        "augment": Augment(
+            strip_frames=frames + draw(st.integers(0, 9)),
+            strip_size=crop + draw(st.integers(0, 9)),
+            flip=draw(st.booleans()),
+        ),
+        "net": Net(backbone="densenet_tiny", temporal_stride=draw(st.sampled_from(["none", "x8", "low"]))),
+        "compute": Compute(device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]))),
+    }
+    if draw(st.booleans()):
+        values["fixed"] = Fixed(strategy=draw(text), **draw(optimisations()))
+    else:
+        values["warmup"] = Optimisation(**draw(optimisations()))
+        values["variational"] = Variational(
+            gate_learning_rate=draw(floats(0, 1000)), initial_drop=draw(floats(0, 1)), **draw(optimisations())
+        )
+        values["objective"] = Objective(k=draw(st.floats(0, 1e9)), form=draw(st.sampled_from(["coded", "eq5"])))
+        values["selection"] = Selection(strategies=draw(st.integers(1, 100_000)))
+        values["finetune"] = draw(st.none() | optimisations().map(lambda fields: Optimisation(**fields)))
+    return Recipe(**values)
+
+
+@given(recipes())
+def test_a_written_recipe_reads_back_equal(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
+    from stzoo.recipe import read
+
+    file = tmp_path_factory.mktemp("recipe") / "recipe.toml"
+    file.write_text(recipe.to_toml(), encoding="utf-8", newline="")
+    again = read(file)
+    assert again == recipe
+    assert again.digest == recipe.digest
+    assert again.to_toml() == recipe.to_toml()
+
+
+@pytest.mark.parametrize(
+    ("table", "fields", "message"),
+    [
+        (Optimisation, {"milestones": (3, 3), "schedule": "step"}, "milestones must increase"),
+        (Optimisation, {"milestones": (0, 3), "schedule": "step"}, "first milestone must be at least 1"),
+        (Optimisation, {"milestones": (3, 10), "schedule": "step"}, "less than epochs, which is 10"),
+        (Optimisation, {"milestones": (3,)}, 'milestones need schedule = "step"'),
+        (Optimisation, {"schedule": "step"}, 'schedule = "step" needs milestones'),
+        (Optimisation, {"ramp_epochs": 11}, "ramp must fit into epochs, which is 10"),
+        (Optimisation, {"epochs": 0}, "epochs"),
+        (Optimisation, {"epochs": 1.0}, "epochs"),
+        (Optimisation, {"epochs": True}, "epochs"),
+        (Optimisation, {"batch_size": 0}, "batch_size"),
+        (Optimisation, {"learning_rate": 0.0}, "learning_rate"),
+        (Optimisation, {"learning_rate": float("nan")}, "learning_rate"),
+        (Optimisation, {"momentum": 1.0}, "momentum"),
+        (Optimisation, {"gamma": 0.0}, "gamma"),
+        (Optimisation, {"learning_rte": 1.0}, "learning_rte"),
+        (Variational, {"gate_learning_rate": 0.0}, "gate_learning_rate"),
+        (Variational, {"gate_learning_rate": 0.1, "initial_drop": 1.0}, "initial_drop"),
+        (Variational, {"gate_learning_rate": 0.1, "temperature": 0.0}, "temperature"),
+        (Fixed, {"strategy": ""}, "strategy"),
+    ],
+)
+def test_a_stage_out_of_range_is_refused(table: type[Optimisation], fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        table(**{**OPTIMISATION, **fields})
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.51, -0.1])
+def test_the_selection_split_is_at_most_half_of_train(fraction: float) -> None:
+    with pytest.raises(ValidationError, match="selection_fraction"):
+        Data(root="r", classes="c", train="t", val="v", selection_fraction=fraction)
+
+
+@pytest.mark.parametrize("name", ["train", "val", "selection", "Test", "", "a b", "../x"])
+def test_a_further_split_has_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(ValidationError, match="tests"):
+        Data(root="r", classes="c", train="t", val="v", tests={name: "x.txt"})
+
+
+def test_lists_are_relative_to_the_root() -> None:
+    data = Data(root="data/x", classes="c.txt", train="motion/t.txt", val="v")
+    assert data.file(data.train) == Path("data/x/motion/t.txt")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", ""])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(ValidationError, match="device"):
+        Compute(device=device)
+
+
+def test_a_recipe_is_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Compute().threads = 3  # type: ignore[misc]
