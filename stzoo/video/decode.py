@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,7 +102,10 @@ def probe(path: Path | str) -> VideoInfo:
             mirrored=mirrored,
             timestamps_seconds=seconds,
             counted=not timed,
-            truncated=cut_off or decoder.broke_off or packets < _promised_packets(container, stream),
+            truncated=cut_off
+            or decoder.broke_off
+            or packets < _promised_packets(container, stream)
+            or (container.format.name == "gif" and not _ends_with(path, b";")),
         )
 
 
@@ -159,7 +163,7 @@ class _Decoder:
     def packets(self) -> Iterator[Packet[VideoStream]]:
         try:
             yield from self.container.demux(self.stream)
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):  # IndexError: a damaged stream announces a track that was not there
             self.broke_off = True
 
     def decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
@@ -192,8 +196,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise VideoError(f"{path} is not a video but {container.format.long_name}; give a video file.")
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams:
-            kinds = " and ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise VideoError(f"{path} has no video track, only {kinds}; give a file with pictures.")
+            kinds = " and ".join(sorted({s.type for s in container.streams}))
+            raise VideoError(f"{path} has no video track{kinds and f', only {kinds}'}; give a file with pictures.")
         yield container, streams[0]
 
 
@@ -245,6 +249,13 @@ def _upright(frame: VideoFrame, info: VideoInfo) -> UInt8[np.ndarray, "height wi
     if info.mirrored:
         pixels = pixels[:, ::-1]
     return np.rot90(pixels, info.rotation_degrees // 90)
+
+
+def _ends_with(path: Path, end: bytes) -> bool:
+    """Whether a file ends with these bytes; a GIF that is whole ends with a semicolon."""
+    with path.open("rb") as file:
+        file.seek(-len(end), os.SEEK_END)
+        return file.read() == end
 
 
 def _promised_packets(container: InputContainer, stream: VideoStream) -> int:

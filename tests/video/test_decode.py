@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -112,6 +113,30 @@ def test_a_cut_off_webm_is_known_by_its_duration(make_video: MakeVideo) -> None:
     assert not probe(path).truncated
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert probe(path).truncated
+
+
+def test_a_cut_off_gif_is_known_by_its_missing_end(make_video: MakeVideo) -> None:
+    path = make_video("cut.gif", 20)
+    path.write_bytes(path.read_bytes()[:-60])
+    info = probe(path)
+    assert info.truncated
+    assert info.frames > 10
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif", "a.avi", "a.ts"])
+def test_random_damage_ends_in_frames_or_a_sentence(make_video: MakeVideo, tmp_path: Path, name: str) -> None:
+    whole = np.frombuffer(make_video(name, 12).read_bytes(), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    for attempt in range(25):
+        content = whole[: rng.integers(1, len(whole))].copy() if attempt % 2 else whole.copy()
+        where = rng.integers(0, len(content), 10)
+        content[where] = rng.integers(0, 256, 10)
+        path = tmp_path / name
+        path.write_bytes(content.tobytes())
+        with contextlib.suppress(VideoError):
+            info = decodable(probe(path))
+            found = read_frames(info, np.arange(info.frames), np.shape)
+            assert sorted(found) == list(range(info.frames))
 
 
 def test_a_damaged_middle_costs_only_its_own_frames(make_video: MakeVideo) -> None:
