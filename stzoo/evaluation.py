@@ -59,7 +59,7 @@ def video_scores(
         for start in range(0, len(clips), batch_size):
             batch = torch.from_numpy(np.array(clips[start : start + batch_size])).to(device)
             logits = net(to_input(batch.flatten(0, 1), contract)).float()
-            scores.append(logits.softmax(dim=1).unflatten(0, batch.shape[:2]).mean(dim=1).cpu().numpy())
+            scores.append(logits.softmax(dim=1).view(len(batch), -1, logits.shape[1]).mean(dim=1).cpu().numpy())
             advance(len(batch))
     return np.concatenate(scores)
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
-from stzoo.evaluation import accuracy, reestimate_batch_norm, video_scores
+from stzoo.evaluation import reestimate_batch_norm, video_scores
 from stzoo.files import write_text
 from stzoo.nets import architecture, posterior, prune
 from stzoo.posterior import Posterior
+from stzoo.strategies import UNIFORM
 from stzoo.strategy import Strategy
 
 FIELDS = ("index", "accuracy", "cross_entropy", "log_probability", "digest", "strategy")
-UNIFORM = {"s": "S", "st": "ST", "sst": "S+ST"}
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,10 @@ def pruned(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.
     return net
 
 
-def candidates(found: Posterior, uniform: Mapping[str, Strategy]) -> dict[str, Strategy]:
-    """The strategies measured beside the winner: `most-probable`, `s`, `st` and `sst`."""
-    return {"most-probable": found.most_probable(), **uniform}
-
-
-def uniform_strategies(template: nn.Module) -> dict[str, Strategy]:
-    """S, ST and S+ST everywhere, by the names `s`, `st` and `sst`."""
-    return {name: architecture(template).uniform(unit) for name, unit in UNIFORM.items()}
+def references(template: nn.Module) -> dict[str, Strategy]:
+    """The strategies measured beside the winner: `most-probable`, and uniformly `s`, `st` and `sst`."""
+    uniform = {name: architecture(template).uniform(unit) for name, unit in UNIFORM.items()}
+    return {"most-probable": posterior(template).most_probable(), **uniform}
 
 
 def score_strategies(
@@ -95,9 +91,7 @@ def score_strategies(
         row = by_strategy.get(strategy)
         if row is None:
             scores = video_scores(pruned(template, strategy, data), data.clips, data.contract, device=data.device)
-            right = accuracy(scores, data.labels).value
-            likelihood = np.log(np.maximum(scores[np.arange(len(scores)), data.labels], 1e-12))
-            row = Scored(index, right, float(-likelihood.mean()), found.log_probability(strategy), strategy)
+            row = _scored(index, scores, data.labels, found.log_probability(strategy), strategy)
             by_strategy[strategy] = row
         scored.append(Scored(index, row.accuracy, row.cross_entropy, row.log_probability, strategy))
         _write(scores_file, scored)
@@ -108,6 +102,21 @@ def score_strategies(
 def best(scored: list[Scored]) -> Scored:
     """The most accurate strategy; of equally accurate ones, that with the lower cross-entropy."""
     return min(scored, key=lambda row: (-row.accuracy, row.cross_entropy, row.index))
+
+
+def _scored(
+    index: int,
+    scores: Float32[np.ndarray, "videos classes"],
+    labels: Int64[np.ndarray, " videos"],
+    log_probability: float,
+    strategy: Strategy,
+) -> Scored:
+    """Numbers rounded as the file holds them, so that a resumed selection compares the same values."""
+    likelihood = np.log(np.maximum(scores[np.arange(len(scores)), labels], 1e-12))
+    right = (scores.argmax(axis=1) == labels).mean()
+    return Scored(
+        index, round(float(right), 6), round(float(-likelihood.mean()), 6), round(log_probability, 6), strategy
+    )
 
 
 def _write(path: Path, scored: list[Scored]) -> None:

@@ -100,9 +100,13 @@ def fixed(name: str, strategy: Strategy, classes: int, **options: Any) -> nn.Mod
 
     Raises `StrategyError` when the strategy does not fit the backbone.
     """
-    made = Architecture(name, classes, options)
-    strategy.check(name, made.sites)
-    return made.build(fixed_fuse(strategy))
+    return fixed_net(Architecture(name, classes, options), strategy)
+
+
+def fixed_net(architecture: Architecture, strategy: Strategy) -> nn.Module:
+    """`fixed` for an architecture that exists already."""
+    strategy.check(architecture.backbone, architecture.sites)
+    return architecture.build(fixed_fuse(strategy))
 
 
 def template(
@@ -162,6 +166,7 @@ __all__ = [
     "architecture",
     "backbone",
     "fixed",
+    "fixed_net",
     "grow",
     "is_template",
     "posterior",

@@ -137,6 +137,6 @@ def named_gates(net: nn.Module) -> Iterator[tuple[str, str, Gate, nn.Module]]:
 
 
 def set_noise(template: nn.Module, uniforms: Float32[Tensor, "clips gates"] | None) -> None:
-    """Gives every gate its draws for the next forward pass, one column a gate in network order; None takes them away."""
+    """Gives every gate its draws for the next forward pass, a column each in network order; None takes them away."""
     for column, (_, _, gate, _) in enumerate(named_gates(template)):
         gate.uniform = None if uniforms is None else uniforms[:, column]

@@ -25,7 +25,8 @@ def frame_view(x: Activation) -> Float[Tensor, "images channels height width"]:
 
 def from_frames(y: Float[Tensor, "images channels height width"], clips: int) -> Activation:
     """The way back from `frame_view`."""
-    return y.permute(0, 2, 3, 1).unflatten(0, (clips, -1))
+    y = y.permute(0, 2, 3, 1)
+    return y.reshape(clips, -1, *y.shape[1:])
 
 
 def time_view(x: Activation) -> Float[Tensor, "clips channels frames positions"]:
@@ -35,7 +36,8 @@ def time_view(x: Activation) -> Float[Tensor, "clips channels frames positions"]
 
 def from_times(y: Float[Tensor, "clips channels frames positions"], height: int) -> Activation:
     """The way back from `time_view`."""
-    return y.permute(0, 2, 3, 1).unflatten(2, (height, -1))
+    y = y.permute(0, 2, 3, 1)
+    return y.reshape(*y.shape[:2], height, -1, y.shape[-1])
 
 
 class Conv(nn.Module):

@@ -47,9 +47,7 @@ class TrainingClips:
         for chosen in np.array_split(shuffled, self.batches_an_epoch(batch_size)):
             yield self.batch(chosen, seed, stage, epoch, gates)
 
-    def batch(
-        self, chosen: Int64[np.ndarray, " batch"], seed: int, stage: Stage, epoch: int, gates: int = 0
-    ) -> Batch:
+    def batch(self, chosen: Int64[np.ndarray, " batch"], seed: int, stage: Stage, epoch: int, gates: int = 0) -> Batch:
         """The given samples as this epoch sees them."""
         draws = np.stack([uniforms(seed, stage, epoch, int(sample), DRAWS + gates) for sample in chosen])
         clips = [

@@ -27,9 +27,7 @@ def save_checkpoint(
         save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, temporary, metadata)
 
 
-def load_checkpoint(
-    path: Path, stage: str, net: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, Any]:
+def load_checkpoint(path: Path, stage: str, net: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, Any]:
     """Restores net and optimiser in place; returns the epochs done and the scaler's state.
 
     Without a checkpoint of this stage nothing changes and 0 epochs are done.

@@ -80,9 +80,7 @@ class RunData:
         chosen = set(self._splits().train.tolist())
         rows_of_items = self._rows(strips)
         rows = np.array([row for row, item in enumerate(rows_of_items) if item in chosen], dtype=np.int64)
-        return TrainingClips(
-            strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=augment.flip
-        )
+        return TrainingClips(strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=augment.flip)
 
     def selection(self, device: torch.device, training: TrainingClips) -> SelectionClips:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""

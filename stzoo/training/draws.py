@@ -17,8 +17,9 @@ _ORDER = 2**64 - 1
 
 
 def _generator(seed: int, stage: Stage, epoch: int, sample: int) -> np.random.Generator:
-    counter = [0, 0, epoch, _STAGES[stage]]
-    return np.random.Generator(np.random.Philox(key=[seed, sample], counter=counter))
+    key = np.array([seed, sample], dtype=np.uint64)
+    counter = np.array([0, 0, epoch, _STAGES[stage]], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def order(seed: int, stage: Stage, epoch: int, samples: int) -> Int64[np.ndarray, " samples"]:

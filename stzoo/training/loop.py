@@ -17,7 +17,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.evaluation import to_input
 from stzoo.nets.fusion import Gate, named_gates, set_noise
-from stzoo.recipe_tables import Optimisation
+from stzoo.recipe import Optimisation
 from stzoo.training.batches import TrainingClips
 from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
 from stzoo.training.draws import Stage

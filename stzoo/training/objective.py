@@ -20,7 +20,7 @@ def divergence(template: nn.Module, *, k: float, samples: int, form: Form = "cod
 
     With drop probability p, the gated convolution's weights w and N training `samples`, a gate adds
 
-    - `coded`: (k / N) (1 - p) ||w||^2 + (1 / N) (p log p + (1 - p) log(1 - p)), the form that the published k belong to;
+    - `coded`: (k / N) (1 - p) ||w||^2 + (1 / N) (p log p + (1 - p) log(1 - p)), to which the published k belong;
     - `eq5`: (k^2 / 2N) (1 - p) ||w||^2 + (1 / N) p log p, as printed.
 
     Written with log-sigmoids, so that value and gradient are finite at p -> 0 and p -> 1.

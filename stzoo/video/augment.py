@@ -1,4 +1,4 @@
-"""What training varies from epoch to epoch: which run of frames and which crop of a strip, and whether it is mirrored."""
+"""What training varies from epoch to epoch: the run of frames, the crop, and whether a clip is mirrored."""
 
 from __future__ import annotations
 

@@ -1,0 +1,36 @@
+"""`stzoo select`: strategies drawn from a trained template, and the best of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--strategies", type=click.IntRange(1, 100_000), help="How many to draw.  [default: the recipe's]")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
+)
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -> None:
+    """Draw strategies from the posterior of a RUN's template, score each on the selection split, and bundle the best.
+
+    Scores that are in the run's scores.csv already are not computed again.
+    """
+    from rich.console import Console
+
+    from stzoo.training.pipeline import select as run_selection
+    from stzoo.training.results import table
+    from stzoo.training.run import Run
+    from stzoo.training.stages import require_variational
+
+    opened = Run.open(run)
+    require_variational(opened)
+    table_of_recipe = opened.recipe.selection
+    assert table_of_recipe is not None
+    count = strategies or table_of_recipe.strategies
+    rows = run_selection(opened, count, cache or run.parent / "cache", say=click.echo, progress=not quiet)
+    Console().print(table(rows))
+    click.echo(f"Bundle: {opened.bundle}")

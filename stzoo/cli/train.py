@@ -1,0 +1,83 @@
+"""`stzoo train`: a recipe from warm-up to bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from stzoo.recipe import Recipe
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, such as warmup.epochs=2.")
+@click.option("--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Train a template for every value.")
+@click.option("--data-root", type=click.Path(), help="The dataset's folder, in place of the recipe's data.root.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
+)
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def train(
+    recipe: str,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    sweeps: tuple[str, ...],
+    data_root: str | None,
+    cache: Path | None,
+    quiet: bool,
+) -> None:
+    """Run a RECIPE (a file, or the name of one that stzoo brings) from warm-up to bundle.
+
+    Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains one template for
+    every combination of values instead, judges them on the selection split, and writes sweep.csv.
+    """
+    from stzoo.recipe import expand, read
+
+    if data_root is not None:
+        overrides = (*overrides, f"data.root='{data_root}'")
+    resolved = read(recipe, overrides)
+    folder = out or Path("runs") / Path(recipe).stem
+    cache = cache or folder.parent / "cache"
+    if sweeps:
+        points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)]
+        _sweep(points, folder, cache, quiet)
+    else:
+        _train(resolved, folder, cache, quiet)
+
+
+def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
+    from rich.console import Console
+
+    from stzoo.training.pipeline import train as run_all
+    from stzoo.training.results import table
+    from stzoo.training.run import Run
+
+    run = Run(folder, recipe)
+    rows = run_all(run, cache, say=click.echo, progress=not quiet)
+    if not rows:
+        click.echo(f"{folder} is finished; its bundle is {run.bundle}")
+        return
+    Console().print(table(rows))
+    click.echo(f"Bundle: {run.bundle}")
+
+
+def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from stzoo.training.pipeline import sweep
+
+    folder = folder.with_name(f"{folder.name}-sweep")
+    folder.mkdir(parents=True, exist_ok=True)
+    trials = sweep(points, folder, cache, say=click.echo, progress=not quiet)
+    shown = Table("overrides", "best", "most probable", "S+ST", "drop rates", "entropy", title="on the selection split")
+    for trial in trials:
+        accuracies = (f"{100 * value:.1f}" for value in (trial.best, trial.most_probable, trial.sst))
+        drops = f"{trial.lowest_drop:.3f} to {trial.highest_drop:.3f}"
+        shown.add_row(" ".join(trial.overrides), *accuracies, drops, f"{trial.mean_entropy:.3f}")
+    Console().print(shown)
+    click.echo(f"Table: {folder / 'sweep.csv'}")

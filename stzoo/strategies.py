@@ -1,0 +1,34 @@
+"""Strategies by name: what `--strategy` and a recipe's `[fixed]` table accept, for any backbone's sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stzoo.errors import StrategyError, did_you_mean
+from stzoo.published import PUBLISHED, published
+from stzoo.strategy import Site, Strategy
+
+UNIFORM = {"s": "S", "st": "ST", "sst": "S+ST"}
+
+
+def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
+    """The strategy that `text` names: `s`, `st`, `sst`, `published:<data>`, or the path of a strategy file.
+
+    Raises `StrategyError` when there is no such strategy, or when it does not fit the backbone.
+    """
+    kind, colon, rest = text.partition(":")
+    if text in UNIFORM:
+        strategy = Strategy.uniform(backbone, sites, UNIFORM[text])
+    elif colon and kind == "published":
+        strategy = published(rest).strategy
+    elif Path(text).is_file():
+        strategy = Strategy.read(text)
+    else:
+        known = [*UNIFORM, *(f"published:{name}" for name in PUBLISHED)]
+        raise StrategyError(
+            f'no strategy is called "{text}" and no file has that path;{did_you_mean(text, known)} '
+            f"give a strategy file or one of {', '.join(known)}"
+        )
+    strategy.check(backbone, sites)
+    return strategy

@@ -1,0 +1,204 @@
+"""A whole run: every stage in order, then measurements and bundle. Stopped at any point, it goes on from there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from stzoo import nets
+from stzoo.errors import TrainingError
+from stzoo.evaluation import video_scores
+from stzoo.files import write_text
+from stzoo.plot import marginals_figure
+from stzoo.recipe import Compute, Recipe
+from stzoo.selection import best, pruned, references
+from stzoo.strategies import named
+from stzoo.strategy import Strategy
+from stzoo.training.data import RunData
+from stzoo.training.loop import Machine
+from stzoo.training.results import Row, measure_nets, save_bundle, write_metrics
+from stzoo.training.run import Run
+from stzoo.training.stages import Stages, require_variational
+
+Say = Callable[[str], None]
+SWEPT_STRATEGIES = 20
+
+
+def machine_of(compute: Compute) -> Machine:
+    """The device and precision that a recipe asks for. Raises `TrainingError` when there is no such GPU."""
+    if compute.threads:
+        torch.set_num_threads(compute.threads)
+    found = torch.cuda.is_available()
+    name = ("cuda" if found else "cpu") if compute.device == "auto" else compute.device
+    if name.startswith("cuda") and not found:
+        raise TrainingError(f'compute.device is "{name}" but torch finds no GPU; use "auto" or "cpu"')
+    return Machine(torch.device(name), compute.precision)
+
+
+def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:
+    """The stages of a run with its data decoded."""
+    machine = machine_of(run.recipe.compute)
+    data = RunData(run.recipe, cache, progress=progress)
+    training = data.training()
+    selection = data.selection(machine.device, training)
+    return Stages(run, len(data.labels), training, selection, machine, say=say, progress=progress), data
+
+
+def train(run: Run, cache: Path, *, say: Say, progress: bool = True) -> list[Row]:
+    """Runs what is missing of a run, up to its bundle; returns the final measurements, none if it was finished.
+
+    Raises `TrainingError`, `DataError` and `VideoError` as its stages do.
+    """
+    if run.bundle.exists():
+        return []
+    stages, data = prepare(run, cache, say=say, progress=progress)
+    if run.recipe.fixed is None:
+        assert run.recipe.selection is not None
+        return _finish_template(stages, data, run.recipe.selection.strategies)
+    net = stages.fixed()
+    strategy = named(run.recipe.fixed.strategy, stages.architecture.backbone, stages.architecture.sites)
+    rows = _measured(stages, data, {run.recipe.name: ("alone", strategy, net)})
+    save_bundle(run, data.labels, net, strategy, rows)
+    return rows
+
+
+def select(run: Run, strategies: int, cache: Path, *, say: Say, progress: bool = True) -> list[Row]:
+    """Selects among more (or fewer) strategies of a trained template, and makes the bundle anew.
+
+    Raises `TrainingError` when the run has no template yet.
+    """
+    require_variational(run)
+    if not run.path("template.safetensors").exists():
+        raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
+    stages, data = prepare(run, cache, say=say, progress=progress)
+    return _finish_template(stages, data, strategies)
+
+
+def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row]:
+    run, selection = stages.run, stages.selection
+    template = stages.variational()
+    found = nets.posterior(template)
+    scored = stages.select(template, strategies)
+    winner = best(scored)
+    stages.say(f"Strategy {winner.index} of {len(scored)} is the best: {winner.accuracy:.4f} on the selection split.")
+
+    compared: dict[str, tuple[str, Strategy, nn.Module]] = {
+        "opt": ("pruned", winner.strategy, pruned(template, winner.strategy, selection))
+    }
+    for name, strategy in references(template).items():
+        compared[name] = ("pruned", strategy, pruned(template, strategy, selection))
+    shipped = "opt"
+    finetuned = stages.finetune(template, scored)
+    if finetuned is not None:
+        compared["opt-finetuned"] = ("finetuned", winner.strategy, finetuned)
+        right = _selection_accuracy(finetuned, stages)
+        better = right > winner.accuracy
+        shipped = "opt-finetuned" if better else "opt"
+        stages.say(f"Finetuned it reaches {right:.4f} there; the bundle gets the {compared[shipped][0]} weights.")
+
+    rows = _measured(stages, data, compared)
+    figure = run.path("marginals.png")
+    marginals_figure(found, winner.strategy, figure, run.recipe.name)
+    _, strategy, net = compared[shipped]
+    own = [row for row in rows if row.name == shipped]
+    save_bundle(run, data.labels, net, strategy, own, posterior=found, template=template, figure=figure)
+    return rows
+
+
+def _measured(stages: Stages, data: RunData, compared: dict[str, tuple[str, Strategy, nn.Module]]) -> list[Row]:
+    rows = measure_nets(compared, data, stages.machine.device, progress=stages.progress)
+    write_metrics(stages.run.path("metrics.json"), rows, stages.run.recipe.input)
+    return rows
+
+
+def _selection_accuracy(net: nn.Module, stages: Stages) -> float:
+    data = stages.selection
+    scores = video_scores(net, data.clips, data.contract, device=data.device)
+    return float((scores.argmax(axis=1) == data.labels).mean())
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of a sweep, judged on the selection split.
+
+    Accuracies of the best sampled strategy, of the most probable one and of S+ST everywhere; the range of the learnt
+    drop rates; the mean entropy of a site's unit in nats.
+    """
+
+    overrides: tuple[str, ...]
+    best: float
+    most_probable: float
+    sst: float
+    lowest_drop: float
+    highest_drop: float
+    mean_entropy: float
+
+
+def sweep(
+    recipes: Sequence[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, *, say: Say, progress: bool = True
+) -> list[Trial]:
+    """Trains a template for every recipe (overrides, recipe) and tabulates them in `sweep.csv`; validation is not read.
+
+    Recipes that differ only after the warm-up share one.
+    """
+    trials = []
+    for overrides, recipe in recipes:
+        name = ",".join(override.replace("/", "_") for override in overrides)
+        run = Run(folder / name, recipe)
+        require_variational(run)
+        _share_warm_up(run, [folder / other.name for other in sorted(folder.iterdir()) if other.name != name])
+        say(f"sweep: {' '.join(overrides)}")
+        stages, _ = prepare(run, cache, say=say, progress=progress)
+        template = stages.variational()
+        found = nets.posterior(template)
+        scored = stages.select(template, SWEPT_STRATEGIES)
+        compared = references(template)
+        most_probable, sst = (
+            _selection_accuracy(pruned(template, compared[key], stages.selection), stages)
+            for key in ("most-probable", "sst")
+        )
+        drops = [drop for branches in found.drop.values() for drop in branches.values()]
+        entropies = found.entropy().values()
+        mean_entropy = sum(entropies) / len(entropies)
+        right = best(scored).accuracy
+        trials.append(Trial(overrides, right, most_probable, sst, min(drops), max(drops), mean_entropy))
+        _write_trials(folder / "sweep.csv", trials)
+    return trials
+
+
+def _share_warm_up(run: Run, others: Sequence[Path]) -> None:
+    """Takes the finished warm-up of a neighbour whose recipe is the same up to there."""
+    target = run.path("warmup.safetensors")
+    if target.exists():
+        return
+    for folder in others:
+        source = folder / "warmup.safetensors"
+        if source.exists() and _until_warm_up(Run.open(folder).recipe) == _until_warm_up(run.recipe):
+            partial = target.with_suffix(".tmp")
+            shutil.copyfile(source, partial)
+            os.replace(partial, target)
+            return
+
+
+def _until_warm_up(recipe: Recipe) -> Recipe:
+    tail_gates = recipe.variational is not None and recipe.variational.tail_gates
+    same = {"variational": None, "objective": None, "selection": None, "finetune": None}
+    return recipe.model_copy(update={**same, "name": f"tail gates: {tail_gates}"})
+
+
+def _write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    fields = ("best", "most_probable", "sst", "lowest_drop", "highest_drop", "mean_entropy")
+    rows.writerow(("overrides", *fields))
+    for trial in trials:
+        rows.writerow((" ".join(trial.overrides), *(f"{getattr(trial, field):.6f}" for field in fields)))
+    write_text(path, text.getvalue())

@@ -1,0 +1,178 @@
+"""What a finished run says of itself: measurements, figure and bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as serialise
+from torch import nn
+
+import stzoo
+from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save
+from stzoo.contract import InputContract
+from stzoo.evaluation import Accuracy, accuracy, video_scores
+from stzoo.files import write_json
+from stzoo.measure import measure
+from stzoo.nets import architecture
+from stzoo.posterior import Posterior
+from stzoo.strategy import Strategy
+from stzoo.training.data import RunData
+from stzoo.training.run import Run
+from stzoo.video.progress import counting
+
+
+@dataclass(frozen=True)
+class Row:
+    """One net on one split. `how` is how its weights came about: `pruned`, `finetuned` or `alone`."""
+
+    name: str
+    how: str
+    split: str
+    accuracy: Accuracy
+    strategy: Strategy
+
+
+def protocol(contract: InputContract) -> str:
+    """The way of measuring, in words."""
+    clips = f"{contract.clips} clip{'s' if contract.clips > 1 else ''}"
+    return f"video level, {clips} spread uniformly, centre crop {contract.crop}, mean softmax"
+
+
+def measure_nets(
+    nets: Mapping[str, tuple[str, Strategy, nn.Module]], data: RunData, device: torch.device, *, progress: bool
+) -> list[Row]:
+    """Every net (name -> how, strategy, net) once on `val` and on each test list, with intervals.
+
+    Nets of the same strategy and origin share one measurement.
+    """
+    rows = []
+    for split in data.tests:
+        cache, contract = data.test(split)
+        seen: dict[tuple[str, Strategy], Accuracy] = {}
+        with counting(f"measuring {split}", len(nets) * len(cache), unit="videos", show=progress) as bar:
+            for name, (how, strategy, net) in nets.items():
+                if (how, strategy) not in seen:
+                    scores = video_scores(net, cache.clips, contract, device=device, advance=bar.advance)
+                    seen[how, strategy] = accuracy(scores, cache.labels)
+                else:
+                    bar.advance(len(cache))
+                rows.append(Row(name, how, split, seen[how, strategy], strategy))
+    return rows
+
+
+def write_metrics(path: Path, rows: list[Row], contract: InputContract) -> None:
+    """Every measurement with protocol, split, n and interval, as JSON."""
+    write_json(
+        path,
+        [
+            {
+                "net": row.name,
+                "how": row.how,
+                "split": row.split,
+                "protocol": protocol(contract),
+                "accuracy": round(row.accuracy.value, 6),
+                "low": round(row.accuracy.low, 6),
+                "high": round(row.accuracy.high, 6),
+                "n": row.accuracy.n,
+                "strategy": row.strategy.text(),
+            }
+            for row in rows
+        ],
+    )
+
+
+def save_bundle(
+    run: Run,
+    labels: tuple[str, ...],
+    net: nn.Module,
+    strategy: Strategy,
+    rows: list[Row],
+    *,
+    posterior: Posterior | None = None,
+    template: nn.Module | None = None,
+    figure: Path | None = None,
+) -> Path:
+    """Writes the run's bundle; `rows` are the measurements of exactly this net."""
+    built = architecture(net)
+    contract = run.recipe.input
+    weights = _cpu(net)
+    digest = hashlib.sha256(serialise(weights)).hexdigest()
+    results = tuple(
+        Result(
+            dataset=run.recipe.name,
+            split=row.split,
+            protocol=protocol(contract),
+            metric="top1",
+            value=row.accuracy.value,
+            n=row.accuracy.n,
+            low=row.accuracy.low,
+            high=row.accuracy.high,
+        )
+        for row in rows
+    )
+    size = measure(built, strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
+    config = Config(
+        name=run.bundle_name,
+        backbone=Backbone(name=built.backbone, options=dict(built.options)),
+        classes=Classes.of(labels),
+        strategy=strategy,
+        input=contract,
+        versions=Versions(stzoo=stzoo.__version__, torch=torch.__version__),
+        multiply_adds=size.multiply_adds,
+        provenance=_provenance(run, rows[0].how, digest),
+    )
+    scores = run.path("scores.csv")
+    bundle = Bundle(
+        config=config,
+        posterior=posterior,
+        metrics=results,
+        recipe=run.recipe.to_toml(),
+        scores=scores.read_text(encoding="utf-8") if posterior is not None and scores.exists() else None,
+    )
+    return save(
+        run.bundle,
+        bundle,
+        {name: value.numpy() for name, value in weights.items()},
+        None if template is None else {name: value.numpy() for name, value in _cpu(template).items()},
+        None if figure is None else {figure.name: figure},
+        replace=True,
+    )
+
+
+def _cpu(net: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
+
+
+def _provenance(run: Run, how: str, digest: str) -> dict[str, str]:
+    recipe = run.recipe
+    facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how, "tensors sha256": digest}
+    if recipe.selection is not None:
+        facts["batch norm"] = recipe.selection.batch_norm
+    facts["hardware"] = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {platform.machine()}"
+    return facts
+
+
+def table(rows: list[Row]) -> Any:
+    """The measurements as a rich table: one line a net, one column a split."""
+    from rich.table import Table
+
+    splits = list(dict.fromkeys(row.split for row in rows))
+    shown = Table("net", "weights", *splits, "sites with S / ST / S+ST", title="accuracy with 95 % interval")
+    for name in dict.fromkeys(row.name for row in rows):
+        own = {row.split: row for row in rows if row.name == name}
+        first = next(iter(own.values()))
+        counts = first.strategy.counts()
+        cells = [f"{100 * row.accuracy.value:.1f} ({_interval(row.accuracy)})" for row in own.values()]
+        units = " / ".join(str(counts.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
+        shown.add_row(name, first.how, *cells, units)
+    return shown
+
+
+def _interval(accuracy: Accuracy) -> str:
+    return f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"

@@ -1,0 +1,207 @@
+"""The stages of a run. Each leaves its file in the run's folder and does nothing when the file is there."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import nn
+
+from stzoo import nets
+from stzoo.errors import TrainingError
+from stzoo.evaluation import video_scores
+from stzoo.nets import Architecture
+from stzoo.posterior import Posterior
+from stzoo.recipe import Optimisation
+from stzoo.selection import Scored, SelectionClips, best, pruned, score_strategies
+from stzoo.strategies import named
+from stzoo.training.batches import TrainingClips
+from stzoo.training.checkpoint import load_weights, save_weights
+from stzoo.training.draws import Stage
+from stzoo.training.loop import Machine, fit
+from stzoo.training.objective import divergence
+from stzoo.training.run import Run
+from stzoo.video.progress import counting
+
+COLLAPSED_DROP = 0.9
+MOVED_LOGIT = 0.2
+
+
+def architecture_of(run: Run, classes: int) -> Architecture:
+    """The architecture that a run's recipe asks for."""
+    recipe = run.recipe
+    options: dict[str, object] = {"temporal_stride": recipe.net.temporal_stride}
+    if recipe.variational is not None and recipe.variational.tail_gates:
+        options["tail_sites"] = True
+    return Architecture(recipe.net.backbone, classes, options)
+
+
+class Stages:
+    """The stages of one run on one machine, sharing data and a way of speaking."""
+
+    def __init__(
+        self,
+        run: Run,
+        classes: int,
+        training: TrainingClips,
+        selection: SelectionClips,
+        machine: Machine,
+        *,
+        say: Callable[[str], None],
+        progress: bool,
+    ) -> None:
+        self.run = run
+        self.architecture = architecture_of(run, classes)
+        self.training = training
+        self.selection = selection
+        self.machine = machine
+        self.say = say
+        self.progress = progress
+
+    def fixed(self) -> nn.Module:
+        """A [fixed] recipe's net, trained alone."""
+        table = self.run.recipe.fixed
+        assert table is not None
+        strategy = named(table.strategy, self.architecture.backbone, self.architecture.sites)
+        net = self._fresh(lambda: nets.fixed_net(self.architecture, strategy))
+        return self._stage("fixed", "fixed.safetensors", net, table)
+
+    def warm_up(self) -> nn.Module:
+        """The net with every branch open, trained without gates: the template's start."""
+        table = self.run.recipe.warmup
+        assert table is not None
+        net = self._fresh(lambda: nets.fixed_net(self.architecture, self.architecture.uniform("S+ST")))
+        return self._stage("warmup", "warmup.safetensors", net, table)
+
+    def variational(self) -> nn.Module:
+        """The template, with the drop rate of every gate learnt by variational DropPath."""
+        table, objective = self.run.recipe.variational, self.run.recipe.objective
+        assert table is not None
+        assert objective is not None
+        template = nets.grow(self.warm_up(), initial_drop=table.initial_drop, temperature=table.temperature)
+        template = self._stage(
+            "variational",
+            "template.safetensors",
+            template,
+            table,
+            regulariser=partial(divergence, k=objective.k, samples=len(self.training), form=objective.form),
+            gate_learning_rate=table.gate_learning_rate,
+            gate_weight_decay=table.gate_weight_decay,
+        )
+        for sentence in judge(nets.posterior(template), table.initial_drop):
+            self.say(sentence)
+        return template
+
+    def select(self, template: nn.Module, strategies: int) -> list[Scored]:
+        """Scores sampled strategies on the selection split; the file of scores grows until it has enough."""
+        with counting("selection", strategies, unit="strategies", show=self.progress) as bar:
+            return score_strategies(
+                template,
+                self.selection,
+                strategies=strategies,
+                seed=self.run.recipe.seed,
+                scores_file=self.run.path("scores.csv"),
+                advance=bar.advance,
+            )
+
+    def finetune(self, template: nn.Module, scored: list[Scored]) -> nn.Module | None:
+        """The winner trained further on its own, or None when the recipe does not ask for it."""
+        table = self.run.recipe.finetune
+        if table is None:
+            return None
+        net = copy.deepcopy(pruned(template, best(scored).strategy, self.selection))
+        return self._stage("finetune", "finetuned.safetensors", net, table)
+
+    def _fresh(self, build: Callable[[], nn.Module]) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.run.recipe.seed)
+            return build()
+
+    def _stage(
+        self,
+        stage: Stage,
+        file: str,
+        net: nn.Module,
+        table: Optimisation,
+        *,
+        regulariser: Callable[[nn.Module], torch.Tensor] | None = None,
+        gate_learning_rate: float = 0.0,
+        gate_weight_decay: float = 0.0,
+    ) -> nn.Module:
+        net.to(self.machine.device)
+        done = self.run.path(file)
+        if not done.exists():
+            fit(
+                net,
+                self.training,
+                table,
+                stage=stage,
+                seed=self.run.recipe.seed,
+                contract=self.run.recipe.input,
+                machine=self.machine,
+                checkpoint=self.run.checkpoint,
+                record=partial(self._record, stage, net),
+                regulariser=regulariser,
+                gate_learning_rate=gate_learning_rate,
+                gate_weight_decay=gate_weight_decay,
+                progress=self.progress,
+            )
+            save_weights(done, net)
+            self.run.checkpoint.unlink(missing_ok=True)
+        load_weights(done, net)
+        return net.eval()
+
+    def _record(self, stage: Stage, net: nn.Module, epoch: int, numbers: Mapping[str, float]) -> None:
+        """Writes an epoch's line, with the all-open net's accuracy on the selection split and every gate."""
+        entry: dict[str, object] = {name: round(value, 6) for name, value in numbers.items()}
+        shown = net
+        if nets.is_template(net):
+            posterior = nets.posterior(net)
+            entry["drop"] = {
+                site: {branch: round(drop, 6) for branch, drop in drops.items()}
+                for site, drops in posterior.drop.items()
+            }
+            shown = nets.prune(net, self.architecture.uniform("S+ST"))
+        data = self.selection
+        scores = video_scores(shown.eval(), data.clips, data.contract, device=data.device)
+        entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
+        self.run.record(stage, epoch, entry)
+        self.say(_line(stage, epoch, entry))
+
+
+def judge(posterior: Posterior, initial_drop: float) -> list[str]:
+    """What is wrong with a learnt posterior, in sentences: collapsed, or never left its start."""
+    drops = [drop for branches in posterior.drop.values() for drop in branches.values()]
+    collapsed = sum(drop > COLLAPSED_DROP for drop in drops)
+    start = torch.logit(torch.tensor(initial_drop, dtype=torch.float64))
+    moved = (torch.logit(torch.tensor(drops, dtype=torch.float64), eps=1e-9) - start).abs().max()
+    sentences = []
+    if collapsed > len(drops) / 2:
+        sentences.append(
+            f"The posterior has collapsed: {collapsed} of {len(drops)} gates have a drop rate over {COLLAPSED_DROP}. "
+            "Warm up until the net has converged, or lower variational.gate_learning_rate or objective.k."
+        )
+    if moved < MOVED_LOGIT:
+        sentences.append(
+            f"The posterior was not learnt: no gate's logit moved by more than {MOVED_LOGIT} from its start. "
+            "Raise variational.gate_learning_rate or variational.epochs."
+        )
+    return sentences
+
+
+def _line(stage: Stage, epoch: int, entry: Mapping[str, object]) -> str:
+    words = [f"{stage} {epoch}"]
+    words += [f"{name} {entry[name]:.4f}" for name in ("loss", "train_accuracy", "selection_accuracy")]
+    drop = entry.get("drop")
+    if isinstance(drop, dict):
+        drops = [value for branches in drop.values() for value in branches.values()]
+        words.append(f"drop {min(drops):.3f} to {max(drops):.3f}")
+    return "  ".join(words)
+
+
+def require_variational(run: Run) -> None:
+    """Raises `TrainingError` for a run whose recipe has no posterior to draw from."""
+    if run.recipe.variational is None:
+        raise TrainingError(f"{run.folder} trains one fixed net and has no strategies to select from")
