@@ -47,9 +47,9 @@ class Posterior:
         `linear` keeps a branch with probability 1 - drop, as sampling does; `paper` with 1 - sqrt(drop), as the bars
         of the paper's Fig. 4 do.
         """
-        keep = {"linear": lambda drop: 1.0 - drop, "paper": lambda drop: 1.0 - math.sqrt(drop)}[convention]
+        power = {"linear": 1.0, "paper": 0.5}[convention]
         return {
-            site: _unit_probabilities({branch: keep(drop) for branch, drop in branches.items()})
+            site: _unit_probabilities({branch: 1.0 - drop**power for branch, drop in branches.items()})
             for site, branches in self.drop.items()
         }
 
