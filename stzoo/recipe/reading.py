@@ -94,10 +94,10 @@ def _laid(below: Tree, above: Tree) -> Tree:
 
 
 def _merged(below: Tree, above: Tree) -> Tree:
-    """A value of `above` replaces its namesake; a table is laid over it."""
+    """A value of `above` replaces its namesake; a table is laid over it, but for `tests`, whose keys are free names."""
     merged = dict(below)
     for name, value in above.items():
-        both_tables = isinstance(value, dict) and isinstance(below.get(name), dict)
+        both_tables = name != "tests" and isinstance(value, dict) and isinstance(below.get(name), dict)
         merged[name] = _merged(below[name], value) if both_tables else value
     return merged
 
