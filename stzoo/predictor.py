@@ -47,18 +47,19 @@ class Predictor:
     labels: tuple[str, ...]
     """The classes in the order of the logits."""
     name: str = ""
-    device: torch.device | str = "cpu"
-    """"auto" takes a GPU if there is one; it is replaced by what was found."""
+    device: torch.device | str | None = None
+    """None and "auto" take a GPU if there is one; the attribute then holds what was found."""
     strategy: Strategy | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         if is_template(self.net):
             raise UsageError("a template has random outputs and cannot predict; prune a strategy out of it first.")
         object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "device", _found(self.device))
-        self.net.eval().to(self.device)
+        device = _found(self.device)
+        object.__setattr__(self, "device", device)
+        self.net.eval().to(device)
 
-    def to(self, device: torch.device | str) -> Predictor:
+    def to(self, device: torch.device | str | None) -> Predictor:
         """The same predictor on another device; the net itself moves there."""
         return dataclasses.replace(self, device=device)
 
@@ -94,19 +95,20 @@ class Predictor:
         read = read_clips(path, self.contract, clips)
         for sentence in read.warnings:
             warnings.warn(sentence, VideoWarning, stacklevel=3)
+        device = _found(self.device)
         # One clip at a time on a CPU: a batch is no faster there and takes more memory.
-        step = 1 if torch.device(self.device).type == "cpu" else _CLIPS_A_BATCH_ON_GPU
+        step = 1 if device.type == "cpu" else _CLIPS_A_BATCH_ON_GPU
         total = np.zeros(len(self.labels), dtype=np.float64)
         with torch.inference_mode():
             for start in range(0, len(read.clips), step):
                 pixels = normalise(read.clips[start : start + step], self.contract)
-                logits = self.net(torch.from_numpy(pixels).to(self.device)).float()
+                logits = self.net(torch.from_numpy(pixels).to(device)).float()
                 total += logits.softmax(dim=1).sum(dim=0).cpu().numpy()
         return np.asarray(total / len(read.clips), dtype=np.float32)
 
 
-def _found(device: torch.device | str) -> torch.device:
-    if device == "auto":
+def _found(device: torch.device | str | None) -> torch.device:
+    if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(device)

@@ -39,7 +39,7 @@ class Brightness(nn.Module):
 
 @pytest.fixture
 def predictor() -> Predictor:
-    return Predictor(Brightness().train(), CONTRACT, LABELS, "brightness")
+    return Predictor(Brightness().train(), CONTRACT, LABELS, "brightness", "cpu")
 
 
 def test_scores_are_the_mean_of_the_clips_softmax(predictor: Predictor, make_video: MakeVideo) -> None:
@@ -114,8 +114,9 @@ def test_nonsense_is_refused(predictor: Predictor, make_video: MakeVideo, tmp_pa
 
 
 def test_devices() -> None:
+    best = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     auto = Predictor(Brightness(), CONTRACT, LABELS, device="auto")
-    assert auto.device == torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    assert auto.device == Predictor(Brightness(), CONTRACT, LABELS).device == best
     assert auto.to("cpu").device == torch.device("cpu")
     with pytest.raises(UsageError, match='no device "gpu"'):
         auto.to("gpu")

@@ -67,7 +67,7 @@ def predict(
     """
     from stzoo.hub import load
 
-    predictor = load(model).to(device)
+    predictor = load(model, device=device)
     results: list[dict[str, Any]] = []
     for number, path in enumerate(files):
         try:

@@ -30,11 +30,12 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A zoo with one model; gives the names that were loaded."""
     names: list[str] = []
 
-    def load(name: str) -> Predictor:
+    def load(name: str, *, device: str) -> Predictor:
         names.append(name)
         if name == "unknown":
             raise ModelNotFoundError('there is no model "unknown".')
-        return Predictor(Constant(), InputContract(frames=2, fps=5.0, clips=2, resize=16, crop=16), LABELS, name)
+        contract = InputContract(frames=2, fps=5.0, clips=2, resize=16, crop=16)
+        return Predictor(Constant(), contract, LABELS, name, device)
 
     hub = types.ModuleType("stzoo.hub")
     hub.load = load  # type: ignore[attr-defined]
