@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
@@ -94,6 +94,7 @@ class Closed(nn.Module):
 Factories = Mapping[str, Callable[[], nn.Module]]
 
 
+@runtime_checkable
 class Fuse(Protocol):
     """Builds one site from factories: `branches` by name, what they share, and what stands there when all are shut."""
 

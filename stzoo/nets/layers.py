@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Activation = Float[Tensor, "clips frames height width channels"]
+Activation = Float[Tensor, "_clips _frames _height _width _channels"]
+"""The underscores let sizes change between a function's input and its output."""
+
 Size = tuple[int, int, int]
 
 
