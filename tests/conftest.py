@@ -1,4 +1,4 @@
-"""Small video files with known content, written on the spot."""
+"""Small video files with known content and a small bundle, written on the spot."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import Protocol
 import av
 import numpy as np
 import pytest
+
+from stzoo import bundle as bundles
+from stzoo.bundle import Bundle
+from stzoo.contract import InputContract
+from stzoo.posterior import Posterior
 
 LEVELS = 12  # grey levels between neighbouring frames: frame i of a test video is grey level LEVELS * i
 
@@ -103,3 +108,33 @@ def cut_off_video(make_video: MakeVideo) -> Path:
     path = make_video("cut.mp4", 40, pixels=noise, container={"movflags": "faststart"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle that loads: `densenet_tiny` as initialised, mixed strategy, three classes, one result."""
+    import torch
+
+    from stzoo import nets
+
+    architecture = nets.Architecture("densenet_tiny", 3, {})
+    drop = {site.name: {"S": 0.2, "ST": 0.4} for site in architecture.sites}
+    posterior = Posterior("densenet_tiny", drop)
+    strategy = posterior.sample(seed=0, index=0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nets.fixed("densenet_tiny", strategy, 3)
+    config = bundles.Config(
+        name="tiny-opt",
+        backbone=bundles.Backbone(name="densenet_tiny"),
+        classes=bundles.Classes.of(["left", "right", "still"]),
+        strategy=strategy,
+        input=InputContract(frames=4, fps=5.0, clips=2, resize=32, crop=32),
+        versions=bundles.Versions(stzoo="0.1.0"),
+    )
+    result = bundles.Result(
+        dataset="toy", split="test", protocol="2 clips", metric="top1", value=0.9, n=200, low=0.85, high=0.94
+    )
+    weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-opt"
+    return bundles.save(folder, Bundle(config, posterior, (result,)), weights)

@@ -1,6 +1,7 @@
 """The bundle: a folder that rebuilds a fixed net with no code but stzoo's. No torch, no network."""
 
 from stzoo.bundle.folder import (
+    CONFIG,
     is_bundle,
     read,
     read_weights,
@@ -12,6 +13,7 @@ from stzoo.bundle.schema import FORMAT, Backbone, Bundle, Classes, Config, Resul
 from stzoo.bundle.tensors import parameter_count
 
 __all__ = [
+    "CONFIG",
     "FORMAT",
     "Backbone",
     "Bundle",
