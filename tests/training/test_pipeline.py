@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stzoo import hub
+from stzoo.bundle import read as read_bundle
+from stzoo.errors import TrainingError
+from stzoo.recipe import Recipe, expand, read
+from stzoo.training import pipeline
+from stzoo.training.pipeline import select, sweep, train
+from stzoo.training.run import Run
+
+MADE = (
+    "warmup.safetensors",
+    "template.safetensors",
+    "finetuned.safetensors",
+    "scores.csv",
+    "metrics.json",
+    "metrics.jsonl",
+    "bundles/smoke-opt/model.safetensors",
+    "bundles/smoke-opt/config.json",
+)
+
+
+class Stop(Exception):
+    """Raised in place of a crash."""
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def made(run: Run) -> dict[str, bytes]:
+    return {name: run.path(name).read_bytes() for name in MADE}
+
+
+@pytest.fixture(scope="module")
+def finished(motions: Path, clip_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An uninterrupted run."""
+    run = Run(tmp_path_factory.mktemp("runs") / "smoke", read("recipes/smoke.toml", [f"data.root='{motions}'"]))
+    train(run, clip_cache, say=silent, progress=False)
+    return run
+
+
+def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions: Path) -> None:
+    bundle = read_bundle(finished.bundle)
+    assert bundle.labels == ("still", "turn-left", "turn-right")
+    assert bundle.posterior is not None
+    assert (result := bundle.metrics[0]).split == "val"
+    assert result.n == 9
+    best, *_ = hub.load(str(finished.folder)).predict(motions / "videos" / "val0.mp4")
+    assert best.label in bundle.labels
+    entries = [json.loads(line) for line in finished.path("metrics.jsonl").read_text().splitlines()]
+    assert [(entry["stage"], entry["epoch"]) for entry in entries] == [
+        ("warmup", 1),
+        ("warmup", 2),
+        ("variational", 1),
+        ("variational", 2),
+        ("finetune", 1),
+    ]
+    drops = entries[3]["drop"]
+    assert len(drops) == 15
+    assert all(set(branches) == {"S", "ST"} for branches in drops.values())
+
+
+def test_metrics_compare_the_winner_with_the_references(finished: Run) -> None:
+    rows = json.loads(finished.path("metrics.json").read_text())
+    assert [row["net"] for row in rows] == ["opt", "most-probable", "s", "st", "sst", "opt-finetuned"]
+    assert all(row["low"] <= row["accuracy"] <= row["high"] and row["n"] == 9 for row in rows)
+
+
+def test_a_finished_run_does_nothing(finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = made(finished)
+    monkeypatch.setattr(pipeline, "prepare", None)
+    assert train(finished, tmp_path, say=silent) == []
+    assert made(finished) == before
+
+
+@pytest.mark.parametrize("records", range(1, 6))
+def test_a_run_stopped_after_any_epoch_ends_the_same(
+    finished: Run, smoke: Recipe, clip_cache: Path, tmp_path: Path, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path / "smoke", smoke)
+    done = 0
+
+    def say(sentence: str) -> None:
+        nonlocal done
+        done += sentence.startswith(("warmup", "variational", "finetune"))
+        if done == records:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(run, clip_cache, say=say, progress=False)
+    train(Run(tmp_path / "smoke", smoke), clip_cache, say=silent, progress=False)
+    assert made(run) == made(finished)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_process_leaves_a_run_that_ends_the_same(
+    finished: Run, smoke: Recipe, motions: Path, clip_cache: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "stzoo", "train", "recipes/smoke.toml", "--quiet", "--data-root", str(motions)]
+    command += ["--out", str(tmp_path / "smoke"), "--cache", str(clip_cache)]
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": os.getcwd()})
+    metrics = tmp_path / "smoke" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) >= 3):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = Run(tmp_path / "smoke", smoke)
+    assert not run.bundle.exists()
+    train(run, clip_cache, say=silent, progress=False)
+    assert made(run) == made(finished)
+
+
+def test_a_run_belongs_to_one_recipe(finished: Run, smoke: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="another recipe"):
+        Run(finished.folder, smoke.model_copy(update={"seed": 1}))
+    (tmp_path / "letters.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="is not a run"):
+        Run(tmp_path, smoke)
+    with pytest.raises(TrainingError, match=r"no recipe\.toml"):
+        Run.open(tmp_path)
+
+
+def test_select_draws_more_strategies_of_the_same_stream(
+    finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe
+) -> None:
+    run = Run(tmp_path / "smoke", smoke)
+    for name in ("warmup.safetensors", "template.safetensors", "finetuned.safetensors", "scores.csv"):
+        run.path(name).write_bytes(finished.path(name).read_bytes())
+    select(run, 5, clip_cache, say=silent, progress=False)
+    lines = run.path("scores.csv").read_text().splitlines()
+    assert lines[:4] == finished.path("scores.csv").read_text().splitlines()
+    assert len(lines) == 6
+
+
+def test_select_needs_a_trained_template(smoke: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no trained template"):
+        select(Run(tmp_path / "smoke", smoke), 5, tmp_path, say=silent)
+
+
+def test_a_fixed_recipe_trains_one_net(motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "st.toml"
+    table = 'strategy = "st"\nepochs = 1\nbatch_size = 8\nlearning_rate = 0.1\nweight_decay = 0.0\n'
+    smoke_toml = Path("recipes/smoke.toml").absolute()
+    path.write_text(f'extends = "{smoke_toml}"\nname = "smoke-st"\n[fixed]\n{table}')
+    run = Run(tmp_path / "run", read(path, [f"data.root='{motions}'"]))
+    rows = train(run, clip_cache, say=silent, progress=False)
+    assert [(row.name, row.how, row.split) for row in rows] == [("smoke-st", "alone", "val")]
+    bundle = read_bundle(run.folder / "bundles" / "smoke-st")
+    assert bundle.strategy.counts() == {"ST": 15}
+    with pytest.raises(TrainingError, match="one fixed net"):
+        select(run, 5, clip_cache, say=silent)
+
+
+def test_a_sweep_shares_the_warm_up_and_never_reads_validation(
+    motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "SWEPT_STRATEGIES", 2)
+    monkeypatch.setattr("stzoo.training.data.RunData.test", None)
+    points = [
+        (point, read("recipes/smoke.toml", [f"data.root='{motions}'", *point]))
+        for point in expand(["objective.k=1,5", "variational.epochs=1"])
+    ]
+    trials = sweep(points, tmp_path, clip_cache, say=silent, progress=False)
+    assert [trial.overrides for trial in trials] == [point for point, _ in points]
+    first, second = (tmp_path / ",".join(point) for point, _ in points)
+    assert (first / "warmup.safetensors").read_bytes() == (second / "warmup.safetensors").read_bytes()
+    assert (first / "template.safetensors").read_bytes() != (second / "template.safetensors").read_bytes()
+    assert "warmup" not in (second / "metrics.jsonl").read_text()
+    assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 3
+
+
+def test_a_gpu_that_is_not_there_is_refused(smoke: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    compute = smoke.compute.model_copy(update={"device": "cuda:0"})
+    with pytest.raises(TrainingError, match="finds no GPU"):
+        pipeline.machine_of(compute)
