@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import write_video
 
 from stzoo.recipe import Recipe, read
+from tests.conftest import write_video
 
 MOTIONS = ("still", "turn-left", "turn-right")
 SIZES = {"train": 32, "val": 9}

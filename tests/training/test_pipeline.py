@@ -30,7 +30,7 @@ MADE = (
 )
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Raised in place of a crash."""
 
 
@@ -95,9 +95,9 @@ def test_a_run_stopped_after_any_epoch_ends_the_same(
         nonlocal done
         done += sentence.startswith(("warmup", "variational", "finetune"))
         if done == records:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         train(run, clip_cache, say=say, progress=False)
     train(Run(tmp_path / "smoke", smoke), clip_cache, say=silent, progress=False)
     assert made(run) == made(finished)
