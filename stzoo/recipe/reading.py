@@ -29,14 +29,14 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     nor the other way round. Raises `RecipeError` that lists every problem with its place and value.
     """
     file = find(path)
+    tree = _load(file)
     problems = []
-    layer: Tree = {}
     for override in overrides:
         try:
-            put(layer, override)
+            put(tree, override)
         except ValueError as error:
             problems.append(str(error))
-    tree = _with_dropout(_laid(_load(file), layer))
+    tree = _with_dropout(tree)
     problems += _problems(tree)
     if problems:
         raise RecipeError(_report(file, problems))
@@ -80,17 +80,18 @@ def _load(file: Path, seen: tuple[Path, ...] = ()) -> Tree:
         raise RecipeError(f"{file}: extends is {parent!r}; it is the path of another recipe, relative to this one")
     inherited = _load(file.parent / parent, chain)
     inherited.pop("name", None)
-    return _laid(inherited, tree)
+    return _merged(_without_other_kind(inherited, tree), tree)
 
 
-def _laid(below: Tree, above: Tree) -> Tree:
-    """`above` laid over `below`, without those tables of `below` that do not go with what `above` trains."""
+def _without_other_kind(below: Tree, above: Tree) -> Tree:
+    """`below` without those of its tables that do not go with what `above` trains: a template, or a fixed net."""
     template = {*TEMPLATE_TABLES, "finetune"}
+    unfit: set[str] = set()
     if "fixed" in above and not template & above.keys():
-        below = {name: value for name, value in below.items() if name not in template}
-    if "fixed" not in above and {"warmup", "variational"} & above.keys():
-        below = {name: value for name, value in below.items() if name != "fixed"}
-    return _merged(below, above)
+        unfit = template
+    elif "fixed" not in above and {"warmup", "variational"} & above.keys():
+        unfit = {"fixed"}
+    return {name: value for name, value in below.items() if name not in unfit}
 
 
 def _merged(below: Tree, above: Tree) -> Tree:

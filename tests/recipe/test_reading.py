@@ -176,6 +176,16 @@ def test_a_fixed_recipe_extends_a_template_and_back(template: Path) -> None:
     assert read(back) == read(template)
 
 
+def test_tests_are_inherited_or_replaced_as_a_whole(template: Path) -> None:
+    child = template.with_name("child.toml")
+    child.write_text('extends = "toy.toml"\nname = "child"\n[data.tests]\nhard = "hard.txt"\n')
+    assert read(child).data.tests == {"hard": "hard.txt"}
+
+
+def test_an_override_does_not_change_the_kind_of_run(fixed: Path) -> None:
+    assert any("[objective] does not go with [fixed]" in line for line in problems(fixed, "objective.k=3"))
+
+
 def test_recipes_must_not_extend_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('extends = "b.toml"')
     (tmp_path / "b.toml").write_text('extends = "a.toml"')
