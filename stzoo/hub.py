@@ -66,7 +66,7 @@ def find(ref: Ref) -> Found:
 def load(ref: Ref, *, device: str | None = None) -> Predictor:
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
 
-    `device` is a torch device such as `cuda:0`, or `auto` for a GPU if there is one; None is the CPU.
+    `device` is a torch device such as `cpu` or `cuda:0`; None and `auto` take a GPU if there is one.
 
     Raises `ModelNotFoundError` and `BundleError`, each naming what was looked for or the file that is not to be
     trusted.
@@ -80,7 +80,7 @@ def load(ref: Ref, *, device: str | None = None) -> Predictor:
         bundle.contract,
         bundle.labels,
         name=bundle.name,
-        device=device or "cpu",
+        device=device,
         strategy=bundle.strategy,
     )
 

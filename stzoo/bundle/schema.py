@@ -160,7 +160,8 @@ class Config(_Value):
 class Bundle:
     """A bundle without its weights: what `stzoo.bundle.read` returns and `save` writes.
 
-    `metrics` has the number to quote first. `recipe` is the TOML text as run, `scores` the CSV of sampled strategies.
+    `metrics` goes from splits near the training data to those far from it. `recipe` is the TOML text as run, `scores`
+    the CSV of sampled strategies.
     """
 
     config: Config
@@ -180,6 +181,11 @@ class Bundle:
     @property
     def strategy(self) -> Strategy:
         return self.config.strategy
+
+    @property
+    def headline(self) -> Result | None:
+        """The accuracy to quote where there is room for one: the last, on the split farthest from training."""
+        return next((result for result in reversed(self.metrics) if result.is_accuracy), None)
 
     @property
     def contract(self) -> InputContract:

@@ -1,0 +1,108 @@
+"""Tables and bars in the terminal: results, input contracts, strategies with their marginals. rich is imported late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from stzoo.plot import COLOURS, FORMULAS, stages
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stzoo.bundle import Result
+    from stzoo.contract import InputContract
+    from stzoo.posterior import Convention, Posterior
+    from stzoo.strategy import Strategy
+
+UNKNOWN = "–"
+_BAR_CELLS = 12
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+_PIPE_WIDTH = 180
+
+
+def bar(value: float) -> str:
+    """A bar of twelve characters for 1, in steps of an eighth, and the value."""
+    full, eighths = divmod(round(value * _BAR_CELLS * 8), 8)
+    return f"{('█' * full + _EIGHTHS[eighths]).ljust(_BAR_CELLS)} {value:.2f}"
+
+
+def megabytes(size: int | None) -> str:
+    """`1.4 MB`, or a dash for None."""
+    return f"{size / 1e6:.1f} MB" if size is not None else UNKNOWN
+
+
+def accuracy(result: Result | None) -> str:
+    """`97.3 % (95.8 to 98.4)`, or a dash for None."""
+    if result is None:
+        return UNKNOWN
+    return f"{result.text} ({result.interval_text.removesuffix(' %')})" if result.interval_text else result.text
+
+
+def input_line(contract: InputContract) -> str:
+    """What a net wants to see, in one line."""
+    step = f"{contract.fps:g} frames a second" if contract.fps is not None else f"every {contract.stride_frames}. frame"
+    clips = f"{contract.clips} clip{'s' if contract.clips > 1 else ''}"
+    return f"{clips} of {contract.frames} frames, {step}, short side {contract.resize}, centre crop {contract.crop}"
+
+
+def results_table(results: Iterable[Result]) -> Table:
+    """One line a result."""
+    table = plain_table("split", "metric", "value:right", "95 % interval", "n:right", "protocol")
+    for result in results:
+        table.add_row(result.split, result.metric, result.text, result.interval_text, str(result.n), result.protocol)
+    return table
+
+
+def site_table(strategy: Strategy, posterior: Posterior | None, convention: Convention) -> list[Any]:
+    """The strategy's unit at every site beside bars of P(unit), stages set apart, and what the bars mean."""
+    from rich.text import Text
+
+    marginals = posterior.marginals(convention) if posterior is not None else {}
+    units = list(dict.fromkeys(unit for values in marginals.values() for unit in values))
+    table = plain_table("site", "unit", *(f"P({unit})" for unit in units))
+    for sites in stages(strategy.units).values():
+        for site in sites:
+            unit, values = strategy.units[site], marginals.get(site, {})
+            bars = [Text(bar(values[name]) if name in values else "", style=COLOURS.get(name, "")) for name in units]
+            table.add_row(site, Text(unit, style=f"bold {COLOURS.get(unit, '')}"), *bars)
+        table.add_section()
+    counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())
+    parts: list[Any] = [table, Text(f"{counts} of {len(strategy.units)} sites; digest {strategy.digest[:12]}.")]
+    if posterior is not None:
+        parts.append(Text(f"P(unit): {FORMULAS[convention]}.", style="dim"))
+    return parts
+
+
+def pairs(facts: Mapping[str, str]) -> Table:
+    """Names and values in two columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    for key, value in facts.items():
+        grid.add_row(Text(key, style="dim"), Text(value))
+    return grid
+
+
+def plain_table(*columns: str) -> Table:
+    """A table with plain rules; `name:right` aligns a column to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for column in columns:
+        name, _, side = column.partition(":")
+        table.add_column(name, justify="right" if side else "left", no_wrap=name not in ("protocol", "weights"))
+    return table
+
+
+def print_parts(*parts: Any) -> None:
+    """Prints to stdout: as wide as the terminal, or wide enough for every column where there is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PIPE_WIDTH)
+    for part in parts:
+        console.print(part)

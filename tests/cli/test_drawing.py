@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stzoo.bundle import Result
+from stzoo.cli import drawing
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "             0.00"), (0.5, "██████       0.50"), (1.0, "████████████ 1.00"), (0.0104, "▏            0.01")],
+)
+def test_bars_grow_by_eighths(value: float, text: str) -> None:
+    assert drawing.bar(value) == text
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_bars_have_one_width_and_never_shrink(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert len(drawing.bar(low)) == len(drawing.bar(high)) == 17
+    assert drawing.bar(low).count("█") <= drawing.bar(high).count("█")
+
+
+def test_unknown_numbers_are_dashes() -> None:
+    assert drawing.megabytes(None) == drawing.accuracy(None) == "–"
+    assert drawing.megabytes(1_400_000) == "1.4 MB"
+
+
+def test_an_accuracy_comes_with_its_interval() -> None:
+    result = Result(dataset="d", split="s", protocol="p", metric="top1", value=0.5, n=4)
+    assert drawing.accuracy(result) == "50.0 %"
+    assert drawing.accuracy(result.model_copy(update={"low": 0.1, "high": 0.9})) == "50.0 % (10.0 to 90.0)"
