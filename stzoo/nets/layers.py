@@ -25,10 +25,10 @@ def frame_view(x: Activation) -> Float[Tensor, "images channels height width"]:
     return x.flatten(0, 1).permute(0, 3, 1, 2)
 
 
-def from_frames(y: Float[Tensor, "images channels height width"], clips: int) -> Activation:
+def from_frames(y: Float[Tensor, "images channels height width"], frames: int) -> Activation:
     """The way back from `frame_view`."""
     y = y.permute(0, 2, 3, 1)
-    return y.reshape(clips, -1, *y.shape[1:])
+    return y.reshape(-1, frames, *y.shape[1:])
 
 
 def time_view(x: Activation) -> Float[Tensor, "clips channels frames positions"]:
@@ -39,7 +39,7 @@ def time_view(x: Activation) -> Float[Tensor, "clips channels frames positions"]
 def from_times(y: Float[Tensor, "clips channels frames positions"], height: int) -> Activation:
     """The way back from `time_view`."""
     y = y.permute(0, 2, 3, 1)
-    return y.reshape(*y.shape[:2], height, -1, y.shape[-1])
+    return y.reshape(-1, y.shape[1], height, y.shape[2] // height, y.shape[3])
 
 
 class Conv(nn.Module):
@@ -59,7 +59,7 @@ class Conv(nn.Module):
         time, height, width = self.weight.shape[2:]
         if time == 1 and self.stride[0] == 1:
             y = F.conv2d(frame_view(x), self.weight[:, :, 0], stride=self.stride[1:], padding=self.padding[1:])
-            return from_frames(y, len(x))
+            return from_frames(y, x.shape[1])
         if (height, width) == (1, 1) and self.stride[1:] == (1, 1):
             y = F.conv2d(time_view(x), self.weight[..., 0], stride=(self.stride[0], 1), padding=(self.padding[0], 0))
             return from_times(y, x.shape[2])
@@ -73,7 +73,7 @@ class Conv(nn.Module):
 def max_pool(x: Activation, kernel: Size, stride: Size) -> Activation:
     """Maximum over `kernel` with `same` padding."""
     y = F.max_pool2d(frame_view(x), kernel[1:], stride[1:], (kernel[1] // 2, kernel[2] // 2))
-    x = from_frames(y, len(x))
+    x = from_frames(y, x.shape[1])
     if kernel[0] == 1 and stride[0] == 1:
         return x
     y = F.max_pool2d(time_view(x), (kernel[0], 1), (stride[0], 1), (kernel[0] // 2, 0))
@@ -82,7 +82,7 @@ def max_pool(x: Activation, kernel: Size, stride: Size) -> Activation:
 
 def average_pool(x: Activation, size: Size) -> Activation:
     """Mean over non-overlapping windows of `size`; what does not fill a window is left out."""
-    x = from_frames(F.avg_pool2d(frame_view(x), size[1:]), len(x))
+    x = from_frames(F.avg_pool2d(frame_view(x), size[1:]), x.shape[1])
     if size[0] == 1:
         return x
     return from_times(F.avg_pool2d(time_view(x), (size[0], 1)), x.shape[2])

@@ -47,7 +47,7 @@ class Statistics(nn.Module):
         y = F.batch_norm(
             frame_view(x), self.running_mean, self.running_var, weight, bias, self.training, factor, EPSILON
         )
-        return from_frames(y, len(x))
+        return from_frames(y, x.shape[1])
 
 
 class Affine(nn.Module):
