@@ -10,11 +10,16 @@ from typing import Protocol
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from stzoo import bundle as bundles
 from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
 from stzoo.posterior import Posterior
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("stzoo", settings.default, deadline=None)
+settings.load_profile("stzoo")
 
 LEVELS = 12  # grey levels between neighbouring frames: frame i of a test video is grey level LEVELS * i
 
