@@ -68,7 +68,7 @@ class Posterior:
 
     def sample(self, seed: int, index: int, closable: Collection[str] = ()) -> Strategy:
         """Strategy number `index` of the stream `seed`: the same whatever else was drawn before."""
-        generator = np.random.Generator(np.random.Philox(key=[seed, index]))
+        generator = np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
         units = {}
         for site, probabilities in self.distribution(closable).items():
             cumulated = np.cumsum(list(probabilities.values()))
@@ -97,6 +97,10 @@ class Posterior:
             for site, probabilities in self.distribution(closable).items()
         }
 
+    def __reduce__(self) -> tuple[type[Posterior], tuple[str, dict[str, dict[str, float]]]]:
+        """Lets posteriors be copied and sent to other processes, which a read-only mapping alone cannot."""
+        return Posterior, (self.backbone, {site: dict(branches) for site, branches in self.drop.items()})
+
     def to_json(self) -> dict[str, Any]:
         """`{"backbone": ..., "drop": {site: {branch: probability}}}`."""
         return {"backbone": self.backbone, "drop": {site: dict(branches) for site, branches in self.drop.items()}}
@@ -110,7 +114,7 @@ class Posterior:
                 for site, branches in value["drop"].items()
             }
             return cls(str(value["backbone"]), drop)
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
+        except (TypeError, KeyError, ValueError, OverflowError, AttributeError) as error:
             raise StrategyError(
                 f'a posterior in JSON is an object with "backbone" and "drop"; this is not: {error}'
             ) from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from stzoo.errors import StrategyError, did_you_mean
 from stzoo.published import PUBLISHED, published
@@ -15,6 +15,8 @@ UNIFORM = {"s": "S", "st": "ST", "sst": "S+ST"}
 def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
     """The strategy that `text` names: `s`, `st`, `sst`, `published:<data>`, or the path of a strategy file.
 
+    Its sites are in network order, whatever order a file has.
+
     Raises `StrategyError` when there is no such strategy, or when it does not fit the backbone.
     """
     kind, colon, rest = text.partition(":")
@@ -22,7 +24,7 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
         strategy = Strategy.uniform(backbone, sites, UNIFORM[text])
     elif colon and kind == "published":
         strategy = published(rest).strategy
-    elif Path(text).is_file():
+    elif os.path.isfile(text):
         strategy = Strategy.read(text)
     else:
         known = [*UNIFORM, *(f"published:{name}" for name in PUBLISHED)]
@@ -31,4 +33,4 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
             f"give a strategy file or one of {', '.join(known)}"
         )
     strategy.check(backbone, sites)
-    return strategy
+    return Strategy(backbone, {site.name: strategy.units[site.name] for site in sites})

@@ -15,7 +15,8 @@ from typing import Any
 from stzoo.errors import StrategyError, did_you_mean
 
 NONE = "none"
-_NUMBERED = re.compile(r"^(.*?)(\d+)$")
+_NUMBERED = re.compile(r"(|.*\D)(\d{1,5})", re.ASCII)
+_LARGEST_NUMBER = 99_999
 _UNIT = re.compile(r"^[A-Za-z]+(\+[A-Za-z]+)*$")
 
 
@@ -109,7 +110,8 @@ class Strategy:
         """Reads `to_json()`'s form. Raises `StrategyError` when the value has another shape."""
         if not isinstance(value, dict) or set(value) != {"backbone", "units"} or not isinstance(value["units"], dict):
             raise StrategyError('a strategy in JSON is an object with "backbone" and "units"; this value is not')
-        if not all(isinstance(unit, str) for unit in [value["backbone"], *value["units"].values()]):
+        words = [value["backbone"], *value["units"], *value["units"].values()]
+        if not all(isinstance(word, str) for word in words):
             raise StrategyError("a strategy in JSON has a name or unit that is not a string; write S, ST or S+ST")
         return cls(value["backbone"], value["units"])
 
@@ -126,6 +128,10 @@ class Strategy:
     def digest(self) -> str:
         """SHA-256 of the text form, in hexadecimal."""
         return hashlib.sha256(self.text().encode()).hexdigest()
+
+    def __reduce__(self) -> tuple[type[Strategy], tuple[str, dict[str, str]]]:
+        """Lets strategies be copied and sent to other processes, which a read-only mapping alone cannot."""
+        return Strategy, (self.backbone, dict(self.units))
 
     def counts(self) -> dict[str, int]:
         """How many sites have each unit, most frequent first."""
@@ -181,7 +187,7 @@ def _runs(units: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
 
 def _successor(name: str) -> str | None:
     match = _NUMBERED.fullmatch(name)
-    return f"{match[1]}{int(match[2]) + 1}" if match else None
+    return f"{match[1]}{int(match[2]) + 1}" if match and int(match[2]) < _LARGEST_NUMBER else None
 
 
 def _expand(names: str, word: str) -> list[str]:
@@ -189,8 +195,11 @@ def _expand(names: str, word: str) -> list[str]:
     if not dots:
         return [first]
     match = _NUMBERED.fullmatch(first)
-    if match is None or not last.isascii() or not last.isdigit() or not int(match[2]) < int(last) < 100_000:
-        raise StrategyError(f"the strategy has the range {word!r}; write FIRST..LAST with rising numbers")
+    if match is None or not re.fullmatch(r"[0-9]{1,5}", last) or not int(match[2]) < int(last):
+        raise StrategyError(
+            f"the strategy has the range {word[:60]!r}; "
+            f"write FIRST..LAST with rising numbers of at most {_LARGEST_NUMBER}"
+        )
     return [first, *(f"{match[1]}{number}" for number in range(int(match[2]) + 1, int(last) + 1))]
 
 
