@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from stzoo.nets.layers import Conv, average_pool, frame_view, from_frames, from_times, max_pool, time_view
+
+KERNELS = [(1, 1, 1), (3, 1, 1), (1, 3, 3), (5, 7, 7), (1, 5, 5), (3, 3, 3), (1, 1, 3)]
+STRIDES = [(1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 2, 2), (3, 2, 1)]
+
+shapes = st.tuples(
+    st.integers(1, 3), st.integers(1, 6), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5)
+)  # clips, frames, height, width, channels
+
+
+def random(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def to_torch(x: Tensor) -> Tensor:
+    """Channels where torch's 3D operations have them."""
+    return x.permute(0, 4, 1, 2, 3).contiguous()
+
+
+@settings(max_examples=60)
+@given(shapes, st.integers(1, 4), st.sampled_from(KERNELS), st.sampled_from(STRIDES), st.booleans())
+def test_a_convolution_is_torchs_3d_convolution(
+    shape: tuple[int, ...], outputs: int, kernel: tuple[int, int, int], stride: tuple[int, int, int], strided: bool
+) -> None:
+    conv = Conv(shape[-1], outputs, kernel, stride)
+    x = random(shape).requires_grad_()
+    # An activation may also be a view of other memory.
+    found = conv(x.transpose(2, 3).contiguous().transpose(2, 3) if strided else x)
+    padding = [size // 2 for size in kernel]
+    expected = F.conv3d(to_torch(x), conv.weight, stride=stride, padding=padding)
+    torch.testing.assert_close(to_torch(found), expected, rtol=1e-4, atol=1e-5)
+
+    weights = random(tuple(found.shape), 1)
+    gradients = torch.autograd.grad((found * weights).sum(), [x, conv.weight])
+    expected_gradients = torch.autograd.grad((expected * to_torch(weights)).sum(), [x, conv.weight])
+    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_weights_are_those_of_a_3d_convolution(kernel: tuple[int, int, int]) -> None:
+    conv = Conv(8, 512, kernel)
+    assert [name for name, _ in conv.named_parameters()] == ["weight"]
+    assert conv.weight.shape == (512, 8, *kernel)
+    assert conv.weight.std().item() == pytest.approx(math.sqrt(2 / (8 * math.prod(kernel))), rel=0.06)
+
+
+@settings(max_examples=60)
+@given(shapes, st.sampled_from([(3, 3, 3), (1, 3, 3)]), st.sampled_from([(1, 2, 2), (2, 2, 2), (1, 1, 1)]))
+def test_maximum_pooling_is_torchs_3d_pooling(
+    shape: tuple[int, ...], kernel: tuple[int, int, int], stride: tuple[int, int, int]
+) -> None:
+    x = random(shape) - 3.0
+    expected = F.max_pool3d(to_torch(x), kernel, stride, [size // 2 for size in kernel])
+    torch.testing.assert_close(to_torch(max_pool(x, kernel, stride)), expected, rtol=0, atol=0)
+
+
+@settings(max_examples=60)
+@given(shapes, st.sampled_from([(1, 2, 2), (2, 2, 2), (2, 1, 1), (3, 2, 1)]))
+def test_average_pooling_is_torchs_3d_pooling(shape: tuple[int, ...], size: tuple[int, int, int]) -> None:
+    shape = (shape[0], *(max(have, need) for have, need in zip(shape[1:4], size, strict=True)), shape[4])
+    x = random(shape)
+    torch.testing.assert_close(to_torch(average_pool(x, size)), F.avg_pool3d(to_torch(x), size))
+
+
+@settings(max_examples=30)
+@given(shapes)
+def test_views_are_views_and_lead_back(shape: tuple[int, ...]) -> None:
+    clips, frames, height, width, channels = shape
+    x = random(shape)
+    images, lines = frame_view(x), time_view(x)
+    assert images.shape == (clips * frames, channels, height, width)
+    assert lines.shape == (clips, channels, frames, height * width)
+    assert images.data_ptr() == lines.data_ptr() == x.data_ptr()
+    assert torch.equal(from_frames(images, frames), x)
+    assert torch.equal(from_times(lines, height), x)
+    clip, frame, row, column = clips - 1, frames - 1, height - 1, width - 1
+    assert torch.equal(images[clip * frames + frame, :, row, column], x[clip, frame, row, column])
+    assert torch.equal(lines[clip, :, frame, row * width + column], x[clip, frame, row, column])

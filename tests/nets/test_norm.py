@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stzoo.nets.norm import Affine, BatchNorm, Statistics
+
+CHANNELS = 5
+
+
+def batches(count: int) -> list[Tensor]:
+    """Activations whose channels differ in mean and spread."""
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.arange(1, CHANNELS + 1)
+    return [
+        torch.randn(2, 3, 4, 5, CHANNELS, generator=generator) * spread + 10 * spread * (index + 1)
+        for index in range(count)
+    ]
+
+
+def torch_norm(norm: nn.BatchNorm3d, x: Tensor) -> Tensor:
+    return norm(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+
+
+def torchs(momentum: float | None, seed: int) -> nn.BatchNorm3d:
+    """A batch norm of torch's with random scale and shift."""
+    generator = torch.Generator().manual_seed(seed)
+    norm = nn.BatchNorm3d(CHANNELS, momentum=momentum)
+    with torch.no_grad():
+        norm.weight.copy_(torch.randn(CHANNELS, generator=generator))
+        norm.bias.copy_(torch.randn(CHANNELS, generator=generator))
+    return norm
+
+
+def assert_same_statistics(norm: Statistics, expected: nn.BatchNorm3d) -> None:
+    torch.testing.assert_close(norm.running_mean, expected.running_mean)
+    torch.testing.assert_close(norm.running_var, expected.running_var)
+    assert torch.equal(norm.num_batches_tracked, expected.num_batches_tracked)
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.5, None])
+def test_a_batch_norm_is_torchs_3d_batch_norm(momentum: float | None) -> None:
+    expected = torchs(momentum, 1)
+    norm = BatchNorm(CHANNELS)
+    norm.load_state_dict(expected.state_dict())
+    norm.momentum = momentum
+    for x in batches(3):
+        torch.testing.assert_close(norm(x), torch_norm(expected, x), rtol=1e-4, atol=1e-4)
+        assert_same_statistics(norm, expected)
+    norm.eval(), expected.eval()
+    for x in batches(2):
+        torch.testing.assert_close(norm(x), torch_norm(expected, x), rtol=1e-4, atol=1e-4)
+        assert_same_statistics(norm, expected)
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_two_branches_share_the_statistics_of_two_batch_norms(momentum: float | None) -> None:
+    expected = [torchs(momentum, seed) for seed in (1, 2)]
+    shared, affines = Statistics(CHANNELS), [Affine(CHANNELS), Affine(CHANNELS)]
+    shared.momentum = momentum
+    for affine, norm in zip(affines, expected, strict=True):
+        affine.load_state_dict({"weight": norm.weight, "bias": norm.bias})
+    for training in (True, True, True, False, False):
+        shared.train(training)
+        x = batches(1)[0].requires_grad_()
+        wanted = [torch_norm(norm.train(training), x) for norm in expected]
+        standardised = shared(x)
+        found = [affine(standardised) for affine in affines]
+        for one, other, norm in zip(found, wanted, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+            assert_same_statistics(shared, norm)
+
+        weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+        parameters = [parameter for norm in expected for parameter in (norm.weight, norm.bias)]
+        own_parameters = [parameter for affine in affines for parameter in (affine.weight, affine.bias)]
+        gradients = torch.autograd.grad((found[0] * weights + found[1].square()).sum(), [x, *own_parameters])
+        others = torch.autograd.grad((wanted[0] * weights + wanted[1].square()).sum(), [x, *parameters])
+        for gradient, other in zip(gradients, others, strict=True):
+            torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-2)
+
+
+def test_a_momentum_of_none_averages_all_batches_since_the_reset() -> None:
+    norm = Statistics(CHANNELS)
+    for x in batches(2):
+        norm(1000 * x)
+    norm.reset()
+    assert norm.running_mean.tolist() == [0] * CHANNELS
+    assert norm.running_var.tolist() == [1] * CHANNELS
+    assert norm.num_batches_tracked == 0
+    norm.momentum = None
+    for x in batches(3):
+        norm(x)
+    flat = [x.flatten(0, 3) for x in batches(3)]
+    torch.testing.assert_close(norm.running_mean, torch.stack([x.mean(0) for x in flat]).mean(0))
+    torch.testing.assert_close(norm.running_var, torch.stack([x.var(0) for x in flat]).mean(0))
+
+
+def test_statistics_have_no_parameters_and_branches_no_buffers() -> None:
+    assert list(dict(Statistics(2).named_parameters())) == []
+    assert list(Statistics(2).state_dict()) == ["running_mean", "running_var", "num_batches_tracked"]
+    assert list(Affine(2).state_dict()) == ["weight", "bias"]
+    affine = Affine(2)
+    assert affine.weight.tolist() == [1, 1]
+    assert affine.bias.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_half_precision_activations_stay_so(training: bool) -> None:
+    x = batches(1)[0]
+    for module in (nn.Sequential(Statistics(CHANNELS), Affine(CHANNELS)), BatchNorm(CHANNELS)):
+        module.train(training)
+        found = module(x.bfloat16())
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.float(), module(x), rtol=0.05, atol=0.2)
+        assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
