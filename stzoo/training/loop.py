@@ -20,7 +20,7 @@ from stzoo.nets.fusion import Gate, named_gates, set_noise
 from stzoo.recipe import Optimisation
 from stzoo.training.batches import TrainingClips
 from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
-from stzoo.training.draws import Stage
+from stzoo.training.draws import Stage, torch_seed
 from stzoo.video.progress import counting
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -100,12 +100,14 @@ def fit(
         scaler.load_state_dict(scaler_state)
     gates = sum(1 for _ in named_gates(net))
     steps = clips.batches_an_epoch(optimisation.batch_size)
+    generators = [machine.device] if machine.device.type == "cuda" else []
 
     for epoch in range(epochs_done, optimisation.epochs):
         sums = {"loss": 0.0, "cross_entropy": 0.0, "divergence": 0.0, "train_accuracy": 0.0}
         title = f"{stage} {epoch + 1}/{optimisation.epochs}"
         net.train()
-        with counting(title, len(clips), unit="clips", show=progress) as bar:
+        with torch.random.fork_rng(generators), counting(title, len(clips), unit="clips", show=progress) as bar:
+            torch.manual_seed(torch_seed(seed, stage, epoch))
             batches = clips.epoch(seed, stage, epoch, optimisation.batch_size, gates)
             for step, batch in enumerate(batches):
                 factor = learning_rate_factor(optimisation, epoch + step / steps)
