@@ -118,7 +118,7 @@ class DenseNet3d(nn.Module):
     `temporal_stride` is `none`, `x8` (2 at the stem's convolution, its pool and the first transition) or `low` (2 at
     the stem's pool alone). The stem and the head are the same in every strategy.
 
-    Raises `ContractError` for clips too small for its pools.
+    Raises `ContractError` for clips too small or too short for its pools.
     """
 
     def __init__(
@@ -135,6 +135,7 @@ class DenseNet3d(nn.Module):
             temporal_stride
         ]
         self.smallest_size = 4 * 2 ** (len(sizes.block_layers) - 1)
+        self.fewest_frames = conv_stride * pool_stride * (transition_stride - 1) + 1
         self.pool_kernel = sizes.pool_kernel
         self.pool_stride: Size = (pool_stride, 2, 2)
         self.dropout = dropout
@@ -168,6 +169,10 @@ class DenseNet3d(nn.Module):
             raise ContractError(
                 f"clips of {clips.shape[-1]}x{clips.shape[-2]} pixels are too small for this net; "
                 f"use at least {self.smallest_size}x{self.smallest_size}"
+            )
+        if clips.shape[2] < self.fewest_frames:
+            raise ContractError(
+                f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
             )
         x = self.stem(clips.permute(0, 2, 3, 4, 1).contiguous())
         x = max_pool(x, self.pool_kernel, self.pool_stride)
