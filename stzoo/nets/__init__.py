@@ -139,7 +139,7 @@ def grow(net: nn.Module, *, initial_drop: float = 0.1, temperature: float = 0.2)
 def prune(made: nn.Module, strategy: Strategy) -> nn.Module:
     """The fixed net of a strategy, taken out of a template: it shares parameters and has buffers of its own.
 
-    Raises `StrategyError` when the strategy does not fit.
+    Raises `StrategyError` when the strategy does not fit the backbone, or opens a branch that `made` does not have.
     """
     built = architecture(made)
     strategy.check(built.backbone, built.sites)
@@ -147,6 +147,10 @@ def prune(made: nn.Module, strategy: Strategy) -> nn.Module:
         net = built.build(fixed_fuse(strategy))
     tensors: dict[str, Any] = {name: buffer.clone() for name, buffer in made.named_buffers()}
     tensors.update(made.named_parameters())
+    if lacking := [key for key in net.state_dict() if key not in tensors]:
+        raise StrategyError(
+            f"the strategy opens branches that the net to prune does not have: it lacks {', '.join(lacking[:3])}"
+        )
     net.load_state_dict({key: tensors[key] for key in net.state_dict()}, assign=True)
     return net.train(made.training)
 
@@ -155,7 +159,7 @@ def posterior(made: nn.Module) -> Posterior:
     """The drop probabilities that a template has learnt."""
     drop: dict[str, dict[str, float]] = {}
     for site, branch, gate, _ in named_gates(made):
-        drop.setdefault(site, {})[branch] = float(gate.drop.detach().double())
+        drop.setdefault(site, {})[branch] = float(torch.sigmoid(gate.logit.detach().double()))
     return Posterior(architecture(made).backbone, drop)
 
 
