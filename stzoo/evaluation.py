@@ -50,10 +50,12 @@ def video_scores(
 
     `advance` is told how many videos each step finished.
 
-    Raises `UsageError` for a template, whose outputs are random.
+    Raises `UsageError` for a template, whose outputs are random, and for a net in training mode.
     """
     if isinstance(net, nn.Module) and is_template(net):
         raise UsageError("a template has random outputs and cannot be evaluated; prune a strategy out of it first")
+    if isinstance(net, nn.Module) and net.training:
+        raise UsageError("the net to evaluate is in training mode, where clips change each other; call eval() first")
     scores = []
     with torch.inference_mode():
         for start in range(0, len(clips), batch_size):
@@ -77,7 +79,7 @@ def accuracy(
 def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:
     """Replaces all batch-norm statistics of a fixed net by the plain average over the given batches, in place.
 
-    Raises `UsageError` for a template.
+    Raises `UsageError` for a template, and when there is no batch.
     """
     if is_template(net):
         raise UsageError("batch-norm statistics are re-estimated for fixed nets; prune a strategy out of it first")
@@ -88,9 +90,13 @@ def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 
         norm.reset()
         norm.momentum = None
     net.train()
+    batches = 0
     with torch.no_grad():
         for batch in inputs:
             net(batch)
+            batches += 1
     net.train(training)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+    if batches == 0:
+        raise UsageError("batch-norm statistics are re-estimated from no clips at all; give at least one batch")
