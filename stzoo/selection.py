@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor, nn
 
 from stzoo.contract import InputContract
-from stzoo.errors import TrainingError
+from stzoo.errors import StrategyError, TrainingError
 from stzoo.evaluation import reestimate_batch_norm, video_scores
 from stzoo.files import write_text
 from stzoo.nets import architecture, posterior, prune
@@ -79,7 +79,7 @@ def score_strategies(
     Every score is written to `scores_file` (CSV) as it comes; those that are there already are not computed again. A
     strategy that is drawn twice is computed once. The template is left as it was.
 
-    Raises `TrainingError` when the file holds scores of another posterior.
+    Raises `TrainingError` when the file holds scores of another posterior, or is no file of scores.
     """
     found = posterior(template)
     scored = _read(scores_file, found, seed)
@@ -135,12 +135,18 @@ def _read(path: Path, found: Posterior, seed: int) -> list[Scored]:
     scored = []
     with path.open(newline="", encoding="utf-8") as file:
         for position, row in enumerate(csv.DictReader(file)):
-            strategy = Strategy.from_text(row["strategy"])
-            if strategy != found.sample(seed, position):
+            try:
+                strategy = Strategy.from_text(row["strategy"])
+                numbers = (float(row["accuracy"]), float(row["cross_entropy"]), float(row["log_probability"]))
+            except (KeyError, TypeError, ValueError, AttributeError, StrategyError) as error:
+                raise TrainingError(
+                    f"line {position + 2} of {path} is not a strategy's scores; move the file away to score again"
+                ) from error
+            drawn = found.sample(seed, position)
+            if strategy != drawn or abs(numbers[2] - found.log_probability(drawn)) > 1e-5:
                 raise TrainingError(
                     f"line {position + 2} of {path} was not drawn from this posterior with seed {seed}; "
                     "move the file away to score again"
                 )
-            numbers = (float(row["accuracy"]), float(row["cross_entropy"]), float(row["log_probability"]))
             scored.append(Scored(position, *numbers, strategy))
     return scored
