@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from stzoo import nets, onnx_export
+from stzoo.contract import InputContract
+from stzoo.errors import ExportError
+from stzoo.strategy import Strategy
+
+CONTRACT = InputContract(frames=2, fps=4.0, resize=8, crop=8)
+STRATEGY = Strategy("toy", {"L1": "S"})
+
+
+class Toy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(3, 4, (1, 3, 3))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        return self.head(self.conv(clips).relu().mean(dim=(2, 3, 4)))
+
+
+class ForTwoClips(Toy):
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        return super().forward(clips.reshape(2, 3, 2, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def toy() -> nn.Module:
+    torch.manual_seed(0)
+    return Toy().eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, toy: nn.Module) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "toy.onnx"
+    onnx_export.export(toy, path, CONTRACT, ["left", "right", "über"], name="toy", strategy=STRATEGY)
+    return path
+
+
+@pytest.fixture
+def clips() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(3, 3, 2, 8, 8)).astype(np.float32)
+
+
+def test_the_exported_net_agrees_with_torch_at_every_batch_size(
+    toy: nn.Module, exported: Path, clips: np.ndarray
+) -> None:
+    agreement = onnx_export.compare(toy, exported, clips, (1, 2, 3))
+    assert agreement.passed
+    assert agreement.largest_difference < 1e-5
+    assert agreement.top1_agreement == 1.0
+    assert agreement.batch_sizes == (1, 2, 3)
+
+
+def test_other_weights_do_not_agree(exported: Path, clips: np.ndarray) -> None:
+    torch.manual_seed(1)
+    agreement = onnx_export.compare(Toy().eval(), exported, clips)
+    assert not agreement.passed
+    assert agreement.largest_difference > onnx_export.TOLERANCE
+
+
+def test_the_file_says_what_it_wants_and_what_it_answers(exported: Path) -> None:
+    model = onnx.load(str(exported))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(metadata["labels"]) == ["left", "right", "über"]
+    assert InputContract.model_validate_json(metadata["input"]) == CONTRACT
+    assert metadata["strategy"] == STRATEGY.text()
+    assert metadata["strategy_digest"] == STRATEGY.digest
+    assert metadata["name"] == "toy"
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    assert dims[0].dim_param
+    assert [dim.dim_value for dim in dims][1:] == [3, 2, 8, 8]
+    assert [entry.name for entry in model.graph.output] == ["logits"]
+    assert model.opset_import[0].version == onnx_export.OLDEST_OPSET
+
+
+def test_the_exporter_is_silent(toy: nn.Module, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        onnx_export.export(toy, tmp_path / "toy.onnx", CONTRACT, ["a", "b", "c"])
+    assert not caught
+    assert capfd.readouterr() == ("", "")
+    assert logger.level == level
+
+
+def test_a_net_that_fixes_the_number_of_clips_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"batches of 2 only|cannot be written"):
+        onnx_export.export(ForTwoClips(), tmp_path / "toy.onnx", CONTRACT, ["a", "b", "c"])
+
+
+def test_an_operator_set_that_cannot_be_written_is_refused(toy: nn.Module, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="choose one from 18 to"):
+        onnx_export.export(toy, tmp_path / "toy.onnx", CONTRACT, ["a"], opset=3)
+
+
+def test_a_template_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="prune a strategy"):
+        onnx_export.export(nets.template("densenet_tiny", 3), tmp_path / "t.onnx", CONTRACT, ["a"])
+
+
+def test_a_file_that_is_no_model_is_refused(toy: nn.Module, tmp_path: Path, clips: np.ndarray) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(ExportError, match=r"onnxruntime refuses .*bad\.onnx"):
+        onnx_export.compare(toy, tmp_path / "bad.onnx", clips)
