@@ -69,9 +69,9 @@ def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Pa
     from rich.console import Console
     from rich.table import Table
 
-    from stzoo.training.pipeline import sweep
+    from stzoo.training.pipeline import sweep, sweep_folder
 
-    folder = folder.with_name(f"{folder.name}-sweep")
+    folder = sweep_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     trials = sweep(points, folder, cache, say=click.echo, progress=not quiet)
     shown = Table("overrides", "best", "most probable", "S+ST", "drop rates", "entropy", title="on the selection split")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch import nn
 from stzoo import nets
 from stzoo.errors import TrainingError
 from stzoo.evaluation import video_scores
-from stzoo.files import write_text
+from stzoo.files import replacing, write_text
 from stzoo.plot import marginals_figure
 from stzoo.recipe import Compute, Recipe
 from stzoo.selection import best, pruned, references
@@ -59,6 +58,7 @@ def train(run: Run, cache: Path, *, say: Say, progress: bool = True) -> list[Row
     """
     if run.bundle.exists():
         return []
+    _share_warm_up(run, sweep_folder(run.folder))
     stages, data = prepare(run, cache, say=say, progress=progress)
     if run.recipe.fixed is None:
         assert run.recipe.selection is not None
@@ -147,14 +147,14 @@ def sweep(
 ) -> list[Trial]:
     """Trains a template for every recipe (overrides, recipe) and tabulates them in `sweep.csv`; validation is not read.
 
-    Recipes that differ only after the warm-up share one.
+    Recipes that differ only after the warm-up share one, also with a later run of the folder that the sweep is for.
     """
     trials = []
     for overrides, recipe in recipes:
         name = ",".join(override.replace("/", "_") for override in overrides)
         run = Run(folder / name, recipe)
         require_variational(run)
-        _share_warm_up(run, [folder / other.name for other in sorted(folder.iterdir()) if other.name != name])
+        _share_warm_up(run, folder)
         say(f"sweep: {' '.join(overrides)}")
         stages, _ = prepare(run, cache, say=say, progress=progress)
         template = stages.variational()
@@ -174,17 +174,23 @@ def sweep(
     return trials
 
 
-def _share_warm_up(run: Run, others: Sequence[Path]) -> None:
-    """Takes the finished warm-up of a neighbour whose recipe is the same up to there."""
+def sweep_folder(run_folder: Path) -> Path:
+    """Where the runs of a sweep stand: beside the run that it is for."""
+    return run_folder.with_name(f"{run_folder.name}-sweep")
+
+
+def _share_warm_up(run: Run, sweep: Path) -> None:
+    """Takes the finished warm-up of a run in `sweep` whose recipe is the same up to there, with its epochs' numbers."""
     target = run.path("warmup.safetensors")
-    if target.exists():
+    if target.exists() or run.recipe.warmup is None or not sweep.is_dir():
         return
-    for folder in others:
-        source = folder / "warmup.safetensors"
-        if source.exists() and _until_warm_up(Run.open(folder).recipe) == _until_warm_up(run.recipe):
-            partial = target.with_suffix(".tmp")
-            shutil.copyfile(source, partial)
-            os.replace(partial, target)
+    for source in sorted(sweep.glob("*/warmup.safetensors")):
+        other = Run.open(source.parent)
+        if _until_warm_up(other.recipe) == _until_warm_up(run.recipe):
+            for entry in other.recorded("warmup"):
+                run.record("warmup", entry.pop("epoch"), entry)
+            with replacing(target) as temporary:
+                shutil.copyfile(source, temporary)
             return
 
 

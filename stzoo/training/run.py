@@ -82,6 +82,13 @@ class Run:
         kept.append(json.dumps({"stage": stage, "epoch": epoch, **numbers}))
         write_text(path, "\n".join(kept) + "\n")
 
+    def recorded(self, stage: str) -> list[dict[str, Any]]:
+        """The numbers of a stage's epochs, as `record` got them, with their `epoch`."""
+        path = self.path("metrics.jsonl")
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        entries = (json.loads(line) for line in lines)
+        return [entry for entry in entries if entry.pop("stage") == stage]
+
 
 def _is_from(entry: Mapping[str, Any], stage: str, epoch: int) -> bool:
     return bool(entry["stage"] == stage and entry["epoch"] >= epoch)

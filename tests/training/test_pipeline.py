@@ -171,13 +171,28 @@ def test_a_sweep_shares_the_warm_up_and_never_reads_validation(
         (point, read("recipes/smoke.toml", [f"data.root='{motions}'", *point]))
         for point in expand(["objective.k=1,5", "variational.epochs=1"])
     ]
-    trials = sweep(points, tmp_path, clip_cache, say=silent, progress=False)
+    folder = pipeline.sweep_folder(tmp_path / "smoke")
+    folder.mkdir()
+    said: list[str] = []
+    trials = sweep(points, folder, clip_cache, say=said.append, progress=False)
     assert [trial.overrides for trial in trials] == [point for point, _ in points]
-    first, second = (tmp_path / ",".join(point) for point, _ in points)
+    first, second = (folder / ",".join(point) for point, _ in points)
     assert (first / "warmup.safetensors").read_bytes() == (second / "warmup.safetensors").read_bytes()
     assert (first / "template.safetensors").read_bytes() != (second / "template.safetensors").read_bytes()
-    assert "warmup" not in (second / "metrics.jsonl").read_text()
-    assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 3
+    assert sum(sentence.startswith("warmup") for sentence in said) == 2
+    assert (second / "metrics.jsonl").read_text().count('"warmup"') == 2
+    assert len((folder / "sweep.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_takes_the_warm_up_of_its_sweep(finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe) -> None:
+    swept = Run(pipeline.sweep_folder(tmp_path / "smoke") / "objective.k=1", smoke)
+    for name in ("warmup.safetensors", "metrics.jsonl"):
+        swept.path(name).write_bytes(finished.path(name).read_bytes())
+    run = Run(tmp_path / "smoke", smoke)
+    said: list[str] = []
+    train(run, clip_cache, say=said.append, progress=False)
+    assert not any(sentence.startswith("warmup") for sentence in said)
+    assert made(run) == made(finished)
 
 
 def test_a_gpu_that_is_not_there_is_refused(smoke: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
