@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save as serialise
 from torch import nn
 
 import stzoo
@@ -102,7 +100,6 @@ def save_bundle(
     built = architecture(net)
     contract = run.recipe.input
     weights = _cpu(net)
-    digest = hashlib.sha256(serialise(weights)).hexdigest()
     results = tuple(
         Result(
             dataset=run.recipe.name,
@@ -125,7 +122,7 @@ def save_bundle(
         input=contract,
         versions=Versions(stzoo=stzoo.__version__, torch=torch.__version__),
         multiply_adds=size.multiply_adds,
-        provenance=_provenance(run, rows[0].how, digest),
+        provenance=_provenance(run, rows[0].how),
     )
     scores = run.path("scores.csv")
     bundle = Bundle(
@@ -149,9 +146,9 @@ def _cpu(net: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
 
 
-def _provenance(run: Run, how: str, digest: str) -> dict[str, str]:
+def _provenance(run: Run, how: str) -> dict[str, str]:
     recipe = run.recipe
-    facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how, "tensors sha256": digest}
+    facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how}
     if recipe.selection is not None:
         facts["batch norm"] = recipe.selection.batch_norm
     facts["hardware"] = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {platform.machine()}"

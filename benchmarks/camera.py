@@ -1,0 +1,174 @@
+"""Does the question change where time matters? The tables and the figure of docs/results/camera.md.
+
+    python benchmarks/camera.py --runs runs
+
+reads finished runs of the recipes camera-motion, camera-scene and their -s, -st and -sst, adds a declared hard setting
+on the same test videos, and writes camera.json and camera-posteriors.png. Runs of further seeds are folders such as
+runs/camera-motion-st-seed1, made with --set seed=1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from stzoo import nets
+from stzoo.evaluation import accuracy, video_scores
+from stzoo.files import write_json
+from stzoo.plot import posteriors_side_by_side
+from stzoo.selection import best, pruned, references
+from stzoo.strategy import Strategy
+from stzoo.training.pipeline import prepare
+from stzoo.training.run import Run
+from stzoo.training.stages import Stages
+from stzoo.video.cache import open_clips
+
+QUESTIONS = ("motion", "scene")
+ALONE = {"s": "S", "st": "ST", "sst": "S+ST"}
+
+
+@dataclass(frozen=True)
+class Hard:
+    """The hard setting: one centre clip of few frames, with pixel noise of this standard deviation (0 to 255)."""
+
+    frames: int
+    noise: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One net of one question and seed, on one split in one setting."""
+
+    question: str
+    seed: int
+    net: str
+    weights: str
+    split: str
+    setting: str
+    accuracy: float
+    low: float
+    high: float
+    n: int
+    strategy: str
+
+
+def finished_runs(folder: Path, question: str) -> Iterator[Run]:
+    """Template and fixed runs of a question, all seeds, that have a bundle."""
+    for path in sorted(folder.glob(f"camera-{question}*/recipe.toml")):
+        run = Run.open(path.parent)
+        if run.bundle.exists() and "-sweep" not in path.parent.name:
+            yield run
+
+
+def measured(run: Run, question: str) -> Iterator[Line]:
+    """What the run itself measured, on the clips of the contract."""
+    for row in json.loads(run.path("metrics.json").read_text(encoding="utf-8")):
+        name = row["net"].removeprefix(f"camera-{question}-")
+        yield Line(
+            question, run.recipe.seed, name, row["how"], row["split"], "contract",
+            row["accuracy"], row["low"], row["high"], row["n"], row["strategy"],
+        )  # fmt: skip
+
+
+def nets_of(run: Run, stages: Stages) -> Iterator[tuple[str, str, Strategy, nn.Module]]:
+    """Name, origin, strategy and net of everything that a finished run compares."""
+    if run.recipe.fixed is not None:
+        net = stages.fixed()
+        name = run.recipe.name.rsplit("-", 1)[1]
+        yield name, "alone", nets.architecture(net).uniform(ALONE[name]), net
+        return
+    template = stages.variational()
+    assert run.recipe.selection is not None
+    compared = {"opt": best(stages.select(template, run.recipe.selection.strategies)).strategy, **references(template)}
+    for name, strategy in compared.items():
+        yield name, "pruned", strategy, pruned(template, strategy, stages.selection)
+
+
+def measured_hard(run: Run, question: str, cache: Path, hard: Hard) -> Iterator[Line]:
+    """Every net of the run on its test lists in the hard setting; the noise is the same for all nets."""
+    stages, data = prepare(run, cache, say=lambda sentence: None, progress=False)
+    contract = run.recipe.input.model_copy(update={"frames": hard.frames, "clips": 1})
+    for split in run.recipe.data.tests:
+        clips = open_clips(cache, data.tests[split], contract, progress=False)
+        noise = np.random.default_rng(0).normal(0.0, hard.noise, clips.clips.shape)
+        noisy = np.clip(clips.clips + noise, 0, 255).astype(np.uint8)
+        for name, how, strategy, net in nets_of(run, stages):
+            found = accuracy(video_scores(net, noisy, contract), clips.labels)
+            setting = f"{hard.frames} frames, noise {hard.noise:g}"
+            yield Line(
+                question, run.recipe.seed, name, how, split, setting,
+                found.value, found.low, found.high, found.n, strategy.text(),
+            )  # fmt: skip
+
+
+def table(lines: list[Line], split: str, setting: str) -> str:
+    """Markdown: a row a net, a column a seed, accuracy in per cent with its interval and the units of the strategy."""
+    chosen = [line for line in lines if (line.split, line.setting) == (split, setting)]
+    seeds = sorted({line.seed for line in chosen})
+    rows = [f"| net | weights | S / ST / S+ST sites |{''.join(f' seed {seed} |' for seed in seeds)}"]
+    rows.append("|---|---|---|" + "---|" * len(seeds))
+    for name, how in dict.fromkeys((line.net, line.weights) for line in chosen):
+        own = {line.seed: line for line in chosen if (line.net, line.weights) == (name, how)}
+        first = Strategy.from_text(next(iter(own.values())).strategy).counts()
+        units = " / ".join(str(first.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
+        cells = (
+            f" {100 * own[seed].accuracy:.1f} ({100 * own[seed].low:.1f} to {100 * own[seed].high:.1f}) |"
+            if seed in own
+            else " |"
+            for seed in seeds
+        )
+        rows.append(f"| {name} | {how} | {units} |{''.join(cells)}")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Reads the runs, measures the hard setting, prints tables and writes the files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--cache", type=Path, help="decoded clips; by default RUNS/cache")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--hard-frames", type=int, default=4)
+    parser.add_argument("--hard-noise", type=float, default=30.0)
+    arguments = parser.parse_args()
+    hard = Hard(arguments.hard_frames, arguments.hard_noise)
+    cache = arguments.cache or arguments.runs / "cache"
+
+    lines: list[Line] = []
+    panels = []
+    for question in QUESTIONS:
+        for run in finished_runs(arguments.runs, question):
+            lines += measured(run, question)
+            lines += measured_hard(run, question, cache, hard)
+            if run.recipe.fixed is None and run.recipe.seed == 0:
+                stages, _ = prepare(run, cache, say=lambda sentence: None, progress=False)
+                template = stages.variational()
+                assert run.recipe.selection is not None
+                winner = best(stages.select(template, run.recipe.selection.strategies)).strategy
+                panels.append((f"camera, {question}", nets.posterior(template), winner))
+    if not lines:
+        sys.exit(f"no finished run of a camera recipe in {arguments.runs}; train recipes/camera-motion.toml first")
+
+    for question in QUESTIONS:
+        own = [line for line in lines if line.question == question]
+        for split, setting in dict.fromkeys((line.split, line.setting) for line in own):
+            print(f"\n### {question}, {split}, {setting}\n\n{table(own, split, setting)}")
+    machine = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": platform.machine()}
+    write_json(
+        arguments.out / "camera.json",
+        {"command": " ".join(sys.argv), "machine": machine, "rows": [asdict(line) for line in lines]},
+    )
+    if panels:
+        posteriors_side_by_side(panels, arguments.out / "camera-posteriors.png")
+
+
+if __name__ == "__main__":
+    main()
