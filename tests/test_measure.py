@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stzoo import nets
+from stzoo.errors import ContractError, StrategyError
+from stzoo.measure import measure
+from stzoo.nets import Architecture
+from stzoo.nets.layers import Conv
+from stzoo.strategies import named
+from stzoo.strategy import Strategy
+
+
+@pytest.mark.parametrize(
+    ("strategy", "stride", "frames", "size", "giga"),
+    [
+        ("s", "none", 16, 256, 69.07),
+        ("st", "none", 16, 256, 130.61),
+        ("sst", "none", 16, 256, 161.38),
+        ("published:sthv1", "none", 16, 256, 147.48),
+        ("sst", "x8", 16, 256, 31.31),
+        ("sst", "x8", 128, 256, 250.45),
+        ("s", "x8", 16, 224, 12.44),
+        ("published:k400", "x8", 128, 256, 225.01),
+    ],
+)
+def test_densenet121_computes_as_much_as_the_reference(
+    strategy: str, stride: str, frames: int, size: int, giga: float
+) -> None:
+    shape = Architecture("densenet121", 174, {"temporal_stride": stride})
+    chosen = named(strategy, "densenet121", shape.sites)
+    found = measure(shape, chosen, frames=frames, height=size, width=size)
+    assert found.multiply_adds / 1e9 == pytest.approx(giga, rel=1e-3)
+
+
+def test_a_low_temporal_resolution_halves_everything_after_the_stems_pool() -> None:
+    whole, halved = (
+        measure(shape, shape.uniform("S+ST"), frames=16, height=256, width=256)
+        for shape in (Architecture("densenet121", 174, {"temporal_stride": stride}) for stride in ("none", "low"))
+    )
+    stem = 64 * 3 * 5 * 7 * 7 * 16 * 128 * 128
+    head = 1024 * 174
+    assert whole.parameters == halved.parameters == 21_404_526
+    assert whole.multiply_adds - stem - head == 2 * (halved.multiply_adds - stem - head)
+
+
+def test_every_convolution_and_the_head_count_as_often_as_they_multiply() -> None:
+    """Counted from what a real clip gives, on a height that differs from the width."""
+    units = {"B1.L1": "none", "B2.L2": "S", "B3.L1": "ST"}
+    shape = Architecture("densenet_tiny", 7, {})
+    strategy = Strategy("densenet_tiny", {**shape.uniform("S+ST").units, **units})
+    net = nets.fixed_net(shape, strategy).eval()
+    expected = 0
+
+    def count(module: Conv, _: object, output: torch.Tensor) -> None:
+        nonlocal expected
+        expected += module.weight[0].numel() * output.numel()
+
+    for module in net.modules():
+        if isinstance(module, Conv):
+            module.register_forward_hook(count)  # type: ignore[arg-type]
+    with torch.no_grad():
+        net(torch.zeros(1, 3, 3, 45, 34))
+    expected += net.get_submodule("head").weight.numel()  # type: ignore[operator, union-attr]
+    found = measure(shape, strategy, frames=3, height=45, width=34)
+    assert found.multiply_adds == expected
+    assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
+
+
+def test_what_cannot_be_measured_is_refused() -> None:
+    shape = Architecture("densenet_tiny", 7, {})
+    with pytest.raises(StrategyError, match="for densenet121, not for densenet_tiny"):
+        measure(shape, Architecture("densenet121", 7, {}).uniform("S"), frames=8, height=64, width=64)
+    with pytest.raises(ContractError, match="too small"):
+        measure(shape, shape.uniform("S"), frames=8, height=64, width=16)
