@@ -15,6 +15,7 @@ from stzoo.bundle import Bundle
 from stzoo.card import Bundled, Card
 from stzoo.errors import BundleError, ModelNotFoundError, StzooError, did_you_mean
 from stzoo.files import packaged
+from stzoo.validation import shortened
 
 if TYPE_CHECKING:
     from torch import nn
@@ -162,7 +163,7 @@ def _refuse_misfits(folder: Path, wanted: Mapping[str, Shape], given: Mapping[st
 
 
 def _listing(names: list[str]) -> str:
-    return f"{', '.join(repr(name) for name in names[:3])}{_more(names)}"
+    return f"{', '.join(shortened(repr(name)) for name in names[:3])}{_more(names)}"
 
 
 def _more(items: list[str]) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stzoo.validation import problems
+from stzoo.validation import problems, shortened
 
 
 class Inner(BaseModel):
@@ -38,3 +38,8 @@ def test_long_values_and_many_findings_are_cut() -> None:
     text = problems(caught.value)
     assert text.endswith("and 5 more")
     assert len(text) < 300
+
+
+def test_control_characters_are_escaped() -> None:
+    assert shortened("a\x1b[1mb\nc") == r"a\x1b[1mb\nc"
+    assert shortened("größe") == "größe"

@@ -33,7 +33,7 @@ from stzoo.errors import BundleError, StrategyError
 from stzoo.files import write_json, write_text
 from stzoo.posterior import Posterior
 from stzoo.strategy import Strategy
-from stzoo.validation import problems
+from stzoo.validation import problems, shortened
 
 T = TypeVar("T")
 Which = Literal["model", "template"]
@@ -93,7 +93,8 @@ def read(folder: Path | str, *, within: Path | None = None) -> Bundle:
     config = _read_config(root, within)
     strategy = _parsed(Strategy.from_json, require(root, "strategy.json", within))
     if strategy != config.strategy:
-        raise BundleError(f"{root / 'strategy.json'} says {strategy}, {CONFIG} says {config.strategy}; they must agree")
+        digests = f"{strategy.digest[:12]}, {CONFIG} the one with {config.strategy.digest[:12]}"
+        raise BundleError(f"{root / 'strategy.json'} has the strategy with the digest {digests}; they must agree")
     marginals = locate(root, "marginals.json", within)
     posterior = None if marginals is None else _parsed(_posterior, marginals)
     if posterior is not None and tuple(posterior.drop) != tuple(strategy.units):
@@ -205,7 +206,7 @@ def _parsed(read_value: Callable[[Any], T], path: Path) -> T:
     try:
         return read_value(read_json(path))
     except (StrategyError, OverflowError) as error:
-        raise BundleError(f"{path}: {error}") from error
+        raise BundleError(f"{path}: {shortened(str(error), 300)}") from error
     except ValidationError as error:
         raise BundleError(f"{path}: {problems(error)}") from error
 

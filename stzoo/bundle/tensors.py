@@ -12,6 +12,7 @@ import numpy as np
 
 from stzoo.bundle.reading import parse_json
 from stzoo.errors import BundleError
+from stzoo.validation import shortened
 
 Storage = Literal["float32", "float16"]
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
@@ -80,7 +81,7 @@ def _to_storage(name: str, array: np.ndarray[Any, np.dtype[Any]], storage: Stora
     if array.dtype.kind in "iu":
         return np.array(array, dtype=np.int64, order="C")
     if array.dtype.kind != "f" or array.size == 0:
-        raise BundleError(f"the array {name!r} is {array.dtype} of shape {array.shape}; give numbers")
+        raise BundleError(f"the array {shortened(repr(name))} is {array.dtype} of shape {array.shape}; give numbers")
     with np.errstate(over="ignore"):
         stored = np.array(array, dtype=storage if array.ndim >= 2 else np.float32, order="C")
     _refuse_not_finite("the weights", name, stored)
@@ -91,7 +92,9 @@ def _refuse_not_finite(where: str, name: str, array: np.ndarray[Any, np.dtype[An
     finite = np.isfinite(array)
     if not finite.all():
         first = array[~finite].reshape(-1)[0]
-        raise BundleError(f"{where}: the array {name!r} holds {first} as {array.dtype}; weights must be finite")
+        raise BundleError(
+            f"{where}: the array {shortened(repr(name))} holds {first} as {array.dtype}; weights must be finite"
+        )
 
 
 def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
@@ -115,8 +118,9 @@ def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
     end = 0
     for name in sorted(spans, key=lambda name: spans[name]):
         if spans[name][0] != end:
+            shown = shortened(repr(name))
             raise BundleError(
-                f"{path} places the array {name!r} at byte {spans[name][0]} of its data, where {end} follows"
+                f"{path} places the array {shown} at byte {spans[name][0]} of its data, where {end} follows"
             )
         end = spans[name][1]
     if end != size - 8 - length:
@@ -127,19 +131,26 @@ def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
 def _checked_entry(path: Path, name: str, entry: Any) -> tuple[int, int]:
     """First and last byte of one array. Raises `BundleError` unless type, shape and bytes agree."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise BundleError(f"{path} describes the array {name!r} without type, shape and place; it is not safetensors")
+        raise BundleError(
+            f"{path} describes the array {shortened(repr(name))} without type, shape and place; it is not safetensors"
+        )
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
-        raise BundleError(f"{path} stores the array {name!r} as {dtype!r}; stzoo reads {', '.join(_ITEM_BYTES)}")
+        raise BundleError(
+            f"{path} stores the array {shortened(repr(name))} as {dtype!r}; stzoo reads {', '.join(_ITEM_BYTES)}"
+        )
     if not _whole_numbers(shape, least=1) or len(shape) > 8:
-        raise BundleError(f"{path} gives the array {name!r} the shape {shape!r}; a shape is at most 8 positive numbers")
+        raise BundleError(
+            f"{path} gives the array {shortened(repr(name))} the shape {shape!r}; a shape is at most 8 positive numbers"
+        )
     if not _whole_numbers(offsets, least=0) or len(offsets) != 2:
-        raise BundleError(f"{path} gives the array {name!r} the place {offsets!r}; a place is first and last byte")
+        raise BundleError(
+            f"{path} gives the array {shortened(repr(name))} the place {offsets!r}; a place is first and last byte"
+        )
     needed = math.prod(shape) * _ITEM_BYTES[dtype]
     if offsets[1] - offsets[0] != needed:
-        raise BundleError(
-            f"{path} gives the array {name!r} {offsets[1] - offsets[0]} bytes; its shape {shape} takes {needed}"
-        )
+        given = f"{offsets[1] - offsets[0]} bytes"
+        raise BundleError(f"{path} gives the array {shortened(repr(name))} {given}; its shape {shape} takes {needed}")
     return offsets[0], offsets[1]
 
 
