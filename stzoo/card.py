@@ -91,10 +91,14 @@ def read(path: Path | str) -> Card:
     return card
 
 
-def read_all(folder: Path | None = None) -> dict[str, Card]:
-    """Every card of a folder by name, in the order of the names; by default the cards that came with stzoo."""
-    found = folder if folder is not None else packaged("cards")
-    return {path.stem: read(path) for path in sorted(found.glob("*.md"))}
+def names() -> list[str]:
+    """The names of the cards that came with stzoo, sorted; none of them has been read."""
+    return sorted(path.stem for path in packaged("cards").glob("*.md"))
+
+
+def named(name: str) -> Card:
+    """The card that came with stzoo for a name out of `names`."""
+    return read(packaged("cards") / f"{name}.md")
 
 
 def render(card: Card) -> str:

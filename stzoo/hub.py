@@ -36,7 +36,7 @@ class Found:
 
 def list_models(pattern: str = "*") -> list[str]:
     """The zoo's names that match a shell pattern such as `camera-*`, sorted; whether trained or not."""
-    return sorted(fnmatch.filter(cards.read_all(), pattern))
+    return fnmatch.filter(cards.names(), pattern)
 
 
 def find(ref: Ref) -> Found:
@@ -49,9 +49,10 @@ def find(ref: Ref) -> Found:
     bundle.
     """
     name = os.fspath(ref)
-    known = cards.read_all()
+    known = cards.names()
     if name in known:
-        return Found(_folder_of(known[name]), known[name])
+        card = cards.named(name)
+        return Found(_folder_of(card), card)
     path = Path(name).expanduser()
     if not path.exists():
         raise ModelNotFoundError(

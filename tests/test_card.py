@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stzoo import card as cards
-from stzoo.card import Bundled, Card, OnHub
+from stzoo.card import Bundled, OnHub
 from stzoo.errors import BundleError
 
 GOOD = """---
@@ -83,15 +83,16 @@ def test_a_card_that_is_not_there_is_named(tmp_path: Path) -> None:
         cards.read(tmp_path / "nowhere.md")
 
 
-def test_all_cards_of_a_folder_come_by_name(tmp_path: Path) -> None:
+def test_names_come_sorted_and_only_from_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "packaged", lambda folder: tmp_path)
     write(tmp_path, GOOD)
     write(tmp_path, GOOD.replace("name: toy-opt", "name: alpha"), "alpha")
     (tmp_path / "__init__.py").write_text("")
-    assert list(cards.read_all(tmp_path)) == ["alpha", "toy-opt"]
+    assert cards.names() == ["alpha", "toy-opt"]
+    assert cards.named("alpha").name == "alpha"
 
 
 def test_the_cards_that_ship_are_readable() -> None:
-    for name, card in cards.read_all().items():
-        assert isinstance(card, Card)
-        assert card.name == name
-        assert card.body
+    assert "camera-motion-opt" in cards.names()
+    for name in cards.names():
+        assert cards.named(name).body

@@ -18,6 +18,7 @@ from stzoo import card as cards
 from stzoo import hub
 from stzoo.card import Bundled, Card, OnHub
 from stzoo.errors import BundleError, ModelNotFoundError
+from stzoo.files import packaged
 
 
 @pytest.fixture
@@ -168,3 +169,12 @@ def test_listing_and_finding_do_not_import_torch(tiny_bundle: Path) -> None:
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_bundled_folder_has_a_card_and_fits_its_net() -> None:
+    for config in packaged("bundled").glob("*/config.json"):
+        folder = config.parent
+        assert cards.named(folder.name).weights == Bundled(bundled=folder.name)
+        bundle = bundles.read(folder)
+        assert bundle.name == folder.name
+        hub.build(folder, bundle)

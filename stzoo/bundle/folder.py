@@ -67,7 +67,9 @@ def save(
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
     try:
-        temporary.chmod(0o755)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
         tensors.store(temporary / "model.safetensors", weights, storage)
         if template is not None:
             tensors.store(temporary / "template.safetensors", template, storage)
@@ -75,7 +77,8 @@ def save(
         for name, content in (extra_files or {}).items():
             _write_extra(temporary, name, content)
         sizes = tensors.shapes(temporary / "model.safetensors")
-        write_text(temporary / "README.md", readme.render(bundle, card, tensors.parameter_count(sizes)))
+        pictures = [name for name in extra_files or {} if PurePosixPath(name).suffix in (".png", ".svg")]
+        write_text(temporary / "README.md", readme.render(bundle, card, tensors.parameter_count(sizes), pictures))
         _swap(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -14,13 +14,16 @@ from stzoo.contract import InputContract
 _TAGS = ["video-classification", "action-recognition", "3d-cnn", "spatiotemporal-fusion", "stzoo"]
 
 
-def render(bundle: Bundle, card: Card | None, parameters: int) -> str:
-    """The model card as Markdown with YAML front matter. `card` lends its title and prose."""
+def render(bundle: Bundle, card: Card | None, parameters: int, pictures: Sequence[str] = ()) -> str:
+    """The model card as Markdown with YAML front matter. `card` lends its title and prose.
+
+    `pictures` are files of the folder that show strategy and marginals.
+    """
     sections = [
         f"# {card.title if card else bundle.name}",
         _answers(bundle, card),
         _usage(bundle, card),
-        _strategy(bundle),
+        _strategy(bundle, pictures),
         _results(bundle.metrics),
         _input(bundle.contract),
         _making(bundle, parameters),
@@ -75,7 +78,7 @@ def _usage(bundle: Bundle, card: Card | None) -> str:
     )
 
 
-def _strategy(bundle: Bundle) -> str:
+def _strategy(bundle: Bundle, pictures: Sequence[str]) -> str:
     strategy = bundle.strategy
     counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())
     text = (
@@ -84,7 +87,7 @@ def _strategy(bundle: Bundle) -> str:
     )
     if bundle.posterior is not None:
         text += "\n\nThe probabilities it was drawn from are in `marginals.json`, in both conventions."
-    return text
+    return "\n\n".join([text, *(f"![Strategy and marginals]({name})" for name in pictures)])
 
 
 def _results(results: Iterable[Result]) -> str:

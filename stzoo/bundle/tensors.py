@@ -32,12 +32,12 @@ def store(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], stor
 
     Raises `BundleError` for an array that is empty, not numeric, or not finite in its storage.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     stored = {name: _to_storage(name, array, storage) for name, array in arrays.items()}
     if not stored:
         raise BundleError(f"{path.name} would hold no weights; give at least one array")
-    save_file(stored, path, metadata={"format": "pt"})
+    path.write_bytes(save(stored, metadata={"format": "pt"}))
 
 
 def shapes(path: Path) -> dict[str, Shape]:

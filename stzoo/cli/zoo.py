@@ -85,11 +85,10 @@ def list_models_command(pattern: str, format_: str) -> None:
     from stzoo import card as cards
     from stzoo.hub import list_models
 
-    known = cards.read_all()
     names = list_models(pattern)
     if not names:
         raise ModelNotFoundError(f'no model matches "{pattern}"; `stzoo list` shows every model.')
-    models = [(known[name], _opened(name)) for name in names]
+    models = [(cards.named(name), _opened(name)) for name in names]
     if format_ == "json":
         click.echo(json.dumps([asdict(_row(*model)) for model in models], indent=2, ensure_ascii=False))
     else:

@@ -46,6 +46,14 @@ def test_a_bundle_without_the_optional_parts_comes_back(tmp_path: Path, bundle: 
         bundles.read_weights(folder, "template")
 
 
+def test_every_file_can_be_read_by_whoever_reads_new_files(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    modes = {path.stat().st_mode for path in folder.iterdir()}
+    assert modes == {(tmp_path / "plain").stat().st_mode}
+    (tmp_path / "folder").mkdir()
+    assert folder.stat().st_mode == (tmp_path / "folder").stat().st_mode
+
+
 def test_marginals_are_written_in_both_conventions(folder: Path, bundle: Bundle) -> None:
     value = json.loads((folder / "marginals.json").read_text())
     assert bundle.posterior is not None

@@ -65,6 +65,13 @@ def test_a_card_lends_title_and_prose(bundle: Bundle) -> None:
     assert 'stzoo.load("toy-opt")' in text
 
 
+def test_pictures_of_the_folder_are_shown(tmp_path: Path, bundle: Bundle, weights: dict[str, np.ndarray]) -> None:
+    extra = {"marginals.png": b"\x89PNG", "model.onnx": b"onnx"}
+    text = (bundles.save(tmp_path / "b", bundle, weights, extra_files=extra) / "README.md").read_text("utf-8")
+    assert "(marginals.png)" in text
+    assert "model.onnx" not in text
+
+
 def test_nothing_measured_is_said(bundle: Bundle) -> None:
     text = render(Bundle(bundle.config), None, 1)
     assert "Nothing has been measured" in text
