@@ -58,6 +58,11 @@ class RunData:
         self.cache = cache
         self.progress = progress
         data = recipe.data
+        if not Path(data.root).is_dir():
+            raise DataError(
+                f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, "
+                "or make the data as the recipe's first line says"
+            )
         self.labels = read_classes(data.file(data.classes))
         self.train_items = self._items(data.train)
         self.tests = {"val": self._items(data.val)} | {name: self._items(file) for name, file in data.tests.items()}

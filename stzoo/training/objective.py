@@ -23,19 +23,21 @@ def divergence(template: nn.Module, *, k: float, samples: int, form: Form = "cod
     - `coded`: (k / N) (1 - p) ||w||^2 + (1 / N) (p log p + (1 - p) log(1 - p)), to which the published k belong;
     - `eq5`: (k^2 / 2N) (1 - p) ||w||^2 + (1 / N) p log p, as printed.
 
-    Written with log-sigmoids, so that value and gradient are finite at p -> 0 and p -> 1.
+    Written with log-sigmoids, so that value and gradient are finite at p -> 0 and p -> 1, and computed in at least
+    single precision.
 
     Reference: Eq. 5 and S12, Zhou et al. 2020; the entropy of `coded` has both sides, as Prop. 4 (S10) does.
     """
     total = torch.zeros(())
     weight_factor = k if form == "coded" else k * k / 2.0
     for _, _, gate, branch in named_gates(template):
-        logit = gate.logit.float()
+        precision = torch.promote_types(gate.logit.dtype, torch.float32)
+        logit = gate.logit.to(precision)
         drop, keep = torch.sigmoid(logit), torch.sigmoid(-logit)
         entropy = drop * F.logsigmoid(logit)
         if form == "coded":
             entropy = entropy + keep * F.logsigmoid(-logit)
         weights = [module.weight for module in branch.modules() if isinstance(module, Conv)]
-        squared_norm = torch.stack([weight.float().square().sum() for weight in weights]).sum()
+        squared_norm = torch.stack([weight.to(precision).square().sum() for weight in weights]).sum()
         total = total.to(logit.device) + (weight_factor * keep * squared_norm + entropy) / samples
     return total

@@ -43,9 +43,10 @@ def machine_of(compute: Compute) -> Machine:
 
 
 def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:
-    """The stages of a run with its data decoded."""
+    """The stages of a run, begun now, with its data decoded."""
     machine = machine_of(run.recipe.compute)
     data = RunData(run.recipe, cache, progress=progress)
+    run.begin()
     training = data.training()
     selection = data.selection(machine.device, training)
     return Stages(run, len(data.labels), training, selection, machine, say=say, progress=progress), data
@@ -58,8 +59,8 @@ def train(run: Run, cache: Path, *, say: Say, progress: bool = True) -> list[Row
     """
     if run.bundle.exists():
         return []
-    _share_warm_up(run, sweep_folder(run.folder))
     stages, data = prepare(run, cache, say=say, progress=progress)
+    _share_warm_up(run, sweep_folder(run.folder))
     if run.recipe.fixed is None:
         assert run.recipe.selection is not None
         return _finish_template(stages, data, run.recipe.selection.strategies)
@@ -154,9 +155,9 @@ def sweep(
         name = ",".join(override.replace("/", "_") for override in overrides)
         run = Run(folder / name, recipe)
         require_variational(run)
-        _share_warm_up(run, folder)
         say(f"sweep: {' '.join(overrides)}")
         stages, _ = prepare(run, cache, say=say, progress=progress)
+        _share_warm_up(run, folder)
         template = stages.variational()
         found = nets.posterior(template)
         scored = stages.select(template, SWEPT_STRATEGIES)

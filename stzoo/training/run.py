@@ -28,23 +28,28 @@ from stzoo.recipe import read as read_recipe
 
 
 class Run:
-    """The directory of one recipe's run. Raises `TrainingError` when it belongs to another recipe."""
+    """The directory of one recipe's run; nothing is written before `begin`.
+
+    Raises `TrainingError` when the directory belongs to another recipe or is something else.
+    """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder = folder
         self.recipe = recipe
-        text = recipe.to_toml()
         path = self.path("recipe.toml")
         if path.exists():
-            if path.read_text(encoding="utf-8") != text:
+            if path.read_text(encoding="utf-8") != recipe.to_toml():
                 raise TrainingError(
                     f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
                     "or remove this one"
                 )
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise TrainingError(f"{folder} exists and is not a run; choose another folder with --out")
-        else:
-            write_text(path, text)
+
+    def begin(self) -> None:
+        """Makes the directory this recipe's."""
+        if not self.path("recipe.toml").exists():
+            write_text(self.path("recipe.toml"), self.recipe.to_toml())
 
     @classmethod
     def open(cls, folder: Path) -> Run:

@@ -12,7 +12,7 @@ import pytest
 
 from stzoo import hub
 from stzoo.bundle import read as read_bundle
-from stzoo.errors import TrainingError
+from stzoo.errors import DataError, TrainingError
 from stzoo.recipe import Recipe, expand, read
 from stzoo.training import pipeline
 from stzoo.training.pipeline import select, sweep, train
@@ -135,12 +135,20 @@ def test_select_draws_more_strategies_of_the_same_stream(
     finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe
 ) -> None:
     run = Run(tmp_path / "smoke", smoke)
+    run.begin()
     for name in ("warmup.safetensors", "template.safetensors", "finetuned.safetensors", "scores.csv"):
         run.path(name).write_bytes(finished.path(name).read_bytes())
     select(run, 5, clip_cache, say=silent, progress=False)
     lines = run.path("scores.csv").read_text().splitlines()
     assert lines[:4] == finished.path("scores.csv").read_text().splitlines()
     assert len(lines) == 6
+
+
+def test_a_run_without_its_data_leaves_nothing_behind(smoke: Recipe, tmp_path: Path) -> None:
+    data = smoke.data.model_copy(update={"root": str(tmp_path / "nowhere")})
+    with pytest.raises(DataError, match=r"nowhere \(data\.root\) does not exist"):
+        train(Run(tmp_path / "run", smoke.model_copy(update={"data": data})), tmp_path, say=silent)
+    assert not (tmp_path / "run").exists()
 
 
 def test_select_needs_a_trained_template(smoke: Recipe, tmp_path: Path) -> None:
@@ -186,6 +194,7 @@ def test_a_sweep_shares_the_warm_up_and_never_reads_validation(
 
 def test_a_run_takes_the_warm_up_of_its_sweep(finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe) -> None:
     swept = Run(pipeline.sweep_folder(tmp_path / "smoke") / "objective.k=1", smoke)
+    swept.begin()
     for name in ("warmup.safetensors", "metrics.jsonl"):
         swept.path(name).write_bytes(finished.path(name).read_bytes())
     run = Run(tmp_path / "smoke", smoke)

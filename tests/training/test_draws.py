@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stzoo.training.draws import order, torch_seed, uniforms
+
+seeds = st.integers(0, 2**63 - 1)
+stages = st.sampled_from(["warmup", "variational", "finetune", "fixed", "selection"])
+epochs = st.integers(0, 10_000)
+samples = st.integers(0, 2**40)
+
+
+@given(seeds, stages, epochs, st.integers(0, 300))
+def test_an_order_visits_everything_once_and_is_always_the_same(seed: int, stage: str, epoch: int, count: int) -> None:
+    found = order(seed, stage, epoch, count)  # type: ignore[arg-type]
+    assert found.dtype == np.int64
+    assert sorted(found.tolist()) == list(range(count))
+    assert np.array_equal(found, order(seed, stage, epoch, count))  # type: ignore[arg-type]
+
+
+@given(seeds, stages, epochs, samples, st.integers(0, 40), st.integers(0, 40))
+def test_draws_do_not_depend_on_how_many_are_taken(
+    seed: int, stage: str, epoch: int, sample: int, few: int, more: int
+) -> None:
+    whole = uniforms(seed, stage, epoch, sample, few + more)  # type: ignore[arg-type]
+    assert np.array_equal(whole[:few], uniforms(seed, stage, epoch, sample, few))  # type: ignore[arg-type]
+    assert ((whole >= 0.0) & (whole < 1.0)).all()
+
+
+@settings(max_examples=50)
+@given(seeds.filter(lambda seed: seed < 2**63 - 1), st.integers(0, 1000), st.integers(0, 10**6))
+def test_every_seed_stage_epoch_and_sample_draws_anew(seed: int, epoch: int, sample: int) -> None:
+    drawn = [
+        uniforms(one_seed, stage, one_epoch, one_sample, 3)
+        for one_seed in (seed, seed + 1)
+        for stage in ("warmup", "variational", "finetune", "selection")
+        for one_epoch in (epoch, epoch + 1)
+        for one_sample in (sample, sample + 1)
+    ]
+    values = np.concatenate(drawn)
+    assert len(np.unique(values)) == len(values)
+
+
+def test_orders_differ_between_epochs_stages_and_seeds() -> None:
+    orders = {
+        tuple(order(seed, stage, epoch, 20).tolist())  # type: ignore[arg-type]
+        for seed, stage, epoch in itertools.product((0, 1), ("warmup", "variational", "finetune"), (0, 1, 2))
+    }
+    assert len(orders) == 18
+    seeds_of_torch = {
+        torch_seed(seed, stage, epoch)  # type: ignore[arg-type]
+        for seed, stage, epoch in itertools.product((0, 1), ("warmup", "variational", "finetune"), (0, 1, 2))
+    }
+    assert len(seeds_of_torch) == 18
+    assert all(0 <= seed < 2**63 for seed in seeds_of_torch)
+
+
+def test_a_net_trained_alone_starts_like_a_templates_warm_up() -> None:
+    assert np.array_equal(order(3, "fixed", 1, 50), order(3, "warmup", 1, 50))
+    assert np.array_equal(uniforms(3, "fixed", 1, 7, 9), uniforms(3, "warmup", 1, 7, 9))
+
+
+def test_draws_are_uniform_and_those_of_neighbours_unrelated() -> None:
+    drawn = np.stack([uniforms(0, "variational", 0, sample, 4) for sample in range(4000)])
+    assert np.abs(drawn.mean(0) - 0.5).max() < 0.02
+    counts = np.histogram(drawn, bins=10, range=(0, 1))[0]
+    assert ((counts - 1600) ** 2 / 1600).sum() < 27.9  # one in a thousand with nine degrees of freedom
+    assert abs(np.corrcoef(drawn[:-1, 0], drawn[1:, 0])[0, 1]) < 0.06
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(4)).max() < 0.06
