@@ -27,7 +27,7 @@ FORMULAS = {
 
 _OTHER_COLOUR = "#CC79A7"
 _INK, _FAINT = "#222222", "#B8B8B8"
-_STAGE_GAP = 0.9
+_STAGE_GAP, _BAR_STEP = 0.9, 0.28
 _PANEL_INCHES, _GAP_INCHES = 2.7, 0.95
 _FORMATS = ("png", "svg", "pdf")
 
@@ -125,10 +125,9 @@ class _Panel:
 
     def draw_bars(self, axes: Axes) -> None:
         for site, values in self.marginals.items():
-            step = 0.84 / len(values)
             for index, (unit, value) in enumerate(values.items()):
-                x = self.centres[site] - 0.42 + (index + 0.5) * step
-                axes.bar(x, value, width=0.92 * step, color=_colour(unit), linewidth=0, zorder=3)
+                x = self.centres[site] + _BAR_STEP * (index - (len(values) - 1) / 2)
+                axes.bar(x, value, width=0.92 * _BAR_STEP, color=_colour(unit), linewidth=0, zorder=3)
         axes.set_ylim(0, 1)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
         axes.set_ylabel("P(unit)", fontsize=9, color=_INK)
@@ -219,6 +218,6 @@ def _colour(unit: str) -> str:
 
 
 def _short(site: str) -> str:
-    """What stands under a site: the layer's number within its block, or a transition's whole name."""
-    stage, _, layer = site.partition(".")
-    return layer.removeprefix("L") if layer else stage
+    """What stands under a site: the layer's number in its block, a transition's name, nothing for a part of a layer."""
+    stage, *layer = site.split(".")
+    return layer[0].removeprefix("L") if len(layer) == 1 else "" if layer else stage
