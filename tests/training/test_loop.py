@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import copy
+import math
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from stzoo import nets
+from stzoo.contract import InputContract
+from stzoo.errors import TrainingError
+from stzoo.evaluation import to_input
+from stzoo.nets import Architecture
+from stzoo.nets.fusion import named_gates, set_noise
+from stzoo.recipe import Optimisation
+from stzoo.training.batches import TrainingClips
+from stzoo.training.loop import Machine, fit, learning_rate_factor, optimiser_of
+from stzoo.training.objective import divergence
+
+CPU = Machine(torch.device("cpu"))
+CONTRACT = InputContract(frames=2, fps=5.0, resize=32, crop=32)
+CLASSES = 3
+EPOCHS, STEPS = 3, 2
+
+
+class StopError(Exception):
+    """Raised in place of a crash."""
+
+
+def optimisation(**changes: Any) -> Optimisation:
+    values = {"epochs": EPOCHS, "batch_size": 4, "learning_rate": 0.05, "weight_decay": 1e-3, "ramp_epochs": 1}
+    return Optimisation(**(values | changes))
+
+
+def clips() -> TrainingClips:
+    """Eight strips; the colour says the class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(8) % CLASSES
+    strips = rng.integers(0, 100, (8, 3, 36, 36, 3), dtype=np.uint8)
+    strips[np.arange(8), ..., labels] += 120
+    return TrainingClips(strips, np.arange(8), labels, frames=2, crop=32)
+
+
+def net_of(kind: str, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    shape = Architecture("densenet_tiny", CLASSES, {})
+    return nets.template("densenet_tiny", CLASSES) if kind == "template" else nets.fixed_net(shape, shape.uniform("S"))
+
+
+def train(net: nn.Module, folder: Path, table: Optimisation | None = None, **changes: Any) -> list[dict[str, float]]:
+    """Trains a net, a template with everything that belongs to it; the numbers of every epoch."""
+    recorded: list[dict[str, float]] = []
+    template = nets.is_template(net)
+    settings: dict[str, Any] = {
+        "stage": "variational" if template else "warmup",
+        "seed": 0,
+        "contract": CONTRACT,
+        "machine": CPU,
+        "checkpoint": folder / "checkpoint.safetensors",
+        "record": lambda epoch, numbers: recorded.append({"epoch": epoch, **numbers}),
+        "regulariser": partial(divergence, k=0.01, samples=8) if template else None,
+        "gate_learning_rate": 0.5,
+        "progress": False,
+    }
+    fit(net, clips(), table or optimisation(dropout=0.5), **(settings | changes))
+    return recorded
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    states = one.state_dict(), other.state_dict()
+    return set(states[0]) == set(states[1]) and all(
+        torch.equal(value, states[1][key]) for key, value in states[0].items()
+    )
+
+
+def same_files(one: Path, other: Path) -> bool:
+    """The order of a file's metadata is left to chance, so that their bytes may differ."""
+    tensors = load_file(one), load_file(other)
+    with safe_open(one, "pt") as opened, safe_open(other, "pt") as opened_too:
+        assert opened.metadata() == opened_too.metadata()
+    assert any(name.startswith("optimiser.") for name in tensors[0])
+    return list(tensors[0]) == list(tensors[1]) and all(
+        torch.equal(value, tensors[1][name]) for name, value in tensors[0].items()
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[nn.Module, Path]]:
+    """What an uninterrupted training ends with: the net, and its last checkpoint."""
+    done: dict[str, tuple[nn.Module, Path]] = {}
+
+    def finish(kind: str) -> tuple[nn.Module, Path]:
+        if kind not in done:
+            folder = tmp_path_factory.mktemp(kind)
+            net = net_of(kind)
+            train(net, folder)
+            done[kind] = net, folder / "checkpoint.safetensors"
+        return done[kind]
+
+    return finish
+
+
+@pytest.mark.parametrize("kind", ["template", "fixed"])
+@pytest.mark.parametrize("epochs", range(1, EPOCHS + 1))
+def test_a_fit_stopped_after_an_epoch_ends_like_one_that_was_not(
+    finished: Callable[[str], tuple[nn.Module, Path]], tmp_path: Path, kind: str, epochs: int
+) -> None:
+    def stop(epoch: int, _: dict[str, float]) -> None:
+        if epoch == epochs:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(net_of(kind), tmp_path, record=stop)
+    torch.manual_seed(99)  # the other process has drawn other numbers
+    net = net_of(kind, seed=epochs if epochs > 1 else 0)  # what is in the checkpoint needs no right start
+    recorded = train(net, tmp_path)
+    assert [numbers["epoch"] for numbers in recorded] == list(range(epochs, EPOCHS + 1))
+    expected, checkpoint = finished(kind)
+    assert same(net, expected)
+    assert same_files(tmp_path / "checkpoint.safetensors", checkpoint)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 5])
+def test_a_fit_stopped_within_an_epoch_ends_like_one_that_was_not(
+    finished: Callable[[str], tuple[nn.Module, Path]], tmp_path: Path, steps: int
+) -> None:
+    done = 0
+
+    def stop(net: nn.Module) -> Tensor:
+        nonlocal done
+        if done == steps:
+            raise StopError
+        done += 1
+        return divergence(net, k=0.01, samples=8)
+
+    with pytest.raises(StopError):
+        train(net_of("template"), tmp_path, regulariser=stop)
+    net = net_of("template")
+    train(net, tmp_path)
+    expected, checkpoint = finished("template")
+    assert same(net, expected)
+    assert same_files(tmp_path / "checkpoint.safetensors", checkpoint)
+
+
+def test_a_finished_fit_changes_nothing(finished: Callable[[str], tuple[nn.Module, Path]], tmp_path: Path) -> None:
+    expected, checkpoint = finished("template")
+    shutil.copy(checkpoint, tmp_path)
+    net = net_of("template", seed=5)
+    assert train(net, tmp_path) == []
+    assert same(net, expected)
+
+
+def test_the_checkpoint_of_another_stage_is_not_taken(
+    finished: Callable[[str], tuple[nn.Module, Path]], tmp_path: Path
+) -> None:
+    shutil.copy(finished("fixed")[1], tmp_path)
+    recorded = train(net_of("fixed"), tmp_path, stage="finetune")
+    assert [numbers["epoch"] for numbers in recorded] == [1, 2, 3]
+
+
+def test_a_checkpoint_that_cannot_be_used_stops_the_fit(
+    finished: Callable[[str], tuple[nn.Module, Path]], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(finished("fixed")[1], tmp_path))
+    with pytest.raises(TrainingError, match="cannot be used"):
+        train(net_of("template"), tmp_path, stage="warmup")
+    path.write_bytes(b"broken")
+    with pytest.raises(TrainingError, match="cannot be used"):
+        train(net_of("fixed"), tmp_path)
+
+
+def test_training_leaves_torchs_generator_alone(tmp_path: Path) -> None:
+    net = net_of("template")
+    torch.manual_seed(1)
+    train(net, tmp_path, optimisation(epochs=1, dropout=0.5))
+    after = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(after, torch.rand(3))
+
+
+def test_seeds_lead_to_other_nets(finished: Callable[[str], tuple[nn.Module, Path]], tmp_path: Path) -> None:
+    net = net_of("fixed")
+    train(net, tmp_path, seed=1)
+    assert not same(net, finished("fixed")[0])
+
+
+def test_the_first_steps_are_sgd_on_the_loss(tmp_path: Path) -> None:
+    """Two steps by hand: noise, loss, weight decay, momentum and both learning rates."""
+    table = optimisation(epochs=1, ramp_epochs=0, momentum=0.5)
+    net = net_of("template").train()
+    by_hand = copy.deepcopy(net)
+    (recorded,) = train(net, tmp_path, table, gate_weight_decay=0.02)
+
+    velocities: dict[str, Tensor] = {}
+    losses, entropies, rights = [], [], []
+    for step, batch in enumerate(clips().epoch(0, "variational", 0, 4, 30)):
+        set_noise(by_hand, batch.gate_draws)
+        logits = by_hand(to_input(batch.clips[:, 0], CONTRACT))
+        cross_entropy = F.cross_entropy(logits, batch.labels)
+        loss = cross_entropy + divergence(by_hand, k=0.01, samples=8)
+        by_hand.zero_grad()
+        loss.backward()
+        factor = 0.5 * (1 + math.cos(math.pi * step / STEPS))
+        with torch.no_grad():
+            for name, parameter in by_hand.named_parameters():
+                gate = ".gates." in name
+                assert parameter.grad is not None
+                gradient = parameter.grad + (0.02 if gate else 1e-3) * parameter
+                velocities[name] = 0.5 * velocities[name] + gradient if step else gradient
+                parameter -= (0.5 if gate else 0.05) * factor * velocities[name]
+        losses.append(loss.item())
+        entropies.append(cross_entropy.item())
+        rights.append((logits.argmax(1) == batch.labels).float().mean().item())
+    assert len(losses) == STEPS
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, by_hand.state_dict()[name], rtol=1e-3, atol=1e-5, msg=f"{name} differs")
+    assert recorded["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert recorded["cross_entropy"] == pytest.approx(np.mean(entropies), rel=1e-4)
+    assert recorded["divergence"] == pytest.approx(recorded["loss"] - recorded["cross_entropy"], abs=1e-5)
+    assert recorded["train_accuracy"] == pytest.approx(np.mean(rights))
+    assert recorded["learning_rate"] == pytest.approx(0.05 * 0.5)
+
+
+def test_averages_count_clips_not_batches(tmp_path: Path) -> None:
+    """Batches of 3, 3 and 2: with a rate of almost zero every epoch has the mean of all clips."""
+    net = net_of("fixed").requires_grad_(False)
+    net.get_submodule("head").requires_grad_()
+    table = optimisation(epochs=1, batch_size=3, learning_rate=1e-12, ramp_epochs=0)
+    (recorded,) = train(net, tmp_path, table)
+    per_clip = []
+    for batch in clips().epoch(0, "warmup", 0, 3):
+        logits = net.train()(to_input(batch.clips[:, 0], CONTRACT))
+        per_clip += F.cross_entropy(logits, batch.labels, reduction="none").tolist()
+    assert len(per_clip) == 8
+    assert recorded["cross_entropy"] == pytest.approx(np.mean(per_clip), rel=1e-4)
+
+
+def test_a_template_learns_its_task(tmp_path: Path) -> None:
+    recorded = train(net_of("template"), tmp_path, optimisation(epochs=8, learning_rate=0.1))
+    assert recorded[-1]["cross_entropy"] < 0.5 * recorded[0]["cross_entropy"]
+    assert recorded[-1]["train_accuracy"] >= 0.75
+
+
+def test_noise_is_taken_away_and_the_net_shown_in_eval_mode(tmp_path: Path) -> None:
+    net = net_of("template")
+
+    def record(_: int, __: dict[str, float]) -> None:
+        assert not net.training
+        assert all(gate.uniform is None for _, _, gate, _ in named_gates(net))
+
+    train(net, tmp_path, optimisation(epochs=1), record=record)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_fit(tmp_path: Path, value: float) -> None:
+    net = net_of("fixed")
+    before = copy.deepcopy(dict(net.named_parameters()))
+    with pytest.raises(TrainingError) as caught:
+        train(net, tmp_path, regulariser=lambda _: torch.tensor(value))
+    assert str(caught.value) == (
+        f"the loss of stage warmup is {value} in epoch 1, step 1; lower warmup.learning_rate, which is 0.05"
+    )
+    assert all(torch.equal(parameter, before[name]) for name, parameter in net.named_parameters())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rate_that_is_far_too_high_is_noticed(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"lower warmup\.learning_rate, which is 100"):
+        train(net_of("fixed"), tmp_path, optimisation(epochs=40, learning_rate=100.0, weight_decay=1.0, momentum=0.99))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_is_that_of_convolutions_alone(tmp_path: Path, precision: str) -> None:
+    net = net_of("template")
+    table = optimisation(epochs=2, dropout=0.0)
+    recorded = train(net, tmp_path, table, machine=Machine(torch.device("cpu"), precision))
+    in_full = train(net_of("template"), tmp_path / "full", table)
+    assert recorded[0]["loss"] == pytest.approx(in_full[0]["loss"], rel=0.1)
+    assert recorded[0]["loss"] != in_full[0]["loss"]
+    assert {value.dtype for value in net.parameters()} == {torch.float32}
+
+    # Stopped and continued it ends the same, loss scaling included.
+    def stop(epoch: int, _: dict[str, float]) -> None:
+        if epoch == 2:
+            raise StopError
+
+    machine = Machine(torch.device("cpu"), precision)
+    with pytest.raises(StopError):
+        train(net_of("template"), tmp_path / "stopped", table, machine=machine, record=stop)
+    other = net_of("template", seed=1)
+    train(other, tmp_path / "stopped", table, machine=machine)
+    assert same(net, other)
+    assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "checkpoint.safetensors")
+
+
+def test_every_parameter_is_in_one_group_and_gates_in_their_own() -> None:
+    net = net_of("template")
+    optimiser = optimiser_of(net, optimisation(), gate_learning_rate=0.7, gate_weight_decay=0.3)
+    weights, gates = optimiser.param_groups
+    assert {id(logit) for logit in gates["params"]} == {id(gate.logit) for _, _, gate, _ in named_gates(net)}
+    chosen = [id(parameter) for group in (weights, gates) for parameter in group["params"]]
+    assert sorted(chosen) == sorted(id(parameter) for parameter in net.parameters())
+    assert (weights["base"], weights["weight_decay"]) == (0.05, 1e-3)
+    assert (gates["base"], gates["weight_decay"]) == (0.7, 0.3)
+    assert weights["momentum"] == gates["momentum"] == 0.9
+    assert (
+        len(optimiser_of(net_of("fixed"), optimisation(), gate_learning_rate=1.0, gate_weight_decay=0.0).param_groups)
+        == 1
+    )
+
+
+def test_the_cosine_falls_from_one_to_zero() -> None:
+    table = optimisation(epochs=10, ramp_epochs=0)
+    factors = [learning_rate_factor(table, float(progress)) for progress in (0, 2.5, 5, 7.5, 10)]
+    assert factors == pytest.approx([1.0, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2, 0.0])
+
+
+def test_the_ramp_rises_from_zero_to_the_whole_rate() -> None:
+    table = optimisation(epochs=12, ramp_epochs=2)
+    factors = [learning_rate_factor(table, float(progress)) for progress in (0, 0.5, 1, 1.999, 2, 7, 12)]
+    assert factors == pytest.approx([0.0, 0.25, 0.5, 0.9995, 1.0, 0.5, 0.0])
+    only_ramp = optimisation(epochs=2, ramp_epochs=2)
+    assert learning_rate_factor(only_ramp, 1.5) == 0.75
+
+
+def test_steps_fall_at_their_milestones() -> None:
+    table = optimisation(epochs=90, schedule="step", milestones=(40, 60, 80), ramp_epochs=5)
+    progress = (2.5, 5, 39.99, 40, 59.9, 60, 80, 90)
+    factors = [learning_rate_factor(table, float(value)) for value in progress]
+    assert factors == pytest.approx([0.5, 1, 1, 0.1, 0.1, 0.01, 0.001, 0.001])
