@@ -53,8 +53,8 @@ def test_the_full_set_is_within_its_limits_and_balanced() -> None:
 def test_the_files_of_the_full_set_are_planned_to_stay_within_its_bytes() -> None:
     sample = clips_of(Layout())[::40]
     mean_limit = sum(render.plan(clip.motion, clip.seeds(0)).most_bytes for clip in sample) / len(sample)
-    # Measured over the full set, a file takes about 0.65 of its limit.
-    assert 0.72 * mean_limit * Layout().clips < camera.MOST_BYTES
+    # Files take about 0.7 of their limits, measured over 900 clips.
+    assert 0.8 * mean_limit * Layout().clips < camera.MOST_BYTES
 
 
 @given(clips=st.integers(38, camera.MOST_CLIPS))
