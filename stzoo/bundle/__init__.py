@@ -10,7 +10,7 @@ from stzoo.bundle.folder import (
     weights_digest,
 )
 from stzoo.bundle.schema import FORMAT, Backbone, Bundle, Classes, Config, Result, Versions, labels_digest
-from stzoo.bundle.tensors import parameter_count
+from stzoo.bundle.tensors import parameter_count, serialise
 
 __all__ = [
     "CONFIG",
@@ -27,6 +27,7 @@ __all__ = [
     "read",
     "read_weights",
     "save",
+    "serialise",
     "weight_shapes",
     "weights_digest",
 ]

@@ -25,7 +25,12 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def store(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], storage: Storage = "float32") -> None:
-    """Writes arrays as one safetensors file; the same arrays give the same bytes.
+    """Writes arrays as one safetensors file, with `serialise`'s errors."""
+    path.write_bytes(serialise(arrays, storage))
+
+
+def serialise(arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], storage: Storage = "float32") -> bytes:
+    """Arrays as the bytes of a safetensors file; the same arrays give the same bytes.
 
     With float16 storage, arrays of two and more dimensions (kernels) take 16 bits; vectors (normalisation, biases)
     and whole numbers keep theirs: they are few, and running variances would not survive.
@@ -36,8 +41,8 @@ def store(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], stor
 
     stored = {name: _to_storage(name, array, storage) for name, array in arrays.items()}
     if not stored:
-        raise BundleError(f"{path.name} would hold no weights; give at least one array")
-    path.write_bytes(save(stored, metadata={"format": "pt"}))
+        raise BundleError("a weights file would hold no weights; give at least one array")
+    return save(stored, metadata={"format": "pt"})
 
 
 def shapes(path: Path) -> dict[str, Shape]:

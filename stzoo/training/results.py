@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 import stzoo
-from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save
+from stzoo import card as cards
+from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
 from stzoo.contract import InputContract
 from stzoo.evaluation import Accuracy, accuracy, video_scores
 from stzoo.files import write_json
@@ -99,7 +102,8 @@ def save_bundle(
     """Writes the run's bundle; `rows` are the measurements of exactly this net."""
     built = architecture(net)
     contract = run.recipe.input
-    weights = _cpu(net)
+    weights = _arrays(net)
+    digest = hashlib.sha256(serialise(weights)).hexdigest()
     results = tuple(
         Result(
             dataset=run.recipe.name,
@@ -110,6 +114,7 @@ def save_bundle(
             n=row.accuracy.n,
             low=row.accuracy.low,
             high=row.accuracy.high,
+            model=digest,
         )
         for row in rows
     )
@@ -135,15 +140,16 @@ def save_bundle(
     return save(
         run.bundle,
         bundle,
-        {name: value.numpy() for name, value in weights.items()},
-        None if template is None else {name: value.numpy() for name, value in _cpu(template).items()},
+        weights,
+        None if template is None else _arrays(template),
         None if figure is None else {figure.name: figure},
+        card=cards.named(run.bundle_name) if run.bundle_name in cards.names() else None,
         replace=True,
     )
 
 
-def _cpu(net: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
+def _arrays(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    return {name: value.detach().cpu().contiguous().numpy() for name, value in net.state_dict().items()}
 
 
 def _provenance(run: Run, how: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import pytest
 
 from stzoo import hub
 from stzoo.bundle import read as read_bundle
+from stzoo.bundle import weights_digest
 from stzoo.errors import DataError, TrainingError
 from stzoo.recipe import Recipe, expand, read
 from stzoo.training import pipeline
@@ -56,6 +57,7 @@ def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions
     assert bundle.posterior is not None
     assert (result := bundle.metrics[0]).split == "val"
     assert result.n == 9
+    assert result.model == weights_digest(finished.bundle)
     best, *_ = hub.load(str(finished.folder)).predict(motions / "videos" / "val0.mp4")
     assert best.label in bundle.labels
     entries = [json.loads(line) for line in finished.path("metrics.jsonl").read_text().splitlines()]
