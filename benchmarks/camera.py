@@ -4,7 +4,7 @@
 
 reads finished runs of the recipes camera-motion, camera-scene and their -s, -st and -sst, adds a declared hard setting
 on the same test videos, and writes camera.json and camera-posteriors.png. Runs of further seeds are folders such as
-runs/camera-motion-st-seed1, made with --set seed=1.
+runs/camera-motion-st-seed1, made with --set seed=1; the winner trained alone is a run named camera-motion-opt-alone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from stzoo.evaluation import accuracy, video_scores
 from stzoo.files import write_json
 from stzoo.plot import posteriors_side_by_side
 from stzoo.selection import best, pruned, references
+from stzoo.strategies import named
 from stzoo.strategy import Strategy
 from stzoo.training.pipeline import prepare
 from stzoo.training.run import Run
@@ -33,7 +34,6 @@ from stzoo.training.stages import Stages
 from stzoo.video.cache import open_clips
 
 QUESTIONS = ("motion", "scene")
-ALONE = {"s": "S", "st": "ST", "sst": "S+ST"}
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,16 @@ def finished_runs(folder: Path, question: str) -> Iterator[Run]:
             yield run
 
 
+def label(name: str, question: str) -> str:
+    """A net's name in the tables: that of a run trained alone without its question."""
+    return name.removeprefix(f"camera-{question}-").removesuffix("-alone")
+
+
 def measured(run: Run, question: str) -> Iterator[Line]:
     """What the run itself measured, on the clips of the contract."""
     for row in json.loads(run.path("metrics.json").read_text(encoding="utf-8")):
-        name = row["net"].removeprefix(f"camera-{question}-")
         yield Line(
-            question, run.recipe.seed, name, row["how"], row["split"], "contract",
+            question, run.recipe.seed, label(row["net"], question), row["how"], row["split"], "contract",
             row["accuracy"], row["low"], row["high"], row["n"], row["strategy"],
         )  # fmt: skip
 
@@ -82,9 +86,8 @@ def measured(run: Run, question: str) -> Iterator[Line]:
 def nets_of(run: Run, stages: Stages) -> Iterator[tuple[str, str, Strategy, nn.Module]]:
     """Name, origin, strategy and net of everything that a finished run compares."""
     if run.recipe.fixed is not None:
-        net = stages.fixed()
-        name = run.recipe.name.rsplit("-", 1)[1]
-        yield name, "alone", nets.architecture(net).uniform(ALONE[name]), net
+        built = stages.architecture
+        yield run.recipe.name, "alone", named(run.recipe.fixed.strategy, built.backbone, built.sites), stages.fixed()
         return
     template = stages.variational()
     assert run.recipe.selection is not None
@@ -105,7 +108,7 @@ def measured_hard(run: Run, question: str, cache: Path, hard: Hard) -> Iterator[
             found = accuracy(video_scores(net, noisy, contract), clips.labels)
             setting = f"{hard.frames} frames, noise {hard.noise:g}"
             yield Line(
-                question, run.recipe.seed, name, how, split, setting,
+                question, run.recipe.seed, label(name, question), how, split, setting,
                 found.value, found.low, found.high, found.n, strategy.text(),
             )  # fmt: skip
 
@@ -137,7 +140,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="decoded clips; by default RUNS/cache")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--hard-frames", type=int, default=4)
-    parser.add_argument("--hard-noise", type=float, default=30.0)
+    parser.add_argument("--hard-noise", type=float, default=15.0)
     arguments = parser.parse_args()
     hard = Hard(arguments.hard_frames, arguments.hard_noise)
     cache = arguments.cache or arguments.runs / "cache"
