@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-SAMPLE ?= docs/sample.mp4
+SAMPLE ?= stzoo/bundled/sample.mp4
 
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stzoo.errors import ExportError, UsageError
+from stzoo.errors import ExportError
 
 if TYPE_CHECKING:
     from stzoo.onnx_export import Agreement
@@ -41,12 +41,15 @@ def export(model: str, output: Path, opset: int | None, verify: bool, video: Pat
     The file takes any number of clips at a time, and has the labels, the input contract and the strategy in its
     metadata. A difference of more than 1e-4 in any logit is an error; the files are left for inspection.
     """
-    source = _video(video) if verify else None
-
     from stzoo import onnx_export
+    from stzoo.files import packaged
     from stzoo.hub import load
+    from stzoo.video.frames import normalise
+    from stzoo.video.reader import read_clips
 
     predictor = load(model, device="cpu")
+    source = video or packaged("bundled") / "sample.mp4"
+    clips = read_clips(source, predictor.contract, max(_BATCH_SIZES)).clips if verify else None
     chosen = onnx_export.OLDEST_OPSET if opset is None else opset
     onnx_export.export(
         predictor.net,
@@ -58,9 +61,9 @@ def export(model: str, output: Path, opset: int | None, verify: bool, video: Pat
         opset=chosen,
     )
     click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, operator set {chosen}")
-    if source is None:
+    if clips is None:
         return
-    agreement = _compare(predictor, output, source)
+    agreement = onnx_export.compare(predictor.net, output, normalise(clips, predictor.contract), _BATCH_SIZES)
     _write_report(output, predictor, source, agreement, chosen)
     click.echo(
         f"Compared with torch on {source} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: largest "
@@ -71,26 +74,6 @@ def export(model: str, output: Path, opset: int | None, verify: bool, video: Pat
             f"{output} does not agree with torch: a logit differs by {agreement.largest_difference:.1e}, more than "
             f"{onnx_export.TOLERANCE:.0e}, or a best label changes; do not use it, and see {_report(output)}"
         )
-
-
-def _video(given: Path | None) -> Path:
-    """The video to compare on: the one that was given, or the sample of this installation or checkout."""
-    if given is not None:
-        return given
-    package = Path(__file__).parents[1]
-    for sample in (package / "bundled" / "sample.mp4", package.parent / "docs" / "sample.mp4"):
-        if sample.is_file():
-            return sample
-    raise UsageError("no sample video came with this installation; name one with --video, or give --no-verify.")
-
-
-def _compare(predictor: Predictor, output: Path, video: Path) -> Agreement:
-    from stzoo.onnx_export import compare
-    from stzoo.video.frames import normalise
-    from stzoo.video.reader import read_clips
-
-    read = read_clips(video, predictor.contract, max(_BATCH_SIZES))
-    return compare(predictor.net, output, normalise(read.clips, predictor.contract), _BATCH_SIZES)
 
 
 def _report(output: Path) -> Path:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from stzoo import onnx_export
 from stzoo.cli import export as command
-from stzoo.errors import ExportError, UsageError, VideoError
+from stzoo.errors import ExportError, VideoError
 
 MakeVideo = Callable[..., Path]
 
@@ -57,18 +57,16 @@ def test_nothing_is_compared_when_told_so(tiny_bundle: Path, tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_a_missing_sample_is_said_before_the_work(
+def test_the_sample_in_the_package_is_compared_by_default(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "__file__", str(tmp_path / "stzoo" / "cli" / "export.py"))
-    with pytest.raises(UsageError, match="--video"):
-        run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"))
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "sample.mp4").write_bytes(b"")
-    assert command._video(None) == tmp_path / "docs" / "sample.mp4"
-
-
-def test_a_video_that_is_not_there_is_named(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _instant_export(monkeypatch)
+    monkeypatch.setattr(onnx_export, "compare", lambda *_: onnx_export.Agreement(0.0, 1.0, (1, 3), "test"))
+    run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"))
+    assert json.loads((tmp_path / "model.onnx.json").read_text())["video"] == "sample.mp4"
+
+
+def test_a_video_that_cannot_be_read_is_named_before_anything_is_written(tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="nowhere"):
         run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--video", str(tmp_path / "nowhere.mp4"))
+    assert list(tmp_path.iterdir()) == []
