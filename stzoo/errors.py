@@ -1,16 +1,16 @@
 """Every error that stzoo raises on purpose. Each carries one sentence: what is wrong, the value, where, what to do.
 
-    StzooError               anything below; the command line prints the sentence and exits with `exit_code`
-    ├── UsageError           a call that cannot be meant as written (exit code 2)
-    ├── ContractError        an input contract that contradicts itself
-    ├── StrategyError        a strategy or posterior that is malformed or does not fit its backbone
-    ├── RecipeError          a recipe with one or more problems
-    ├── VideoError           a video that cannot be read
-    ├── DataError            a dataset, list or cache that cannot be used
-    ├── BundleError          a bundle folder that is broken or not to be trusted
-    ├── ModelNotFoundError   a model name that nobody knows, or that has no weights yet
-    ├── TrainingError        a run that cannot start or go on
-    └── ExportError          an export that failed or does not agree with torch
+StzooError               anything below; the command line prints the sentence and exits with `exit_code`
+├── UsageError           a call that cannot be meant as written (exit code 2)
+├── ContractError        an input contract that contradicts itself
+├── StrategyError        a strategy or posterior that is malformed or does not fit its backbone
+├── RecipeError          a recipe with one or more problems
+├── VideoError           a video that cannot be read
+├── DataError            a dataset, list or cache that cannot be used
+├── BundleError          a bundle folder that is broken or not to be trusted
+├── ModelNotFoundError   a model name that nobody knows, or that has no weights yet
+├── TrainingError        a run that cannot start or go on
+└── ExportError          an export that failed or does not agree with torch
 """
 
 from __future__ import annotations
