@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +124,21 @@ def test_the_environment_of_this_suite_finds_all_folders(inside: bool, tmp_path:
     for name, folder in found.items():
         assert folder.is_dir(), f"{name} is not at {folder}"
         assert any(folder.iterdir()), f"{folder} is empty"
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *project["optional-dependencies"]["data"]]
+    declared = {re.match(r"[\w-]+", text)[0] for text in texts}  # type: ignore[index]
+    distributions = importlib.metadata.packages_distributions()
+    parts_of = {"onnx_ir": "onnxscript", "pydantic_core": "pydantic"}
+    for path in (CHECKOUT / "stzoo").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for top in {name.partition(".")[0] for name in names} - {"stzoo", "", *sys.stdlib_module_names}:
+                homes = distributions.get(parts_of.get(top, top), [])
+                assert declared & {home.lower().replace("_", "-") for home in homes}, f"{path} imports {top}"
 
 
 def test_every_package_of_modules_is_listed_for_the_wheel() -> None:
