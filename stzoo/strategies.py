@@ -29,8 +29,8 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
     else:
         known = [*UNIFORM, *(f"published:{name}" for name in PUBLISHED)]
         raise StrategyError(
-            f'no strategy is called "{text}" and no file has that path;{did_you_mean(text, known)} '
-            f"give a strategy file or one of {', '.join(known)}"
+            f'no strategy is called "{text}" and no file has that path.{did_you_mean(text, known)} '
+            f"Give a strategy file or one of {', '.join(known)}."
         )
     strategy.check(backbone, sites)
     return Strategy(backbone, {site.name: strategy.units[site.name] for site in sites})

@@ -149,15 +149,13 @@ class Strategy:
         missing = [name for name in known if name not in self.units]
         if missing:
             problems.append(f"it lacks the {_listing('site', missing)}")
-        unknown = [name for name in self.units if name not in known]
-        if unknown:
-            problems.append(
-                f"it names the unknown {_listing('site', unknown)}{did_you_mean(unknown[0], missing or known)}"
-            )
         for name in (name for name in self.units if name in known):
             allowed = (*known[name].units, *([NONE] if known[name].closable else []))
             if self.units[name] not in allowed:
                 problems.append(f"site {name} cannot have the unit {self.units[name]}, only {', '.join(allowed)}")
+        if unknown := [name for name in self.units if name not in known]:
+            hint = did_you_mean(unknown[0], missing or known)
+            problems.append(f"it names the unknown {_listing('site', unknown)}{hint and f'.{hint}'}")
         if problems:
             raise StrategyError(f"the strategy does not fit {backbone}: {'; '.join(problems)}")
 

@@ -81,7 +81,7 @@ def backbone(name: str) -> Backbone:
     """The backbone of that name. Raises `UsageError` with the nearest known name."""
     if name not in BACKBONES:
         raise UsageError(
-            f'no backbone is called "{name}";{did_you_mean(name, BACKBONES)} known are {", ".join(BACKBONES)}'
+            f'no backbone is called "{name}".{did_you_mean(name, BACKBONES)} Known are {", ".join(BACKBONES)}.'
         )
     return BACKBONES[name]
 

@@ -32,7 +32,8 @@ def published(name: str) -> Published:
     """Reads one of `PUBLISHED`. Raises `StrategyError` for any other name."""
     if name not in PUBLISHED:
         raise StrategyError(
-            f'no published strategy is called "{name}";{did_you_mean(name, PUBLISHED)} known are {", ".join(PUBLISHED)}'
+            f'no published strategy is called "{name}".{did_you_mean(name, PUBLISHED)} '
+            f"Known are {', '.join(PUBLISHED)}."
         )
     value: dict[str, Any] = json.loads((packaged("published") / f"{name}.json").read_text(encoding="utf-8"))
     return Published(

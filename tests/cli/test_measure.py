@@ -49,7 +49,7 @@ def test_a_published_strategy_and_its_file_are_measured_alike(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("args", "code", "sentence"),
     [
-        (["densenet12"], 2, 'no backbone is called "densenet12"; Did you mean "densenet121"?'),
+        (["densenet12"], 2, 'no backbone is called "densenet12". Did you mean "densenet121"? Known are '),
         (["densenet_tiny", "--temporal-stride", "x8"], 2, 'densenet_tiny has no temporal stride "x8"; choose none'),
         (["densenet121", "--strategy", "published:k40"], 1, 'Did you mean "k400"?'),
         (["densenet121", "--strategy", "sstt"], 1, 'no strategy is called "sstt" and no file has that path'),

@@ -82,5 +82,5 @@ def test_every_panel_says_where_it_is_printed(name: str) -> None:
 
 
 def test_an_unknown_panel_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(StrategyError, match=r'called "sthv3"; Did you mean "sthv[12]"\?'):
+    with pytest.raises(StrategyError, match=r'called "sthv3"\. Did you mean "sthv[12]"\? Known are sthv1, '):
         published("sthv3")
