@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -83,6 +84,8 @@ class LazyGroup(click.RichGroup):
         """
         if not standalone_mode or os.environ.get("STZOO_DEBUG", "0") not in ("", "0"):
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # bars and dashes where the terminal's encoding has none
         try:
             result = super().main(args, prog_name, complete_var, False, **extra)
             sys.stdout.flush()

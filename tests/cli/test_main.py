@@ -72,6 +72,12 @@ def test_every_command_of_the_table_loads_and_has_help(name: str) -> None:
     assert f"stzoo {name}" in result.output
 
 
+def test_a_terminal_without_bars_gets_an_answer_all_the_same() -> None:
+    done = stzoo_process("show", "published:k400", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "B1.L1" in done.stdout
+
+
 def test_the_table_lists_the_commands_of_the_readme() -> None:
     assert list(cli.COMMANDS) == ["predict", "list", "show", "export", "measure", "train", "select", "data"]
 
