@@ -54,7 +54,7 @@ def find(ref: Ref) -> Found:
         card = cards.named(name)
         return Found(_folder_of(card), card)
     path = Path(name).expanduser()
-    if not path.exists():
+    if not name or not path.exists():
         raise ModelNotFoundError(
             f'no model and no folder is called "{name}".{did_you_mean(name, known)} `stzoo list` shows every model.'
         )

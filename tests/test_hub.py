@@ -97,6 +97,7 @@ def test_a_name_leads_to_its_bundled_folder(zoo: Path) -> None:
     [
         ("toy-opd", r'called "toy-opd"\. Did you mean "toy-opt"\? `stzoo list`'),
         ("no/such/folder", "`stzoo list` shows every model"),
+        ("", 'is called ""'),
         ("toy-never", "no weights yet, since nobody has trained it on toy-videos"),
         ("toy-lost", "missing from this installation"),
         ("toy-far", "org/toy@v1"),
