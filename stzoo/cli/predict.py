@@ -69,17 +69,18 @@ def predict(
 
     predictor = load(model, device=device)
     results: list[dict[str, Any]] = []
-    for number, path in enumerate(files):
+    for path in files:
         try:
             predictions = _predict(predictor, path, topk, clips)
         except VideoError as error:
             click.echo(f"Error: {error}", err=True)
             results.append({"path": path, "error": str(error)})
             continue
-        results.append({"path": path, "predictions": [prediction._asdict() for prediction in predictions]})
         if format_ == "text":
+            gap = [""] if any("predictions" in result for result in results) else []
             header = click.style(click.format_filename(path), bold=True)
-            click.echo("\n".join([*([""] if number else []), header, *_lines(predictions, bars=sys.stdout.isatty())]))
+            click.echo("\n".join([*gap, header, *_lines(predictions, bars=sys.stdout.isatty())]))
+        results.append({"path": path, "predictions": [prediction._asdict() for prediction in predictions]})
     if format_ == "json":
         click.echo(json.dumps(results, indent=2))
     if any("error" in result for result in results):

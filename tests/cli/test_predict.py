@@ -74,6 +74,13 @@ def test_several_files_and_fewer_labels(make_video: MakeVideo) -> None:
     ]
 
 
+def test_a_blank_line_stands_between_answers_alone(make_video: MakeVideo, tmp_path: Path) -> None:
+    path = make_video("a.mp4", 2)
+    result = run(tmp_path / "missing.mp4", path, path, "--topk", 1)
+    answer = f"{path}\n  1   66.5 %  turn-left\n"
+    assert result.stdout == f"{answer}\n{answer}"
+
+
 def test_json_is_a_list_and_nothing_else(make_video: MakeVideo, cut_off_video: Path) -> None:
     path = make_video("a.mp4", 4)
     result = run(path, cut_off_video, "--format", "json", "--topk", 99)
