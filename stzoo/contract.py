@@ -36,6 +36,13 @@ class InputContract(BaseModel):
     ] = "area"
     decoder: Annotated[Literal["pyav"], Field(description="every frame decoded in order")] = "pyav"
 
+    @property
+    def text(self) -> str:
+        """In one line, for people: `3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64`."""
+        rate = f"{self.fps:g} frames a second" if self.fps is not None else f"one frame in {self.stride_frames}"
+        clips = f"{self.clips} clip{'s' if self.clips > 1 else ''} of {self.frames} frames"
+        return f"{clips}, {rate}, short side {self.resize}, centre crop {self.crop}"
+
     @model_validator(mode="after")
     def _consistent(self) -> InputContract:
         if (self.fps is None) == (self.stride_frames is None):

@@ -103,11 +103,9 @@ def _results(results: Iterable[Result]) -> str:
 
 
 def _input(contract: InputContract) -> str:
-    step = f"{contract.fps:g} frames a second" if contract.fps is not None else f"every {contract.stride_frames}. frame"
     return (
-        f"## Input\n\n{contract.clips} clip{'s' if contract.clips > 1 else ''} of {contract.frames} frames at {step}, "
-        f"short side resized to {contract.resize} pixels, centre crop of {contract.crop} × {contract.crop}; "
-        "the probabilities of the clips are averaged. `config.json` holds the whole contract."
+        f"## Input\n\n{contract.text}; the probabilities of the clips are averaged. "
+        "`config.json` holds the whole contract."
     )
 
 

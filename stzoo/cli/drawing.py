@@ -1,4 +1,4 @@
-"""Tables and bars in the terminal: results, input contracts, strategies with their marginals. rich is imported late."""
+"""Tables and bars in the terminal: results, strategies with their marginals. rich is imported late."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from stzoo.bundle import Result
-    from stzoo.contract import InputContract
     from stzoo.posterior import Convention, Posterior
     from stzoo.strategy import Strategy
 
@@ -37,13 +36,6 @@ def accuracy(result: Result | None) -> str:
     if result is None:
         return UNKNOWN
     return f"{result.text} ({result.interval_text.removesuffix(' %')})" if result.interval_text else result.text
-
-
-def input_line(contract: InputContract) -> str:
-    """What a net wants to see, in one line."""
-    step = f"{contract.fps:g} frames a second" if contract.fps is not None else f"every {contract.stride_frames}. frame"
-    clips = f"{contract.clips} clip{'s' if contract.clips > 1 else ''}"
-    return f"{clips} of {contract.frames} frames, {step}, short side {contract.resize}, centre crop {contract.crop}"
 
 
 def results_table(results: Iterable[Result]) -> Table:
@@ -74,13 +66,13 @@ def site_table(strategy: Strategy, posterior: Posterior | None, convention: Conv
     return parts
 
 
-def pairs(facts: Mapping[str, str]) -> Table:
-    """Names and values in two columns."""
+def pairs(*facts: Mapping[str, str]) -> Table:
+    """Names and values in two columns; no part can replace what another says."""
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
-    for key, value in facts.items():
+    for key, value in (pair for part in facts for pair in part.items()):
         grid.add_row(Text(key, style="dim"), Text(value))
     return grid
 

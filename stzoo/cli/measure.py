@@ -11,11 +11,18 @@ import rich_click as click
 @click.command()
 @click.argument("backbone")
 @click.option("--strategy", default="sst", show_default=True, help="s, st, sst, published:<data>, or a file.")
-@click.option("--classes", type=click.IntRange(1, 100_000), default=400, show_default=True)
+@click.option("--classes", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Outputs of the net.")
 @click.option("--frames", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames of a clip.")
 @click.option("--size", type=click.IntRange(1, 4096), default=224, show_default=True, help="Side in pixels.")
 @click.option("--temporal-stride", default="none", show_default=True, help="none, x8 or low.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="text for people, json for programs.",
+)
 def measure(
     backbone: str, strategy: str, classes: int, frames: int, size: int, temporal_stride: str, output: str
 ) -> None:

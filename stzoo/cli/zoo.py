@@ -14,7 +14,6 @@ from stzoo.card import Bundled, Card
 from stzoo.cli.drawing import (
     UNKNOWN,
     accuracy,
-    input_line,
     megabytes,
     pairs,
     plain_table,
@@ -96,7 +95,7 @@ def list_models_command(pattern: str, format_: str) -> None:
 
 
 @click.command()
-@click.argument("model", metavar="NAME|PATH|published:DATA")
+@click.argument("model", metavar="MODEL")
 @click.option(
     "--convention",
     type=click.Choice(["paper", "linear"]),
@@ -156,13 +155,15 @@ class _Shown:
     def parts(self, convention: Convention) -> list[Any]:
         from rich.text import Text
 
-        parts: list[Any] = [Text(self.name, style="bold"), pairs(self.facts)]
+        parts: list[Any] = [Text(self.name, style="bold")]
         if self.bundle is not None:
             labels = ", ".join(self.bundle.labels[:30])
             more = f" and {len(self.bundle.labels) - 30} more" if len(self.bundle.labels) > 30 else ""
-            about = {"input": input_line(self.bundle.contract), f"{len(self.bundle.labels)} labels": labels + more}
-            parts += [pairs(about | self.bundle.config.provenance)]
+            about = {"input": self.bundle.contract.text, f"{len(self.bundle.labels)} labels": labels + more}
+            parts += [pairs(self.facts, about, self.bundle.config.provenance)]
             parts += [results_table(self.bundle.metrics)] if self.bundle.metrics else []
+        else:
+            parts += [pairs(self.facts)]
         return [*parts, *site_table(self.strategy, self.posterior, convention)]
 
 
@@ -227,7 +228,7 @@ def _facts(row: Row, folder: str) -> dict[str, str]:
     facts["parameters"] = f"{row.parameters:,}"
     if row.multiply_adds is not None:
         facts["multiply-adds"] = f"{row.multiply_adds:,} a clip"
-    facts |= {"weights": f"{megabytes(row.bytes)}, {row.weights}", "folder": folder}
+    facts |= {"size": f"{megabytes(row.bytes)}, {row.weights}", "folder": folder}
     return {key: value for key, value in facts.items() if value}
 
 

@@ -38,7 +38,7 @@ def test_the_readme_tells_people_what_they_need(bundle: Bundle) -> None:
         "`left`, `right`, `still`",
         "| toy | test | video level, 3 clips | top1 | 97.3 % | 95.8 to 98.4 % | 600 |",
         "toy: B1.L1=S+ST T1=S",
-        "3 clips of 8 frames at 4 frames a second",
+        "3 clips of 8 frames, 4 frames a second",
         "- parameters: 123,456",
         "- batch norm: re-estimated on 256 clips",
         'stzoo.load("path/to/toy-opt")',

@@ -97,6 +97,14 @@ def test_the_two_conventions_differ(tiny_bundle: Path) -> None:
     assert paper["S+ST"] == pytest.approx((1 - 0.2**0.5) * (1 - 0.4**0.5))
 
 
+def test_what_a_bundle_says_of_its_making_replaces_no_fact(tiny_bundle: Path) -> None:
+    from stzoo.cli.drawing import pairs
+
+    lines = pairs({"parameters": "5"}, {"parameters": "none at all", "weights": "pruned"}).columns[1]._cells
+    assert [str(cell) for cell in lines] == ["5", "none at all", "pruned"]
+    assert len([line for line in run(show, str(tiny_bundle)).splitlines() if line.startswith("weights ")]) == 0
+
+
 def test_a_name_is_shown_with_its_title(zoo: Path) -> None:
     assert "Which way" in run(show, "toy-opt")
     with pytest.raises(ModelNotFoundError, match="no weights yet"):

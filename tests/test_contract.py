@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from stzoo.contract import InputContract
+
+GOOD: dict[str, Any] = {"frames": 8, "fps": 4.0, "clips": 3, "resize": 72, "crop": 64}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"fps": None}, "set exactly one of fps and stride_frames"),
+        ({"stride_frames": 2}, "set exactly one of fps and stride_frames"),
+        ({"crop": 73}, "crop 73 is larger than the resized short side 72"),
+        ({"std": (0.2, 0.0, 0.2)}, "holds a value that is not positive"),
+        ({"frames": 8.0}, "valid integer"),
+        ({"fps": float("nan")}, "finite"),
+        ({"frame": 8}, "not permitted"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        InputContract(**GOOD | changes)
+
+
+def test_its_text_says_what_a_net_sees() -> None:
+    contract = InputContract(**GOOD)
+    assert contract.text == "3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64"
+    by_count = InputContract(**GOOD | {"fps": None, "stride_frames": 2, "clips": 1})
+    assert by_count.text == "1 clip of 8 frames, one frame in 2, short side 72, centre crop 64"
+
+
+def test_it_round_trips_through_json() -> None:
+    contract = InputContract(**GOOD)
+    assert InputContract.model_validate_json(contract.model_dump_json()) == contract
