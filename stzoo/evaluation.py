@@ -15,8 +15,6 @@ from stzoo.errors import UsageError
 from stzoo.nets import is_template
 from stzoo.nets.norm import Statistics
 
-Uint8Clips = UInt8[Tensor, "videos clips frames height width 3"]
-
 
 @dataclass(frozen=True)
 class Accuracy:

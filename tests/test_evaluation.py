@@ -13,6 +13,7 @@ from stzoo.errors import UsageError
 from stzoo.evaluation import accuracy, reestimate_batch_norm, to_input, video_scores
 from stzoo.nets import Architecture
 from stzoo.nets.norm import Statistics
+from stzoo.video.frames import normalise
 
 CONTRACT = InputContract(frames=2, fps=5.0, resize=32, crop=32, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))
 
@@ -39,6 +40,7 @@ def test_input_is_pixels_normalised_by_colour_with_channels_first() -> None:
     assert found.dtype == torch.float32
     expected = (clips / 255.0 - np.array(CONTRACT.mean)) / np.array(CONTRACT.std)
     np.testing.assert_allclose(found.numpy(), expected.transpose(0, 4, 1, 2, 3), atol=1e-5)
+    np.testing.assert_allclose(found.numpy(), normalise(clips, CONTRACT), atol=1e-6)
 
 
 def test_scores_are_the_mean_over_clips_of_the_softmax() -> None:
