@@ -68,7 +68,14 @@ class Strategy:
 
     @classmethod
     def uniform(cls, backbone: str, sites: Iterable[Site], unit: str) -> Strategy:
-        """The same unit everywhere. A site that has none of the unit's branches stays fully open."""
+        """The same unit everywhere. A site that has none of the unit's branches stays fully open.
+
+        Raises `StrategyError` for a unit that no site offers.
+        """
+        sites = tuple(sites)
+        offered = dict.fromkeys(known for site in sites for known in site.units)
+        if unit not in offered:
+            raise StrategyError(f"no site of {backbone} offers the unit {unit!r}; choose one of {', '.join(offered)}")
         wanted = open_branches(unit)
         units = {}
         for site in sites:

@@ -236,6 +236,12 @@ def test_a_uniform_strategy_has_one_unit_wherever_a_site_offers_it() -> None:
         assert list(strategy.units.values()) == [unit] * 4 + ["tail"]
 
 
+@pytest.mark.parametrize("unit", ["st", "ST+S", NONE, ""])
+def test_a_uniform_strategy_of_a_unit_that_no_site_offers_is_refused(unit: str) -> None:
+    with pytest.raises(StrategyError, match=r"no site of net offers the unit .*choose one of S, ST, S\+ST"):
+        Strategy.uniform("net", SITES, unit)
+
+
 def test_counts_say_the_most_frequent_unit_first() -> None:
     assert list(Strategy("net", FITTING | {"B3.L1": "ST"}).counts().items()) == [
         ("ST", 2),
