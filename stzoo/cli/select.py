@@ -6,6 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
+from stzoo.cli.train import saying_how_to_go_on
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -31,6 +33,7 @@ def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -
     table_of_recipe = opened.recipe.selection
     assert table_of_recipe is not None
     count = strategies or table_of_recipe.strategies
-    rows = run_selection(opened, count, cache or run.parent / "cache", say=click.echo, progress=not quiet)
+    with saying_how_to_go_on():
+        rows = run_selection(opened, count, cache or run.parent / "cache", say=click.echo, progress=not quiet)
     Console().print(table(rows))
     click.echo(f"Bundle: {opened.bundle}")

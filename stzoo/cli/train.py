@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,15 +41,26 @@ def train(
     from stzoo.recipe import expand, read
 
     if data_root is not None:
-        overrides = (*overrides, f"data.root='{data_root}'")
+        overrides = (*overrides, f"data.root={json.dumps(data_root, ensure_ascii=False)}")
     resolved = read(recipe, overrides)
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
-    if sweeps:
-        points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)]
-        _sweep(points, folder, cache, quiet)
-    else:
-        _train(resolved, folder, cache, quiet)
+    points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
+    with saying_how_to_go_on():
+        if points:
+            _sweep(points, folder, cache, quiet)
+        else:
+            _train(resolved, folder, cache, quiet)
+
+
+@contextlib.contextmanager
+def saying_how_to_go_on() -> Iterator[None]:
+    """Answers an interrupt with the sentence that nothing finished is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Stopped. The same command goes on from what is finished.", err=True)
+        raise click.Abort from None
 
 
 def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
@@ -67,14 +81,21 @@ def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
 
 def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from stzoo.training.pipeline import sweep, sweep_folder
 
     folder = sweep_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     trials = sweep(points, folder, cache, say=click.echo, progress=not quiet)
-    shown = Table("overrides", "best", "most probable", "S+ST", "drop rates", "entropy", title="on the selection split")
+    shown = Table(
+        Column("overrides", overflow="fold"),
+        "best",
+        "most probable",
+        "S+ST",
+        "drop rates",
+        "entropy",
+        title="on the selection split",
+    )
     for trial in trials:
         accuracies = (f"{100 * value:.1f}" for value in (trial.best, trial.most_probable, trial.sst))
         drops = f"{trial.lowest_drop:.3f} to {trial.highest_drop:.3f}"

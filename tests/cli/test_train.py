@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stzoo import cli
+from stzoo.training import pipeline
+from stzoo.training.pipeline import Trial
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(cli.main, args, prog_name="stzoo")
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "train", interrupted)
+    result = run("train", "smoke", "--out", str(tmp_path / "run"))
+    assert result.exit_code == 130
+    assert (result.stdout, result.stderr) == ("", "Stopped. The same command goes on from what is finished.\n")
+
+
+def test_a_sweep_shows_every_override_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = ("objective.k=1,5", "variational.gate_learning_rate=0.25")
+    monkeypatch.setattr(
+        pipeline, "sweep", lambda points, *_, **__: [Trial(point, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0) for point, _ in points]
+    )
+    result = run("train", "smoke", "--out", str(tmp_path / "run"), *(f"--sweep={axis}" for axis in sweep))
+    assert result.exit_code == 0, result.output
+    column = "".join(line.split("│")[1].strip() for line in result.stdout.splitlines() if "│" in line)
+    assert column.count("variational.gate_learning_rate=0.25") == 2
+    assert "objective.k=5" in column
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_datas_root_may_have_any_name(tmp_path: Path) -> None:
+    result = run("train", "smoke", "--out", str(tmp_path / "run"), "--data-root", 'it\'s "here"')
+    assert result.exit_code == 1
+    assert "the dataset's folder it's \"here\" (data.root) does not exist" in result.stderr
