@@ -19,13 +19,12 @@ from stzoo.files import replacing, write_text
 from stzoo.plot import marginals_figure
 from stzoo.recipe import Compute, Recipe
 from stzoo.selection import best, pruned, references
-from stzoo.strategies import named
 from stzoo.strategy import Strategy
 from stzoo.training.data import RunData
 from stzoo.training.loop import Machine
 from stzoo.training.results import Row, measure_nets, save_bundle, write_metrics
 from stzoo.training.run import Run
-from stzoo.training.stages import Stages, require_variational
+from stzoo.training.stages import Stages, architecture_of, require_variational, strategy_of
 
 Say = Callable[[str], None]
 SWEPT_STRATEGIES = 20
@@ -43,13 +42,15 @@ def machine_of(compute: Compute) -> Machine:
 
 
 def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:
-    """The stages of a run, begun now, with its data decoded."""
+    """The stages of a run, begun once its lists, backbone and strategy are found, with its data decoded."""
     machine = machine_of(run.recipe.compute)
     data = RunData(run.recipe, cache, progress=progress)
+    architecture = architecture_of(run.recipe, len(data.labels))
+    strategy = strategy_of(run.recipe, architecture)
     run.begin()
     training = data.training()
     selection = data.selection(machine.device, training)
-    return Stages(run, len(data.labels), training, selection, machine, say=say, progress=progress), data
+    return Stages(run, architecture, strategy, training, selection, machine, say=say, progress=progress), data
 
 
 def train(run: Run, cache: Path, *, say: Say, progress: bool = True) -> list[Row]:
@@ -60,15 +61,15 @@ def train(run: Run, cache: Path, *, say: Say, progress: bool = True) -> list[Row
     if run.bundle.exists():
         return []
     stages, data = prepare(run, cache, say=say, progress=progress)
-    _share_warm_up(run, sweep_folder(run.folder))
-    if run.recipe.fixed is None:
-        assert run.recipe.selection is not None
-        return _finish_template(stages, data, run.recipe.selection.strategies)
-    net = stages.fixed()
-    strategy = named(run.recipe.fixed.strategy, stages.architecture.backbone, stages.architecture.sites)
-    rows = _measured(stages, data, {run.recipe.name: ("alone", strategy, net)})
-    save_bundle(run, data.labels, net, strategy, rows)
-    return rows
+    with run.alone():
+        if stages.strategy is None:
+            _share_warm_up(run, sweep_folder(run.folder))
+            assert run.recipe.selection is not None
+            return _finish_template(stages, data, run.recipe.selection.strategies)
+        net = stages.fixed()
+        rows = _measured(stages, data, {run.recipe.name: ("alone", stages.strategy, net)})
+        save_bundle(run, data.labels, net, stages.strategy, rows)
+        return rows
 
 
 def select(run: Run, strategies: int, cache: Path, *, say: Say, progress: bool = True) -> list[Row]:
@@ -80,7 +81,8 @@ def select(run: Run, strategies: int, cache: Path, *, say: Say, progress: bool =
     if not run.path("template.safetensors").exists():
         raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
     stages, data = prepare(run, cache, say=say, progress=progress)
-    return _finish_template(stages, data, strategies)
+    with run.alone():
+        return _finish_template(stages, data, strategies)
 
 
 def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row]:
@@ -121,9 +123,10 @@ def _measured(stages: Stages, data: RunData, compared: dict[str, tuple[str, Stra
 
 
 def _selection_accuracy(net: nn.Module, stages: Stages) -> float:
+    """Rounded like the scores of sampled strategies, which it is compared with."""
     data = stages.selection
     scores = video_scores(net, data.clips, data.contract, device=data.device)
-    return float((scores.argmax(axis=1) == data.labels).mean())
+    return round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
 
 
 @dataclass(frozen=True)
@@ -157,10 +160,11 @@ def sweep(
         require_variational(run)
         say(f"sweep: {' '.join(overrides)}")
         stages, _ = prepare(run, cache, say=say, progress=progress)
-        _share_warm_up(run, folder)
-        template = stages.variational()
+        with run.alone():
+            _share_warm_up(run, folder)
+            template = stages.variational()
+            scored = stages.select(template, SWEPT_STRATEGIES)
         found = nets.posterior(template)
-        scored = stages.select(template, SWEPT_STRATEGIES)
         compared = references(template)
         most_probable, sst = (
             _selection_accuracy(pruned(template, compared[key], stages.selection), stages)
@@ -183,7 +187,7 @@ def sweep_folder(run_folder: Path) -> Path:
 def _share_warm_up(run: Run, sweep: Path) -> None:
     """Takes the finished warm-up of a run in `sweep` whose recipe is the same up to there, with its epochs' numbers."""
     target = run.path("warmup.safetensors")
-    if target.exists() or run.recipe.warmup is None or not sweep.is_dir():
+    if target.exists():
         return
     for source in sorted(sweep.glob("*/warmup.safetensors")):
         other = Run.open(source.parent)

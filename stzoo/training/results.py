@@ -127,7 +127,7 @@ def save_bundle(
         input=contract,
         versions=Versions(stzoo=stzoo.__version__, torch=torch.__version__),
         multiply_adds=size.multiply_adds,
-        provenance=_provenance(run, rows[0].how),
+        provenance=_provenance(run, rows[0].how, next(net.parameters()).device),
     )
     scores = run.path("scores.csv")
     bundle = Bundle(
@@ -152,12 +152,13 @@ def _arrays(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     return {name: value.detach().cpu().contiguous().numpy() for name, value in net.state_dict().items()}
 
 
-def _provenance(run: Run, how: str) -> dict[str, str]:
+def _provenance(run: Run, how: str, device: torch.device) -> dict[str, str]:
     recipe = run.recipe
     facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how}
     if recipe.selection is not None:
         facts["batch norm"] = recipe.selection.batch_norm
-    facts["hardware"] = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {platform.machine()}"
+    on_gpu = device.type == "cuda"
+    facts["hardware"] = torch.cuda.get_device_name(device) if on_gpu else f"CPU, {platform.machine()}"
     return facts
 
 

@@ -2,24 +2,29 @@
 
 recipe.toml              the recipe as resolved; a run belongs to one recipe
 metrics.jsonl            one line an epoch
-checkpoint.safetensors   the stage in progress
 warmup.safetensors       the all-open net that the template grew from
 template.safetensors     the template with its learnt gates
 scores.csv               every sampled strategy
-finetuned.safetensors    the winner after finetuning, if the recipe asks for it
+finetuned-*.safetensors  the winner after finetuning, if the recipe asks for it; named by its strategy's digest
 fixed.safetensors        a [fixed] recipe's net
 metrics.json             the final measurements
 bundles/                 what `stzoo.load` reads
+checkpoint-*             where the stage that makes this file stands, until the file is there
+lock                     held by the process that works on the run
 
 A stage is done when its file exists.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from stzoo.errors import RecipeError, TrainingError
 from stzoo.files import write_text
@@ -43,13 +48,32 @@ class Run:
                     f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
                     "or remove this one"
                 )
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        elif folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)}):
             raise TrainingError(f"{folder} exists and is not a run; choose another folder with --out")
 
     def begin(self) -> None:
         """Makes the directory this recipe's."""
         if not self.path("recipe.toml").exists():
             write_text(self.path("recipe.toml"), self.recipe.to_toml())
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes out of a run that has begun, and removes what a killed one had half written.
+
+        Raises `TrainingError` while another process works on it.
+        """
+        lock = FileLock(self.path("lock"), timeout=0)
+        try:
+            held = lock.acquire()
+        except Timeout as error:
+            raise TrainingError(f"another process works on the run {self.folder}; wait until it has ended") from error
+        with held:
+            for leftover in _half_written(self.folder):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
+            yield
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -65,10 +89,6 @@ class Run:
     def path(self, name: str) -> Path:
         """A file of the run."""
         return self.folder / name
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.path("checkpoint.safetensors")
 
     @property
     def bundle_name(self) -> str:
@@ -97,3 +117,8 @@ class Run:
 
 def _is_from(entry: Mapping[str, Any], stage: str, epoch: int) -> bool:
     return bool(entry["stage"] == stage and entry["epoch"] >= epoch)
+
+
+def _half_written(folder: Path) -> list[Path]:
+    """Files and bundles under temporary names, which a process leaves behind when it is killed while it writes."""
+    return [*folder.glob(".*.tmp"), *folder.glob("bundles/.*.tmp"), *folder.glob("bundles/.*.old")]

@@ -14,9 +14,10 @@ from stzoo.errors import TrainingError
 from stzoo.evaluation import video_scores
 from stzoo.nets import Architecture
 from stzoo.posterior import Posterior
-from stzoo.recipe import Optimisation
+from stzoo.recipe import Optimisation, Recipe
 from stzoo.selection import Scored, SelectionClips, best, pruned, score_strategies
 from stzoo.strategies import named
+from stzoo.strategy import Strategy
 from stzoo.training.batches import TrainingClips
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.draws import Stage
@@ -29,13 +30,17 @@ COLLAPSED_DROP = 0.9
 MOVED_LOGIT = 0.2
 
 
-def architecture_of(run: Run, classes: int) -> Architecture:
-    """The architecture that a run's recipe asks for."""
-    recipe = run.recipe
+def architecture_of(recipe: Recipe, classes: int) -> Architecture:
+    """The architecture that a recipe asks for. Raises `UsageError` when there is none such."""
     options: dict[str, object] = {"temporal_stride": recipe.net.temporal_stride}
     if recipe.variational is not None and recipe.variational.tail_gates:
         options["tail_sites"] = True
     return Architecture(recipe.net.backbone, classes, options)
+
+
+def strategy_of(recipe: Recipe, architecture: Architecture) -> Strategy | None:
+    """The strategy of a [fixed] recipe, None for a template's. Raises `StrategyError` when it does not fit."""
+    return None if recipe.fixed is None else named(recipe.fixed.strategy, architecture.backbone, architecture.sites)
 
 
 class Stages:
@@ -44,7 +49,8 @@ class Stages:
     def __init__(
         self,
         run: Run,
-        classes: int,
+        architecture: Architecture,
+        strategy: Strategy | None,
         training: TrainingClips,
         selection: SelectionClips,
         machine: Machine,
@@ -53,7 +59,8 @@ class Stages:
         progress: bool,
     ) -> None:
         self.run = run
-        self.architecture = architecture_of(run, classes)
+        self.architecture = architecture
+        self.strategy = strategy
         self.training = training
         self.selection = selection
         self.machine = machine
@@ -63,8 +70,9 @@ class Stages:
     def fixed(self) -> nn.Module:
         """A [fixed] recipe's net, trained alone."""
         table = self.run.recipe.fixed
+        strategy = self.strategy
         assert table is not None
-        strategy = named(table.strategy, self.architecture.backbone, self.architecture.sites)
+        assert strategy is not None
         net = self._fresh(lambda: nets.fixed_net(self.architecture, strategy))
         return self._stage("fixed", "fixed.safetensors", net, table)
 
@@ -111,8 +119,9 @@ class Stages:
         table = self.run.recipe.finetune
         if table is None:
             return None
-        net = copy.deepcopy(pruned(template, best(scored).strategy, self.selection))
-        return self._stage("finetune", "finetuned.safetensors", net, table)
+        winner = best(scored).strategy
+        net = copy.deepcopy(pruned(template, winner, self.selection))
+        return self._stage("finetune", f"finetuned-{winner.digest[:12]}.safetensors", net, table)
 
     def _fresh(self, build: Callable[[], nn.Module]) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -131,7 +140,7 @@ class Stages:
         gate_weight_decay: float = 0.0,
     ) -> nn.Module:
         net.to(self.machine.device)
-        done = self.run.path(file)
+        done, checkpoint = self.run.path(file), self.run.path(f"checkpoint-{file}")
         if not done.exists():
             fit(
                 net,
@@ -141,7 +150,7 @@ class Stages:
                 seed=self.run.recipe.seed,
                 contract=self.run.recipe.input,
                 machine=self.machine,
-                checkpoint=self.run.checkpoint,
+                checkpoint=checkpoint,
                 record=partial(self._record, stage, net),
                 regulariser=regulariser,
                 gate_learning_rate=gate_learning_rate,
@@ -149,7 +158,7 @@ class Stages:
                 progress=self.progress,
             )
             save_weights(done, net)
-            self.run.checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
         load_weights(done, net)
         return net.eval()
 

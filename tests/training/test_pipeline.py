@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -8,12 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stzoo import hub
 from stzoo.bundle import read as read_bundle
 from stzoo.bundle import weights_digest
-from stzoo.errors import DataError, TrainingError
+from stzoo.errors import DataError, StzooError, TrainingError
 from stzoo.recipe import Recipe, expand, read
 from stzoo.training import pipeline
 from stzoo.training.pipeline import select, sweep, train
@@ -22,7 +24,6 @@ from stzoo.training.run import Run
 MADE = (
     "warmup.safetensors",
     "template.safetensors",
-    "finetuned.safetensors",
     "scores.csv",
     "metrics.json",
     "metrics.jsonl",
@@ -40,7 +41,21 @@ def silent(_: str) -> None:
 
 
 def made(run: Run) -> dict[str, bytes]:
-    return {name: run.path(name).read_bytes() for name in MADE}
+    (finetuned,) = run.folder.glob("finetuned-*.safetensors")
+    return {name: run.path(name).read_bytes() for name in (*MADE, finetuned.name)}
+
+
+def stop(*_: object) -> None:
+    raise StopError
+
+
+def trained(finished: Run, folder: Path, recipe: Recipe) -> Run:
+    """A run that has come as far as its scores."""
+    run = Run(folder, recipe)
+    run.begin()
+    for name in ("warmup.safetensors", "template.safetensors", "scores.csv"):
+        run.path(name).write_bytes(finished.path(name).read_bytes())
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +151,50 @@ def test_a_run_belongs_to_one_recipe(finished: Run, smoke: Recipe, tmp_path: Pat
 def test_select_draws_more_strategies_of_the_same_stream(
     finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe
 ) -> None:
-    run = Run(tmp_path / "smoke", smoke)
-    run.begin()
-    for name in ("warmup.safetensors", "template.safetensors", "finetuned.safetensors", "scores.csv"):
-        run.path(name).write_bytes(finished.path(name).read_bytes())
+    run = trained(finished, tmp_path / "smoke", smoke)
     select(run, 5, clip_cache, say=silent, progress=False)
     lines = run.path("scores.csv").read_text().splitlines()
     assert lines[:4] == finished.path("scores.csv").read_text().splitlines()
     assert len(lines) == 6
+
+
+def test_every_winner_is_finetuned_on_its_own(
+    finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained(finished, tmp_path / "smoke", smoke)
+
+    def select_winner(number: int) -> None:
+        for module in ("pipeline", "stages"):
+            monkeypatch.setattr(f"stzoo.training.{module}.best", lambda scored: scored[number])
+        select(run, 3, clip_cache, say=silent, progress=False)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr("stzoo.training.stages.save_weights", stop)
+        with pytest.raises(StopError):
+            select_winner(0)
+    select_winner(1)
+    select_winner(0)
+    first, second, _ = csv.DictReader(run.path("scores.csv").read_text().splitlines())
+    assert {path.name for path in run.folder.glob("finetuned-*")} == {
+        f"finetuned-{row['digest']}.safetensors" for row in (first, second)
+    }
+    assert read_bundle(run.bundle).strategy.text() == first["strategy"]
+
+
+def test_finetuned_weights_that_are_no_better_on_the_selection_split_are_not_shipped(
+    finished: Run, clip_cache: Path, tmp_path: Path, motions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three videos both nets have one right, whose share has no exact decimal."""
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "data.selection_fraction=0.1"])
+    run = trained(finished, tmp_path / "smoke", recipe)
+    run.path("scores.csv").unlink()
+    labels = pipeline.prepare(run, clip_cache, say=silent, progress=False)[0].selection.labels
+    answers = np.eye(3, dtype=np.float32)[(labels + np.array([0, 1, 1])) % 3]
+    for module in ("selection", "training.pipeline"):
+        monkeypatch.setattr(f"stzoo.{module}.video_scores", lambda *_, **__: answers)
+    said: list[str] = []
+    select(run, 1, clip_cache, say=said.append, progress=False)
+    assert "Finetuned it reaches 0.3333 there; the bundle gets the pruned weights." in said
 
 
 def test_a_run_without_its_data_leaves_nothing_behind(smoke: Recipe, tmp_path: Path) -> None:
@@ -153,21 +204,45 @@ def test_a_run_without_its_data_leaves_nothing_behind(smoke: Recipe, tmp_path: P
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("net.backbone=densenet_tinny", "no backbone"), ("fixed.strategy=published:k400", "is for densenet121")],
+)
+def test_a_net_that_cannot_be_built_is_refused_before_anything_is_decoded(
+    fixed_toml: Path, motions: Path, tmp_path: Path, override: str, words: str
+) -> None:
+    recipe = read(fixed_toml, [f"data.root='{motions}'", override])
+    with pytest.raises(StzooError, match=words):
+        train(Run(tmp_path / "run", recipe), tmp_path / "cache", say=silent, progress=False)
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "cache").exists()
+
+
 def test_select_needs_a_trained_template(smoke: Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no trained template"):
         select(Run(tmp_path / "smoke", smoke), 5, tmp_path, say=silent)
 
 
-def test_a_fixed_recipe_trains_one_net(motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def fixed_toml(tmp_path: Path) -> Path:
+    """A recipe that trains ST alone."""
     path = tmp_path / "st.toml"
     table = 'strategy = "st"\nepochs = 1\nbatch_size = 8\nlearning_rate = 0.1\nweight_decay = 0.0\n'
     smoke_toml = Path("recipes/smoke.toml").absolute()
     path.write_text(f'extends = "{smoke_toml}"\nname = "smoke-st"\n[fixed]\n{table}')
-    run = Run(tmp_path / "run", read(path, [f"data.root='{motions}'"]))
+    return path
+
+
+def test_a_fixed_recipe_trains_one_net(
+    fixed_toml: Path, motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    run = Run(tmp_path / "run", read(fixed_toml, [f"data.root='{motions}'"]))
     rows = train(run, clip_cache, say=silent, progress=False)
     assert [(row.name, row.how, row.split) for row in rows] == [("smoke-st", "alone", "val")]
     bundle = read_bundle(run.folder / "bundles" / "smoke-st")
     assert bundle.strategy.counts() == {"ST": 15}
+    assert bundle.config.provenance["hardware"].startswith("CPU"), "a GPU that the recipe does not use is not named"
     with pytest.raises(TrainingError, match="one fixed net"):
         select(run, 5, clip_cache, say=silent)
 

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stzoo.errors import TrainingError
+from stzoo.recipe import Recipe
+from stzoo.training.run import Run
+
+
+def test_a_run_that_was_killed_while_it_began_begins_again(smoke: Recipe, tmp_path: Path) -> None:
+    half_written = tmp_path / ".recipe.toml.abc.tmp"
+    half_written.write_text("name =")
+    run = Run(tmp_path, smoke)
+    run.begin()
+    with run.alone():
+        pass
+    assert Run.open(tmp_path).recipe == smoke
+    assert not half_written.exists()
+
+
+def test_what_a_killed_process_had_half_written_is_removed(smoke: Recipe, tmp_path: Path) -> None:
+    run = Run(tmp_path, smoke)
+    run.begin()
+    for name in ("warmup.safetensors", "bundles/smoke-opt/config.json"):
+        run.path(name).parent.mkdir(parents=True, exist_ok=True)
+        run.path(name).write_text("done")
+    before = sorted(tmp_path.rglob("*"))
+    run.path(".checkpoint-warmup.safetensors.abc.tmp").write_text("half")
+    for folder in (".smoke-opt.abc.tmp", ".smoke-opt.abc.old"):
+        run.path(f"bundles/{folder}").mkdir()
+        run.path(f"bundles/{folder}/config.json").write_text("half")
+    with run.alone():
+        assert {path for path in tmp_path.rglob("*") if path.name != "lock"} == set(before)
+
+
+def test_a_run_is_worked_on_by_one_process_at_a_time(smoke: Recipe, tmp_path: Path) -> None:
+    first, second = Run(tmp_path, smoke), Run(tmp_path, smoke)
+    first.begin()
+    with first.alone(), pytest.raises(TrainingError, match="another process works on the run"), second.alone():
+        pass
+    with second.alone():
+        pass
+
+
+def test_an_epoch_that_is_recorded_again_replaces_its_line_and_later_ones(smoke: Recipe, tmp_path: Path) -> None:
+    run = Run(tmp_path, smoke)
+    for stage, epoch, loss in [("warmup", 1, 3.0), ("warmup", 2, 2.0), ("variational", 1, 1.0), ("warmup", 2, 2.5)]:
+        run.record(stage, epoch, {"loss": loss})
+    assert run.recorded("warmup") == [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.5}]
+    assert run.recorded("variational") == [{"epoch": 1, "loss": 1.0}]
