@@ -202,9 +202,11 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _check_is_media(path: Path) -> None:
-    if path.is_dir():
-        raise VideoError(f"{path} is a directory; give a video file inside it.")
     try:
+        if path.is_dir():
+            raise VideoError(f"{path} is a directory; give a video file inside it.")
+        if path.exists() and not path.is_file():
+            raise VideoError(f"{path} is a pipe or device, which cannot be read twice; give a video file.")
         with path.open("rb") as file:
             head = file.read(4096)
     except FileNotFoundError as error:
