@@ -21,7 +21,7 @@ class Posterior:
     """The drop probability of every branch at every site, in network order.
 
     Branches drop independently. A strategy is sampled site by site given that at least one branch stays open, except
-    at sites named `closable`, where `none` is a unit like the others.
+    at sites named `closable` and at sites with a single branch, where `none` is a unit like the others.
 
     Raises `StrategyError` when a probability is not in [0, 1].
 
@@ -54,11 +54,11 @@ class Posterior:
         }
 
     def distribution(self, closable: Collection[str] = ()) -> dict[str, dict[str, float]]:
-        """What is sampled from: P(unit) at every site given not-none, and with `none` at `closable` sites."""
+        """What is sampled from: P(unit) at every site given not-none, but with `none` where it is a unit."""
         distributions = {}
         for site, probabilities in self.marginals("linear").items():
             total = sum(probabilities.values())
-            if site in closable:
+            if site in closable or len(self.drop[site]) == 1:
                 distributions[site] = probabilities | {NONE: max(0.0, 1.0 - total)}
             elif total > 0.0:
                 distributions[site] = {unit: value / total for unit, value in probabilities.items()}

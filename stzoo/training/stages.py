@@ -163,7 +163,10 @@ class Stages:
         return net.eval()
 
     def _record(self, stage: Stage, net: nn.Module, epoch: int, numbers: Mapping[str, float]) -> None:
-        """Writes an epoch's line, with the all-open net's accuracy on the selection split and every gate."""
+        """Writes an epoch's line, with every gate and the accuracy on the selection split.
+
+        Of a template that is S+ST's, with the template's own batch-norm statistics: a lower bound, and cheap.
+        """
         entry: dict[str, object] = {name: round(value, 6) for name, value in numbers.items()}
         shown = net
         if nets.is_template(net):
@@ -172,6 +175,7 @@ class Stages:
                 site: {branch: round(drop, 6) for branch, drop in drops.items()}
                 for site, drops in posterior.drop.items()
             }
+            entry["collapsed"] = has_collapsed(posterior)
             shown = nets.prune(net, self.architecture.uniform("S+ST"))
         data = self.selection
         scores = video_scores(shown.eval(), data.clips, data.contract, device=data.device)
@@ -180,16 +184,21 @@ class Stages:
         self.say(_line(stage, epoch, entry))
 
 
+def has_collapsed(posterior: Posterior) -> bool:
+    """Whether most gates close for good, as they do when a net has learnt nothing yet."""
+    drops = [drop for branches in posterior.drop.values() for drop in branches.values()]
+    return sum(drop > COLLAPSED_DROP for drop in drops) > len(drops) / 2
+
+
 def judge(posterior: Posterior, initial_drop: float) -> list[str]:
     """What is wrong with a learnt posterior, in sentences: collapsed, or never left its start."""
     drops = [drop for branches in posterior.drop.values() for drop in branches.values()]
-    collapsed = sum(drop > COLLAPSED_DROP for drop in drops)
     start = torch.logit(torch.tensor(initial_drop, dtype=torch.float64))
     moved = (torch.logit(torch.tensor(drops, dtype=torch.float64), eps=1e-9) - start).abs().max()
     sentences = []
-    if collapsed > len(drops) / 2:
+    if has_collapsed(posterior):
         sentences.append(
-            f"The posterior has collapsed: {collapsed} of {len(drops)} gates have a drop rate over {COLLAPSED_DROP}. "
+            f"The posterior has collapsed: more than half of its gates have a drop rate over {COLLAPSED_DROP}. "
             "Warm up until the net has converged, or lower variational.gate_learning_rate or objective.k."
         )
     if moved < MOVED_LOGIT:
@@ -206,7 +215,7 @@ def _line(stage: Stage, epoch: int, entry: Mapping[str, object]) -> str:
     drop = entry.get("drop")
     if isinstance(drop, dict):
         drops = [value for branches in drop.values() for value in branches.values()]
-        words.append(f"drop {min(drops):.3f} to {max(drops):.3f}")
+        words.append(f"drop {min(drops):.3f} to {max(drops):.3f}{' (collapsed)' if entry['collapsed'] else ''}")
     return "  ".join(words)
 
 

@@ -13,7 +13,7 @@ def posterior(*drops: float) -> Posterior:
 @pytest.mark.parametrize(
     ("drops", "words"),
     [
-        ((0.95, 1.0, 0.2), ["collapsed: 4 of 6 gates"]),
+        ((0.95, 1.0, 0.2), ["has collapsed: more than half"]),
         ((0.95, 0.2), []),
         ((0.1, 0.11, 0.09), ["was not learnt"]),
         ((0.1, 0.1, 0.3), []),
