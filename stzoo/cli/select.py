@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from stzoo.cli.drawing import print_parts
 from stzoo.cli.train import saying_how_to_go_on
 
 
@@ -21,8 +22,6 @@ def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -
 
     Scores that are in the run's scores.csv already are not computed again.
     """
-    from rich.console import Console
-
     from stzoo.training.pipeline import select as run_selection
     from stzoo.training.results import table
     from stzoo.training.run import Run
@@ -35,5 +34,5 @@ def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -
     count = strategies or table_of_recipe.strategies
     with saying_how_to_go_on():
         rows = run_selection(opened, count, cache or run.parent / "cache", say=click.echo, progress=not quiet)
-    Console().print(table(rows))
+    print_parts(table(rows))
     click.echo(f"Bundle: {opened.bundle}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from stzoo.cli.drawing import print_parts
+
 if TYPE_CHECKING:
     from stzoo.recipe import Recipe
 
@@ -64,8 +66,6 @@ def saying_how_to_go_on() -> Iterator[None]:
 
 
 def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
-    from rich.console import Console
-
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
     from stzoo.training.run import Run
@@ -75,12 +75,11 @@ def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
     if not rows:
         click.echo(f"{folder} is finished; its bundle is {run.bundle}")
         return
-    Console().print(table(rows))
+    print_parts(table(rows))
     click.echo(f"Bundle: {run.bundle}")
 
 
 def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool) -> None:
-    from rich.console import Console
     from rich.table import Column, Table
 
     from stzoo.training.pipeline import sweep, sweep_folder
@@ -100,5 +99,5 @@ def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Pa
         accuracies = (f"{100 * value:.1f}" for value in (trial.best, trial.most_probable, trial.sst))
         drops = f"{trial.lowest_drop:.3f} to {trial.highest_drop:.3f}"
         shown.add_row(" ".join(trial.overrides), *accuracies, drops, f"{trial.mean_entropy:.3f}")
-    Console().print(shown)
+    print_parts(shown)
     click.echo(f"Table: {folder / 'sweep.csv'}")
