@@ -213,7 +213,7 @@ def test_scores_of_another_template_are_refused_even_if_it_draws_the_same(tmp_pa
         score(template, path, strategies=3)
 
 
-@pytest.mark.parametrize("damage", ["cut", "word", "strategy", "column", "reordered", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "word", "strategy", "foreign", "column", "reordered", "missing"])
 def test_a_file_that_is_no_list_of_scores_is_refused(
     template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path, damage: str
 ) -> None:
@@ -225,6 +225,8 @@ def test_a_file_that_is_no_list_of_scores_is_refused(
         lines[3] = lines[3].replace(f"{finished[0][2].accuracy:.6f}", "high", 1)
     elif damage == "strategy":
         lines[3] = lines[3].replace("B1.L1", "B1 L1", 1)
+    elif damage == "foreign":
+        lines[3] = lines[3].replace(finished[0][2].strategy.text(), finished[0][3].strategy.text())
     elif damage == "column":
         lines[0] = lines[0].replace("strategy", "units")
     elif damage == "reordered":
