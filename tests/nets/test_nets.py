@@ -82,7 +82,7 @@ def cases(draw: st.DrawFn) -> tuple[int, Strategy]:
     return kind, Strategy(shape.backbone, units)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(cases(), st.booleans(), st.integers(0, 10))
 def test_a_pruned_net_is_the_template_with_hard_gates(case: tuple[int, Strategy], training: bool, seed: int) -> None:
     kind, strategy = case
