@@ -1,0 +1,60 @@
+"""The models inside the package: each is what its card says, small, measured, and the same in torch and in ONNX."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import stzoo
+from stzoo import bundle as bundles
+from stzoo import card as cards
+from stzoo.card import Bundled
+from stzoo.files import packaged
+from stzoo.video.frames import normalise
+from stzoo.video.reader import read_clips
+
+NAMES = [name for name in cards.names() if isinstance(cards.named(name).weights, Bundled)]
+QUESTIONS = {"motion": 10, "scene": 160}
+UNITS = {"s": {"S"}, "st": {"ST"}, "sst": {"S+ST"}, "opt": {"S", "ST", "S+ST"}}
+SAMPLE = packaged("bundled") / "sample.mp4"
+
+
+def test_every_card_has_its_folder_and_every_folder_its_card() -> None:
+    folders = {path.name for path in packaged("bundled").iterdir() if bundles.is_bundle(path)}
+    assert folders == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_is_small_and_its_numbers_are_of_its_own_weights(name: str) -> None:
+    folder = packaged("bundled") / name
+    bundle = bundles.read(folder)
+    _, question, label = name.split("-")
+    assert len(bundle.labels) == QUESTIONS[question]
+    assert set(bundle.strategy.counts()) <= UNITS[label]
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 3_000_000
+    assert {result.split for result in bundle.metrics} >= {"val", "test"}
+    assert {result.model for result in bundle.metrics} == {bundles.weights_digest(folder)}
+    assert (folder / "template.safetensors").exists() == (label == "opt")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_and_onnx_agree_on_the_sample(name: str) -> None:
+    model = stzoo.load(name, device="cpu")
+    clips = read_clips(SAMPLE, model.contract).clips
+    session = onnxruntime.InferenceSession(
+        packaged("bundled") / name / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == list(model.labels)
+    (entry,) = session.get_inputs()
+    (logits,) = session.run(None, {entry.name: normalise(clips, model.contract)})
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores = (exponents / exponents.sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(scores, model.scores(SAMPLE), atol=1e-5)
+
+
+def test_the_default_model_sees_that_the_camera_of_the_sample_stands_still() -> None:
+    best, *_ = stzoo.load("camera-motion-opt", device="cpu").predict(SAMPLE)
+    assert best.label == "still"
