@@ -164,10 +164,11 @@ def main() -> None:
         own = [line for line in lines if line.question == question]
         for split, setting in dict.fromkeys((line.split, line.setting) for line in own):
             print(f"\n### {question}, {split}, {setting}\n\n{table(own, split, setting)}")
+    command = " ".join(["benchmarks/camera.py", *sys.argv[1:]])
     machine = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": platform.machine()}
     write_json(
         arguments.out / "camera.json",
-        {"command": " ".join(sys.argv), "machine": machine, "rows": [asdict(line) for line in lines]},
+        {"command": command, "machine": machine, "rows": [asdict(line) for line in lines]},
     )
     if panels:
         posteriors_side_by_side(panels, arguments.out / "camera-posteriors.png")

@@ -94,6 +94,8 @@ def export(
                 opset_version=opset,
             )
         assert program is not None
+        for node in program.model.graph.all_nodes():
+            node.metadata_props.clear()  # stack traces with the paths of this machine, half of a small file
         program.model.metadata_props.update(metadata)
         with replacing(path) as temporary:
             program.save(temporary)

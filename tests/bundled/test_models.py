@@ -47,6 +47,7 @@ def test_torch_and_onnx_agree_on_the_sample(name: str) -> None:
     session = onnxruntime.InferenceSession(
         packaged("bundled") / name / "model.onnx", providers=["CPUExecutionProvider"]
     )
+    assert b".py" not in (packaged("bundled") / name / "model.onnx").read_bytes()
     assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == list(model.labels)
     (entry,) = session.get_inputs()
     (logits,) = session.run(None, {entry.name: normalise(clips, model.contract)})
