@@ -72,7 +72,7 @@ def _usage(bundle: Bundle, card: Card | None) -> str:
     in_package = card is not None and isinstance(card.weights, Bundled)
     reference = f'"{bundle.name}"' if in_package else f'"path/to/{bundle.name}"'
     return (
-        "## How to load it\n\n```python\nimport stzoo\n"
+        "## How to load it\n\n```python\nimport stzoo\n\n"
         f"model = stzoo.load({reference})\n"
         'model.predict("video.mp4", topk=5)\n```'
     )
