@@ -25,12 +25,14 @@ class Site:
     """One place of a backbone where a unit is chosen.
 
     `branches` are the parallel paths in a fixed order; `closable` says whether all of them may be dropped at once
-    (never at a transition, which carries the whole feature map).
+    (never at a transition, which carries the whole feature map). `stage` counts, from 1, the parts of a backbone that
+    work at one spatial resolution; a transition belongs to the stage that it ends.
     """
 
     name: str
     branches: tuple[str, ...] = ("S", "ST")
     closable: bool = True
+    stage: int = 1
 
     @property
     def units(self) -> tuple[str, ...]:

@@ -49,11 +49,11 @@ def densenet_sites(block_layers: Sequence[int], tail_sites: bool = False) -> tup
     sites = []
     for block, layers in enumerate(block_layers, start=1):
         for layer in range(1, layers + 1):
-            sites.append(Site(f"B{block}.L{layer}"))
+            sites.append(Site(f"B{block}.L{layer}", stage=block))
             if tail_sites:
-                sites.append(Site(f"B{block}.L{layer}.tail", branches=(TAIL,)))
+                sites.append(Site(f"B{block}.L{layer}.tail", branches=(TAIL,), stage=block))
         if block < len(block_layers):
-            sites.append(Site(f"T{block}", closable=False))
+            sites.append(Site(f"T{block}", closable=False, stage=block))
     return tuple(sites)
 
 

@@ -77,6 +77,11 @@ def test_densenet121_has_61_sites_in_network_order() -> None:
     assert all(site.branches == ("S", "ST") for site in densenet_sites((6, 12, 24, 16)))
 
 
+def test_a_transition_belongs_to_the_block_that_it_ends() -> None:
+    stages = {site.name: site.stage for site in densenet_sites((1, 2, 1))}
+    assert stages == {"B1.L1": 1, "T1": 1, "B2.L1": 2, "B2.L2": 2, "T2": 2, "B3.L1": 3}
+
+
 def test_tail_sites_have_one_branch_that_may_be_closed() -> None:
     sites = densenet_sites((2, 1), tail_sites=True)
     assert [site.name for site in sites] == ["B1.L1", "B1.L1.tail", "B1.L2", "B1.L2.tail", "T1", "B2.L1", "B2.L1.tail"]
