@@ -29,7 +29,7 @@ from stzoo.video.synth.motions import CLASSES
 MOST_CLIPS = 6_000
 MOST_BYTES = 60_000_000
 MARKER = "camera.json"
-VERSION = 1
+VERSION = 2
 
 Progress = Callable[[int, int], None]  # clips done, clips in all
 

@@ -124,12 +124,16 @@ def sprite(rng: np.random.Generator) -> Sprite:
 def sample(rng: np.random.Generator, duration_seconds: float, aspect: float, still: bool) -> tuple[Thing, ...]:
     """Draws the objects of a clip: often none, else one to four that cover at most about 0.3 of the frame together.
 
-    aspect: width / height of the window; still: whether the class is `still`, where objects are more frequent.
+    Now and then they are close to the camera and cover up to about 0.6 of the frame.
+    aspect: width / height of the window; still: whether the class is `still`, where objects are more frequent and
+    closer, for what passes close to a standing camera must not be taken for the camera's own motion.
     """
-    if rng.random() > (0.7 if still else 0.5):
+    if rng.random() > (0.75 if still else 0.5):
         return ()
     count = int(rng.choice([1, 1, 1, 2, 2, 3, 4]))
-    area = float(np.exp(rng.uniform(np.log(0.012), np.log(0.3)))) * max(aspect, 1 / aspect)
+    close = rng.random() < (0.4 if still else 0.08)
+    smallest, largest = (0.25, 0.6) if close else (0.012, 0.3)
+    area = float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))) * max(aspect, 1 / aspect)
     wide, high = max(aspect, 1.0) / 2, max(1 / aspect, 1.0) / 2
     common = rng.uniform(0, 2 * np.pi)
     things = []

@@ -44,10 +44,21 @@ def test_an_object_outside_leaves_the_frame_as_it_is() -> None:
     assert not image.any()
 
 
-def test_objects_cover_up_to_a_third_and_are_often_absent() -> None:
+def areas(still: bool) -> list[float]:
     rng = np.random.default_rng(0)
-    drawn = [objects.sample(rng, 2.0, 16 / 9, still=False) for _ in range(300)]
-    assert 0.3 < np.mean([not things for things in drawn]) < 0.7
-    areas = [sum(thing.size**2 for thing in things) / (16 / 9) for things in drawn if things]
-    assert 0.2 < max(areas) <= 0.45
-    assert min(areas) < 0.03
+    drawn = [objects.sample(rng, 2.0, 16 / 9, still=still) for _ in range(400)]
+    return [sum(thing.size**2 for thing in things) / (16 / 9) for things in drawn]
+
+
+def test_objects_are_often_absent_often_small_and_at_times_fill_more_than_half_of_the_frame() -> None:
+    moving = np.array(areas(still=False))
+    assert 0.4 < np.mean(moving == 0) < 0.6
+    assert np.mean(moving > 0.45) < 0.1
+    assert 0.45 < moving.max() < 0.9
+    assert moving[moving > 0].min() < 0.03
+
+
+def test_a_standing_camera_sees_objects_more_often_and_closer() -> None:
+    moving, standing = np.array(areas(still=False)), np.array(areas(still=True))
+    assert np.mean(standing > 0) > np.mean(moving > 0) + 0.1
+    assert np.mean(standing > 0.45) > np.mean(moving > 0.45) + 0.05
