@@ -14,7 +14,15 @@ import torch
 from torch import nn
 
 from stzoo.errors import StrategyError, UsageError, did_you_mean
-from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
+from stzoo.nets.densenet import (
+    DENSENET121,
+    DENSENET169,
+    DENSENET201,
+    DENSENET_TINY,
+    DenseNet3d,
+    DenseNetSizes,
+    densenet_sites,
+)
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
 from stzoo.posterior import Posterior
 from stzoo.strategy import Site, Strategy
@@ -43,6 +51,8 @@ def _densenet(sizes: DenseNetSizes, temporal_strides: tuple[str, ...]) -> Backbo
 
 BACKBONES: dict[str, Backbone] = {
     "densenet121": _densenet(DENSENET121, ("none", "x8", "low")),
+    "densenet169": _densenet(DENSENET169, ("none", "x8", "low")),
+    "densenet201": _densenet(DENSENET201, ("none", "x8", "low")),
     "densenet_tiny": _densenet(DENSENET_TINY, ("none",)),
 }
 
