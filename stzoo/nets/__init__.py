@@ -6,7 +6,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from stzoo.nets.densenet import (
 )
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
 from stzoo.posterior import Posterior
-from stzoo.strategy import Site, Strategy
+from stzoo.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 
 Options = Mapping[str, Any]
 
@@ -37,16 +37,17 @@ class Backbone:
     build: Callable[..., nn.Module]
     sites: Callable[..., tuple[Site, ...]]
     temporal_strides: tuple[str, ...]
+    branches: tuple[tuple[str, ...], ...] = (BRANCHES,)
 
 
 def _densenet(sizes: DenseNetSizes, temporal_strides: tuple[str, ...]) -> Backbone:
     def build(fuse: Fuse, classes: int, **options: Any) -> nn.Module:
         return DenseNet3d(fuse, sizes, classes, **options)
 
-    def sites(tail_sites: bool = False, **_: Any) -> tuple[Site, ...]:
-        return densenet_sites(sizes.block_layers, tail_sites)
+    def sites(tail_sites: bool = False, branches: Sequence[str] = BRANCHES, **_: Any) -> tuple[Site, ...]:
+        return densenet_sites(sizes.block_layers, tail_sites, branches)
 
-    return Backbone(build, sites, temporal_strides)
+    return Backbone(build, sites, temporal_strides, (BRANCHES, ALL_BRANCHES))
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -59,17 +60,25 @@ BACKBONES: dict[str, Backbone] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a net is before it has weights: backbone, number of classes and options."""
+    """What a net is before it has weights: backbone, number of classes and options, in which lists become tuples."""
 
     backbone: str
     classes: int
     options: Options
 
     def __post_init__(self) -> None:
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
+        object.__setattr__(self, "options", options)
         known = backbone(self.backbone).temporal_strides
-        stride = self.options.get("temporal_stride", "none")
+        stride = options.get("temporal_stride", "none")
         if stride not in known:
             raise UsageError(f'{self.backbone} has no temporal stride "{stride}"; choose {" or ".join(known)}')
+        offered = backbone(self.backbone).branches
+        branches = options.get("branches", BRANCHES)
+        if branches not in offered:
+            choices = " or ".join(",".join(names) for names in offered)
+            given = ",".join(map(str, branches)) if isinstance(branches, tuple) else repr(branches)
+            raise UsageError(f"{self.backbone} has no branches {given}; choose {choices}")
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -79,6 +88,11 @@ class Architecture:
     def uniform(self, unit: str) -> Strategy:
         """The strategy with one unit everywhere."""
         return Strategy.uniform(self.backbone, self.sites, unit)
+
+    @property
+    def all_open(self) -> Strategy:
+        """The strategy with every branch of every site open."""
+        return Strategy(self.backbone, {site.name: site.units[-1] for site in self.sites})
 
     def build(self, fuse: Fuse) -> nn.Module:
         """A net of this architecture whose sites are built by `fuse`."""
