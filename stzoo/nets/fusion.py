@@ -14,8 +14,14 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from stzoo.nets.layers import Activation
+from stzoo.nets.layers import Activation, Size
 from stzoo.strategy import Site, Strategy, open_branches
+
+KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
+"""The kernel of each branch's convolution. A 1x3x3 convolution behind the site completes S and ST; T has none."""
+
+LATE = ("T",)
+"""The branches that join behind the tail, which is the 1x3x3 convolution with what belongs to it."""
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 _LARGEST = 1.0 - torch.finfo(torch.float32).eps / 2
@@ -110,9 +116,7 @@ class Fusion(nn.Module):
             y = weighed(y, 1.0 - torch.stack([1.0 - masks[name] for name in self.early]).prod(dim=0))
         return y + self._sum(x, self.late, masks)
 
-    def _sum(
-        self, x: Activation, names: Collection[str], masks: Mapping[str, Float32[Tensor, " clips"]]
-    ) -> Activation:
+    def _sum(self, x: Activation, names: Collection[str], masks: Mapping[str, Float32[Tensor, " clips"]]) -> Activation:
         total: Tensor | None = None
         for name in names:
             y = self.branches[name](x)
