@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from stzoo.errors import StrategyError, UsageError, did_you_mean
-from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
+from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, densenet_sites
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
