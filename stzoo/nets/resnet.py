@@ -62,7 +62,7 @@ def _branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
 
 
 class Shortcut(nn.Module):
-    """Brings a block's input to the shape of its output: average pooling if positions are halved, a 1x1x1 convolution."""
+    """A block's input in the shape of its output: averaged at every second position for a stride of 2, then 1x1x1."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -80,9 +80,7 @@ class Bottleneck(nn.Module):
     The branches are summed before the norm that they share.
     """
 
-    def __init__(
-        self, fuse: Fuse, site: Site, inputs: int, width: int, outputs: int, groups: int, stride: int
-    ) -> None:
+    def __init__(self, fuse: Fuse, site: Site, inputs: int, width: int, outputs: int, groups: int, stride: int) -> None:
         super().__init__()
         self.unit = fuse(
             site,
