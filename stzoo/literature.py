@@ -14,22 +14,22 @@ from stzoo.strategy import Site, Strategy
 
 
 def top_heavy(backbone: str, sites: Sequence[Site], count: int) -> Strategy:
-    """ST at the last `count` sites, the ones nearest to the classifier, and S at all before.
+    """ST at the last `count` sites, the ones nearest to the classifier, and S before.
 
     Raises `StrategyError` when `count` is negative or more than there are sites.
 
-    Reference: Top-Heavy-I3D, section 4.2, Xie et al. 2018 (S3D).
+    Reference: Top-Heavy-I3D, section 4, Xie et al. 2018 (S3D).
     """
     total = _check_count("top-heavy", backbone, sites, count)
     return Strategy.in_order(backbone, sites, ["S"] * (total - count) + ["ST"] * count)
 
 
 def bottom_heavy(backbone: str, sites: Sequence[Site], count: int) -> Strategy:
-    """ST at the first `count` sites, the ones nearest to the input, and S at all after.
+    """ST at the first `count` sites, the ones nearest to the input, and S after.
 
     Raises `StrategyError` when `count` is negative or more than there are sites.
 
-    Reference: Bottom-Heavy-I3D, section 4.2, Xie et al. 2018 (S3D).
+    Reference: Bottom-Heavy-I3D, section 4, Xie et al. 2018 (S3D).
     """
     total = _check_count("bottom-heavy", backbone, sites, count)
     return Strategy.in_order(backbone, sites, ["ST"] * count + ["S"] * (total - count))
@@ -43,7 +43,7 @@ def mixed(backbone: str, sites: Sequence[Site], group: int) -> Strategy:
 
     Raises `StrategyError` for any other group.
 
-    Reference: section 3.3 and Fig. 1, Tran et al. 2018 (R(2+1)D).
+    Reference: section 3 (MCx and rMCx) and Fig. 1, Tran et al. 2018 (R(2+1)D).
     """
     _check_group("mc", backbone, sites, group)
     return Strategy.in_order(backbone, sites, ["ST" if stage + 1 < group else "S" for stage in _stages(sites)])
@@ -54,7 +54,7 @@ def reversed_mixed(backbone: str, sites: Sequence[Site], group: int) -> Strategy
 
     Raises `StrategyError` for a group that the backbone does not have.
 
-    Reference: section 3.3 and Fig. 1, Tran et al. 2018 (R(2+1)D).
+    Reference: section 3 (MCx and rMCx) and Fig. 1, Tran et al. 2018 (R(2+1)D).
     """
     _check_group("rmc", backbone, sites, group)
     return Strategy.in_order(backbone, sites, ["S" if stage + 1 < group else "ST" for stage in _stages(sites)])
@@ -82,7 +82,7 @@ def smart(backbone: str, sites: Sequence[Site]) -> Strategy:
     same interleaving and the same two branches, summed here; the squares of the relation branch, and the concatenation
     that joins it, have no counterpart in a site.
 
-    Reference: sections 3.2 and 3.3, Wang et al. 2018 (ARTNet); the order is that of the released ARTNet-ResNet18.
+    Reference: section 3, Wang et al. 2018 (ARTNet); the order is that of the released ARTNet-ResNet18.
     """
     return Strategy.in_order(backbone, sites, ["S+ST" if place % 2 else "ST" for place in range(len(_stages(sites)))])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import string
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -85,7 +86,7 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
 
 def _like(text: str, backbone: str, sites: Sequence[Site]) -> list[str]:
     """Names that could have been meant, with the number that `text` ends in."""
-    number = re.search(r"[0-9]{0,5}\Z", text)
-    numbered = [f"{kind}{number[0]}" for kind in _NUMBERED] if number and number[0] else []
+    number = text[len(text.rstrip(string.digits)) :][-5:]
+    numbered = [f"{kind}{number}" for kind in _NUMBERED] if number else []
     by_data = [f"{kind}{data}" for kind in ("carried:", "published:") for data in PUBLISHED]
     return [*_PLAIN, *numbered, *(f"rule:{data}" for data in rules(backbone)), *by_data]

@@ -11,7 +11,8 @@ Stage = str | tuple[tuple[int, str], ...]  # one unit for a whole stage, or runs
 
 _RESNET: tuple[Stage, ...] = ("S+ST", "S+ST", "ST", "S+ST")
 _MOBILENET: tuple[Stage, ...] = ("S+ST", "S+ST", "ST", "ST", "S+ST", "S+ST")
-SOMETHING: Mapping[str, tuple[Stage, ...]] = {
+_MOBILENET_KINETICS: tuple[Stage, ...] = ("S+ST", "S", "S+ST", "S", "ST", "S+ST")
+_SOMETHING: Mapping[str, tuple[Stage, ...]] = {
     "resnet50": _RESNET,
     "resnext50": _RESNET,
     "resnet_tiny": _RESNET,
@@ -19,16 +20,17 @@ SOMETHING: Mapping[str, tuple[Stage, ...]] = {
     "mobilenet_v2": _MOBILENET,
     "mobilenet_v2_tiny": _MOBILENET,
 }
-KINETICS: Mapping[str, tuple[Stage, ...]] = {
+_KINETICS: Mapping[str, tuple[Stage, ...]] = {
     "resnext101": ("S+ST", "S+ST", ((5, "S"), (10, "S+ST"), (4, "S"), (4, "ST")), "S+ST"),
-    "mobilenet_v2": ("S+ST", "S", "S+ST", "S", "ST", "S+ST"),
+    "mobilenet_v2": _MOBILENET_KINETICS,
+    "mobilenet_v2_tiny": _MOBILENET_KINETICS,
 }
-RULES = ("sthv1", "sthv2", "ucf101", "k400")
+_RULES = ("sthv1", "sthv2", "ucf101", "k400")
 
 
 def rules(backbone: str) -> tuple[str, ...]:
     """The datasets for which the paper has a rule for this backbone."""
-    return tuple(data for data in RULES if data != "k400" or backbone in KINETICS)
+    return tuple(data for data in _RULES if data != "k400" or backbone in _KINETICS)
 
 
 def rule(data: str, backbone: str, sites: Sequence[Site]) -> Strategy:
@@ -40,20 +42,22 @@ def rule(data: str, backbone: str, sites: Sequence[Site]) -> Strategy:
     - `ucf101`: S+ST at every site.
     - `k400`: the tables of the authors' code for ResNeXt101 and MobileNetV2.
 
+    Our small siblings take the tables of ResNet50 and MobileNetV2.
+
     Raises `StrategyError` where there is no such rule.
 
     Reference: section 4.5, Table 6 and supplementary section 3, Zhou et al. 2020.
     """
     if data not in rules(backbone):
         known = rules(backbone)
-        elsewhere = f"; k400 has rules for {' and '.join(KINETICS)}" if data == "k400" else ""
+        elsewhere = f"; k400 has one for {', '.join(_KINETICS)}" if data == "k400" else ""
         raise StrategyError(
             f'there is no rule "{data}" for {backbone}{elsewhere}.{did_you_mean(data, known)} '
             f"Give {backbone} one of {', '.join(f'rule:{name}' for name in known)}."
         )
     if data == "ucf101":
         return Strategy.uniform(backbone, sites, "S+ST")
-    table = KINETICS if data == "k400" else SOMETHING
+    table = _KINETICS if data == "k400" else _SOMETHING
     if backbone in table:
         return Strategy.in_order(backbone, sites, _by_stage(table[backbone], sites))
     total = sum(site.has_choice for site in sites)

@@ -36,6 +36,7 @@ def runs(strategy: Strategy) -> str:
         ("resnext101", (3, 4, 23, 3), "7 S+ST, 1 ST, 9 S+ST, 13 ST, 3 S+ST"),
         ("mobilenet_v2", (2, 3, 4, 3, 3, 1), "5 S+ST, 7 ST, 4 S+ST"),
         ("resnet_tiny", (2, 3, 3, 1), "5 S+ST, 3 ST, 1 S+ST"),
+        ("mobilenet_v2_tiny", (1, 2, 2, 2, 2, 1), "3 S+ST, 4 ST, 3 S+ST"),
         ("inception", (2, 5, 2), "5 S+ST, 1 ST, 3 S+ST"),
         ("densenet_tiny", (3, 4, 5, 4), "8 S+ST, 5 ST, 3 S+ST"),
         ("another", (2,), "2 S+ST"),
@@ -71,7 +72,7 @@ def test_sites_without_a_choice_stay_open_and_do_not_count() -> None:
 def test_a_rule_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(
         StrategyError,
-        match=r'^there is no rule "k400" for resnet50; k400 has rules for resnext101 and mobilenet_v2\. '
+        match=r'^there is no rule "k400" for resnet50; k400 has one for resnext101, mobilenet_v2, mobilenet_v2_tiny\. '
         r"Give resnet50 one of rule:sthv1, rule:sthv2, rule:ucf101\.$",
     ):
         rule("k400", "resnet50", stages(3, 4, 6, 3))
