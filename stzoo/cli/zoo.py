@@ -116,10 +116,10 @@ def show(model: str, strategy: str | None, convention: str, format_: str) -> Non
     paper publishes. With --strategy it is a backbone, such as densenet121.
     """
     if strategy is not None:
-        from stzoo.nets import backbone
+        from stzoo.nets import Architecture
 
-        chosen_units = named(strategy, model, backbone(model).sites())
-        shown = _Shown(strategy, {"backbone": model}, chosen_units, None, None, None)
+        drawn = named(strategy, model, Architecture(model, classes=1, options={}).sites)
+        shown = _Shown(strategy, {"backbone": model}, drawn, None, None, None)
     elif model.startswith(_PUBLISHED):
         from stzoo.published import published
 
