@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stzoo.contract import InputContract
+from stzoo.strategies import FORMS
 
 Text = Annotated[str, Field(min_length=1)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -157,7 +158,7 @@ class Selection(Table):
 class Fixed(Optimisation):
     """[fixed]: one net with one strategy trained alone, in place of a template and its stages."""
 
-    strategy: Annotated[Text, Field(description='"s", "st", "sst", "published:sthv1" or a strategy file')]
+    strategy: Annotated[Text, Field(description=f"{FORMS}, or a strategy file")]
 
 
 class Recipe(Table):
