@@ -23,6 +23,9 @@ WITHOUT_TORCH = (
     "stzoo.video.datasets",
     "stzoo.video.decode",
     "stzoo.video.frames",
+    "stzoo.video.images",
+    "stzoo.video.lists",
+    "stzoo.video.official",
     "stzoo.video.reader",
 )
 

@@ -7,17 +7,19 @@ import hashlib
 import itertools
 import json
 from collections.abc import Container, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from stzoo.contract import InputContract
 
 Text = Annotated[str, Field(min_length=1)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+Format = Literal["list", "frame-list", "folders", "kinetics400", "something-v1", "something-v2", "ucf101"]
 
 OWN_SPLITS = ("train", "selection", "val")
 TEMPLATE_TABLES = ("warmup", "variational", "objective", "selection")
@@ -32,12 +34,45 @@ class Table(BaseModel):
 class Data(Table):
     """[data]: where the videos are, and which of them train, select, validate and test."""
 
-    root: Annotated[Text, Field(description="the dataset's folder; the lists are relative to it")]
-    classes: Annotated[Text, Field(description="one class name a line, in the order of the labels")]
-    train: Annotated[Text, Field(description="list of training videos: path and label a line")]
-    val: Annotated[Text, Field(description="list of videos on which the winner is measured once")]
+    root: Annotated[Text, Field(description="the dataset's folder; the videos are below it")]
+    format: Annotated[
+        Format, Field(description="how lists and videos are kept: `path label` lists, or a dataset's official files")
+    ] = "list"
+    annotations: Annotated[
+        Text | None, Field(description="the folder of the lists, relative to root; root itself if it is not given")
+    ] = None
+    classes: Annotated[
+        Text | None,
+        Field(
+            description="class names in the order of the labels; official formats know their own", validate_default=True
+        ),
+    ] = None
+    train: Annotated[
+        Text | None,
+        Field(description="list of training videos; official formats know their own", validate_default=True),
+    ] = None
+    val: Annotated[
+        Text | None, Field(description="list of videos on which the winner is measured once", validate_default=True)
+    ] = None
     selection_fraction: Annotated[float, Field(gt=0, le=0.5, description="part of train held out to select on")] = 0.1
+    frame_rate: Annotated[
+        float | None, Field(gt=0, le=1000, description="frames a second of videos that are folders of frames")
+    ] = None
+    max_broken: Annotated[
+        float, Field(ge=0, lt=1, description="the largest part of a list that may be left out as unreadable")
+    ] = 0.01
+    good: Annotated[
+        Text | None,
+        Field(description="only videos named in this file, which stzoo data check --good writes; relative to root"),
+    ] = None
     tests: Annotated[dict[SplitName, Text], Field(description="further splits, measured once at the end")] = {}
+
+    @field_validator("classes", "train", "val")
+    @classmethod
+    def _lists_are_named(cls, name: str | None, info: Any) -> str | None:
+        if name is None and info.data.get("format") in ("list", "frame-list"):
+            raise PydanticCustomError("missing", "Field required")
+        return name
 
     @field_validator("tests")
     @classmethod
@@ -45,10 +80,6 @@ class Data(Table):
         if taken := [name for name in tests if name in OWN_SPLITS]:
             raise ValueError(f'"{taken[0]}" is the name of one of the recipe\'s own splits; give the test another one')
         return tests
-
-    def file(self, name: str) -> Path:
-        """The path of one of the lists: `recipe.data.file(recipe.data.train)`."""
-        return Path(self.root) / name
 
 
 class Augment(Table):

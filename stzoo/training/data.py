@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from stzoo.selection import SelectionClips
 from stzoo.training.batches import TrainingClips
 from stzoo.training.draws import order
 from stzoo.video.cache import ClipCache, open_clips, open_strips
-from stzoo.video.datasets import Item, read_classes, read_list
+from stzoo.video.datasets import Item
+from stzoo.video.lists import read_lists
 
 CALIBRATION_BATCH = 64
 
@@ -32,19 +33,36 @@ class Splits:
     selection: Int64[np.ndarray, " selection"]
 
 
-def split(videos: int, fraction: float, seed: int) -> Splits:
-    """Carves the selection split out of a training list: a seeded draw, rows in rising order.
+def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
+    """Carves the selection split out of a training list: a seeded draw of whole groups, rows in rising order.
 
-    Raises `DataError` when either part would be empty.
+    Args:
+        groups: the group of every video of the list; a video without one is a group of its own.
+        fraction: part of the videos that is wanted for the selection split. Groups are drawn until it is reached, so
+            the split is at most a group larger.
+        seed: of the draw.
+
+    Raises:
+        DataError: either part would be empty.
     """
-    held_out = round(videos * fraction)
-    if not 0 < held_out < videos:
+    held_out = round(len(groups) * fraction)
+    names = [f"{row}" if group is None else f"group {group}" for row, group in enumerate(groups)]
+    members: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        members.setdefault(name, []).append(row)
+    parts = list(members.values())
+    selection: list[int] = []
+    for part in order(seed, "selection", 0, len(parts)):
+        if len(selection) >= held_out:
+            break
+        selection += parts[part]
+    train = np.setdiff1d(np.arange(len(groups)), selection)
+    if not selection or not len(train):
         raise DataError(
-            f"data.selection_fraction = {fraction} of {videos} training videos leaves one split empty; "
-            "give more videos or another fraction"
+            f"data.selection_fraction = {fraction} of {len(groups)} training videos in {len(parts)} groups leaves one "
+            "split empty; give more videos or another fraction"
         )
-    shuffled = order(seed, "selection", 0, videos)
-    return Splits(np.sort(shuffled[held_out:]), np.sort(shuffled[:held_out]))
+    return Splits(train, np.sort(np.array(selection, dtype=np.int64)))
 
 
 class RunData:
@@ -57,19 +75,11 @@ class RunData:
         self.recipe = recipe
         self.cache = cache
         self.progress = progress
-        data = recipe.data
-        if not Path(data.root).is_dir():
-            raise DataError(
-                f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, "
-                "or make the data as the recipe's first line says"
-            )
-        self.labels = read_classes(data.file(data.classes))
-        self.train_items = self._items(data.train)
-        self.tests = {"val": self._items(data.val)} | {name: self._items(file) for name, file in data.tests.items()}
-
-    def _items(self, name: str) -> list[Item]:
-        data = self.recipe.data
-        return read_list(data.file(name), Path(data.root), self.labels)
+        lists = read_lists(recipe.data)
+        self.labels = lists.classes
+        self.train_items = lists.train
+        self.tests = lists.tests
+        self.frame_rate = lists.frame_rate
 
     def training(self) -> TrainingClips:
         """The training part of the training list, as strips."""
@@ -80,6 +90,8 @@ class RunData:
             contract,
             frames=augment.strip_frames,
             size=augment.strip_size,
+            frame_rate=self.frame_rate,
+            max_broken=self.recipe.data.max_broken,
             progress=self.progress,
         )
         chosen = set(self._splits().train.tolist())
@@ -91,7 +103,7 @@ class RunData:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""
         contract = self.recipe.input.model_copy(update={"clips": 1})
         items = [self.train_items[row] for row in self._splits().selection]
-        cache = open_clips(self.cache, items, contract, progress=self.progress)
+        cache = self._clips(items, contract, part_of=len(self.train_items))
         selection = self.recipe.selection
         count = 0 if selection is None else min(selection.batch_norm_clips, len(training))
 
@@ -107,10 +119,22 @@ class RunData:
     def test(self, name: str) -> tuple[ClipCache, InputContract]:
         """All clips of a list that is measured at the end: `val` or one of the recipe's tests."""
         contract = self.recipe.input
-        return open_clips(self.cache, self.tests[name], contract, progress=self.progress), contract
+        return self._clips(self.tests[name], contract), contract
+
+    def _clips(self, items: list[Item], contract: InputContract, part_of: int | None = None) -> ClipCache:
+        return open_clips(
+            self.cache,
+            items,
+            contract,
+            frame_rate=self.frame_rate,
+            max_broken=self.recipe.data.max_broken,
+            part_of=part_of,
+            progress=self.progress,
+        )
 
     def _splits(self) -> Splits:
-        return split(len(self.train_items), self.recipe.data.selection_fraction, self.recipe.seed)
+        groups = [item.group for item in self.train_items]
+        return split(groups, self.recipe.data.selection_fraction, self.recipe.seed)
 
     def _rows(self, cache: ClipCache) -> list[int]:
         """For every row of a cache of the training list, the position in the list; broken videos have no row."""
