@@ -8,5 +8,7 @@ images    frames kept as pictures, in folders and zip files
 datasets  lists of labelled videos, and a folder a class
 official  the annotation files of Kinetics-400, Something-Something and UCF101
 lists     a recipe's [data] table -> class names and labelled videos
+examine   what is wrong with one video, or with many side by side
+check     what training on a dataset would suffer from
 cache     all clips of a list, decoded once, on disk
 """

@@ -147,21 +147,8 @@ def read_pictures(
 
 
 def read_picture(folder: FrameFolder, row: int) -> UInt8[np.ndarray, "height width 3"] | None:
-    """One frame as RGB; `None` where its file cannot be read or decoded, or is larger than 64 MiB."""
-    name = folder.names[row]
-    try:
-        if folder.archive is None:
-            file = folder.path / name
-            if file.stat().st_size > _MOST_PICTURE_BYTES:
-                return None
-            content = file.read_bytes()
-        else:
-            archive = _read_archive(folder.archive).file
-            if archive.getinfo(name).file_size > _MOST_PICTURE_BYTES:
-                return None
-            content = archive.read(name)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error):
-        return None
+    """One frame as RGB; `None` where its file cannot be read or decoded."""
+    content = read_bytes(folder, row)
     if not content or (content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")):
         return None  # a JPEG that is cut off: some versions of OpenCV fill it up with grey
     try:
@@ -169,6 +156,19 @@ def read_picture(folder: FrameFolder, row: int) -> UInt8[np.ndarray, "height wid
     except cv2.error:
         return None
     return None if picture is None else np.asarray(picture[:, :, ::-1], dtype=np.uint8)
+
+
+def read_bytes(folder: FrameFolder, row: int) -> bytes | None:
+    """The file of one frame; `None` where it cannot be read or is larger than 64 MiB."""
+    name = folder.names[row]
+    try:
+        if folder.archive is None:
+            file = folder.path / name
+            return file.read_bytes() if file.stat().st_size <= _MOST_PICTURE_BYTES else None
+        archive = _read_archive(folder.archive).file
+        return archive.read(name) if archive.getinfo(name).file_size <= _MOST_PICTURE_BYTES else None
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error):
+        return None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
