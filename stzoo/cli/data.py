@@ -70,6 +70,7 @@ def check(
     from stzoo.video.check import write_good
     from stzoo.video.lists import read_lists
     from stzoo.video.progress import counting
+    from stzoo.video.workers import processors
 
     resolved = read(recipe, (*overrides, *root_override(data_root)))
     lists = read_lists(resolved.data)
@@ -80,7 +81,7 @@ def check(
             resolved.input,
             record or Path("runs") / f"check-{resolved.name}.jsonl",
             max_broken=resolved.data.max_broken,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or processors(),
             advance=bar.advance,
         )
     if good is not None:

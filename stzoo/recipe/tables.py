@@ -61,6 +61,9 @@ class Data(Table):
     max_broken: Annotated[
         float, Field(ge=0, lt=1, description="the largest part of a list that may be left out as unreadable")
     ] = 0.01
+    cache: Annotated[
+        bool, Field(description="decode training videos once, into strips; or anew for every clip, where they are many")
+    ] = True
     good: Annotated[
         Text | None,
         Field(description="only videos named in this file, which stzoo data check --good writes; relative to root"),
@@ -83,11 +86,27 @@ class Data(Table):
 
 
 class Augment(Table):
-    """[augment]: training takes a random run of frames and a random crop out of strips, which are decoded once."""
+    """[augment]: training takes a random run of frames and a random crop, of strips or of the videos themselves."""
 
-    strip_frames: Annotated[int, Field(ge=1, le=4096, description="frames of a strip, at the contract's rate")]
-    strip_size: Annotated[int, Field(ge=8, le=4096, description="side of a strip's square frames in pixels")]
-    flip: Annotated[bool, Field(description="mirror half of the clips; wrong where left and right are classes")] = False
+    strip_frames: Annotated[
+        int | None, Field(ge=1, le=4096, description="frames of a strip, at the contract's rate; with data.cache")
+    ] = None
+    strip_size: Annotated[
+        int | None, Field(ge=8, le=4096, description="side of a strip's square frames in pixels; with data.cache")
+    ] = None
+    short_sides: Annotated[
+        tuple[Annotated[int, Field(ge=8, le=4096)], ...],
+        Field(
+            description="a frame's short side before the crop, drawn for every clip; else strip_size or input.resize"
+        ),
+    ] = ()
+    flip: Annotated[
+        bool | Literal["label-aware"],
+        Field(description="mirror half of the clips; label-aware: classes of left and right change places"),
+    ] = False
+    stride: Annotated[
+        Literal["fixed", "random"], Field(description="random: steps of 1 to input.stride_frames; without data.cache")
+    ] = "fixed"
 
 
 class Net(Table):
@@ -110,6 +129,9 @@ class Compute(Table):
         Literal["float32", "bfloat16", "float16"], Field(description="autocast of the networks; gates stay float32")
     ] = "float32"
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
+    workers: Annotated[
+        int, Field(ge=0, le=1024, description="processes that decode where data.cache is off; 0: one a processor core")
+    ] = 0
 
 
 class Optimisation(Table):
@@ -236,9 +258,21 @@ def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterato
             yield "nothing to train: give [fixed], or [warmup], [variational], [objective] and [selection]"
         else:
             yield f"a template's recipe lacks {', '.join(missing)}; it needs {', '.join(TEMPLATE_TABLES)}"
-    contract, augment = tables.get("input"), tables.get("augment")
+    contract, augment, data = tables.get("input"), tables.get("augment"), tables.get("data")
+    if data and augment and data.cache:
+        for name in ("strip_frames", "strip_size"):
+            if getattr(augment, name) is None:
+                yield f"augment.{name} is missing"
+        if augment.stride == "random":
+            yield 'augment.stride = "random": needs data.cache = false, because strips have a fixed stride'
     if contract and augment:
-        if augment.strip_frames < contract.frames:
+        if augment.strip_frames is not None and augment.strip_frames < contract.frames:
             yield f"augment.strip_frames = {augment.strip_frames}: less than input.frames, which is {contract.frames}"
-        if augment.strip_size < contract.crop:
+        if augment.strip_size is not None and augment.strip_size < contract.crop:
             yield f"augment.strip_size = {augment.strip_size}: less than input.crop, which is {contract.crop}"
+        if augment.short_sides and min(augment.short_sides) < contract.crop:
+            yield f"augment.short_sides = {list(augment.short_sides)}: less than input.crop, which is {contract.crop}"
+        if contract.sampling == "segments" and data and data.cache:
+            yield 'input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
+        if augment.stride == "random" and contract.stride_frames is None:
+            yield 'augment.stride = "random": needs input.stride_frames, of which it draws every step'

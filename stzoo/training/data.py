@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from stzoo.contract import InputContract
@@ -16,11 +17,13 @@ from stzoo.errors import DataError
 from stzoo.evaluation import to_input
 from stzoo.recipe import Recipe
 from stzoo.selection import SelectionClips
-from stzoo.training.batches import TrainingClips
+from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import order
-from stzoo.video.cache import ClipCache, open_clips, open_strips
+from stzoo.video.augment import Cut, mirrored_classes
+from stzoo.video.cache import Cap, ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
 from stzoo.video.lists import read_lists
+from stzoo.video.workers import processors
 
 CALIBRATION_BATCH = 64
 
@@ -71,9 +74,12 @@ class RunData:
     Raises `DataError` when a list, class or too many videos cannot be read.
     """
 
-    def __init__(self, recipe: Recipe, cache: Path, *, progress: bool) -> None:
+    def __init__(
+        self, recipe: Recipe, cache: Path, *, say: Callable[[str], None] = lambda sentence: None, progress: bool
+    ) -> None:
         self.recipe = recipe
         self.cache = cache
+        self.say = say
         self.progress = progress
         lists = read_lists(recipe.data)
         self.labels = lists.classes
@@ -81,9 +87,23 @@ class RunData:
         self.tests = lists.tests
         self.frame_rate = lists.frame_rate
 
-    def training(self) -> TrainingClips:
-        """The training part of the training list, as strips."""
-        augment, contract = self.recipe.augment, self.recipe.input
+    def training(self) -> ClipSource:
+        """The training part of the training list: as strips, or as videos to be decoded when they are needed."""
+        augment, contract, data = self.recipe.augment, self.recipe.input, self.recipe.data
+        flip = augment.flip is not False
+        mirrored = mirrored_classes(self.labels) if augment.flip == "label-aware" else None
+        if not data.cache:
+            return DecodedClips(
+                [self.train_items[row] for row in self._splits().train],
+                Cut(contract, augment.short_sides, flip, augment.stride == "random"),
+                Cap(data.max_broken, len(self.train_items)),
+                self.say,
+                self.recipe.compute.workers or processors(),
+                self.frame_rate,
+                mirrored,
+            )
+        assert augment.strip_frames is not None
+        assert augment.strip_size is not None
         strips = open_strips(
             self.cache,
             self.train_items,
@@ -91,15 +111,24 @@ class RunData:
             frames=augment.strip_frames,
             size=augment.strip_size,
             frame_rate=self.frame_rate,
-            max_broken=self.recipe.data.max_broken,
+            max_broken=data.max_broken,
             progress=self.progress,
         )
         chosen = set(self._splits().train.tolist())
         rows_of_items = self._rows(strips)
         rows = np.array([row for row, item in enumerate(rows_of_items) if item in chosen], dtype=np.int64)
-        return TrainingClips(strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=augment.flip)
+        return TrainingClips(
+            strips.clips,
+            rows,
+            strips.labels[rows],
+            contract.frames,
+            contract.crop,
+            flip=flip,
+            short_sides=augment.short_sides,
+            mirrored=mirrored,
+        )
 
-    def selection(self, device: torch.device, training: TrainingClips) -> SelectionClips:
+    def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""
         contract = self.recipe.input.model_copy(update={"clips": 1})
         items = [self.train_items[row] for row in self._splits().selection]
@@ -107,11 +136,16 @@ class RunData:
         selection = self.recipe.selection
         count = 0 if selection is None else min(selection.batch_norm_clips, len(training))
 
-        def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
+        @functools.cache
+        def calibration_batches() -> list[UInt8[Tensor, "batch 1 frames height width 3"]]:
             chosen = order(self.recipe.seed, "selection", 1, len(training))[:count]
-            for part in np.array_split(chosen, -(-count // CALIBRATION_BATCH)):
-                batch = training.batch(part, self.recipe.seed, "selection", 1)
-                yield to_input(batch.clips.to(device).flatten(0, 1), contract)
+            parts = np.array_split(chosen, -(-count // CALIBRATION_BATCH))
+            return [training.batch(part, self.recipe.seed, "selection", 1).clips for part in parts]
+
+        def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
+            for clips in calibration_batches():
+                if len(clips):
+                    yield to_input(clips.to(device).flatten(0, 1), contract)
 
         wanted = selection is not None and selection.batch_norm == "re-estimated"
         return SelectionClips(cache.clips, cache.labels, contract, device, calibration if wanted else None)

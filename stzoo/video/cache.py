@@ -36,6 +36,7 @@ from stzoo.video.datasets import Item
 from stzoo.video.images import archive_of
 from stzoo.video.progress import counting
 from stzoo.video.reader import read_clips, read_strip
+from stzoo.video.workers import processors
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64
@@ -159,6 +160,8 @@ def _pixels(
 
 def _timing(contract: InputContract, frame_rate: float | None) -> dict[str, Any]:
     timing = contract.model_dump(include={"fps", "stride_frames", "short_video", "interpolation", "decoder"})
+    if contract.sampling != "dense":
+        timing["sampling"] = contract.sampling
     return timing if frame_rate is None else {**timing, "frame_rate": frame_rate}
 
 
@@ -184,7 +187,7 @@ def _open(
         with FileLock(folder / "lock"):
             reasons = _finished(folder, len(items), shape)
             if reasons is None:
-                reasons = _build(folder, kind, items, shape, read, workers or _processors(), cap, progress)
+                reasons = _build(folder, kind, items, shape, read, workers or min(processors(), 16), cap, progress)
     broken = tuple(Broken(items[index].path, reason) for index, reason in reasons.items())
     cap.hold(broken, len(items))
     good = tuple(item for index, item in enumerate(items) if index not in reasons)
@@ -293,8 +296,3 @@ def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
             state = f"{path.absolute()}\0missing\n"
         digest.update(state.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
-
-
-def _processors() -> int:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, 16)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +23,7 @@ from filelock import FileLock, Timeout
 from stzoo.errors import DataError, VideoError
 from stzoo.video.decode import decodable, probe
 from stzoo.video.images import FrameFolder, archive_of, find_frames, read_bytes, read_picture
+from stzoo.video.workers import processes
 
 Problem = Literal["missing", "empty", "unreadable", "damaged"]
 
@@ -136,7 +135,7 @@ def _in_processes(paths: list[Path], work: Callable[[Path], Finding], workers: i
     queue = list(reversed(paths))
     while queue:
         suspects: list[Path] = []
-        with _pool(min(workers, len(queue))) as pool:
+        with processes(min(workers, len(queue))) as pool:
             running: dict[Future[Finding], Path] = {}
             while (queue or running) and not suspects:
                 while queue and len(running) < _AHEAD * workers:
@@ -155,22 +154,11 @@ def _in_processes(paths: list[Path], work: Callable[[Path], Finding], workers: i
 
 
 def _alone(path: Path, work: Callable[[Path], Finding]) -> Finding:
-    with _pool(1) as pool:
+    with processes(1) as pool:
         try:
             return pool.submit(work, path).result()
         except BrokenProcessPool:
             return Finding(problem="unreadable", reason=f"{path} makes the decoder crash.")
-
-
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that leave an interrupt to this one; when it comes, they finish the video at hand."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _state(path: Path, frame_rate: float | None) -> str:

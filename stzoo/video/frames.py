@@ -29,12 +29,18 @@ def resize_and_crop(
     height, width = frame.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = np.ascontiguousarray(frame[top : top + side, left : left + side])
-    if side != short_side:
-        filter_ = cv2.INTER_AREA if side > short_side else cv2.INTER_LINEAR
-        square = np.asarray(cv2.resize(square, (short_side, short_side), interpolation=filter_), dtype=np.uint8)
+    square = resize_square(frame[top : top + side, left : left + side], short_side)
     margin = (short_side - crop) // 2
     return np.ascontiguousarray(square[margin : margin + crop, margin : margin + crop])
+
+
+def resize_square(square: UInt8[np.ndarray, "from from 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """Scales a square to `side` pixels with the filter of `resize_and_crop`."""
+    square = np.ascontiguousarray(square)
+    if len(square) == side:
+        return square
+    filter_ = cv2.INTER_AREA if len(square) > side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (side, side), interpolation=filter_), dtype=np.uint8)
 
 
 def normalise(

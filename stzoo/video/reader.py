@@ -43,7 +43,7 @@ def read_clips(
     """
     count = contract.clips if clips is None else clips
     transform = partial(resize_and_crop, short_side=contract.resize, crop=contract.crop)
-    pixels, info = _read(
+    pixels, info = read_chosen(
         path, lambda info: plan(info.timestamps_seconds, contract, count), transform, contract, frame_rate
     )
     return VideoClips(pixels, info, _warnings(info))
@@ -57,19 +57,22 @@ def read_strip(
     Short side and centre crop are `size` pixels. Videos and errors are those of `read_clips`.
     """
     transform = partial(resize_and_crop, short_side=size, crop=size)
-    return _read(path, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract, frame_rate)[
-        0
-    ]
+    return read_chosen(
+        path, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract, frame_rate
+    )[0]
 
 
-def _read(
+def read_chosen(
     path: Path | str,
     choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
     transform: Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "size size 3"]],
     contract: InputContract,
     frame_rate: float | None,
 ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
-    """The chosen frames, stacked in the shape of the choice; chosen again where some cannot be decoded."""
+    """The frames that `choose` wants, each transformed, stacked in the shape of the choice.
+
+    They are chosen again where some cannot be decoded. Videos and errors are those of `read_clips`.
+    """
     folder = find_frames(Path(path))
     if folder is not None:
         if frame_rate is None and contract.fps is not None:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stzoo.errors import DataError
-from stzoo.training.data import split
+from stzoo.recipe import read
+from stzoo.training.batches import DecodedClips
+from stzoo.training.data import RunData, split
 
 
 @given(st.integers(2, 500), st.floats(0.01, 0.5), st.integers(0, 2**63 - 1))
@@ -41,3 +46,19 @@ def test_groups_never_straddle_the_split(groups: list[str | None], fraction: flo
     assert not {groups[row] for row in parts.train} & {groups[row] for row in parts.selection} - {None}
     wanted = round(len(groups) * fraction)
     assert wanted <= len(parts.selection) < wanted + max(groups.count(group) if group else 1 for group in groups)
+
+
+def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(motions: Path, tmp_path: Path) -> None:
+    overrides = [f"data.root='{motions}'", "data.cache=false", "compute.workers=1", "augment.flip=label-aware"]
+    data = RunData(read("recipes/smoke.toml", overrides), tmp_path, progress=False)
+    training = data.training()
+    assert isinstance(training, DecodedClips)
+    assert training.mirrored == (0, 2, 1)
+    assert not list(tmp_path.iterdir())
+    selection = data.selection(torch.device("cpu"), training)
+    assert len(training) + len(selection.labels) == len(data.train_items)
+    assert selection.calibration is not None
+    first, again = (torch.cat(list(selection.calibration())) for _ in range(2))
+    assert torch.equal(first, again)
+    (batch, *_) = training.epoch(0, "warmup", 0, 4)
+    assert first.shape[2:] == batch.clips.shape[2:3] + batch.clips.shape[3:5]

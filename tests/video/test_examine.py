@@ -161,7 +161,7 @@ def test_a_video_that_kills_its_process_does_not_stop_the_others(
     def pool(workers: int) -> Iterator[FragilePool]:
         yield FragilePool()
 
-    monkeypatch.setattr(module, "_pool", pool)
+    monkeypatch.setattr(module, "processes", pool)
     work = Stopping()
     found = dict(module._in_processes(paths, work, 2))
     assert sorted(work.seen) == ["0.mp4", "1.mp4", "3.mp4", "4.mp4"]
