@@ -15,7 +15,7 @@ from stzoo.video.examine import Finding, examine_all
 from stzoo.video.lists import Lists
 
 UNREADABLE = ("missing", "empty", "unreadable", "damaged")
-KINDS = (*UNREADABLE, "short", "doubled", "contradicted", "shared")
+KINDS = (*UNREADABLE, "contradicted", "shared", "doubled", "short")
 _MOST_NAMED = 5
 
 
@@ -38,6 +38,7 @@ class Report:
     videos: dict[str, int]
     """Entries of each list."""
     problems: tuple[Problem, ...]
+    """In the order of `KINDS`, the worst first."""
     absent: dict[str, tuple[str, ...]]
     """Split -> classes without a video that can be read whole."""
     good: tuple[Path, ...]
@@ -109,6 +110,7 @@ def check(
         path for path, times in Counter(paths).items() if times == 1
     }
     good = tuple(sorted(path for path in found if path not in bad))
+    problems.sort(key=lambda problem: KINDS.index(problem.kind))
     videos = {split: len(items) for split, items in splits.items()}
     return Report(videos, tuple(problems), absent, good, tuple(_suffers(videos, problems, absent["train"], max_broken)))
 

@@ -60,13 +60,17 @@ def find_frames(path: Path) -> FrameFolder | None:
     """The frames that a folder, a zip file or a folder within one holds; `None` where the path is none of these.
 
     Raises:
-        VideoError: a zip file that cannot be read or trusted or has no such folder, or frames whose order is unclear.
+        VideoError: a folder or zip file that cannot be read or trusted, a zip file that has no such folder, or frames
+            whose order is unclear.
     """
     archive = archive_of(path)
     if archive is None:
         if not path.is_dir():
             return None
-        names = os.listdir(path)
+        try:
+            names = os.listdir(path)
+        except OSError as error:
+            raise VideoError(f"{path} cannot be opened ({error.strerror}); check its permissions.") from error
         zips = [name for name in names if name.lower().endswith(".zip")]
         if len(zips) == 1 and not any(_FRAME.fullmatch(name) for name in names):
             return find_frames(path / zips[0])

@@ -141,8 +141,9 @@ def _find(folder: Path, below: tuple[str, ...], names: tuple[str, ...], key: str
     if found is None and len(paths) == 1:
         return paths[0]
     if found is None:
+        places = ", ".join(filter(None, below))
         raise DataError(
-            f"{folder} holds no {' or '.join(names)}, neither in itself nor in {', '.join(filter(None, below))}; "
+            f"{folder} holds no {' or '.join(names)}{places and f', neither in itself nor in {places}'}; "
             f"give the folder as data.annotations, or the file's name as data.{key}."
         )
     return found

@@ -140,7 +140,7 @@ def read_ucf101(list_file: Path, videos: Path, classes: Sequence[str]) -> list[I
     for number, line in read_lines(list_file):
         where = f"{list_file} line {number}"
         match = re.fullmatch(r"([^/\\]+)/([^/\\]+?)(\.avi)?(?:\s+([0-9]+))?", line)
-        if match is None or match[1] in (".", ".."):
+        if match is None or {match[1], match[2]} & {".", ".."}:
             raise DataError(f'{where}: "{line:.80}" is not `Class/video.avi` with or without an index; check the file.')
         folder, stem, suffix, index = match[1], match[2], match[3] or "", match[4]
         label = _index(folder.casefold(), indices, where)
