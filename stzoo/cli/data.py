@@ -69,8 +69,8 @@ def check(
     from stzoo.video.check import check as check_lists
     from stzoo.video.check import write_good
     from stzoo.video.lists import read_lists
+    from stzoo.video.pool import processors
     from stzoo.video.progress import counting
-    from stzoo.video.workers import processors
 
     resolved = read(recipe, (*overrides, *root_override(data_root)))
     lists = read_lists(resolved.data)

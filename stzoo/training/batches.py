@@ -21,7 +21,7 @@ from stzoo.training.draws import Stage, order, uniforms
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, is_mirrored, random_clip
 from stzoo.video.cache import Broken, Cap
 from stzoo.video.datasets import Item
-from stzoo.video.workers import processes
+from stzoo.video.pool import processes
 
 Mirrored = tuple[int | None, ...]
 """The class of a mirrored video of each class; `None` where it must not be mirrored."""

@@ -23,7 +23,7 @@ from stzoo.video.augment import Cut, mirrored_classes
 from stzoo.video.cache import Cap, ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
 from stzoo.video.lists import read_lists
-from stzoo.video.workers import processors
+from stzoo.video.pool import processors
 
 CALIBRATION_BATCH = 64
 

@@ -11,6 +11,6 @@ lists     a recipe's [data] table -> class names and labelled videos
 examine   what is wrong with one video, or with many side by side
 check     what training on a dataset would suffer from
 augment   one random clip of a video or strip, to train on
-workers   processes that decode side by side
+pool      processes that decode side by side
 cache     all clips of a list, decoded once, on disk
 """

@@ -34,9 +34,9 @@ from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.files import replacing, write_json
 from stzoo.video.datasets import Item
 from stzoo.video.images import archive_of
+from stzoo.video.pool import processors
 from stzoo.video.progress import counting
 from stzoo.video.reader import read_clips, read_strip
-from stzoo.video.workers import processors
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from stzoo.errors import DataError, VideoError
 from stzoo.video.decode import decodable, probe
 from stzoo.video.images import FrameFolder, archive_of, find_frames, read_bytes, read_picture
-from stzoo.video.workers import processes
+from stzoo.video.pool import processes
 
 Problem = Literal["missing", "empty", "unreadable", "damaged"]
 

@@ -34,13 +34,13 @@ def resize_and_crop(
     return np.ascontiguousarray(square[margin : margin + crop, margin : margin + crop])
 
 
-def resize_square(square: UInt8[np.ndarray, "from from 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
-    """Scales a square to `side` pixels with the filter of `resize_and_crop`."""
-    square = np.ascontiguousarray(square)
-    if len(square) == side:
-        return square
-    filter_ = cv2.INTER_AREA if len(square) > side else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(square, (side, side), interpolation=filter_), dtype=np.uint8)
+def resize_square(part: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """Scales a part of a frame to `side` pixels in both directions, with the filter of `resize_and_crop`."""
+    part = np.ascontiguousarray(part)
+    if part.shape[:2] == (side, side):
+        return part
+    filter_ = cv2.INTER_AREA if min(part.shape[:2]) >= side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (side, side), interpolation=filter_), dtype=np.uint8)
 
 
 def normalise(
