@@ -21,10 +21,16 @@ WITHOUT_TORCH = (
     "stzoo.strategy",
     "stzoo.transfer",
     "stzoo.validation",
+    "stzoo.video.augment",
+    "stzoo.video.check",
     "stzoo.video.clips",
     "stzoo.video.datasets",
     "stzoo.video.decode",
+    "stzoo.video.examine",
     "stzoo.video.frames",
+    "stzoo.video.images",
+    "stzoo.video.lists",
+    "stzoo.video.official",
     "stzoo.video.reader",
 )
 

@@ -43,7 +43,7 @@ COMMANDS = {
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters and multiply-adds."),
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
-    "data": Entry("stzoo.cli.data:data", "Make datasets."),
+    "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
 }
 
 

@@ -44,7 +44,7 @@ def machine_of(compute: Compute) -> Machine:
 def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:
     """The stages of a run, begun once its lists, backbone and strategy are found, with its data decoded."""
     machine = machine_of(run.recipe.compute)
-    data = RunData(run.recipe, cache, progress=progress)
+    data = RunData(run.recipe, cache, say=say, progress=progress)
     architecture = architecture_of(run.recipe, len(data.labels))
     strategy = strategy_of(run.recipe, architecture)
     run.begin()

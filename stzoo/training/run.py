@@ -43,7 +43,7 @@ class Run:
         self.recipe = recipe
         path = self.path("recipe.toml")
         if path.exists():
-            if path.read_text(encoding="utf-8") != recipe.to_toml():
+            if not _says(path, recipe):
                 raise TrainingError(
                     f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
                     "or remove this one"
@@ -113,6 +113,14 @@ class Run:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         entries = (json.loads(line) for line in lines)
         return [entry for entry in entries if entry.pop("stage") == stage]
+
+
+def _says(path: Path, recipe: Recipe) -> bool:
+    """Whether a recipe file resolves to that recipe; it may have been written before a table got a further default."""
+    try:
+        return read_recipe(path) == recipe
+    except RecipeError:
+        return False
 
 
 def _is_from(entry: Mapping[str, Any], stage: str, epoch: int) -> bool:

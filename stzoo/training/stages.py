@@ -18,7 +18,7 @@ from stzoo.recipe import Optimisation, Recipe
 from stzoo.selection import Scored, SelectionClips, best, pruned, score_strategies
 from stzoo.strategies import named
 from stzoo.strategy import Strategy
-from stzoo.training.batches import TrainingClips
+from stzoo.training.batches import ClipSource
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.draws import Stage
 from stzoo.training.loop import Machine, fit
@@ -51,7 +51,7 @@ class Stages:
         run: Run,
         architecture: Architecture,
         strategy: Strategy | None,
-        training: TrainingClips,
+        training: ClipSource,
         selection: SelectionClips,
         machine: Machine,
         *,

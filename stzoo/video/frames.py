@@ -29,12 +29,18 @@ def resize_and_crop(
     height, width = frame.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = np.ascontiguousarray(frame[top : top + side, left : left + side])
-    if side != short_side:
-        filter_ = cv2.INTER_AREA if side > short_side else cv2.INTER_LINEAR
-        square = np.asarray(cv2.resize(square, (short_side, short_side), interpolation=filter_), dtype=np.uint8)
+    square = resize_square(frame[top : top + side, left : left + side], short_side)
     margin = (short_side - crop) // 2
     return np.ascontiguousarray(square[margin : margin + crop, margin : margin + crop])
+
+
+def resize_square(part: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """Scales a part of a frame to `side` pixels in both directions, with the filter of `resize_and_crop`."""
+    part = np.ascontiguousarray(part)
+    if part.shape[:2] == (side, side):
+        return part
+    filter_ = cv2.INTER_AREA if min(part.shape[:2]) >= side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (side, side), interpolation=filter_), dtype=np.uint8)
 
 
 def normalise(

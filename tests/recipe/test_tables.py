@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,9 +128,12 @@ def test_a_further_split_has_a_name_of_its_own(name: str) -> None:
         Data(root="r", classes="c", train="t", val="v", tests={name: "x.txt"})
 
 
-def test_lists_are_relative_to_the_root() -> None:
-    data = Data(root="data/x", classes="c.txt", train="motion/t.txt", val="v")
-    assert data.file(data.train) == Path("data/x/motion/t.txt")
+def test_official_formats_know_their_own_lists() -> None:
+    assert Data(root="r", format="ucf101").train is None
+    with pytest.raises(ValidationError, match="train"):
+        Data(root="r", format="frame-list", classes="c", val="v")
+    with pytest.raises(ValidationError, match="format"):
+        Data(root="r", format="kinetics")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", ""])
