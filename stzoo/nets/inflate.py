@@ -1,0 +1,149 @@
+"""Two-dimensional ImageNet weights, put into a template or fixed net.
+
+What each tensor of a net is called in torchvision's 2D sibling stands in one table a family. Every tensor on either
+side must have its counterpart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from stzoo.errors import WeightsError
+from stzoo.nets import architecture, fixed_net
+from stzoo.nets.blank import without_memory
+from stzoo.nets.densenet import DenseNet3d
+from stzoo.validation import shortened
+
+Temporal = Literal["average", "centre"]
+Shape = tuple[int, ...]
+
+HEAD = ("head.weight", "head.bias")
+BATCHES = "num_batches_tracked"
+"""Absent from checkpoints that are older than it; nothing that is computed depends on it."""
+
+DENSENET = {
+    r"stem\.0": "features.conv0",
+    r"stem\.1": "features.norm0",
+    r"B(?P<block>\d+)\.L(?P<layer>\d+)\.unit\.(shared|branches\.\w+\.norm)": (
+        "features.denseblock{block}.denselayer{layer}.norm1"
+    ),
+    r"B(?P<block>\d+)\.L(?P<layer>\d+)\.unit\.branches\.\w+\.conv": (
+        "features.denseblock{block}.denselayer{layer}.conv1"
+    ),
+    r"B(?P<block>\d+)\.L(?P<layer>\d+)\.norm": "features.denseblock{block}.denselayer{layer}.norm2",
+    r"B(?P<block>\d+)\.L(?P<layer>\d+)\.tail(\.branches\.tail)?": "features.denseblock{block}.denselayer{layer}.conv2",
+    r"T(?P<block>\d+)\.unit\.(shared|branches\.\w+\.norm)": "features.transition{block}.norm",
+    r"T(?P<block>\d+)\.unit\.branches\.\w+\.conv": "features.transition{block}.conv",
+    r"norm": "features.norm5",
+    r"head": "classifier",
+}
+"""A module of ours (a regular expression for its whole path) -> the 2D module with the same weights."""
+
+FAMILIES: dict[type[nn.Module], Mapping[str, str]] = {DenseNet3d: DENSENET}
+
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""`denselayer1.norm.1.weight`: how torchvision's checkpoints of 2017 write `denselayer1.norm1.weight`."""
+
+
+def inflate(
+    net: nn.Module, weights: Mapping[str, Tensor], *, temporal: Temporal = "average", keep_head: bool = False
+) -> None:
+    """Puts a state dict of torchvision's 2D sibling into `net`, a template or fixed net; gates keep their values.
+
+    A spatial kernel [outputs, inputs, height, width] becomes one with a time axis: repeated over its length and divided
+    by it. With `temporal = "centre"` the ST branches take it at their middle tap alone, so that at first they look at
+    one frame. All branches of a site get the same weights; scale, shift and statistics of batch norms are copied. The
+    2D classifier is left out unless `keep_head` asks for it.
+
+    Away from a clip's first and last frames, both branches of a site give the same for a clip that stands still. S+ST
+    therefore starts with twice the activations that the 2D net had there, which the norms after it do not expect until
+    their statistics are estimated again: train such a net, or re-estimate, before it is evaluated.
+
+    Raises `WeightsError` naming the tensor that has no counterpart, is of another shape or holds no finite numbers; the
+    net is then unchanged. Reference: Carreira and Zisserman 2017, section 2.1; the authors' code for the branches.
+    """
+    renamed = {_OLD_DENSENET.sub(r"\1\2", name): value for name, value in weights.items()}
+    if len(renamed) < len(weights):
+        twice = next(name for name in weights if name not in renamed and _OLD_DENSENET.sub(r"\1\2", name) in weights)
+        raise WeightsError(f"the 2D weights hold {shortened(repr(twice))} under its old and its new name; give one")
+    shapes = {name: tuple(value.shape) for name, value in renamed.items()}
+    sources = counterparts(net, shapes, keep_head=keep_head)
+    for name in dict.fromkeys(sources.values()):
+        if not torch.isfinite(renamed[name]).all():
+            raise WeightsError(f"the 2D weights hold numbers in {shortened(repr(name))} that are not finite")
+    own = net.state_dict()
+    with torch.no_grad():
+        for name, source in sources.items():
+            centred = temporal == "centre" and ".branches." in name
+            own[name].copy_(_with_time(renamed[source], own[name].shape, centred))
+
+
+def counterparts(net: nn.Module, shapes: Mapping[str, Shape], *, keep_head: bool = False) -> dict[str, str]:
+    """For every tensor of `net` that comes from the 2D weights, the name it has there; `shapes` are those of the latter.
+
+    Raises `WeightsError` where one side has something that the other has not, or has it in another shape.
+    """
+    built = architecture(net)
+    with without_memory():
+        whole = fixed_net(built, built.uniform("S+ST"))
+    names = _names(whole)
+    head = {names[name] for name in HEAD}
+    needed = {name: there for name, there in names.items() if keep_head or name not in HEAD}
+    missing = [there for there in needed.values() if there not in shapes and not there.endswith(BATCHES)]
+    if missing:
+        raise WeightsError(f"the 2D weights lack {_listing(missing)}, which {built.backbone} needs")
+    extra = [name for name in shapes if name not in needed.values() and name not in head]
+    if extra:
+        raise WeightsError(f"the 2D weights hold {_listing(extra)}, for which {built.backbone} has no place")
+    own = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
+    for name, there in needed.items():
+        if there in shapes and shapes[there] != (flat := _without_time(own[name])):
+            raise WeightsError(
+                f"the 2D weights hold {shortened(repr(there))} of shape {shapes[there]}; {built.backbone} "
+                f"with {built.classes} classes takes {flat}"
+            )
+    return {name: needed[name] for name in net.state_dict() if name in needed and needed[name] in shapes}
+
+
+def _names(whole: nn.Module) -> dict[str, str]:
+    """The 2D name of every tensor of a net whose branches are all open."""
+    backbone = architecture(whole).backbone
+    table = FAMILIES.get(type(whole))
+    if table is None:
+        raise WeightsError(f"{backbone} takes no 2D weights; start it from scratch or from a bundle")
+    names = {}
+    for name in whole.state_dict():
+        module, _, tensor = name.rpartition(".")
+        found = [(match, there) for pattern, there in table.items() if (match := re.fullmatch(pattern, module))]
+        if len(found) != 1:
+            raise WeightsError(f"the tensor {name} of {backbone} has {len(found)} counterparts in 2D weights")
+        match, there = found[0]
+        names[name] = f"{there.format(**match.groupdict())}.{tensor}"
+    return names
+
+
+def _with_time(value: Tensor, shape: torch.Size, centred: bool) -> Tensor:
+    """A kernel with a time axis of the length that `shape` has; anything else as it is."""
+    if value.ndim != 4:
+        return value
+    length = shape[2]
+    if centred:
+        inflated = value.new_zeros(shape)
+        inflated[:, :, length // 2] = value
+        return inflated
+    return value.unsqueeze(2).expand(shape) / length
+
+
+def _without_time(shape: Shape) -> Shape:
+    return (*shape[:2], *shape[3:]) if len(shape) == 5 else shape
+
+
+def _listing(names: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
+    return f"{', '.join(shortened(repr(name)) for name in distinct[:3])}{more}"
