@@ -16,6 +16,7 @@ from torch import nn
 from stzoo.errors import StrategyError, UsageError, did_you_mean
 from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
+from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.posterior import Posterior
 from stzoo.strategy import Site, Strategy
 
@@ -41,9 +42,28 @@ def _densenet(sizes: DenseNetSizes, temporal_strides: tuple[str, ...]) -> Backbo
     return Backbone(build, sites, temporal_strides)
 
 
+def _family(
+    net: Callable[..., nn.Module],
+    sites_of: Callable[..., tuple[Site, ...]],
+    sizes: Any,
+    temporal_strides: tuple[str, ...],
+) -> Backbone:
+    def build(fuse: Fuse, classes: int, **options: Any) -> nn.Module:
+        return net(fuse, sizes, classes, **options)
+
+    def sites(**_: Any) -> tuple[Site, ...]:
+        return sites_of(sizes)
+
+    return Backbone(build, sites, temporal_strides)
+
+
 BACKBONES: dict[str, Backbone] = {
     "densenet121": _densenet(DENSENET121, ("none", "x8", "low")),
+    "resnet50": _family(ResNet3d, resnet_sites, RESNET50, ("none", "x2")),
+    "resnext50": _family(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
+    "resnext101": _family(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
     "densenet_tiny": _densenet(DENSENET_TINY, ("none",)),
+    "resnet_tiny": _family(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
 }
 
 
