@@ -14,7 +14,15 @@ import torch
 from torch import nn
 
 from stzoo.errors import StrategyError, UsageError, did_you_mean
-from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
+from stzoo.nets.densenet import (
+    DENSENET121,
+    DENSENET169,
+    DENSENET201,
+    DENSENET_TINY,
+    DenseNet3d,
+    DenseNetSizes,
+    densenet_sites,
+)
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.posterior import Posterior
@@ -59,6 +67,8 @@ def _family(
 
 BACKBONES: dict[str, Backbone] = {
     "densenet121": _densenet(DENSENET121, ("none", "x8", "low")),
+    "densenet169": _densenet(DENSENET169, ("none", "x8", "low")),
+    "densenet201": _densenet(DENSENET201, ("none", "x8", "low")),
     "resnet50": _family(ResNet3d, resnet_sites, RESNET50, ("none", "x2")),
     "resnext50": _family(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
     "resnext101": _family(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),

@@ -1,12 +1,12 @@
-"""DenseNet in three dimensions: the template of the paper, and a small sibling.
+"""DenseNet in three dimensions: the template of the paper, its deeper siblings, and a small one.
 
-Reference: section 4.1, Fig. 3 and supplementary Fig. 1, Zhou et al. 2020.
+Reference: section 4.1, Fig. 3 and supplementary Fig. 1, Zhou et al. 2020; layers a block: Table 1, Huang et al. 2017.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -37,6 +37,8 @@ class DenseNetSizes:
 
 
 DENSENET121 = DenseNetSizes((6, 12, 24, 16), growth=32, stem_width=64, stem_kernel=(5, 7, 7), pool_kernel=(3, 3, 3))
+DENSENET169 = replace(DENSENET121, block_layers=(6, 12, 32, 32))
+DENSENET201 = replace(DENSENET121, block_layers=(6, 12, 48, 32))
 DENSENET_TINY = DenseNetSizes(
     (2, 3, 4, 3), growth=12, stem_width=16, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=3
 )
