@@ -17,6 +17,7 @@ from stzoo.errors import WeightsError
 from stzoo.nets import architecture, fixed_net
 from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DenseNet3d
+from stzoo.nets.resnet import ResNet3d
 from stzoo.validation import shortened
 
 Temporal = Literal["average", "centre"]
@@ -42,9 +43,23 @@ DENSENET = {
     r"norm": "features.norm5",
     r"head": "classifier",
 }
-"""A module of ours (a regular expression for its whole path) -> the 2D module with the same weights."""
+"""A module of ours (a regular expression for its whole path) -> the 2D module with the same weights.
 
-FAMILIES: dict[type[nn.Module], Mapping[str, str]] = {DenseNet3d: DENSENET}
+`{block}` is what the group `block` matched, `{block0}` the same number counted from zero.
+"""
+
+RESNET = {
+    r"stem\.0": "conv1",
+    r"stem\.1": "bn1",
+    r"stage(?P<stage>\d+)\.block(?P<block>\d+)\.unit\.branches\.\w+\.conv": "layer{stage}.{block0}.conv1",
+    r"stage(?P<stage>\d+)\.block(?P<block>\d+)\.conv(?P<conv>[23])": "layer{stage}.{block0}.conv{conv}",
+    r"stage(?P<stage>\d+)\.block(?P<block>\d+)\.norm(?P<norm>[123])": "layer{stage}.{block0}.bn{norm}",
+    r"stage(?P<stage>\d+)\.block(?P<block>\d+)\.shortcut\.conv": "layer{stage}.{block0}.downsample.0",
+    r"stage(?P<stage>\d+)\.block(?P<block>\d+)\.shortcut\.norm": "layer{stage}.{block0}.downsample.1",
+    r"head": "fc",
+}
+
+FAMILIES: dict[type[nn.Module], Mapping[str, str]] = {DenseNet3d: DENSENET, ResNet3d: RESNET}
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """`denselayer1.norm.1.weight`: how torchvision's checkpoints of 2017 write `denselayer1.norm1.weight`."""
@@ -123,7 +138,9 @@ def _names(whole: nn.Module) -> dict[str, str]:
         if len(found) != 1:
             raise WeightsError(f"the tensor {name} of {backbone} has {len(found)} counterparts in 2D weights")
         match, there = found[0]
-        names[name] = f"{there.format(**match.groupdict())}.{tensor}"
+        numbers = {group: int(number) for group, number in match.groupdict().items()}
+        from_zero = {f"{group}0": number - 1 for group, number in numbers.items()}
+        names[name] = f"{there.format(**numbers, **from_zero)}.{tensor}"
     return names
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -16,9 +16,11 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.fusion import Fusion, named_gates
 from stzoo.nets.imagenet import TORCHVISION
 from stzoo.nets.inflate import counterparts, inflate
+from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
 from stzoo.strategy import Strategy
 
 CLASSES = 5
+RESNET_SMALL = ResNetSizes((1, 2, 1, 1), width=8, groups=2)
 BORDER = 12
 """More frames than any net here can see into the past or future."""
 
@@ -27,10 +29,37 @@ def densenet() -> nn.Module:
     return torchvision.models.DenseNet(4, (2, 1, 2), 6, bn_size=2, num_classes=CLASSES)
 
 
+def densenet_features(flat: nn.Module, x: Tensor) -> Tensor:
+    return torch.relu(flat.features(x)).mean(dim=(2, 3))
+
+
+def resnet() -> nn.Module:
+    bottleneck = torchvision.models.resnet.Bottleneck
+    return torchvision.models.ResNet(bottleneck, [1, 2, 1, 1], CLASSES, groups=2, width_per_group=4)
+
+
+def resnet_features(flat: nn.Module, x: Tensor) -> Tensor:
+    """With the paper's shortcuts, which average where torchvision's skip positions."""
+    for layer in (flat.layer2, flat.layer3, flat.layer4):
+        conv = layer[0].downsample[0]
+        conv.stride = (1, 1)
+        layer[0].downsample[0] = nn.Sequential(nn.AvgPool2d(3, 2, 1), conv)
+    flat.fc = nn.Identity()
+    return flat(x)
+
+
 SMALL: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module, Tensor], Tensor]]] = {
-    "densenet_small": (densenet, lambda net, x: torch.relu(net.features(x)).mean(dim=(2, 3))),
+    "densenet_small": (densenet, densenet_features),
+    "resnet_small": (resnet, resnet_features),
 }
 """A small backbone -> its 2D sibling, and that one's features."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_backbones() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(nets.BACKBONES, "resnet_small", nets._family(ResNet3d, resnet_sites, RESNET_SMALL, ("none",)))
+        yield
 
 
 @pytest.fixture(params=SMALL)
