@@ -16,6 +16,8 @@ from stzoo.validation import shortened
 MOST_BYTES = 2**31
 """The largest file of 2D weights that is read; ResNeXt101's has 340 MiB."""
 
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
 TORCHVISION = {
     "densenet121": "densenet121",
     "densenet169": "densenet169",
@@ -65,8 +67,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         raise WeightsError(f"the 2D weights {file} cannot be read: {error.strerror}") from error
     if size > MOST_BYTES or _unpacked_size(file) > MOST_BYTES:
         raise WeightsError(f"the 2D weights {file} take more than {MOST_BYTES} bytes, which is the most that is read")
-    if file.suffix not in (".safetensors", ".pth", ".pt"):
-        raise WeightsError(f"{file} is no file of 2D weights; give a .safetensors, .pth or .pt file")
+    if file.suffix not in SUFFIXES:
+        raise WeightsError(f"{file} is no file of 2D weights; give one that ends in {', '.join(SUFFIXES)}")
     try:
         value = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
     except Exception as error:
@@ -107,7 +109,9 @@ def _checked(file: Path, name: str, value: object, file_size: int) -> Tensor:
     """A dense tensor that owns as many bytes as it claims, floating-point ones in float32."""
     shown = shortened(repr(name))
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
-        raise WeightsError(f"{file} holds {type(value).__name__} as {shown}; save net.state_dict(), a flat dict of tensors")
+        raise WeightsError(
+            f"{file} holds {type(value).__name__} as {shown}; save net.state_dict(), a flat dict of tensors"
+        )
     if value.is_quantized or value.is_complex():
         raise WeightsError(f"{file} holds {value.dtype} as {shown}; give the weights as floating-point numbers")
     if value.numel() * value.element_size() > file_size:

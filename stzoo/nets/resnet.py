@@ -80,9 +80,7 @@ class Bottleneck(nn.Module):
     The branches are summed before the norm that they share.
     """
 
-    def __init__(
-        self, fuse: Fuse, site: Site, inputs: int, width: int, outputs: int, groups: int, stride: int
-    ) -> None:
+    def __init__(self, fuse: Fuse, site: Site, inputs: int, width: int, outputs: int, groups: int, stride: int) -> None:
         super().__init__()
         self.unit = fuse(
             site,

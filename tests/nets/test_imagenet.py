@@ -104,7 +104,7 @@ def test_files_that_are_missing_huge_or_of_another_kind_are_refused(
     with pytest.raises(WeightsError, match=r"none\.pth cannot be read: No such file"):
         read_weights(tmp_path / "none.pth")
     (tmp_path / "net.bin").write_bytes(b"0")
-    with pytest.raises(WeightsError, match=r"net\.bin is no file of 2D weights; give a \.safetensors"):
+    with pytest.raises(WeightsError, match=r"net\.bin is no file of 2D weights; give one that ends in \.safetensors"):
         read_weights(tmp_path / "net.bin")
     monkeypatch.setattr("stzoo.nets.imagenet.MOST_BYTES", 2000)
     with pytest.raises(WeightsError, match="take more than 2000 bytes"):

@@ -20,8 +20,8 @@ from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
 from stzoo.strategy import Strategy
 
 CLASSES = 5
-RESNET_SMALL = ResNetSizes((1, 2, 1, 1), width=8, groups=2)
-BORDER = 12
+RESNET_SMALL = ResNetSizes((1, 2, 1, 1), width=8, groups=2, outputs=64)
+BORDER = 10
 """More frames than any net here can see into the past or future."""
 
 
@@ -33,9 +33,14 @@ def densenet_features(flat: nn.Module, x: Tensor) -> Tensor:
     return torch.relu(flat.features(x)).mean(dim=(2, 3))
 
 
+class Bottleneck(torchvision.models.resnet.Bottleneck):
+    """Without the fourfold output, which makes 2048 channels of features."""
+
+    expansion = 1
+
+
 def resnet() -> nn.Module:
-    bottleneck = torchvision.models.resnet.Bottleneck
-    return torchvision.models.ResNet(bottleneck, [1, 2, 1, 1], CLASSES, groups=2, width_per_group=4)
+    return torchvision.models.ResNet(Bottleneck, [1, 2, 1, 1], CLASSES, groups=2, width_per_group=4)
 
 
 def resnet_features(flat: nn.Module, x: Tensor) -> Tensor:
@@ -196,8 +201,10 @@ def test_names_of_2017_are_those_of_today() -> None:
     same = nets.template("densenet_small", CLASSES)
     inflate(same, flat)
     for name, value in same.state_dict().items():
-        assert name.startswith("head.") or name.endswith("num_batches_tracked") or torch.equal(
-            value, net.state_dict()[name]
+        assert (
+            name.startswith("head.")
+            or name.endswith("num_batches_tracked")
+            or torch.equal(value, net.state_dict()[name])
         ), name
     twice = flat | {"features.denseblock1.denselayer1.norm.1.bias": torch.ones(6)}
     with pytest.raises(WeightsError, match=r"'features.denseblock1.denselayer1.norm.1.bias' under its old and its new"):
@@ -228,7 +235,9 @@ def test_a_head_for_other_classes_is_left_out_but_not_kept(backbone: str) -> Non
     flat = flat_net(backbone).state_dict()
     net = nets.template(backbone, CLASSES + 1)
     inflate(net, flat)
-    with pytest.raises(WeightsError, match=rf"of shape \({CLASSES}, \d+\); {backbone} with {CLASSES + 1} classes takes"):
+    with pytest.raises(
+        WeightsError, match=rf"of shape \({CLASSES}, \d+\); {backbone} with {CLASSES + 1} classes takes"
+    ):
         inflate(net, flat, keep_head=True)
     without = {name: value for name, value in flat.items() if not name.startswith(("classifier", "fc"))}
     inflate(net, without)
