@@ -32,9 +32,8 @@ def measure(architecture: Architecture, strategy: Strategy, *, frames: int, heig
     strategy.check(architecture.backbone, architecture.sites)
     with without_memory():
         net = architecture.build(fixed_fuse(strategy)).eval()
-    with torch.device("meta"), torch.no_grad():
-        counter = FlopCounterMode(display=False)
-        with counter:
-            net(torch.empty(1, 3, frames, height, width))
+    clip = torch.empty(1, 3, frames, height, width, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(clip)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return Measurement(parameters, counter.get_total_flops() // 2)

@@ -128,7 +128,7 @@ def test_a_template_is_refused() -> None:
     from stzoo.nets import backbone
     from stzoo.strategy import Strategy
 
-    sites = backbone("densenet_tiny").sites()
+    sites = Architecture("densenet_tiny", 4, {}).sites
     net = fixed("densenet_tiny", Strategy.uniform("densenet_tiny", sites, "S+ST"), 4)
     Predictor(net, CONTRACT, LABELS)
     with pytest.raises(UsageError, match="template"):

@@ -47,7 +47,7 @@ RESNET_TINY = ResNetSizes(
 )
 
 
-def resnet_sites(sizes: ResNetSizes) -> tuple[Site, ...]:
+def resnet_sites(sizes: ResNetSizes, **_: object) -> tuple[Site, ...]:
     """Sites in network order: stage1.block1, stage1.block2 ..; all may be closed, since every block has a shortcut."""
     return tuple(
         Site(f"stage{stage}.block{block}", stage=stage)
@@ -62,7 +62,7 @@ def _branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
 
 
 class Shortcut(nn.Module):
-    """Brings a block's input to the shape of its output: average pooling if positions are halved, a 1x1x1 convolution."""
+    """A block's input in the shape of its output: averaged at every second position for a stride of 2, then 1x1x1."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
