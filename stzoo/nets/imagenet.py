@@ -108,12 +108,12 @@ def _checked_name(file: Path, name: object) -> str:
 def _checked(file: Path, name: str, value: object, file_size: int) -> Tensor:
     """A dense tensor that owns as many bytes as it claims, floating-point ones in float32."""
     shown = shortened(repr(name))
-    if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
-        raise WeightsError(
-            f"{file} holds {type(value).__name__} as {shown}; save net.state_dict(), a flat dict of tensors"
-        )
-    if value.is_quantized or value.is_complex():
-        raise WeightsError(f"{file} holds {value.dtype} as {shown}; give the weights as floating-point numbers")
+    if not isinstance(value, Tensor):
+        kind = type(value).__name__
+        raise WeightsError(f"{file} has {shown} of type {kind}; save net.state_dict() in it, which has tensors alone")
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
+        kind = f"{value.dtype}, {value.layout}, {value.device.type}"
+        raise WeightsError(f"{file} has {shown} as a tensor of kind {kind}; give dense floating-point numbers")
     if value.numel() * value.element_size() > file_size:
         raise WeightsError(f"{file} declares the shape {tuple(value.shape)} for {shown}, more than the file can hold")
     return value.detach().float() if value.is_floating_point() else value.detach()

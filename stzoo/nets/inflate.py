@@ -17,6 +17,7 @@ from stzoo.errors import WeightsError
 from stzoo.nets import architecture, fixed_net
 from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DenseNet3d
+from stzoo.nets.mobilenet import MobileNet3d
 from stzoo.nets.resnet import ResNet3d
 from stzoo.validation import shortened
 
@@ -45,7 +46,8 @@ DENSENET = {
 }
 """A module of ours (a regular expression for its whole path) -> the 2D module with the same weights.
 
-`{block}` is what the group `block` matched, `{block0}` the same number counted from zero.
+`{block}` is what the group `block` matched, `{block0}` the same number counted from zero. `{part}` is the place of the
+module's site in network order, counted from two; of what comes after the last site, the next number.
 """
 
 RESNET = {
@@ -59,7 +61,25 @@ RESNET = {
     r"head": "fc",
 }
 
-FAMILIES: dict[type[nn.Module], Mapping[str, str]] = {DenseNet3d: DENSENET, ResNet3d: RESNET}
+MOBILENET = {
+    r"stem\.conv": "features.0.0",
+    r"stem\.norm": "features.0.1",
+    r"first\.depthwise\.conv": "features.1.conv.0.0",
+    r"first\.depthwise\.norm": "features.1.conv.0.1",
+    r"first\.project\.conv": "features.1.conv.1",
+    r"first\.project\.norm": "features.1.conv.2",
+    r"stage\d+\.block\d+\.unit\.branches\.\w+\.conv": "features.{part}.conv.0.0",
+    r"stage\d+\.block\d+\.unit\.branches\.\w+\.norm": "features.{part}.conv.0.1",
+    r"stage\d+\.block\d+\.depthwise\.conv": "features.{part}.conv.1.0",
+    r"stage\d+\.block\d+\.depthwise\.norm": "features.{part}.conv.1.1",
+    r"stage\d+\.block\d+\.project\.conv": "features.{part}.conv.2",
+    r"stage\d+\.block\d+\.project\.norm": "features.{part}.conv.3",
+    r"last\.conv": "features.{part}.0",
+    r"last\.norm": "features.{part}.1",
+    r"head": "classifier.1",
+}
+
+FAMILIES: dict[type[nn.Module], Mapping[str, str]] = {DenseNet3d: DENSENET, ResNet3d: RESNET, MobileNet3d: MOBILENET}
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """`denselayer1.norm.1.weight`: how torchvision's checkpoints of 2017 write `denselayer1.norm1.weight`."""
@@ -99,48 +119,54 @@ def inflate(
 
 
 def counterparts(net: nn.Module, shapes: Mapping[str, Shape], *, keep_head: bool = False) -> dict[str, str]:
-    """For every tensor of `net` that comes from the 2D weights, the name it has there; `shapes` are those of the latter.
+    """The 2D name of every tensor of `net` that the 2D weights fill; `shapes` are those of the latter, by name.
 
     Raises `WeightsError` where one side has something that the other has not, or has it in another shape.
     """
     built = architecture(net)
     with without_memory():
         whole = fixed_net(built, built.uniform("S+ST"))
-    names = _names(whole)
+    own = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
+    names = _names(whole, own)
+    if alone := [name for name in net.state_dict() if name not in names and ".gates." not in name]:
+        raise WeightsError(f"the tensor {alone[0]} of {built.backbone} has no counterpart in 2D weights")
     head = {names[name] for name in HEAD}
     needed = {name: there for name, there in names.items() if keep_head or name not in HEAD}
     missing = [there for there in needed.values() if there not in shapes and not there.endswith(BATCHES)]
     if missing:
         raise WeightsError(f"the 2D weights lack {_listing(missing)}, which {built.backbone} needs")
-    extra = [name for name in shapes if name not in needed.values() and name not in head]
-    if extra:
+    places = {*needed.values(), *head}
+    if extra := [name for name in shapes if name not in places]:
         raise WeightsError(f"the 2D weights hold {_listing(extra)}, for which {built.backbone} has no place")
-    own = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
     for name, there in needed.items():
-        if there in shapes and shapes[there] != (flat := _without_time(own[name])):
+        flat = _without_time(own[name])
+        if there in shapes and shapes[there] != flat:
             raise WeightsError(
-                f"the 2D weights hold {shortened(repr(there))} of shape {shapes[there]}; {built.backbone} "
-                f"with {built.classes} classes takes {flat}"
+                f"the 2D weights hold {there!r} of shape {shapes[there]}; {built.backbone} with {built.classes} "
+                f"classes takes {flat}"
             )
     return {name: needed[name] for name in net.state_dict() if name in needed and needed[name] in shapes}
 
 
-def _names(whole: nn.Module) -> dict[str, str]:
-    """The 2D name of every tensor of a net whose branches are all open."""
-    backbone = architecture(whole).backbone
+def _names(whole: nn.Module, tensors: Iterable[str]) -> dict[str, str]:
+    """The 2D names of the tensors of a net whose branches are all open."""
+    built = architecture(whole)
     table = FAMILIES.get(type(whole))
     if table is None:
-        raise WeightsError(f"{backbone} takes no 2D weights; start it from scratch or from a bundle")
+        raise WeightsError(f"{built.backbone} takes no 2D weights; start it from scratch or from a bundle")
+    parts = {site.name: part for part, site in enumerate(built.sites, start=2)}
     names = {}
-    for name in whole.state_dict():
+    for name in tensors:
         module, _, tensor = name.rpartition(".")
-        found = [(match, there) for pattern, there in table.items() if (match := re.fullmatch(pattern, module))]
+        matches = ((re.fullmatch(pattern, module), there) for pattern, there in table.items())
+        found = [(match, there) for match, there in matches if match]
         if len(found) != 1:
-            raise WeightsError(f"the tensor {name} of {backbone} has {len(found)} counterparts in 2D weights")
+            raise WeightsError(f"the tensor {name} of {built.backbone} has {len(found)} counterparts in 2D weights")
         match, there = found[0]
         numbers = {group: int(number) for group, number in match.groupdict().items()}
         from_zero = {f"{group}0": number - 1 for group, number in numbers.items()}
-        names[name] = f"{there.format(**numbers, **from_zero)}.{tensor}"
+        part = next((part for site, part in parts.items() if module.startswith(f"{site}.")), len(parts) + 2)
+        names[name] = f"{there.format(**numbers, **from_zero, part=part)}.{tensor}"
     return names
 
 

@@ -85,7 +85,7 @@ class Init(Table):
     ] = "auto"
     temporal: Annotated[
         Literal["average", "centre"],
-        Field(description="2D weights in ST: spread over three frames, or at the middle one"),
+        Field(description="2D weights in ST: over three frames, or at the middle one"),
     ] = "average"
 
 

@@ -57,8 +57,8 @@ def initialise(
     origin = _put(init, net, labels, progress)
     if recorded not in (None, origin):
         raise TrainingError(
-            f"{run.folder} started from {recorded}, and its recipe leads to {origin} today; bring the weights back that "
-            "it started from, or remove the run"
+            f"{run.folder} started from {recorded}, but its recipe leads to {origin}; bring the weights back that it "
+            "started from, or remove the run"
         )
     say(f"The first stage starts from {origin}.")
     return origin

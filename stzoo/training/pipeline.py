@@ -43,7 +43,7 @@ def machine_of(compute: Compute) -> Machine:
 
 
 def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:
-    """The stages of a run, begun once its lists, backbone, strategy and first weights are found; its data is decoded."""
+    """The stages of a run, begun once lists, backbone, strategy and first weights are found; its data is decoded."""
     machine = machine_of(run.recipe.compute)
     data = RunData(run.recipe, cache, progress=progress)
     architecture = architecture_of(run.recipe, len(data.labels))
