@@ -21,7 +21,7 @@ from stzoo.errors import StrategyError, UsageError
 from stzoo.evaluation import reestimate_batch_norm, video_scores
 from stzoo.nets import Architecture
 from stzoo.nets.fusion import named_gates, set_noise
-from stzoo.strategy import NONE, Strategy
+from stzoo.strategy import ALL_BRANCHES, NONE, Strategy
 
 SHUT = 1e4
 
@@ -30,6 +30,8 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("densenet_tiny", {"tail_sites": True}),
     ("densenet_small", {"temporal_stride": "x8"}),
     ("densenet_small", {"temporal_stride": "low", "tail_sites": True}),
+    ("densenet_tiny", {"branches": ALL_BRANCHES}),
+    ("densenet_small", {"branches": ALL_BRANCHES, "tail_sites": True}),
 )
 
 
