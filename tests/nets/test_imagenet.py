@@ -72,7 +72,10 @@ def test_pickled_code_is_not_executed(tmp_path: Path) -> None:
         ({3: torch.ones(2)}, "holds 3 as the name of a tensor"),
         ({"state_dict": GOOD}, "has 'state_dict' of type dict"),
         ({"epoch": 3}, "has 'epoch' of type int"),
-        ({"weight": torch.ones(2).to_sparse()}, "has 'weight' as a tensor of kind torch.float32, torch.sparse_coo, cpu"),
+        (
+            {"weight": torch.ones(2).to_sparse()},
+            "has 'weight' as a tensor of kind torch.float32, torch.sparse_coo, cpu",
+        ),
         ({"weight": torch.ones(2, dtype=torch.complex64)}, "has 'weight' as a tensor of kind torch.complex64"),
         ({"weight": torch.ones(1).expand(10**6, 10**6)}, r"declares the shape \(1000000, 1000000\) for 'weight'"),
     ],
