@@ -129,7 +129,9 @@ def counterparts(net: nn.Module, shapes: Mapping[str, Shape], *, keep_head: bool
     own = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
     names = _names(whole, own)
     if alone := [name for name in net.state_dict() if name not in names and ".gates." not in name]:
-        raise WeightsError(f"the tensor {alone[0]} of {built.backbone} has no counterpart in 2D weights")
+        raise WeightsError(
+            f"the tensor {alone[0]} of {built.backbone} has no counterpart in 2D weights; start from scratch"
+        )
     head = {names[name] for name in HEAD}
     needed = {name: there for name, there in names.items() if keep_head or name not in HEAD}
     missing = [there for there in needed.values() if there not in shapes and not there.endswith(BATCHES)]

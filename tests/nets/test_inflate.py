@@ -13,9 +13,10 @@ from stzoo import nets
 from stzoo.errors import WeightsError
 from stzoo.nets import Architecture, Backbone
 from stzoo.nets.blank import without_memory
+from stzoo.nets.densenet import DenseNet3d
 from stzoo.nets.fusion import Fusion, named_gates
 from stzoo.nets.imagenet import TORCHVISION
-from stzoo.nets.inflate import counterparts, inflate
+from stzoo.nets.inflate import FAMILIES, counterparts, inflate
 from stzoo.nets.mobilenet import MobileNet3d, MobileNetSizes, mobilenet_sites
 from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
 from stzoo.strategy import Strategy
@@ -201,6 +202,20 @@ def test_closed_sites_and_tail_sites_take_what_they_have(options: dict[str, bool
     expected = flat["features.denseblock1.denselayer1.conv2.weight"].unsqueeze(2)
     assert torch.equal(own["B1.L1.tail.branches.tail.weight"], expected)
     assert not any(name.startswith(("B1.L2.tail", "B2.L1.unit")) for name in own)
+
+
+def test_a_branch_that_2d_nets_do_not_know_is_named() -> None:
+    net = nets.template("densenet_small", CLASSES, branches=("S", "T", "ST"))
+    with pytest.raises(WeightsError, match=r"tensor B1\.L1\.unit\.branches\.T\.norm\.weight .* has no counterpart"):
+        inflate(net, flat_net("densenet_small").state_dict())
+
+
+def test_a_family_without_a_2d_sibling_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(FAMILIES, DenseNet3d)
+    with pytest.raises(
+        WeightsError, match="densenet_small takes no 2D weights; start it from scratch or from a bundle"
+    ):
+        inflate(nets.template("densenet_small", CLASSES), {})
 
 
 def test_names_of_2017_are_those_of_today() -> None:

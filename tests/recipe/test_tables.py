@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stzoo.contract import InputContract
-from stzoo.recipe import Augment, Compute, Data, Fixed, Net, Objective, Optimisation, Recipe, Selection, Variational
+from stzoo.recipe import (
+    Augment,
+    Compute,
+    Data,
+    Fixed,
+    Init,
+    Net,
+    Objective,
+    Optimisation,
+    Recipe,
+    Selection,
+    Variational,
+)
 
 OPTIMISATION: dict[str, Any] = {"epochs": 10, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
 
@@ -61,6 +73,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
             flip=draw(st.booleans()),
         ),
         "net": Net(backbone="densenet_tiny", temporal_stride=draw(st.sampled_from(["none", "x2", "x8", "low"]))),
+        "init": draw(st.none() | text.map(lambda source: Init.model_validate({"from": source}))),
         "compute": Compute(device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]))),
     }
     if draw(st.booleans()):
