@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision.models import get_model_weights
 
 from stzoo import nets
 from stzoo.errors import WeightsError
@@ -138,8 +139,8 @@ def test_without_a_network_the_file_to_put_there_is_named(hub: Path, backbone: s
     with pytest.raises(WeightsError, match="no network") as caught:
         imagenet_file(backbone, progress=False)
     sentence = str(caught.value)
-    assert f"https://download.pytorch.org/models/{TORCHVISION[backbone]}-" in sentence
-    assert f"into {hub} as {TORCHVISION[backbone]}-" in sentence
+    url = get_model_weights(TORCHVISION[backbone])["IMAGENET1K_V1"].url
+    assert f"put {url} into {hub} as {url.rpartition('/')[2]}, or" in sentence
     assert "a local file" in sentence
 
 
