@@ -72,7 +72,9 @@ class Strategy:
                     f"a strategy names the site {site!r}; use letters, digits, '_', '-' and single dots"
                 )
             if not _UNIT.fullmatch(unit):
-                raise StrategyError(f"site {site} has the unit {unit!r}; a unit is one of S, ST, S+ST or {NONE}")
+                raise StrategyError(
+                    f"site {site} has the unit {unit!r}; a unit is S, T, ST, several of them such as S+ST, or {NONE}"
+                )
         object.__setattr__(self, "units", MappingProxyType(dict(self.units)))
 
     @classmethod

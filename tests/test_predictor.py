@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.nets import fixed, grow
+from stzoo.nets import Architecture, fixed, grow
 from stzoo.predictor import Prediction, Predictor, VideoWarning
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
@@ -125,11 +125,7 @@ def test_devices() -> None:
 
 
 def test_a_template_is_refused() -> None:
-    from stzoo.nets import backbone
-    from stzoo.strategy import Strategy
-
-    sites = Architecture("densenet_tiny", 4, {}).sites
-    net = fixed("densenet_tiny", Strategy.uniform("densenet_tiny", sites, "S+ST"), 4)
+    net = fixed("densenet_tiny", Architecture("densenet_tiny", 4, {}).uniform("S+ST"), 4)
     Predictor(net, CONTRACT, LABELS)
     with pytest.raises(UsageError, match="template"):
         Predictor(grow(net), CONTRACT, LABELS)

@@ -5,6 +5,7 @@ Reference: section 4.1, Fig. 3 and supplementary Fig. 1, Zhou et al. 2020; layer
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,11 +75,33 @@ class Branch(nn.Module):
         return self.conv(F.relu(self.norm(x), inplace=True))
 
 
-def _branches(
-    site: Site, inputs: int, outputs: int, among: Collection[str] = BRANCHES
-) -> dict[str, Callable[[], nn.Module]]:
-    """Factories of the site's branches with that many outputs."""
-    return {name: partial(Branch, inputs, outputs, KERNELS[name]) for name in site.branches if name in among}
+class SharedNorm(BatchNorm):
+    """Statistics, scale, shift and ReLU once for all branches of a site, which are then linear in what they read."""
+
+    def forward(self, x: Activation) -> Activation:
+        return F.relu(super().forward(x), inplace=True)
+
+
+def _bare_branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
+    return nn.Sequential(OrderedDict(conv=Conv(inputs, outputs, kernel)))
+
+
+@dataclass(frozen=True)
+class UnitParts:
+    """What the sites of a net are made of: a branch of (inputs, outputs, kernel), and what the branches share."""
+
+    branch: Callable[[int, int, Size], nn.Module]
+    shared: Callable[[int], nn.Module]
+
+    def branches(
+        self, site: Site, inputs: int, outputs: int, among: Collection[str] = BRANCHES
+    ) -> dict[str, Callable[[], nn.Module]]:
+        """Factories of the site's branches with that many outputs."""
+        return {name: partial(self.branch, inputs, outputs, KERNELS[name]) for name in site.branches if name in among}
+
+
+OWN_NORMS = UnitParts(Branch, Statistics)
+SHARED_NORM = UnitParts(_bare_branch, SharedNorm)
 
 
 class DenseLayer(nn.Module):
@@ -88,14 +111,16 @@ class DenseLayer(nn.Module):
     its own, and its output, as wide as the tail's, is added to the tail's.
     """
 
-    def __init__(self, fuse: Fuse, site: Site, inputs: int, sizes: DenseNetSizes, tail_site: Site | None) -> None:
+    def __init__(
+        self, fuse: Fuse, site: Site, inputs: int, sizes: DenseNetSizes, parts: UnitParts, tail_site: Site | None
+    ) -> None:
         super().__init__()
         width = sizes.bottleneck * sizes.growth
-        late = _branches(site, inputs, sizes.growth, LATE)
+        late = parts.branches(site, inputs, sizes.growth, LATE)
         self.unit = fuse(
             site,
-            _branches(site, inputs, width),
-            shared=lambda: Statistics(inputs),
+            parts.branches(site, inputs, width),
+            shared=lambda: parts.shared(inputs),
             closed=lambda: Closed(sizes.growth, feeds_tail=False) if late else Closed(width),
             late=late,
         )
@@ -121,14 +146,14 @@ class DenseLayer(nn.Module):
 class Transition(nn.Module):
     """A fused 1x1x1 or 3x1x1 convolution that halves the channels, then average pooling."""
 
-    def __init__(self, fuse: Fuse, site: Site, inputs: int, temporal_stride: int) -> None:
+    def __init__(self, fuse: Fuse, site: Site, inputs: int, parts: UnitParts, temporal_stride: int) -> None:
         super().__init__()
         self.pool_size: Size = (temporal_stride, 2, 2)
         outputs = inputs // 2
         self.unit = fuse(
             site,
-            _branches(site, inputs, outputs),
-            shared=lambda: Statistics(inputs),
+            parts.branches(site, inputs, outputs),
+            shared=lambda: parts.shared(inputs),
             closed=lambda: Closed(outputs),
         )
 
@@ -142,6 +167,9 @@ class DenseNet3d(Classifier):
     `temporal_stride` is `none`, `x8` (2 at the stem's convolution, its pool and the first transition) or `low` (2 at
     the stem's pool alone). The stem and the head are the same in every strategy. `branches` are S and ST, or S, T and
     ST for the paper's whole set of units; a transition, which has no 1x3x3 for T to leave out, has S and ST in both.
+
+    `shared_norm` gives all branches of a site one scale and shift, where the paper gives each its own. S and ST are
+    then linear in one activation, so that S+ST can be merged into a single 3x1x1. This is ours, not the paper's.
     """
 
     def __init__(
@@ -153,7 +181,9 @@ class DenseNet3d(Classifier):
         dropout: float = 0.0,
         tail_sites: bool = False,
         branches: Sequence[str] = BRANCHES,
+        shared_norm: bool = False,
     ) -> None:
+        parts = SHARED_NORM if shared_norm else OWN_NORMS
         sites = {site.name: site for site in densenet_sites(sizes, tail_sites=tail_sites, branches=branches)}
         conv_stride, pool_stride, transition_stride = {"none": (1, 1, 1), "x8": (2, 2, 2), "low": (1, 2, 1)}[
             temporal_stride
@@ -176,12 +206,12 @@ class DenseNet3d(Classifier):
             for layer in range(1, layers + 1):
                 name = f"B{number}.L{layer}"
                 tail_site = sites.get(f"{name}.tail")
-                block.add_module(f"L{layer}", DenseLayer(fuse, sites[name], channels, sizes, tail_site))
+                block.add_module(f"L{layer}", DenseLayer(fuse, sites[name], channels, sizes, parts, tail_site))
                 channels += sizes.growth
             self.add_stage(f"B{number}", block)
             if number < len(sizes.block_layers):
                 stride = transition_stride if number == 1 else 1
-                self.add_stage(f"T{number}", Transition(fuse, sites[f"T{number}"], channels, stride))
+                self.add_stage(f"T{number}", Transition(fuse, sites[f"T{number}"], channels, parts, stride))
                 channels //= 2
         self.norm = BatchNorm(channels)
         self.head = nn.Linear(channels, classes)

@@ -130,16 +130,19 @@ class Fusion(nn.Module):
 class Closed(nn.Module):
     """A site without branches: zeros, as wide as the branches would have been.
 
-    They pass the site's tail, whose norm turns them into a constant, unless the tail belongs to the early branches.
+    They pass the site's tail, whose norm turns them into a constant, unless the tail belongs to the early branches; the
+    zeros then stand for what leaves the tail, with its spatial `stride`.
     """
 
-    def __init__(self, channels: int, feeds_tail: bool = True) -> None:
+    def __init__(self, channels: int, stride: int = 1, feeds_tail: bool = True) -> None:
         super().__init__()
         self.channels = channels
+        self.stride = stride
         self.feeds_tail = feeds_tail
 
     def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
-        zeros = x.new_zeros((*x.shape[:-1], self.channels))
+        kept = x[:, :, :: self.stride, :: self.stride]
+        zeros = x.new_zeros((*kept.shape[:-1], self.channels))
         return tail(zeros) if tail is not None and self.feeds_tail else zeros
 
 

@@ -204,6 +204,14 @@ def test_closed_sites_and_tail_sites_take_what_they_have(options: dict[str, bool
     assert not any(name.startswith(("B1.L2.tail", "B2.L1.unit")) for name in own)
 
 
+def test_a_shared_norm_takes_the_norm_once() -> None:
+    net = nets.template("densenet_small", CLASSES, shared_norm=True)
+    inflate(net, (flat := flat_net("densenet_small").state_dict()))
+    for part in ("weight", "bias", "running_mean"):
+        found = net.state_dict()[f"B1.L1.unit.shared.{part}"]
+        assert torch.equal(found, flat[f"features.denseblock1.denselayer1.norm1.{part}"])
+
+
 def test_a_branch_that_2d_nets_do_not_know_is_named() -> None:
     net = nets.template("densenet_small", CLASSES, branches=("S", "T", "ST"))
     with pytest.raises(WeightsError, match=r"tensor B1\.L1\.unit\.branches\.T\.norm\.weight .* has no counterpart"):
