@@ -69,6 +69,7 @@ def test_pickled_code_is_not_executed(tmp_path: Path) -> None:
     ("value", "words"),
     [
         ([torch.ones(2)], "holds list in place of a state dict"),
+        (torch.ones(2), "holds Tensor in place of a state dict"),
         ({}, "holds an empty dict in place of a state dict"),
         ({3: torch.ones(2)}, "holds 3 as the name of a tensor"),
         ({"state_dict": GOOD}, "has 'state_dict' of type dict"),
