@@ -56,5 +56,9 @@ def test_networks_never_see_a_video(name: str) -> None:
     run(f"import sys; sys.modules['av'] = sys.modules['cv2'] = None; import {name}")
 
 
+def test_torchvision_is_imported_for_imagenet_weights_alone() -> None:
+    run("import sys; sys.modules['torchvision'] = None; import stzoo.predictor, stzoo.training.pipeline")
+
+
 def test_video_never_sees_a_network() -> None:
     run("import sys; sys.modules['torch'] = None; import stzoo.video.reader, stzoo.video.datasets")

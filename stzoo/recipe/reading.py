@@ -163,7 +163,7 @@ def _keys(table: str = "") -> list[str]:
         return [*Recipe.model_fields, "extends"]
     annotation = Recipe.model_fields[table].annotation
     (model,) = [kind for kind in typing.get_args(annotation) or (annotation,) if kind is not type(None)]
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _written(value: object) -> str:

@@ -131,6 +131,25 @@ class Net(Table):
         return branches
 
 
+class Init(Table):
+    """[init]: the weights that the first stage starts from; without it they are random."""
+
+    source: Annotated[
+        Text,
+        Field(
+            alias="from",
+            description='"none", "imagenet", a .pth or .safetensors file with 2D weights, a model, a bundle or a run',
+        ),
+    ]
+    head: Annotated[
+        Literal["auto", "keep", "replace"], Field(description="auto: kept where it is known to name the same classes")
+    ] = "auto"
+    temporal: Annotated[
+        Literal["average", "centre"],
+        Field(description="2D weights in ST: over three frames, or at the middle one"),
+    ] = "average"
+
+
 class Compute(Table):
     """[compute]: where and how the run is computed; no other table changes with the machine."""
 
@@ -233,6 +252,7 @@ class Recipe(Table):
     input: InputContract
     augment: Augment
     net: Net
+    init: Init | None = None
     compute: Compute = Compute()
     warmup: Optimisation | None = None
     variational: Variational | None = None
@@ -250,12 +270,13 @@ class Recipe(Table):
 
     def to_toml(self) -> str:
         """The resolved recipe, every default written out: reading it gives an equal recipe."""
-        return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True))
+        return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True, by_alias=True))
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of all values, in hex: two recipes with one digest are one run."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of all values, in hex: two recipes with one digest are one run. An absent [init] does not count."""
+        values = self.model_dump(mode="json", by_alias=True, exclude={"init"} if self.init is None else None)
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

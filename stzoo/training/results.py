@@ -25,6 +25,7 @@ from stzoo.posterior import Posterior
 from stzoo.strategies import UNIFORM
 from stzoo.strategy import Strategy, open_branches
 from stzoo.training.data import RunData
+from stzoo.training.initial import recorded_origin
 from stzoo.training.run import Run
 from stzoo.video.progress import counting
 
@@ -156,6 +157,8 @@ def _arrays(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
 def _provenance(run: Run, how: str, device: torch.device) -> dict[str, str]:
     recipe = run.recipe
     facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how}
+    if (origin := recorded_origin(run)) is not None:
+        facts["initial weights"] = str(origin)
     if recipe.selection is not None:
         facts["batch norm"] = recipe.selection.batch_norm
     on_gpu = device.type == "cuda"

@@ -1,6 +1,7 @@
 """A run: the directory in which a recipe's stages leave what they made, and from which a stopped run goes on.
 
 recipe.toml              the recipe as resolved; a run belongs to one recipe
+init.json                the weights that the first stage started from, if [init] names some
 metrics.jsonl            one line an epoch
 warmup.safetensors       the all-open net that the template grew from
 template.safetensors     the template with its learnt gates
@@ -89,6 +90,12 @@ class Run:
     def path(self, name: str) -> Path:
         """A file of the run."""
         return self.folder / name
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an epoch of the first stage is done."""
+        file = "fixed.safetensors" if self.recipe.fixed else "warmup.safetensors"
+        return self.path(file).exists() or self.path(f"checkpoint-{file}").exists()
 
     @property
     def bundle_name(self) -> str:

@@ -94,6 +94,20 @@ def test_every_problem_is_reported_at_once(template: Path) -> None:
     ]
 
 
+def test_init_says_where_weights_come_from(template: Path) -> None:
+    recipe = read(template, ["init.from=imagenet", "init.temporal=centre"])
+    assert recipe.init is not None
+    assert (recipe.init.source, recipe.init.head, recipe.init.temporal) == ("imagenet", "auto", "centre")
+    assert '[init]\nfrom = "imagenet"' in recipe.to_toml()
+    assert recipe.digest != read(template).digest
+    assert problems(template, "init.form=imagenet", "init.head=new") == [
+        f"{template} has 3 problems:",
+        "  init.from is missing",
+        "  init.head = \"new\": input should be 'auto', 'keep' or 'replace'",
+        '  init.form is unknown. Did you mean "from"?',
+    ]
+
+
 def test_one_problem_is_one_sentence(template: Path) -> None:
     assert problems(template, "augment.strip_frames=7") == [
         f"{template}: augment.strip_frames = 7: less than input.frames, which is 8"

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stzoo.contract import InputContract
-from stzoo.recipe import Augment, Compute, Data, Fixed, Net, Objective, Optimisation, Recipe, Selection, Variational
+from stzoo.recipe import (
+    Augment,
+    Compute,
+    Data,
+    Fixed,
+    Init,
+    Net,
+    Objective,
+    Optimisation,
+    Recipe,
+    Selection,
+    Variational,
+)
 from stzoo.strategy import ALL_BRANCHES, BRANCHES
 
 OPTIMISATION: dict[str, Any] = {"epochs": 10, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
@@ -66,6 +78,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
             branches=draw(st.sampled_from([BRANCHES, ALL_BRANCHES])),
             shared_norm=draw(st.booleans()),
         ),
+        "init": draw(st.none() | text.map(lambda source: Init.model_validate({"from": source}))),
         "compute": Compute(device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]))),
     }
     if draw(st.booleans()):
