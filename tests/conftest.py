@@ -17,6 +17,8 @@ from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
 from stzoo.posterior import Posterior
 
+pytest_plugins = ["hub_server.plugin"]
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("stzoo", settings.default, deadline=None)
 settings.load_profile("stzoo")
