@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stzoo.contract import InputContract
 from stzoo.errors import BundleError
 from stzoo.files import packaged
 from stzoo.validation import problems
@@ -41,11 +43,24 @@ class OnHub(_Value):
         return f"{self.hub}@{self.revision}"
 
 
+class Net(_Value):
+    """All that is needed to build a card's net before anybody has trained it.
+
+    `strategy` is a name as `stzoo.strategies.named` takes it, `options` are the backbone's.
+    """
+
+    classes: Annotated[int, Field(ge=2, le=100_000)]
+    strategy: Line
+    options: Annotated[dict[Name, bool | int | float | str], Field(max_length=50)] = {}
+    input: InputContract
+
+
 class Card(_Value):
     """What the zoo knows of a name without opening its weights.
 
     `task` is the question the model answers, `strategy` its label (`Opt`, `S`, `ST`, `S+ST`), `weights` where its
-    weights are, `"none"` if nobody has trained them, and `body` the prose below the front matter.
+    weights are, `"none"` if nobody has trained them, and `body` the prose below the front matter. `net` builds the net
+    where there are no weights.
     """
 
     name: Name
@@ -55,6 +70,7 @@ class Card(_Value):
     backbone: Line
     strategy: Line
     weights: Bundled | OnHub | Literal["none"]
+    net: Net | None = None
     body: str = ""
 
     @property
@@ -83,7 +99,7 @@ def read(path: Path | str) -> Card:
     if not isinstance(value, dict) or "body" in value:
         raise BundleError(f"the card {source} has front matter without fields; give name, title and so on")
     try:
-        card = Card.model_validate(value | {"body": body.strip()})
+        card = Card.model_validate_json(json.dumps(value | {"body": body.strip()}, default=str))
     except ValidationError as error:
         raise BundleError(f"the card {source}: {problems(error)}") from error
     if card.name != source.stem:
@@ -103,5 +119,5 @@ def named(name: str) -> Card:
 
 def render(card: Card) -> str:
     """The card's file: front matter and prose, as `read` takes them."""
-    front = card.model_dump(mode="json", exclude={"body"})
+    front = card.model_dump(mode="json", exclude={"body"}, exclude_none=True)
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{card.body}\n"

@@ -9,6 +9,7 @@ StzooError               anything below; the command line prints the sentence an
 ├── DataError            a dataset, list or cache that cannot be used
 ├── BundleError          a bundle folder that is broken or not to be trusted
 ├── ModelNotFoundError   a model name that nobody knows, or that has no weights yet
+├── HubError             a Hub that refuses or cannot be reached, or a transfer that failed
 ├── TrainingError        a run that cannot start or go on
 └── ExportError          an export that failed or does not agree with torch
 """
@@ -57,6 +58,10 @@ class BundleError(StzooError):
 
 class ModelNotFoundError(StzooError):
     """A model name that nobody knows, or that has no weights yet."""
+
+
+class HubError(StzooError):
+    """A Hub that refuses or cannot be reached, or a transfer that failed."""
 
 
 class TrainingError(StzooError):

@@ -21,7 +21,7 @@ from stzoo.cli.drawing import (
     results_table,
     site_table,
 )
-from stzoo.errors import ModelNotFoundError
+from stzoo.errors import HubError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
@@ -168,12 +168,12 @@ class _Shown:
 
 
 def _opened(name: str) -> _Opened | None:
-    """The bundle behind a name of the zoo, or None where it has no weights."""
+    """The bundle behind a name of the zoo, or None where it has no weights here; the Hub is not asked."""
     from stzoo.hub import find
 
     try:
-        folder = find(name).folder
-    except ModelNotFoundError:
+        folder = find(name, offline=True).folder
+    except (ModelNotFoundError, HubError):
         return None
     return _Opened.of(folder)
 

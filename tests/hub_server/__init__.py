@@ -18,11 +18,9 @@ from typing import Any
 import yaml
 
 from hub_server.handler import Answer, Handler, as_json, route
-from hub_server.store import MEMBERS, READER, STRANGER, WRITER, Entry, Fault, Refusal, Store
+from hub_server.store import MEMBERS, READER, STRANGER, WRITER, Entry, Fault, Refusal, Store, is_large
 
 __all__ = ["READER", "STRANGER", "WRITER", "Fault", "HubServer"]
-
-_LFS_SUFFIXES = (".safetensors", ".onnx", ".png")
 
 
 class HubServer(Store):
@@ -124,7 +122,7 @@ class _Routes(Handler):
                 "files": [
                     {
                         "path": path,
-                        "uploadMode": "lfs" if path.endswith(_LFS_SUFFIXES) else "regular",
+                        "uploadMode": "lfs" if is_large(path) else "regular",
                         "shouldIgnore": False,
                         "oid": tree[path].oid if path in tree else None,
                     }

@@ -97,3 +97,21 @@ class Store:
         oid = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
         self.store(oid, content)
         return Entry(oid, len(content), lfs=False)
+
+    def put(self, name: str, folder: Path, *, branch: str = "main", private: bool = False) -> str:
+        """A commit that holds exactly the files of a folder, as somebody else would have uploaded them."""
+        repo = self.repos.get(name) or self.create(name, private)
+        tree = {path.relative_to(folder).as_posix(): self.entry(path) for path in folder.rglob("*") if path.is_file()}
+        return repo.commit(branch, tree)
+
+    def entry(self, path: Path) -> Entry:
+        content = path.read_bytes()
+        if not is_large(path.name):
+            return self.regular(content)
+        oid = hashlib.sha256(content).hexdigest()
+        self.store(oid, content)
+        return Entry(oid, len(content), lfs=True)
+
+
+def is_large(path: str) -> bool:
+    return path.endswith((".safetensors", ".onnx", ".png"))
