@@ -16,6 +16,7 @@ from stzoo.validation import problems
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 
 
 class _Value(BaseModel):
@@ -35,7 +36,7 @@ class Bundled(_Value):
 class OnHub(_Value):
     """Weights in a Hub repository, at a branch, tag or commit."""
 
-    hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+    hub: Repository
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)] = "main"
 
     @property
@@ -61,6 +62,9 @@ class Card(_Value):
     `task` is the question the model answers, `strategy` its label (`Opt`, `S`, `ST`, `S+ST`), `weights` where its
     weights are, `"none"` if nobody has trained them, and `body` the prose below the front matter. `net` builds the net
     where there are no weights.
+
+    `license` is the weights' as the Hub writes it (`apache-2.0`), `data_license` that of the training data in words,
+    `hub_dataset` the dataset's name on the Hub, and `limits` what the model is not for.
     """
 
     name: Name
@@ -71,6 +75,10 @@ class Card(_Value):
     strategy: Line
     weights: Bundled | OnHub | Literal["none"]
     net: Net | None = None
+    license: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,60}$")] = None
+    data_license: Line | None = None
+    hub_dataset: Repository | None = None
+    limits: Annotated[str | None, Field(min_length=1, max_length=4000)] = None
     body: str = ""
 
     @property

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +105,72 @@ def fetch(
         )
 
 
+@dataclass(frozen=True)
+class Uploaded:
+    """Where a folder is on the Hub, and whether it had to be changed there."""
+
+    url: str
+    commit: str
+    changed: bool
+
+
+def require_token(token: str | None) -> None:
+    """Raises `HubError` where nobody is logged in to the Hub."""
+    from huggingface_hub import get_token
+
+    if token is None and get_token() is None:
+        raise HubError(f"publishing needs a token of the Hub; {_LOG_IN}")
+
+
+def upload(
+    repository: Repository,
+    folder: Path,
+    message: str,
+    belongs: Callable[[str], bool],
+    *,
+    private: bool = False,
+    token: str | None = None,
+) -> Uploaded:
+    """Makes a branch hold a folder's files, in one commit; repository and branch are made where they do not exist.
+
+    Files that the branch has already are not uploaded. Of the others that it has, those are removed that `belongs`
+    accepts. When anything fails, the branch is what it was; what reached the Hub's storage is not uploaded again.
+
+    Raises `HubError` and `ModelNotFoundError` as `fetch` does, and `UsageError` when a private repository was asked for
+    and it is public, or the revision is a commit.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub.hf_api import RepoFile
+
+    name, branch = repository.id, repository.revision
+    if _COMMIT.fullmatch(branch):
+        raise UsageError(f"{branch} is a commit, which nothing can be added to; give a branch")
+    api = client(token)
+    with explaining(repository):
+        api.create_repo(name, private=private or None, exist_ok=True)
+        if private and not api.model_info(name).private:
+            raise UsageError(f"{name} is public on the Hub; make it private there, or publish without --private")
+        if branch != MAIN:
+            api.create_branch(name, branch=branch, exist_ok=True)
+        head = api.model_info(name, revision=branch).sha
+        there = {
+            file.path for file in api.list_repo_tree(name, recursive=True, revision=head) if isinstance(file, RepoFile)
+        }
+        files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        commit = api.create_commit(
+            name,
+            [
+                *(CommitOperationAdd(path_in_repo, str(path)) for path_in_repo, path in files.items()),
+                *(CommitOperationDelete(path) for path in sorted(there - files.keys()) if belongs(path)),
+            ],
+            commit_message=message,
+            revision=branch,
+            parent_commit=head,
+        ).oid
+    url = f"{api.endpoint}/{name}" + (f"/tree/{branch}" if branch != MAIN else "")
+    return Uploaded(url, commit, changed=commit != head)
+
+
 @contextlib.contextmanager
 def explaining(repository: Repository) -> Iterator[None]:
     """Turns the client's exceptions into one sentence about the repository; ours pass."""
@@ -182,7 +248,8 @@ def _explained(error: BaseException, repository: Repository) -> StzooError:
         return ModelNotFoundError(f'the Hub repository {repository.id} has no revision "{repository.revision}"')
     if isinstance(error, RepositoryNotFoundError):
         return ModelNotFoundError(
-            f"the Hub has no repository {repository.id} that you may read; check its name, or if it is private {_LOG_IN}"
+            f"the Hub has no repository {repository.id} that you may read; check the name, "
+            f"or if it is private {_LOG_IN}"
         )
     if isinstance(error, RevisionResolutionError):
         return HubError(

@@ -15,7 +15,7 @@ from stzoo.bundle.folder import (
     weight_shapes,
     weights_digest,
 )
-from stzoo.bundle.reading import most_bytes
+from stzoo.bundle.reading import most_bytes, require
 from stzoo.bundle.schema import FORMAT, Backbone, Bundle, Classes, Config, Result, Versions, labels_digest
 from stzoo.bundle.tensors import Arrays, parameter_count, serialise
 
@@ -40,6 +40,7 @@ __all__ = [
     "read",
     "read_statistics",
     "read_weights",
+    "require",
     "save",
     "serialise",
     "statistics_file",
