@@ -107,8 +107,8 @@ def list_models_command(pattern: str, format_: str) -> None:
 def show(model: str, convention: str, format_: str) -> None:
     """Show one model: its strategy and marginals site by site, its input, labels and numbers.
 
-    MODEL is a name from `stzoo list`, the folder of a bundle or a run, or published:sthv1 and the like for what the
-    paper publishes.
+    MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
+    like for what the paper publishes.
     """
     if model.startswith(_PUBLISHED):
         from stzoo.published import published

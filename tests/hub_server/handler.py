@@ -46,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
         with self.hub.lock:
             self.hub.requests.append(f"{self.command} {urllib.parse.unquote(path)}")
             fault = self._fault()
+            for part in [part for part in self.hub.before if part in path]:
+                self.hub.before.pop(part)()
         length = int(self.headers.get("Content-Length", 0))
         if fault is not None and fault.status is None and self.command == "PUT":
             self.rfile.read(length // 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,7 +62,11 @@ class Refusal(Exception):
 
 
 class Store:
-    """The contents in a folder, by git or LFS id; `requests` has every request, `faults` what is to go wrong."""
+    """The contents in a folder, by git or LFS id.
+
+    `requests` has every request, `faults` what is to go wrong, and `before` what happens just before the next request
+    whose line has that part.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +74,7 @@ class Store:
         self.repos: dict[str, Repo] = {}
         self.requests: list[str] = []
         self.faults: list[Fault] = []
+        self.before: dict[str, Callable[[], object]] = {}
         self.lock = threading.RLock()
 
     def counted(self, part: str) -> int:

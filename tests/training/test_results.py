@@ -14,10 +14,10 @@ from stzoo.training.results import duration, source_commit
     [
         (0.2, "1 s"),
         (59.4, "59 s"),
-        (60, "1 min 0 s"),
-        (3599, "59 min 59 s"),
-        (3600, "1 h 0 min"),
-        (90061, "25 h 1 min"),
+        (60.0, "1 min 0 s"),
+        (3599.0, "59 min 59 s"),
+        (3600.0, "1 h 0 min"),
+        (90061.0, "25 h 1 min"),
     ],
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
