@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from hub_server.handler import Answer, Handler, as_json, route
-from hub_server.store import MEMBERS, READER, STRANGER, WRITER, Entry, Fault, Refusal, Store, is_large
+from hub_server.store import MEMBERS, READER, STRANGER, WRITER, Entry, Fault, RefusalError, Store, is_large
 
 __all__ = ["READER", "STRANGER", "WRITER", "Fault", "HubServer"]
 
@@ -109,7 +109,7 @@ class _Routes(Handler):
     def branch(self, repo: str, revision: str) -> Answer:
         found = self.writable(repo)
         if revision in found.refs:
-            raise Refusal(409, message="Reference already exists")
+            raise RefusalError(409, message="Reference already exists")
         found.refs[revision] = found.refs["main"]
         return as_json({})
 
@@ -144,7 +144,7 @@ class _Routes(Handler):
     @route("PUT", r"/lfs/(?P<oid>[0-9a-f]{64})")
     def put(self, oid: str) -> Answer:
         if hashlib.sha256(self.body).hexdigest() != oid:
-            raise Refusal(400, message="the content does not have the id")
+            raise RefusalError(400, message="the content does not have the id")
         self.hub.store(oid, self.body)
         return 200, {}, b""
 
@@ -154,25 +154,25 @@ class _Routes(Handler):
         asked = json.loads(self.body)
         stored = self.hub.folder / asked["oid"]
         if not stored.exists() or stored.stat().st_size != asked["size"]:
-            raise Refusal(404, message="Object not found")
+            raise RefusalError(404, message="Object not found")
         return as_json({})
 
     @route("POST", "/api/models/{repo}/commit/{revision}")
     def commit(self, repo: str, revision: str) -> Answer:
         found = self.writable(repo)
         if revision not in found.refs:
-            raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            raise RefusalError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         tree = dict(found.commits[found.refs[revision]])
         for line in self.body.splitlines():
             value = json.loads(line)
             key, value = value["key"], value["value"]
             if key == "header" and value.get("parentCommit", found.refs[revision]) != found.refs[revision]:
-                raise Refusal(412, message="A commit has happened since. Please refresh and try again.")
+                raise RefusalError(412, message="A commit has happened since. Please refresh and try again.")
             if key == "file":
                 tree[value["path"]] = self.hub.regular(base64.b64decode(value["content"]))
             elif key == "lfsFile":
                 if not (self.hub.folder / value["oid"]).exists():
-                    raise Refusal(400, message=f"{value['path']}: the LFS object was not uploaded")
+                    raise RefusalError(400, message=f"{value['path']}: the LFS object was not uploaded")
                 tree[value["path"]] = Entry(value["oid"], value["size"], lfs=True)
             elif key == "deletedFile":
                 del tree[value["path"]]
@@ -183,7 +183,7 @@ class _Routes(Handler):
     def resolve(self, repo: str, revision: str, path: str) -> Answer:
         sha, tree = self.tree(self.readable(repo), revision)
         if path not in tree:
-            raise Refusal(404, "EntryNotFound", "Entry not found")
+            raise RefusalError(404, "EntryNotFound", "Entry not found")
         entry = tree[path]
         headers = {"X-Repo-Commit": sha, "ETag": f'"{entry.oid}"', "X-Linked-Size": str(entry.size)}
         if entry.lfs:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from hub_server.store import MEMBERS, WRITER, Refusal, Repo, Store, Tree
+from hub_server.store import MEMBERS, WRITER, RefusalError, Repo, Store, Tree
 
 Answer = tuple[int, dict[str, str], bytes]
 ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Answer]]] = []
@@ -57,9 +57,9 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.body or self.rfile.read(length)
         try:
             if fault is not None and fault.status is not None:
-                raise Refusal(fault.status, message="made to fail")
+                raise RefusalError(fault.status, message="made to fail")
             answer = self._answer(path)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             headers = {"X-Error-Code": refusal.code} if refusal.code else {}
             message = {"X-Error-Message": refusal.message} if refusal.message else {}
             body = json.dumps({"error": refusal.message}).encode()
@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
                 groups = {name: urllib.parse.unquote(value) for name, value in match.groupdict().items()}
                 with self.hub.lock:
                     return function(self, **groups)
-        raise Refusal(404, message=f"no route {self.command} {path}")
+        raise RefusalError(404, message=f"no route {self.command} {path}")
 
     def _send(self, status: int, headers: dict[str, str], body: bytes, *, cut: bool) -> None:
         first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
@@ -115,22 +115,24 @@ class Handler(BaseHTTPRequestHandler):
     def token(self) -> str | None:
         given = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
         if given is not None and given not in MEMBERS:
-            raise Refusal(401, message="Invalid credentials in Authorization header")
+            raise RefusalError(401, message="Invalid credentials in Authorization header")
         return given
 
     def readable(self, name: str) -> Repo:
         token, repo = self.token(), self.hub.repos.get(name)
         hidden = repo is not None and repo.private and name.partition("/")[0] not in MEMBERS.get(token or "", set())
         if repo is None or hidden:
-            raise Refusal(404 if token else 401, "RepoNotFound", "Repository not found")
+            raise RefusalError(404 if token else 401, "RepoNotFound", "Repository not found")
         return repo
 
     def may_write(self, namespace: str) -> None:
         token = self.token()
         if token is None:
-            raise Refusal(401, message="Invalid username or password.")
+            raise RefusalError(401, message="Invalid username or password.")
         if token != WRITER or namespace not in MEMBERS[token]:
-            raise Refusal(403, message=f"You don't have the rights to create a model under the namespace {namespace}")
+            raise RefusalError(
+                403, message=f"You don't have the rights to create a model under the namespace {namespace}"
+            )
 
     def writable(self, name: str) -> Repo:
         repo = self.readable(name)
@@ -140,5 +142,5 @@ class Handler(BaseHTTPRequestHandler):
     def tree(self, repo: Repo, revision: str) -> tuple[str, Tree]:
         sha = repo.resolve(revision)
         if sha is None:
-            raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            raise RefusalError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return sha, repo.commits[sha]

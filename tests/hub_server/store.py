@@ -55,7 +55,7 @@ class Fault:
     times: int = 1
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     def __init__(self, status: int, code: str = "", message: str = "") -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
