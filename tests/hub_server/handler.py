@@ -131,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusalError(401, message="Invalid username or password.")
         if token != WRITER or namespace not in MEMBERS[token]:
             raise RefusalError(
-                403, message=f"You don't have the rights to create a model under the namespace {namespace}"
+                403, message=f"You have no rights to write under the namespace {namespace}"
             )
 
     def writable(self, name: str) -> Repo:
