@@ -130,9 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         if token is None:
             raise RefusalError(401, message="Invalid username or password.")
         if token != WRITER or namespace not in MEMBERS[token]:
-            raise RefusalError(
-                403, message=f"You have no rights to write under the namespace {namespace}"
-            )
+            raise RefusalError(403, message=f"You have no rights to write under the namespace {namespace}")
 
     def writable(self, name: str) -> Repo:
         repo = self.readable(name)
