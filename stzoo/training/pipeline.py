@@ -117,7 +117,19 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
     marginals_figure(found, winner.strategy, figure, run.recipe.name)
     _, strategy, net = compared[shipped]
     own = [row for row in rows if row.name == shipped]
-    save_bundle(run, data.labels, net, strategy, own, posterior=found, template=template, figure=figure)
+    re_estimated = selection.calibration is not None
+    others = [(other, made) for how, other, made in compared.values() if how == "pruned" and other != strategy]
+    save_bundle(
+        run,
+        data.labels,
+        net,
+        strategy,
+        own,
+        posterior=found,
+        template=template,
+        figure=figure,
+        normalised=others if re_estimated else (),
+    )
     return rows
 
 
@@ -200,6 +212,8 @@ def _share_warm_up(run: Run, sweep: Path) -> None:
         if same_start and _until_warm_up(other.recipe) == _until_warm_up(run.recipe):
             for entry in other.recorded("warmup"):
                 run.record("warmup", entry.pop("epoch"), entry)
+            for epoch, seconds in other.seconds().get("warmup", {}).items():
+                run.record_seconds("warmup", int(epoch), seconds)
             with replacing(target) as temporary:
                 shutil.copyfile(source, temporary)
             return

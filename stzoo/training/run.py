@@ -3,6 +3,7 @@
 recipe.toml              the recipe as resolved; a run belongs to one recipe
 init.json                the weights that the first stage started from, if [init] names some
 metrics.jsonl            one line an epoch
+seconds.json             how long every epoch took
 warmup.safetensors       the all-open net that the template grew from
 template.safetensors     the template with its learnt gates
 scores.csv               every sampled strategy
@@ -28,7 +29,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from stzoo.errors import RecipeError, TrainingError
-from stzoo.files import write_text
+from stzoo.files import write_json, write_text
 from stzoo.recipe import Recipe
 from stzoo.recipe import read as read_recipe
 
@@ -120,6 +121,18 @@ class Run:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         entries = (json.loads(line) for line in lines)
         return [entry for entry in entries if entry.pop("stage") == stage]
+
+    def record_seconds(self, stage: str, epoch: int, seconds: float) -> None:
+        """Notes how long an epoch took, in place of what an interrupted attempt noted of it."""
+        kept = self.seconds()
+        kept.setdefault(stage, {})[str(epoch)] = round(seconds, 3)
+        write_json(self.path("seconds.json"), kept)
+
+    def seconds(self) -> dict[str, dict[str, float]]:
+        """The seconds that every epoch of every stage took."""
+        path = self.path("seconds.json")
+        found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return found
 
 
 def _says(path: Path, recipe: Recipe) -> bool:

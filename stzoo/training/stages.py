@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -85,6 +86,7 @@ class Stages:
         self.machine = machine
         self.say = say
         self.progress = progress
+        self._since = 0.0  # when the epoch that runs began
 
     def fixed(self) -> nn.Module:
         """A [fixed] recipe's net, trained alone."""
@@ -152,6 +154,7 @@ class Stages:
         net.to(self.machine.device)
         done, checkpoint = self.run.path(file), self.run.path(f"checkpoint-{file}")
         if not done.exists():
+            self._since = time.monotonic()
             fit(
                 net,
                 self.training,
@@ -192,6 +195,9 @@ class Stages:
         scores = video_scores(shown.eval(), data.clips, data.contract, device=data.device)
         entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
         self.run.record(stage, epoch, entry)
+        now = time.monotonic()
+        self.run.record_seconds(stage, epoch, now - self._since)
+        self._since = now
         self.say(_line(stage, epoch, entry))
 
 

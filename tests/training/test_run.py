@@ -66,3 +66,11 @@ def test_a_recipe_that_was_written_before_a_table_got_another_default_is_the_sam
         path.write_text(broken)
         with pytest.raises(TrainingError, match="holds a run of another recipe"):
             Run(tmp_path, smoke)
+
+
+def test_the_seconds_of_an_epoch_that_is_run_again_replace_the_first(smoke: Recipe, tmp_path: Path) -> None:
+    run = Run(tmp_path, smoke)
+    assert run.seconds() == {}
+    for stage, epoch, seconds in [("warmup", 1, 3.0), ("warmup", 2, 9.0), ("variational", 1, 1.0), ("warmup", 2, 2.5)]:
+        run.record_seconds(stage, epoch, seconds)
+    assert run.seconds() == {"warmup": {"1": 3.0, "2": 2.5}, "variational": {"1": 1.0}}
