@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -85,6 +85,17 @@ def write_video(
                 silence.sample_rate, silence.pts = 16000, start
                 output.mux(sound.encode(silence))
             output.mux(sound.encode(None))
+
+
+def remux(source: Path, target: Path, keep: Callable[[int], bool]) -> None:
+    """Copies those packets of the first track of `source` whose number `keep` accepts, without encoding them again."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as output:
+        stream = container.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        for number, packet in enumerate(container.demux(stream)):
+            if packet.size and keep(number):
+                packet.stream = copied
+                output.mux(packet)
 
 
 def write_sound(path: Path) -> None:
