@@ -46,6 +46,8 @@ def write_video(
     width: int = 48,
     height: int = 32,
     codec: str | None = None,
+    pix_fmt: str | None = None,
+    pixel_aspect: Fraction | None = None,
     times_ms: Sequence[int] | None = None,
     rotate: float | None = None,
     mirror: bool = False,
@@ -62,7 +64,9 @@ def write_video(
         stream = output.add_stream(codec, rate=fps)
         stream.width, stream.height = width, height
         odd = width % 2 or height % 2
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv444p" if odd else "yuv420p"
+        stream.pix_fmt = pix_fmt or ("rgb8" if codec == "gif" else "yuv444p" if odd else "yuv420p")
+        if pixel_aspect is not None:
+            stream.sample_aspect_ratio = pixel_aspect
         stream.options = encoder or {}
         if rotate is not None or mirror:
             stream.set_display_rotation(rotate or 0, hflip=mirror)

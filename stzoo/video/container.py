@@ -59,7 +59,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
                 f"{path} claims pictures of {stream.width}x{stream.height} pixels, and at most {MAX_PIXELS} pixels are "
                 "decoded; convert it to a smaller size."
             )
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        stream.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = av.stream.Discard.all
@@ -98,7 +98,7 @@ def _check_is_media(path: Path) -> None:
         if path.is_dir():
             raise VideoError(f"{path} is a directory; give a video file inside it.")
         if path.exists() and not path.is_file():
-            raise VideoError(f"{path} is a pipe or device, which cannot be read twice; give a video file.")
+            raise VideoError(f"{path} is not a regular file but a pipe, socket or device; give a video file.")
         with path.open("rb") as file:
             head = file.read(4096)
     except FileNotFoundError as error:
