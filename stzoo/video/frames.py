@@ -33,8 +33,8 @@ def resize_and_crop(
         raise UsageError(
             f"cannot crop {crop} pixels out of a short side of {short_side}; crop at least 1 and at most that."
         )
-    rows, columns = _centre_square(*frame.shape[:2], pixel_aspect)
-    square = np.ascontiguousarray(frame[rows, columns])
+    height, width = frame.shape[:2]
+    square = frame[_centre_square(height, width, pixel_aspect)]
     height, width = square.shape[:2]
     if (height, width) != (short_side, short_side):
         filter_ = cv2.INTER_AREA if min(height, width) >= short_side else cv2.INTER_LINEAR
