@@ -14,7 +14,9 @@ class InputContract(BaseModel):
 
     Exactly one of `fps` (frames a second of video time, whatever the file's rate) and `stride_frames` (every n-th
     frame of the file) sets the distance between a dense clip's frames. A clip of segments has neither: it takes one
-    frame out of each of `frames` equal parts of the video (Wang et al. 2016, temporal segment networks).
+    frame out of each of `frames` equal parts of the video (Wang et al. 2016, temporal segment networks). Sizes are of
+    the picture as it is shown: turned by the file's display matrix, its pixels made square where the file says that
+    they are not.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)

@@ -129,13 +129,15 @@ def _window(
     draws: Float64[np.ndarray, " draws"],
     crop: int,
     short_sides: tuple[int, ...],
+    pixel_aspect: float = 1.0,
 ) -> UInt8[np.ndarray, "crop crop 3"]:
     """The window that is a random crop after the short side is scaled, cut before: only what is kept is scaled."""
     height, width = frame.shape[:2]
     chosen = short_sides[int(draws[DRAWS] * len(short_sides))] if len(short_sides) > 1 else short_sides[0]
-    side = max(1, min(round(min(height, width) * crop / chosen), height, width))
-    top, left = np.floor(draws[1:3] * (np.array([height, width]) - side + 1)).astype(int)
-    return resize_square(frame[top : top + side, left : left + side], crop)
+    side = min(height, width * pixel_aspect) * crop / chosen
+    tall, wide = max(1, min(round(side), height)), max(1, min(round(side / pixel_aspect), width))
+    top, left = np.floor(draws[1:3] * (np.array([height - tall, width - wide]) + 1)).astype(int)
+    return resize_square(frame[top : top + tall, left : left + wide], crop)
 
 
 def _mirrored(

@@ -65,13 +65,14 @@ def read_strip(
 def read_chosen(
     path: Path | str,
     choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-    transform: Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "size size 3"]],
+    transform: Callable[..., UInt8[np.ndarray, "size size 3"]],
     contract: InputContract,
     frame_rate: float | None,
 ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
-    """The frames that `choose` wants, each transformed, stacked in the shape of the choice.
+    """The frames that `choose` wants, stacked in the shape of the choice.
 
-    They are chosen again where some cannot be decoded. Videos and errors are those of `read_clips`.
+    `transform` takes a frame and, as `pixel_aspect`, how much wider than high the video's pixels are shown. Frames are
+    chosen again where some cannot be decoded. Videos and errors are those of `read_clips`.
     """
     folder = find_frames(Path(path))
     if folder is not None:
@@ -83,6 +84,7 @@ def read_chosen(
         chosen, found, info = read_pictures(folder, frame_rate, choose, transform)
         return _stacked(chosen, found), info
     info = probe(path)
+    transform = partial(transform, pixel_aspect=info.pixel_aspect)
     chosen = choose(info)
     found = read_frames(info, chosen.ravel(), transform)
     if len(found) < len(np.unique(chosen)):
