@@ -18,7 +18,7 @@ from stzoo.errors import StrategyError, UsageError
 from stzoo.evaluation import reestimate_batch_norm, video_scores
 from stzoo.nets import Architecture
 from stzoo.nets.fusion import named_gates
-from stzoo.strategy import NONE, Strategy
+from stzoo.strategy import ALL_BRANCHES, NONE, Strategy
 
 SHUT = 1e4
 
@@ -27,6 +27,8 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("densenet_tiny", {"tail_sites": True}),
     ("densenet_small", {"temporal_stride": "x8"}),
     ("densenet_small", {"temporal_stride": "low", "tail_sites": True}),
+    ("densenet_tiny", {"branches": ALL_BRANCHES}),
+    ("densenet_small", {"branches": ALL_BRANCHES, "tail_sites": True}),
 )
 
 
@@ -118,7 +120,7 @@ def test_strategies_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize("kind", range(len(KINDS)))
 def test_growing_copies_everything_and_adds_gates_alone(kind: int) -> None:
     shape = shape_of(kind)
-    net = nets.prune(copy.deepcopy(template_of(kind)), shape.uniform("S+ST")).eval()
+    net = nets.prune(copy.deepcopy(template_of(kind)), shape.all_open).eval()
     before = hash_of(net)
     grown = nets.grow(net, initial_drop=0.25, temperature=0.5).eval()
     own, made = net.state_dict(), grown.state_dict()
@@ -134,7 +136,7 @@ def test_growing_copies_everything_and_adds_gates_alone(kind: int) -> None:
     assert all(drop == pytest.approx(0.25) for branches in drops.values() for drop in branches.values())
     assert all(gate.temperature == 0.5 for _, _, gate, _ in named_gates(grown))
 
-    set_gates(grown, shape.uniform("S+ST"))
+    set_gates(grown, shape.all_open)
     torch.testing.assert_close(grown(clips()), net(clips()))
     with torch.no_grad():
         for parameter in grown.parameters():
