@@ -16,6 +16,7 @@ from torch import nn
 from stzoo.errors import StrategyError, UsageError, did_you_mean
 from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
+from stzoo.nets.merging import merge
 from stzoo.posterior import Posterior
 from stzoo.strategy import Site, Strategy
 
@@ -87,8 +88,13 @@ def backbone(name: str) -> Backbone:
 
 
 def architecture(net: nn.Module) -> Architecture:
-    """The architecture that a net of this package was built from."""
+    """The architecture that a net of this package was built from.
+
+    Raises `UsageError` for a merged net, which has none.
+    """
     found = net.architecture
+    if found is None:
+        raise UsageError("a merged net has lost its architecture and can only be run; use the net that it was made of")
     assert isinstance(found, Architecture)
     return found
 
@@ -173,6 +179,7 @@ __all__ = [
     "fixed_net",
     "grow",
     "is_template",
+    "merge",
     "posterior",
     "prune",
     "template",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +60,8 @@ def densenet_sites(block_layers: Sequence[int], tail_sites: bool = False) -> tup
 class Branch(nn.Module):
     """A branch's own scale and shift, ReLU, and a convolution through time (ST) or not (S)."""
 
+    ends = ("norm", "conv")
+
     def __init__(self, inputs: int, outputs: int, kernel: Size) -> None:
         super().__init__()
         self.norm = Affine(inputs)
@@ -81,6 +83,8 @@ def _unit(fuse: Fuse, site: Site, inputs: int, outputs: int) -> nn.Module:
 
 class DenseLayer(nn.Module):
     """A fused bottleneck and the 1x3x3 tail that all units share; its output joins everything before it."""
+
+    follows: ClassVar = {"norm": "unit"}
 
     def __init__(self, fuse: Fuse, name: str, inputs: int, sizes: DenseNetSizes, tail_site: bool) -> None:
         super().__init__()

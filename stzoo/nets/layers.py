@@ -45,25 +45,30 @@ def from_times(y: Float[Tensor, "clips channels frames positions"], height: int)
 class Conv(nn.Module):
     """A bias-free 3D convolution with odd kernel and `same` padding; sizes and strides are (time, height, width).
 
-    The weight is drawn from Kaiming's normal distribution over the fan-in.
+    The weight is drawn from Kaiming's normal distribution over the fan-in. A `bias` is there only after a norm has been
+    folded into the convolution.
     """
+
+    bias: Float[Tensor, " outputs"] | None
 
     def __init__(self, inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1)) -> None:
         super().__init__()
         self.stride = stride
         self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.weight = nn.Parameter(torch.empty(outputs, inputs, *kernel))
+        self.register_buffer("bias", None)
         nn.init.normal_(self.weight, std=math.sqrt(2.0 / (inputs * math.prod(kernel))))
 
     def forward(self, x: Activation) -> Activation:
         time, height, width = self.weight.shape[2:]
         if time == 1 and self.stride[0] == 1:
-            y = F.conv2d(frame_view(x), self.weight[:, :, 0], stride=self.stride[1:], padding=self.padding[1:])
+            y = F.conv2d(frame_view(x), self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:])
             return from_frames(y, x.shape[1])
         if (height, width) == (1, 1) and self.stride[1:] == (1, 1):
-            y = F.conv2d(time_view(x), self.weight[..., 0], stride=(self.stride[0], 1), padding=(self.padding[0], 0))
+            stride, padding = (self.stride[0], 1), (self.padding[0], 0)
+            y = F.conv2d(time_view(x), self.weight[..., 0], self.bias, stride, padding)
             return from_times(y, x.shape[2])
-        y = F.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, stride=self.stride, padding=self.padding)
+        y = F.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, self.bias, self.stride, self.padding)
         return y.permute(0, 2, 3, 4, 1).contiguous()
 
     def extra_repr(self) -> str:
