@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from stzoo.nets import Architecture
+from stzoo.nets.blank import without_memory
 from stzoo.nets.fusion import fixed_fuse
 from stzoo.strategy import Strategy
 
@@ -29,10 +30,10 @@ def measure(architecture: Architecture, strategy: Strategy, *, frames: int, heig
     Raises `StrategyError` when the strategy does not fit the backbone.
     """
     strategy.check(architecture.backbone, architecture.sites)
-    with torch.device("meta"), torch.no_grad():
+    with without_memory():
         net = architecture.build(fixed_fuse(strategy)).eval()
-        counter = FlopCounterMode(display=False)
-        with counter:
-            net(torch.empty(1, 3, frames, height, width))
+    clip = torch.empty(1, 3, frames, height, width, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(clip)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return Measurement(parameters, counter.get_total_flops() // 2)

@@ -14,7 +14,7 @@ import rich_click as click
 @click.option("--classes", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Outputs of the net.")
 @click.option("--frames", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames of a clip.")
 @click.option("--size", type=click.IntRange(1, 4096), default=224, show_default=True, help="Side in pixels.")
-@click.option("--temporal-stride", default="none", show_default=True, help="none, x8 or low.")
+@click.option("--temporal-stride", default="none", show_default=True, help="none, x2, x8 or low.")
 @click.option(
     "--format",
     "output",

@@ -6,6 +6,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from stzoo.errors import StrategyError, UsageError, did_you_mean
 from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
 from stzoo.nets.merging import merge
+from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
+from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.posterior import Posterior
 from stzoo.strategy import Site, Strategy
 
@@ -30,6 +33,12 @@ class Backbone:
     build: Callable[..., nn.Module]
     sites: Callable[..., tuple[Site, ...]]
     temporal_strides: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def _options(net: Callable[..., nn.Module]) -> tuple[str, ...]:
+    """What a backbone's class can be told besides `fuse`, sizes and classes."""
+    return tuple(inspect.signature(net).parameters)[3:]
 
 
 def _densenet(sizes: DenseNetSizes, temporal_strides: tuple[str, ...]) -> Backbone:
@@ -39,12 +48,33 @@ def _densenet(sizes: DenseNetSizes, temporal_strides: tuple[str, ...]) -> Backbo
     def sites(tail_sites: bool = False, **_: Any) -> tuple[Site, ...]:
         return densenet_sites(sizes.block_layers, tail_sites)
 
-    return Backbone(build, sites, temporal_strides)
+    return Backbone(build, sites, temporal_strides, _options(DenseNet3d))
+
+
+def _family(
+    net: Callable[..., nn.Module],
+    sites_of: Callable[..., tuple[Site, ...]],
+    sizes: Any,
+    temporal_strides: tuple[str, ...],
+) -> Backbone:
+    def build(fuse: Fuse, classes: int, **options: Any) -> nn.Module:
+        return net(fuse, sizes, classes, **options)
+
+    def sites(**_: Any) -> tuple[Site, ...]:
+        return sites_of(sizes)
+
+    return Backbone(build, sites, temporal_strides, _options(net))
 
 
 BACKBONES: dict[str, Backbone] = {
     "densenet121": _densenet(DENSENET121, ("none", "x8", "low")),
+    "resnet50": _family(ResNet3d, resnet_sites, RESNET50, ("none", "x2")),
+    "resnext50": _family(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
+    "resnext101": _family(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
+    "mobilenet_v2": _family(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
     "densenet_tiny": _densenet(DENSENET_TINY, ("none",)),
+    "resnet_tiny": _family(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
+    "mobilenet_v2_tiny": _family(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
 }
 
 
@@ -57,10 +87,14 @@ class Architecture:
     options: Options
 
     def __post_init__(self) -> None:
-        known = backbone(self.backbone).temporal_strides
+        known = backbone(self.backbone)
+        if unknown := [option for option in self.options if option not in known.options]:
+            raise UsageError(f"{self.backbone} has no option {unknown[0]}; it has {', '.join(known.options)}")
         stride = self.options.get("temporal_stride", "none")
-        if stride not in known:
-            raise UsageError(f'{self.backbone} has no temporal stride "{stride}"; choose {" or ".join(known)}')
+        if stride not in known.temporal_strides:
+            raise UsageError(
+                f'{self.backbone} has no temporal stride "{stride}"; choose {" or ".join(known.temporal_strides)}'
+            )
 
     @property
     def sites(self) -> tuple[Site, ...]:

@@ -12,17 +12,15 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from stzoo.errors import ContractError
-from stzoo.nets.fusion import Closed, Fuse
+from stzoo.nets.classifier import Classifier
+from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Activation, Conv, Size, average_pool, max_pool
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.strategy import Site
 
 TemporalStride = Literal["none", "x8", "low"]
-KERNELS: dict[str, Size] = {"S": (1, 1, 1), "ST": (3, 1, 1)}
 TAIL = "tail"
 
 
@@ -116,13 +114,11 @@ class Transition(nn.Module):
         return average_pool(self.unit(x), self.pool_size)
 
 
-class DenseNet3d(nn.Module):
+class DenseNet3d(Classifier):
     """Clips to logits: stem, dense blocks with transitions between them, head.
 
     `temporal_stride` is `none`, `x8` (2 at the stem's convolution, its pool and the first transition) or `low` (2 at
     the stem's pool alone). The stem and the head are the same in every strategy.
-
-    Raises `ContractError` for clips too small or too short for its pools.
     """
 
     def __init__(
@@ -134,21 +130,21 @@ class DenseNet3d(nn.Module):
         dropout: float = 0.0,
         tail_sites: bool = False,
     ) -> None:
-        super().__init__()
         conv_stride, pool_stride, transition_stride = {"none": (1, 1, 1), "x8": (2, 2, 2), "low": (1, 2, 1)}[
             temporal_stride
         ]
-        self.smallest_size = 4 * 2 ** (len(sizes.block_layers) - 1)
-        self.fewest_frames = conv_stride * pool_stride * (transition_stride - 1) + 1
+        super().__init__(
+            smallest_size=4 * 2 ** (len(sizes.block_layers) - 1),
+            fewest_frames=conv_stride * pool_stride * (transition_stride - 1) + 1,
+            dropout=dropout,
+        )
         self.pool_kernel = sizes.pool_kernel
         self.pool_stride: Size = (pool_stride, 2, 2)
-        self.dropout = dropout
         self.stem = nn.Sequential(
             Conv(3, sizes.stem_width, sizes.stem_kernel, (conv_stride, 2, 2)),
             BatchNorm(sizes.stem_width),
             nn.ReLU(inplace=True),
         )
-        self.stages: list[str] = []
         channels = sizes.stem_width
         for number, layers in enumerate(sizes.block_layers, start=1):
             block = nn.Sequential()
@@ -156,31 +152,14 @@ class DenseNet3d(nn.Module):
                 name = f"B{number}.L{layer}"
                 block.add_module(f"L{layer}", DenseLayer(fuse, name, channels, sizes, tail_sites))
                 channels += sizes.growth
-            self._add_stage(f"B{number}", block)
+            self.add_stage(f"B{number}", block)
             if number < len(sizes.block_layers):
                 stride = transition_stride if number == 1 else 1
-                self._add_stage(f"T{number}", Transition(fuse, f"T{number}", channels, stride))
+                self.add_stage(f"T{number}", Transition(fuse, f"T{number}", channels, stride))
                 channels //= 2
         self.norm = BatchNorm(channels)
         self.head = nn.Linear(channels, classes)
 
-    def _add_stage(self, name: str, stage: nn.Module) -> None:
-        self.add_module(name, stage)
-        self.stages.append(name)
-
-    def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
-        if min(clips.shape[-2:]) < self.smallest_size:
-            raise ContractError(
-                f"clips of {clips.shape[-1]}x{clips.shape[-2]} pixels are too small for this net; "
-                f"use at least {self.smallest_size}x{self.smallest_size}"
-            )
-        if clips.shape[2] < self.fewest_frames:
-            raise ContractError(
-                f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
-            )
-        x = self.stem(clips.permute(0, 2, 3, 4, 1).contiguous())
-        x = max_pool(x, self.pool_kernel, self.pool_stride)
-        for name in self.stages:
-            x = self.get_submodule(name)(x)
-        x = F.relu(self.norm(x), inplace=True).mean(dim=(1, 2, 3))
-        return self.head(F.dropout(x, self.dropout, self.training))
+    def features(self, x: Activation) -> Activation:
+        x = self.through_stages(max_pool(self.stem(x), self.pool_kernel, self.pool_stride))
+        return F.relu(self.norm(x), inplace=True)

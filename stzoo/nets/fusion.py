@@ -13,8 +13,11 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from stzoo.nets.layers import Activation
+from stzoo.nets.layers import Activation, Size
 from stzoo.strategy import Site, Strategy, open_branches
+
+KERNELS: dict[str, Size] = {"S": (1, 1, 1), "ST": (3, 1, 1)}
+"""The kernel of each branch's convolution; the 1x3x3 convolution that completes it follows the site."""
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 _LARGEST = 1.0 - torch.finfo(torch.float32).eps / 2

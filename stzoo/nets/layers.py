@@ -45,34 +45,40 @@ def from_times(y: Float[Tensor, "clips channels frames positions"], height: int)
 class Conv(nn.Module):
     """A bias-free 3D convolution with odd kernel and `same` padding; sizes and strides are (time, height, width).
 
-    The weight is drawn from Kaiming's normal distribution over the fan-in. A `bias` is there only after a norm has been
-    folded into the convolution.
+    With `groups`, every output sees only its own group of inputs. The weight is drawn from Kaiming's normal
+    distribution over the fan-in. A `bias` is there only after a norm has been folded into the convolution.
     """
 
     bias: Float[Tensor, " outputs"] | None
 
-    def __init__(self, inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1)) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1), groups: int = 1
+    ) -> None:
         super().__init__()
         self.stride = stride
+        self.groups = groups
         self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, *kernel))
+        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, *kernel))
         self.register_buffer("bias", None)
-        nn.init.normal_(self.weight, std=math.sqrt(2.0 / (inputs * math.prod(kernel))))
+        nn.init.normal_(self.weight, std=math.sqrt(2.0 / math.prod(self.weight.shape[1:])))
 
     def forward(self, x: Activation) -> Activation:
         time, height, width = self.weight.shape[2:]
         if time == 1 and self.stride[0] == 1:
-            y = F.conv2d(frame_view(x), self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:])
+            y = F.conv2d(
+                frame_view(x), self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:], groups=self.groups
+            )
             return from_frames(y, x.shape[1])
         if (height, width) == (1, 1) and self.stride[1:] == (1, 1):
             stride, padding = (self.stride[0], 1), (self.padding[0], 0)
-            y = F.conv2d(time_view(x), self.weight[..., 0], self.bias, stride, padding)
+            y = F.conv2d(time_view(x), self.weight[..., 0], self.bias, stride, padding, groups=self.groups)
             return from_times(y, x.shape[2])
-        y = F.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, self.bias, self.stride, self.padding)
+        y = F.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, self.bias, self.stride, self.padding, groups=self.groups)
         return y.permute(0, 2, 3, 4, 1).contiguous()
 
     def extra_repr(self) -> str:
-        return f"{tuple(self.weight.shape)}, stride={self.stride}"
+        groups = f", groups={self.groups}" if self.groups > 1 else ""
+        return f"{tuple(self.weight.shape)}, stride={self.stride}{groups}"
 
 
 def max_pool(x: Activation, kernel: Size, stride: Size) -> Activation:
@@ -91,3 +97,8 @@ def average_pool(x: Activation, size: Size) -> Activation:
     if size[0] == 1:
         return x
     return from_times(F.avg_pool2d(time_view(x), (size[0], 1)), x.shape[2])
+
+
+def halve_positions(x: Activation) -> Activation:
+    """Mean over 1x3x3 at every second row and column; beyond the border lie zeros, which count."""
+    return from_frames(F.avg_pool2d(frame_view(x), 3, stride=2, padding=1), x.shape[1])

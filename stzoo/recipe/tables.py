@@ -64,7 +64,8 @@ class Net(Table):
 
     backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     temporal_stride: Annotated[
-        Literal["none", "x8", "low"], Field(description="where time is shortened; low: at the stem's pool only")
+        Literal["none", "x2", "x8", "low"],
+        Field(description="where time is shortened; x2: at the stem's convolution only; low: at the stem's pool only"),
     ] = "none"
     dropout: Annotated[Rate, Field(description="before the classifier, in every stage that names none itself")] = 0.0
 

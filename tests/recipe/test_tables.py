@@ -60,7 +60,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
             strip_size=crop + draw(st.integers(0, 9)),
             flip=draw(st.booleans()),
         ),
-        "net": Net(backbone="densenet_tiny", temporal_stride=draw(st.sampled_from(["none", "x8", "low"]))),
+        "net": Net(backbone="densenet_tiny", temporal_stride=draw(st.sampled_from(["none", "x2", "x8", "low"]))),
         "compute": Compute(device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]))),
     }
     if draw(st.booleans()):

@@ -1,0 +1,144 @@
+"""ResNet and ResNeXt in three dimensions: the fusion unit is the first convolution of every bottleneck.
+
+Reference: section 4.5, Zhou et al. 2020; He et al. 2016; Xie et al. 2017.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import nn
+
+from stzoo.nets.classifier import Classifier
+from stzoo.nets.fusion import KERNELS, Closed, Fuse
+from stzoo.nets.layers import Activation, Conv, Size, halve_positions, max_pool
+from stzoo.nets.norm import BatchNorm
+from stzoo.strategy import Site
+
+TemporalStride = Literal["none", "x2"]
+
+
+@dataclass(frozen=True)
+class ResNetSizes:
+    """The numbers that tell one ResNet from another; kernels are (time, height, width).
+
+    `width` and `outputs` are the channels within and after a block of the first stage; every stage doubles them.
+    """
+
+    stage_blocks: tuple[int, ...]
+    width: int
+    groups: int = 1
+    outputs: int = 256
+    stem_width: int = 64
+    stem_kernel: Size = (5, 7, 7)
+    pool_kernel: Size = (3, 3, 3)
+
+
+RESNET50 = ResNetSizes((3, 4, 6, 3), width=64)
+RESNEXT50 = ResNetSizes((3, 4, 6, 3), width=128, groups=32)
+RESNEXT101 = ResNetSizes((3, 4, 23, 3), width=256, groups=32)
+RESNET_TINY = ResNetSizes(
+    (2, 3, 3, 1), width=12, outputs=32, stem_width=16, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3)
+)
+
+
+def resnet_sites(sizes: ResNetSizes) -> tuple[Site, ...]:
+    """Sites in network order: stage1.block1, stage1.block2 ..; all may be closed, since every block has a shortcut."""
+    return tuple(
+        Site(f"stage{stage}.block{block}", stage=stage)
+        for stage, blocks in enumerate(sizes.stage_blocks, start=1)
+        for block in range(1, blocks + 1)
+    )
+
+
+def _branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
+    """A branch is its convolution alone: what follows it is the block's."""
+    return nn.Sequential(OrderedDict(conv=Conv(inputs, outputs, kernel)))
+
+
+class Shortcut(nn.Module):
+    """A block's input in the shape of its output: averaged at every second position for a stride of 2, then 1x1x1."""
+
+    follows: ClassVar = {"norm": "conv"}
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv = Conv(inputs, outputs)
+        self.norm = BatchNorm(outputs)
+
+    def forward(self, x: Activation) -> Activation:
+        return self.norm(self.conv(halve_positions(x) if self.stride == 2 else x))
+
+
+class Bottleneck(nn.Module):
+    """The sum of the site's branches, a 1x3x3 convolution and a 1x1x1 convolution, added to the input.
+
+    The branches are summed before the norm that they share.
+    """
+
+    follows: ClassVar = {"norm1": "unit", "norm2": "conv2", "norm3": "conv3"}
+
+    def __init__(self, fuse: Fuse, site: Site, inputs: int, width: int, outputs: int, groups: int, stride: int) -> None:
+        super().__init__()
+        self.unit = fuse(
+            site,
+            {name: partial(_branch, inputs, width, KERNELS[name]) for name in site.branches},
+            shared=nn.Identity,
+            closed=lambda: Closed(width),
+        )
+        self.norm1 = BatchNorm(width)
+        self.conv2 = Conv(width, width, (1, 3, 3), (1, stride, stride), groups)
+        self.norm2 = BatchNorm(width)
+        self.conv3 = Conv(width, outputs)
+        self.norm3 = BatchNorm(outputs)
+        same = inputs == outputs and stride == 1
+        self.shortcut: nn.Module = nn.Identity() if same else Shortcut(inputs, outputs, stride)
+
+    def forward(self, x: Activation) -> Activation:
+        y = F.relu(self.norm1(self.unit(x)), inplace=True)
+        y = F.relu(self.norm2(self.conv2(y)), inplace=True)
+        return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x), inplace=True)
+
+
+class ResNet3d(Classifier):
+    """Clips to logits: stem, stages of bottlenecks, head.
+
+    `temporal_stride` is `none` or `x2` (2 at the stem's convolution, which the authors chose for Kinetics and UCF101).
+    """
+
+    def __init__(
+        self,
+        fuse: Fuse,
+        sizes: ResNetSizes,
+        classes: int,
+        temporal_stride: TemporalStride = "none",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout)
+        self.pool_kernel = sizes.pool_kernel
+        self.stem = nn.Sequential(
+            Conv(3, sizes.stem_width, sizes.stem_kernel, (2 if temporal_stride == "x2" else 1, 2, 2)),
+            BatchNorm(sizes.stem_width),
+            nn.ReLU(inplace=True),
+        )
+        inputs = sizes.stem_width
+        for stage, blocks in itertools.groupby(resnet_sites(sizes), key=lambda site: site.stage):
+            scale = 2 ** (stage - 1)
+            width, outputs = scale * sizes.width, scale * sizes.outputs
+            modules = nn.Sequential()
+            for number, site in enumerate(blocks, start=1):
+                stride = 2 if stage > 1 and number == 1 else 1
+                block = Bottleneck(fuse, site, inputs, width, outputs, sizes.groups, stride)
+                modules.add_module(f"block{number}", block)
+                inputs = outputs
+            self.add_stage(f"stage{stage}", modules)
+        self.head = nn.Linear(inputs, classes)
+
+    def features(self, x: Activation) -> Activation:
+        return self.through_stages(max_pool(self.stem(x), self.pool_kernel, (1, 2, 2)))
