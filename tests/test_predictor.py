@@ -125,11 +125,9 @@ def test_devices() -> None:
 
 
 def test_a_template_is_refused() -> None:
-    from stzoo.nets import backbone
-    from stzoo.strategy import Strategy
+    from stzoo.nets import Architecture
 
-    sites = backbone("densenet_tiny").sites()
-    net = fixed("densenet_tiny", Strategy.uniform("densenet_tiny", sites, "S+ST"), 4)
+    net = fixed("densenet_tiny", Architecture("densenet_tiny", 4, {}).uniform("S+ST"), 4)
     Predictor(net, CONTRACT, LABELS)
     with pytest.raises(UsageError, match="template"):
         Predictor(grow(net), CONTRACT, LABELS)

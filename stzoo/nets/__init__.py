@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from stzoo.errors import StrategyError, UsageError, did_you_mean
-from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, DenseNetSizes, densenet_sites
+from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, densenet_sites
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
 from stzoo.nets.merging import merge
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
@@ -28,53 +28,31 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Backbone:
-    """How one backbone is built and which sites it has; both take the backbone's options as keywords."""
+    """One backbone: the class of its family, the function that lists its sites, and the numbers that make it this one.
 
-    build: Callable[..., nn.Module]
-    sites: Callable[..., tuple[Site, ...]]
+    `net` is called as `net(fuse, sizes, classes, **options)` and `sites_of` as `sites_of(sizes, **options)`.
+    """
+
+    net: Callable[..., nn.Module]
+    sites_of: Callable[..., tuple[Site, ...]]
+    sizes: object
     temporal_strides: tuple[str, ...]
-    options: tuple[str, ...]
 
-
-def _options(net: Callable[..., nn.Module]) -> tuple[str, ...]:
-    """What a backbone's class can be told besides `fuse`, sizes and classes."""
-    return tuple(inspect.signature(net).parameters)[3:]
-
-
-def _densenet(sizes: DenseNetSizes, temporal_strides: tuple[str, ...]) -> Backbone:
-    def build(fuse: Fuse, classes: int, **options: Any) -> nn.Module:
-        return DenseNet3d(fuse, sizes, classes, **options)
-
-    def sites(tail_sites: bool = False, **_: Any) -> tuple[Site, ...]:
-        return densenet_sites(sizes.block_layers, tail_sites)
-
-    return Backbone(build, sites, temporal_strides, _options(DenseNet3d))
-
-
-def _family(
-    net: Callable[..., nn.Module],
-    sites_of: Callable[..., tuple[Site, ...]],
-    sizes: Any,
-    temporal_strides: tuple[str, ...],
-) -> Backbone:
-    def build(fuse: Fuse, classes: int, **options: Any) -> nn.Module:
-        return net(fuse, sizes, classes, **options)
-
-    def sites(**_: Any) -> tuple[Site, ...]:
-        return sites_of(sizes)
-
-    return Backbone(build, sites, temporal_strides, _options(net))
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options that this backbone has."""
+        return tuple(inspect.signature(self.net).parameters)[3:]
 
 
 BACKBONES: dict[str, Backbone] = {
-    "densenet121": _densenet(DENSENET121, ("none", "x8", "low")),
-    "resnet50": _family(ResNet3d, resnet_sites, RESNET50, ("none", "x2")),
-    "resnext50": _family(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
-    "resnext101": _family(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
-    "mobilenet_v2": _family(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
-    "densenet_tiny": _densenet(DENSENET_TINY, ("none",)),
-    "resnet_tiny": _family(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
-    "mobilenet_v2_tiny": _family(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
+    "densenet121": Backbone(DenseNet3d, densenet_sites, DENSENET121, ("none", "x8", "low")),
+    "resnet50": Backbone(ResNet3d, resnet_sites, RESNET50, ("none", "x2")),
+    "resnext50": Backbone(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
+    "resnext101": Backbone(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
+    "mobilenet_v2": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
+    "densenet_tiny": Backbone(DenseNet3d, densenet_sites, DENSENET_TINY, ("none",)),
+    "resnet_tiny": Backbone(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
+    "mobilenet_v2_tiny": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
 }
 
 
@@ -99,7 +77,8 @@ class Architecture:
     @property
     def sites(self) -> tuple[Site, ...]:
         """The sites in network order."""
-        return backbone(self.backbone).sites(**self.options)
+        known = backbone(self.backbone)
+        return known.sites_of(known.sizes, **self.options)
 
     def uniform(self, unit: str) -> Strategy:
         """The strategy with one unit everywhere."""
@@ -107,7 +86,8 @@ class Architecture:
 
     def build(self, fuse: Fuse) -> nn.Module:
         """A net of this architecture whose sites are built by `fuse`."""
-        net = backbone(self.backbone).build(fuse, self.classes, **self.options)
+        known = backbone(self.backbone)
+        net = known.net(fuse, known.sizes, self.classes, **self.options)
         net.architecture = self  # type: ignore[assignment]
         return net
 

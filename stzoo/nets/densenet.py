@@ -5,7 +5,6 @@ Reference: section 4.1, Fig. 3 and supplementary Fig. 1, Zhou et al. 2020.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -42,15 +41,15 @@ DENSENET_TINY = DenseNetSizes(
 )
 
 
-def densenet_sites(block_layers: Sequence[int], tail_sites: bool = False) -> tuple[Site, ...]:
+def densenet_sites(sizes: DenseNetSizes, *, tail_sites: bool = False, **_: object) -> tuple[Site, ...]:
     """Sites in network order: B1.L1 .. B1.L6, T1, B2.L1 ..; with `tail_sites` a one-branch site after every layer."""
     sites = []
-    for block, layers in enumerate(block_layers, start=1):
+    for block, layers in enumerate(sizes.block_layers, start=1):
         for layer in range(1, layers + 1):
             sites.append(Site(f"B{block}.L{layer}", stage=block))
             if tail_sites:
                 sites.append(Site(f"B{block}.L{layer}.tail", branches=(TAIL,), stage=block))
-        if block < len(block_layers):
+        if block < len(sizes.block_layers):
             sites.append(Site(f"T{block}", closable=False, stage=block))
     return tuple(sites)
 

@@ -48,7 +48,7 @@ MOBILENET_V2_TINY = MobileNetSizes(
 )
 
 
-def mobilenet_sites(sizes: MobileNetSizes) -> tuple[Site, ...]:
+def mobilenet_sites(sizes: MobileNetSizes, **_: object) -> tuple[Site, ...]:
     """Sites in network order: stage1.block1, stage1.block2 ..
 
     The first block of a stage changes the width, so nothing leads past it, and its site cannot be closed.

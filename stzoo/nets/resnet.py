@@ -47,7 +47,7 @@ RESNET_TINY = ResNetSizes(
 )
 
 
-def resnet_sites(sizes: ResNetSizes) -> tuple[Site, ...]:
+def resnet_sites(sizes: ResNetSizes, **_: object) -> tuple[Site, ...]:
     """Sites in network order: stage1.block1, stage1.block2 ..; all may be closed, since every block has a shortcut."""
     return tuple(
         Site(f"stage{stage}.block{block}", stage=stage)

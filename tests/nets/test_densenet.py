@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from stzoo.errors import ContractError, UsageError
 from stzoo.measure import measure
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
-from stzoo.nets.densenet import densenet_sites
+from stzoo.nets.densenet import DENSENET121, densenet_sites
 from stzoo.nets.layers import Conv
 from stzoo.strategies import UNIFORM, named
 
@@ -69,21 +70,22 @@ def test_a_template_adds_one_number_a_gate(options: dict[str, bool], scalars: in
 
 
 def test_densenet121_has_61_sites_in_network_order() -> None:
-    names = [site.name for site in densenet_sites((6, 12, 24, 16))]
+    sites = densenet_sites(DENSENET121)
+    names = [site.name for site in sites]
     layers = [[f"B{block}.L{layer}" for layer in range(1, count + 1)] for block, count in enumerate((6, 12, 24, 16), 1)]
     assert names == [*layers[0], "T1", *layers[1], "T2", *layers[2], "T3", *layers[3]]
     assert len(names) == 61
-    assert {site.name for site in densenet_sites((6, 12, 24, 16)) if not site.closable} == {"T1", "T2", "T3"}
-    assert all(site.branches == ("S", "ST") for site in densenet_sites((6, 12, 24, 16)))
+    assert {site.name for site in sites if not site.closable} == {"T1", "T2", "T3"}
+    assert all(site.branches == ("S", "ST") for site in sites)
 
 
 def test_a_transition_belongs_to_the_block_that_it_ends() -> None:
-    stages = {site.name: site.stage for site in densenet_sites((1, 2, 1))}
+    stages = {site.name: site.stage for site in densenet_sites(replace(DENSENET121, block_layers=(1, 2, 1)))}
     assert stages == {"B1.L1": 1, "T1": 1, "B2.L1": 2, "B2.L2": 2, "T2": 2, "B3.L1": 3}
 
 
 def test_tail_sites_have_one_branch_that_may_be_closed() -> None:
-    sites = densenet_sites((2, 1), tail_sites=True)
+    sites = densenet_sites(replace(DENSENET121, block_layers=(2, 1)), tail_sites=True)
     assert [site.name for site in sites] == ["B1.L1", "B1.L1.tail", "B1.L2", "B1.L2.tail", "T1", "B2.L1", "B2.L1.tail"]
     assert all(site.branches == ("tail",) and site.closable for site in sites if site.name.endswith(".tail"))
 
