@@ -103,7 +103,7 @@ def counted(net: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
     return y, operations.count, flops.get_total_flops() // 2
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(cases(), st.integers(0, 9), st.integers(5, 7), st.integers(16, 25), st.integers(16, 25))
 def test_outputs_are_the_same_for_fewer_operations(
     case: tuple[str, Strategy], seed: int, frames: int, height: int, width: int
