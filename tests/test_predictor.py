@@ -125,8 +125,6 @@ def test_devices() -> None:
 
 
 def test_a_template_is_refused() -> None:
-    from stzoo.nets import Architecture
-
     net = fixed("densenet_tiny", Architecture("densenet_tiny", 4, {}).uniform("S+ST"), 4)
     Predictor(net, CONTRACT, LABELS)
     with pytest.raises(UsageError, match="template"):

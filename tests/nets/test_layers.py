@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stzoo.nets.layers import Conv, average_pool, frame_view, from_frames, from_times, max_pool, time_view
+from stzoo.nets.layers import (
+    Conv,
+    average_pool,
+    frame_view,
+    from_frames,
+    from_times,
+    halve_positions,
+    max_pool,
+    time_view,
+)
 
 KERNELS = [(1, 1, 1), (3, 1, 1), (1, 3, 3), (5, 7, 7), (1, 5, 5), (3, 3, 3), (1, 1, 3)]
 STRIDES = [(1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 2, 2), (3, 2, 1)]
@@ -46,6 +55,31 @@ def test_a_convolution_is_torchs_3d_convolution(
     expected_gradients = torch.autograd.grad((expected * to_torch(weights)).sum(), [x, conv.weight])
     for gradient, wanted in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("groups", [1, 3])
+def test_gradients_in_half_precision_are_near_those_in_full(kernel: tuple[int, int, int], groups: int) -> None:
+    for seed in range(4):
+        torch.full((100_000 + 777 * seed,), math.nan)  # what is not written is not zero
+        conv = Conv(3, 6, kernel, (1, 2, 2), groups)
+        gradients = []
+        for half in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                y = conv(random((2, 4, 21, 16, 3), seed))
+            (gradient,) = torch.autograd.grad((y.float() * random(tuple(y.shape), 9)).sum(), [conv.weight])
+            gradients.append(gradient)
+        torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0.02 * gradients[0].abs().max().item())
+
+
+def test_groups_see_their_own_inputs() -> None:
+    conv = Conv(6, 4, (1, 3, 3), (1, 2, 2), groups=2)
+    x = random((2, 3, 5, 7, 6))
+    assert conv.weight.shape == (4, 3, 1, 3, 3)
+    expected = F.conv3d(to_torch(x), conv.weight, stride=(1, 2, 2), padding=(0, 1, 1), groups=2)
+    torch.testing.assert_close(to_torch(conv(x)), expected, rtol=1e-4, atol=1e-5)
+    wide = Conv(512, 512, (1, 3, 3), groups=512)
+    assert wide.weight.std().item() == pytest.approx(math.sqrt(2 / 9), rel=0.06)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -88,3 +122,12 @@ def test_views_are_views_and_lead_back(shape: tuple[int, ...]) -> None:
     clip, frame, row, column = clips - 1, frames - 1, height - 1, width - 1
     assert torch.equal(images[clip * frames + frame, :, row, column], x[clip, frame, row, column])
     assert torch.equal(lines[clip, :, frame, row * width + column], x[clip, frame, row, column])
+
+
+@settings(max_examples=30)
+@given(shapes)
+def test_halving_counts_zeros_beyond_the_border(shape: tuple[int, ...]) -> None:
+    x = random(shape)
+    ninths = torch.full((shape[-1], 1, 1, 3, 3), 1 / 9)
+    expected = F.conv3d(to_torch(x), ninths, stride=(1, 2, 2), padding=(0, 1, 1), groups=shape[-1])
+    torch.testing.assert_close(to_torch(halve_positions(x)), expected)

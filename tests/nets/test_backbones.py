@@ -1,0 +1,356 @@
+"""What must hold for every backbone. A new one is a line in `SMALL`."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from stzoo import bundle as bundles
+from stzoo import hub, nets, onnx_export
+from stzoo.bundle import Bundle
+from stzoo.contract import InputContract
+from stzoo.errors import ContractError, UsageError
+from stzoo.measure import measure
+from stzoo.nets import BACKBONES, Architecture
+from stzoo.nets.blank import without_memory
+from stzoo.nets.densenet import DENSENET121, DENSENET_TINY
+from stzoo.nets.fusion import Fusion, named_gates, set_noise
+from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
+from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101
+from stzoo.strategy import NONE, Strategy
+
+SMALL: dict[str, object] = {
+    "densenet121": replace(DENSENET121, block_layers=(2, 1, 2), growth=4, stem_width=6, bottleneck=2),
+    "resnet50": replace(RESNET50, stage_blocks=(2, 1, 2), width=4, outputs=8, stem_width=6),
+    "resnext50": replace(RESNEXT50, stage_blocks=(1, 2), width=8, groups=4, outputs=8, stem_width=6),
+    "resnext101": replace(RESNEXT101, stage_blocks=(1, 3), width=12, groups=2, outputs=8, stem_width=6),
+    "mobilenet_v2": replace(MOBILENET_V2, stages=((6, 2, 2), (8, 2, 1)), stem_width=6, first_width=4, head_width=16),
+    "densenet_tiny": replace(DENSENET_TINY, block_layers=(1, 2, 1)),
+    "resnet_tiny": replace(RESNET_TINY, stage_blocks=(1, 2)),
+    "mobilenet_v2_tiny": replace(MOBILENET_V2_TINY, stages=((6, 1, 2), (8, 2, 2))),
+}
+"""Sizes with which a backbone's every kind of part stands in a net of a few thousand parameters."""
+
+CLASSES = 5
+SHUT = 1e4
+Kind = tuple[str, dict[str, Any]]
+
+
+def kinds(name: str) -> list[Kind]:
+    """A backbone with every temporal stride, and with one-branch sites if it can have them."""
+    known = BACKBONES[name]
+    found: list[Kind] = [(name, {"temporal_stride": stride}) for stride in known.temporal_strides]
+    return [*found, (name, {"tail_sites": True})] if "tail_sites" in known.options else found
+
+
+def named_kind(kind: Kind) -> str:
+    name, options = kind
+    return "-".join([name, *map(str, options.values())])
+
+
+of_every_backbone = pytest.mark.parametrize("name", BACKBONES)
+of_every_kind = pytest.mark.parametrize("kind", [kind for name in SMALL for kind in kinds(name)], ids=named_kind)
+TINY = [name for name in BACKBONES if name.endswith("_tiny")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_backbones() -> Iterator[None]:
+    """Backbones `<name>_small`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, sizes in SMALL.items():
+            patch.setitem(nets.BACKBONES, f"{name}_small", replace(BACKBONES[name], sizes=sizes))
+        yield
+
+
+def small(kind: Kind) -> Architecture:
+    return Architecture(f"{kind[0]}_small", CLASSES, kind[1])
+
+
+@functools.cache
+def least(backbone: str, stride: str) -> tuple[int, int]:
+    """The fewest frames and the smallest side of a small net."""
+    shape = Architecture(backbone, CLASSES, {"temporal_stride": stride})
+    with without_memory():
+        net = nets.fixed_net(shape, shape.uniform("S"))
+    return int(net.fewest_frames), int(net.smallest_size)
+
+
+def least_of(kind: Kind) -> tuple[int, int]:
+    return least(f"{kind[0]}_small", kind[1].get("temporal_stride", "none"))
+
+
+def clips_for(kind: Kind, count: int = 2, seed: int = 0) -> Tensor:
+    frames, side = least_of(kind)
+    shape = (count, 3, max(4, frames), side + 5, side)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def lively(net: nn.Module, clips: Tensor) -> nn.Module:
+    """The same net with every scale, shift and statistic of its norms its own, so that no path is trivial."""
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if parameter.ndim == 1 and not name.startswith("head"):
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        for _ in range(3):
+            net(clips)
+    return net
+
+
+def template_of(kind: Kind) -> nn.Module:
+    torch.manual_seed(1)
+    shape = small(kind)
+    return lively(nets.template(shape.backbone, CLASSES, **shape.options), clips_for(kind, 4))
+
+
+def set_gates(template: nn.Module, units: dict[str, str]) -> None:
+    """Opens the branches of the units for certain and closes the others."""
+    with torch.no_grad():
+        for site, branch, gate, _ in named_gates(template):
+            gate.logit.fill_(-SHUT if branch in units[site].split("+") else SHUT)
+
+
+def mixed(shape: Architecture) -> Strategy:
+    """Every unit in turn, closed sites included."""
+    units = {}
+    for index, site in enumerate(shape.sites):
+        choices = [*reversed(site.units), *([NONE] if site.closable else [])]
+        units[site.name] = choices[index % len(choices)]
+    return Strategy(shape.backbone, units)
+
+
+@st.composite
+def strategies(draw: st.DrawFn, shape: Architecture) -> Strategy:
+    units = {
+        site.name: draw(st.sampled_from([*site.units, *([NONE] if site.closable else [])])) for site in shape.sites
+    }
+    return Strategy(shape.backbone, units)
+
+
+def test_every_backbone_is_run_through_here() -> None:
+    assert set(SMALL) == {name for name in BACKBONES if not name.endswith("_small")}
+
+
+@of_every_backbone
+def test_sites_are_unique_and_stand_in_network_order(name: str) -> None:
+    sites = Architecture(name, 10, {}).sites
+    names = [site.name for site in sites]
+    with without_memory():
+        template = nets.template(name, 10)
+    assert len(set(names)) == len(names)
+    assert list(dict.fromkeys(site for site, _, _, _ in named_gates(template))) == names
+    assert [path for path, module in template.named_modules() if isinstance(module, Fusion)] == [
+        f"{name}.unit" for name in names
+    ]
+    stages = [site.stage for site in sites]
+    assert stages == sorted(stages)
+    assert set(stages) == set(range(1, max(stages) + 1))
+
+
+@of_every_backbone
+def test_options_that_a_backbone_does_not_have_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} has no option head_start; it has temporal_stride, dropout"):
+        Architecture(name, 10, {"head_start": 1})
+    with pytest.raises(UsageError, match=f'{name} has no temporal stride "x9"; choose none'):
+        Architecture(name, 10, {"temporal_stride": "x9"})
+
+
+@of_every_kind
+@settings(max_examples=4)
+@given(data=st.data())
+def test_a_pruned_net_is_the_template_with_hard_gates(kind: Kind, data: st.DataObject) -> None:
+    shape = small(kind)
+    strategy, training = data.draw(strategies(shape)), data.draw(st.booleans())
+    template = copy.deepcopy(cached_template(named_kind(kind))).train(training)
+    pruned = nets.prune(template, strategy)
+    assert pruned.training == training
+    assert not nets.is_template(pruned)
+    assert nets.architecture(pruned) == shape
+
+    parameters, buffers = dict(template.named_parameters()), dict(template.named_buffers())
+    for name, parameter in pruned.named_parameters():
+        assert parameter is parameters[name], name
+        assert parameter.requires_grad
+    for name, buffer in pruned.named_buffers():
+        assert torch.equal(buffer, buffers[name]), name
+        assert buffer.untyped_storage().data_ptr() != buffers[name].untyped_storage().data_ptr(), name
+    assert set(pruned.state_dict()) < set(template.state_dict())
+    branches = {tuple(name.split(".unit.branches.")) for name in pruned.state_dict() if ".unit.branches." in name}
+    opened = {
+        (site, branch)
+        for site, unit in strategy.units.items()
+        for branch in unit.split("+")
+        if unit != NONE and ".tail" not in site
+    }
+    assert {(site, rest.split(".")[0]) for site, rest in branches} == opened
+
+    set_gates(template, dict(strategy.units))
+    clips = clips_for(kind, seed=data.draw(st.integers(0, 10)))
+    with torch.no_grad():
+        torch.testing.assert_close(pruned(clips), template(clips), rtol=1e-4, atol=1e-5)
+    whole = template.state_dict()
+    for name, value in pruned.state_dict().items():  # training updates the statistics of both in the same way
+        torch.testing.assert_close(value, whole[name], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: name + text)
+
+
+@functools.cache
+def cached_template(kind: str) -> nn.Module:
+    return next(template_of(one) for name in SMALL for one in kinds(name) if named_kind(one) == kind)
+
+
+@of_every_kind
+def test_a_site_may_be_closed_where_something_leads_past_it(kind: Kind) -> None:
+    template = copy.deepcopy(cached_template(named_kind(kind))).eval()
+    clips = clips_for(kind)
+    everything = {site.name: "+".join(site.branches) for site in small(kind).sites}
+    for site in small(kind).sites:
+        set_gates(template, {**everything, site.name: NONE})
+        with torch.no_grad():
+            one, other = template(clips)
+        assert torch.allclose(one, other, atol=1e-6) != site.closable, site.name
+
+
+@of_every_kind
+@pytest.mark.parametrize("as_template", [True, False])
+def test_from_scratch_every_parameter_gets_a_gradient(kind: Kind, as_template: bool) -> None:
+    torch.manual_seed(1)
+    shape = small(kind)
+    if as_template:
+        net = nets.template(shape.backbone, CLASSES, initial_drop=0.4, **shape.options)
+        set_noise(net, torch.rand(4, sum(len(site.branches) for site in shape.sites)))
+    else:
+        net = nets.fixed_net(shape, shape.uniform("S+ST"))
+    F.cross_entropy(net(clips_for(kind, 4)), torch.arange(4)).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+@functools.cache
+def open_net(kind: str) -> nn.Module:
+    template = copy.deepcopy(cached_template(kind)).eval()
+    return nets.prune(template, nets.architecture(template).uniform("S+ST"))
+
+
+@of_every_kind
+@settings(max_examples=4)
+@given(
+    st.integers(1, 3),
+    st.tuples(st.integers(0, 8), st.integers(0, 17), st.integers(0, 17)),
+)
+def test_odd_sizes_and_numbers_of_frames_work(kind: Kind, count: int, extra: tuple[int, int, int]) -> None:
+    net = open_net(named_kind(kind))
+    frames, side = least_of(kind)
+    clips = torch.randn(count, 3, frames + extra[0], side + extra[1], side + extra[2])
+    with torch.no_grad():
+        logits = net(clips)
+        assert logits.shape == (count, CLASSES)
+        assert torch.isfinite(logits).all()
+        assert torch.equal(net(clips), logits)
+        # A clip's logits are its own.
+        torch.testing.assert_close(net(clips[:1]), logits[:1], rtol=1e-3, atol=1e-4)
+
+
+@of_every_kind
+def test_clips_that_are_too_small_or_short_are_refused(kind: Kind) -> None:
+    net = open_net(named_kind(kind))
+    frames, side = least_of(kind)
+    for height, width in ((side - 1, side), (side, side - 1), (0, side)):
+        with pytest.raises(
+            ContractError, match=f"{width}x{height} pixels are too small for this net; use at least {side}x{side}"
+        ):
+            net(torch.zeros(1, 3, frames, height, width))
+    for short in {0, frames - 1}:
+        with pytest.raises(ContractError, match=f"{short} frames are too short for this net; use at least {frames}"):
+            net(torch.zeros(1, 3, short, side, side))
+    net(torch.zeros(1, 3, frames, side, side))
+
+
+@of_every_kind
+def test_half_precision_is_near_full_precision(kind: Kind) -> None:
+    net, clips = open_net(named_kind(kind)), clips_for(kind, 4)
+    with torch.no_grad():
+        full = net(clips)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = net(clips)
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - full).abs().max() < 0.1 * full.abs().max()
+
+
+@of_every_kind
+def test_templates_train_in_half_precision(kind: Kind) -> None:
+    template = copy.deepcopy(cached_template(named_kind(kind))).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = F.cross_entropy(template(clips_for(kind)), torch.arange(2))
+    loss.backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in template.parameters())  # type: ignore[union-attr]
+
+
+@of_every_backbone
+def test_onnxruntime_gives_the_same_logits(name: str, tmp_path: Path) -> None:
+    kind = kinds(name)[-1]
+    shape, clips = small(kind), clips_for(kind, 3)[:, :, :, : least_of(kind)[1]]
+    net = nets.prune(copy.deepcopy(cached_template(named_kind(kind))).eval(), mixed(shape))
+    contract = InputContract(frames=clips.shape[2], fps=1.0, resize=clips.shape[3], crop=clips.shape[3])
+    path = tmp_path / "model.onnx"
+    onnx_export.export(net, path, contract, [str(label) for label in range(CLASSES)])
+    agreement = onnx_export.compare(net, path, clips.numpy())
+    assert agreement.passed, agreement
+
+
+@of_every_kind
+def test_a_saved_net_is_loaded_as_it_was(kind: Kind, tmp_path: Path) -> None:
+    shape, clips = small(kind), clips_for(kind)
+    strategy = mixed(shape)
+    net = nets.prune(copy.deepcopy(cached_template(named_kind(kind))).eval(), strategy)
+    config = bundles.Config(
+        name="toy",
+        backbone=bundles.Backbone(name=shape.backbone, options=dict(shape.options)),
+        classes=bundles.Classes.of([f"class {index}" for index in range(CLASSES)]),
+        strategy=strategy,
+        input=InputContract(frames=clips.shape[2], fps=1.0, resize=clips.shape[3], crop=clips.shape[4]),
+        versions=bundles.Versions(stzoo="0.1.0"),
+    )
+    weights = {key: value.numpy() for key, value in net.state_dict().items()}
+    folder = bundles.save(tmp_path / "toy", Bundle(config), weights)
+    loaded = hub.build(folder, bundles.read(folder))
+    assert list(loaded.state_dict()) == list(net.state_dict())
+    assert nets.architecture(loaded) == shape
+    with torch.no_grad():
+        np.testing.assert_array_equal(loaded(clips), net(clips))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_small_siblings_are_small(name: str) -> None:
+    shape = Architecture(name, 10, {})
+    size = measure(shape, shape.uniform("S+ST"), frames=8, height=64, width=64)
+    assert size.parameters <= 400_000
+    assert size.multiply_adds <= 400_000_000
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_only_st_branches_of_small_siblings_tell_the_order_of_frames(name: str) -> None:
+    shape = Architecture(name, 10, {})
+    torch.manual_seed(0)
+    template = lively(nets.template(name, 10), torch.randn(4, 3, 4, 32, 32)).eval()
+    clips = torch.randn(2, 3, 8, 32, 32)
+    order = torch.tensor([3, 0, 6, 1, 7, 2, 5, 4])
+    alone = [{**shape.uniform("S").units, site.name: "ST"} for site in shape.sites]
+    with torch.no_grad():
+        for units in (shape.uniform("S").units, shape.uniform("ST").units, shape.uniform("S+ST").units, *alone):
+            net = nets.prune(template, Strategy(name, units))
+            change = (net(clips) - net(clips[:, :, order])).abs().max().item()
+            assert (change < 1e-5) == (set(units.values()) == {"S"}), units
+            assert change < 1e-5 or change > 1e-4
