@@ -10,6 +10,7 @@ import yaml
 from stzoo.bundle.schema import Bundle, Result
 from stzoo.card import Bundled, Card
 from stzoo.contract import InputContract
+from stzoo.strategy import open_branches
 
 _TAGS = ["video-classification", "action-recognition", "3d-cnn", "spatiotemporal-fusion", "stzoo"]
 
@@ -81,8 +82,11 @@ def _usage(bundle: Bundle, card: Card | None) -> str:
 def _strategy(bundle: Bundle, pictures: Sequence[str]) -> str:
     strategy = bundle.strategy
     counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())
+    units = "spatial (S), spatiotemporal (ST) or both (S+ST)"
+    if any("T" in open_branches(unit) for unit in strategy.units.values()):
+        units = "spatial (S), temporal (T), spatiotemporal (ST), or several of these"
     text = (
-        "## Strategy\n\nAt each site of the backbone the net is spatial (S), spatiotemporal (ST) or both (S+ST): "
+        f"## Strategy\n\nAt each site of the backbone the net is {units}: "
         f"{counts} of {len(strategy.units)} sites.\n\n    {strategy.text()}"
     )
     if bundle.posterior is not None:

@@ -6,36 +6,23 @@ border. What cannot be folded becomes one scale and one shift.
 `merge` knows the blocks that all backbones are built of. A backbone's own module says about itself, as class attributes
 and as far as it is true, what an `nn.Sequential` says by its order:
 
-follows   {norm: module} where the norm takes what the module gives, and nothing else takes it
+follows   {norm: modules} where the norm takes the sum of what the modules give, and nothing else takes it; of a site,
+          "unit" is what goes into its tail, "unit late" what is added to what leaves it
 ends      (first, last) where all that comes in goes to the first alone, and all that goes out comes from the last
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from stzoo.errors import UsageError
 from stzoo.nets.fusion import Closed, Fusion, named_gates
-from stzoo.nets.layers import Activation, Conv
-from stzoo.nets.norm import Affine, ScaleAndShift, Statistics
-
-
-class Constant(nn.Module):
-    """A closed site and the norm after it: the same number at every position of a channel."""
-
-    value: Tensor
-
-    def __init__(self, value: Float[Tensor, " channels"]) -> None:
-        super().__init__()
-        self.register_buffer("value", value)
-
-    def forward(self, x: Activation) -> Activation:
-        return self.value.to(x.dtype).expand(*x.shape[:-1], -1).contiguous()
+from stzoo.nets.layers import Conv
+from stzoo.nets.norm import Affine, BatchNorm, Statistics
 
 
 def merge(net: nn.Module) -> nn.Module:
@@ -65,32 +52,39 @@ def _merge(module: nn.Module) -> None:
     for child in module.children():
         _merge(child)
     if isinstance(module, Fusion):
-        _merge_branches(module)
+        _share_out_statistics(module)
+        _sum_branches(module)
     for name, before in _follows(module).items():
         norm = module.get_submodule(name)
-        if isinstance(norm, Statistics):
-            folded = _folded(module.get_submodule(before), norm.scale_and_shift())
-            if folded is not None:
-                setattr(module, before, folded)
-                setattr(module, name, nn.Identity())
+        if type(norm) is BatchNorm and _fold(norm, [end for path in before for end in _outputs(module, path)]):
+            setattr(module, name, nn.Identity())
     for name, child in module.named_children():
         if isinstance(child, Statistics):
-            setattr(module, name, _affine(child))
+            setattr(module, name, child.merged())
 
 
-def _merge_branches(site: Fusion) -> None:
-    """Gives every branch the statistics that all share, and makes one convolution of branches that are nothing else."""
-    branches = list(site.branches.values())
-    firsts = [affine for branch in branches if isinstance(affine := _end(branch, 0), Affine)]
-    if isinstance(site.shared, Statistics) and len(firsts) == len(branches):
+def _share_out_statistics(site: Fusion) -> None:
+    """Gives every branch that begins with a scale and a shift the statistics that all share."""
+    firsts = [first for branch in site.branches.values() if isinstance(first := _end(branch, 0), Affine)]
+    if type(site.shared) is Statistics and len(firsts) == len(site.branches):
         scale, shift = site.shared.scale_and_shift()
         for affine in firsts:
             affine.bias.add_(shift * affine.weight)
             affine.weight.mul_(scale)
         site.shared = nn.Identity()
-    convs = [conv for branch in branches if isinstance(conv := _end(branch, 0), Conv) and conv is _end(branch, -1)]
-    if len(convs) == len(branches) > 1 and (total := _sum(convs)):
-        site.branches = nn.ModuleDict({"+".join(site.branches): total})
+
+
+def _sum_branches(site: Fusion) -> None:
+    """Makes one convolution of branches that are convolutions and nothing else, and are added at the same place."""
+    convs = {name: conv for name, branch in site.branches.items() if isinstance(conv := _whole(branch), Conv)}
+    if (
+        len(site.early) > 1
+        and convs.keys() >= set(site.early)
+        and (total := _sum([convs[name] for name in site.early]))
+    ):
+        late = {name: site.branches[name] for name in site.late}
+        site.early = ("+".join(site.early),)
+        site.branches = nn.ModuleDict({site.early[0]: total, **late})
 
 
 def _sum(convs: list[Conv]) -> Conv | None:
@@ -111,45 +105,44 @@ def _sum(convs: list[Conv]) -> Conv | None:
     return largest
 
 
-def _folded(module: nn.Module, norm: ScaleAndShift) -> nn.Module | None:
-    """The module with its output scaled and shifted; None where it does not end in convolutions that can do so."""
-    scale, shift = norm
-    if isinstance(module, Closed):
-        return Constant(shift)
-    convs = _outputs(module)
+def _fold(norm: BatchNorm, ends: list[nn.Module]) -> bool:
+    """Lets the modules whose sum the norm takes do its work, if all of them can."""
+    convs = [end for end in ends if isinstance(end, Conv)]
+    able: list[Conv | Closed] = [*convs, *(end for end in ends if isinstance(end, Closed))]
+    if not able or len(able) < len(ends):
+        return False
+    scale, shift = norm.scale_and_shift()
     for conv in convs:
         conv.weight.mul_(scale.view(-1, 1, 1, 1, 1))
-    if convs:
-        assert all(conv.bias is None for conv in convs)
-        convs[0].bias = shift.to(convs[0].weight.dtype)
-    return module if convs else None
+    able[0].bias = shift.to(norm.running_var.dtype)
+    return True
 
 
-def _outputs(module: nn.Module) -> list[Conv]:
-    """The convolutions whose sum is the module's output; empty where the output is something else."""
-    if isinstance(module, Fusion):
-        found = [_outputs(branch) for branch in module.branches.values()]
-        return [conv for convs in found for conv in convs] if all(found) else []
-    last = _end(module, -1)
-    return [last] if isinstance(last, Conv) else []
-
-
-def _affine(norm: Statistics) -> Affine:
-    scale, shift = norm.scale_and_shift()
-    affine = Affine(len(scale)).to(norm.running_var).requires_grad_(False)
-    affine.weight.copy_(scale)
-    affine.bias.copy_(shift)
-    return affine.eval()
-
-
-def _follows(module: nn.Module) -> Mapping[str, str]:
+def _follows(module: nn.Module) -> Mapping[str, Iterable[str]]:
     if type(module) is nn.Sequential:
         names = list(module._modules)
-        return dict(zip(names[1:], names, strict=False))
+        return {name: (before,) for before, name in zip(names, names[1:], strict=False)}
     return getattr(module, "follows", {})
+
+
+def _outputs(module: nn.Module, path: str) -> list[nn.Module]:
+    """The innermost modules whose sum is what stands at a path of `follows`; none where that part is not built."""
+    name, _, part = path.partition(" ")
+    found = module.get_submodule(name)
+    if isinstance(found, Fusion):
+        return [_end(found.branches[branch], -1) for branch in (found.late if part else found.early)]
+    if isinstance(found, Closed):
+        return [found] if found.feeds_tail != bool(part) else []
+    return [] if isinstance(found, nn.Identity) else [_end(found, -1)]
 
 
 def _end(module: nn.Module, index: int) -> nn.Module:
     """The innermost module that takes all the input (index 0) or gives all the output (index -1)."""
     names = list(module._modules) if type(module) is nn.Sequential else getattr(module, "ends", [])
     return _end(module.get_submodule(names[index]), index) if names else module
+
+
+def _whole(module: nn.Module) -> nn.Module | None:
+    """The one module that another comes down to, if it does."""
+    first = _end(module, 0)
+    return first if first is _end(module, -1) else None

@@ -43,6 +43,14 @@ class Statistics(nn.Module):
         scale = (self.running_var.to(precision) + EPSILON).rsqrt()
         return scale, -self.running_mean.to(precision) * scale
 
+    def merged(self) -> nn.Module:
+        """What does the same outside training in one scale and one shift."""
+        scale, shift = self.scale_and_shift()
+        affine = Affine(len(scale)).to(self.running_var).requires_grad_(False).eval()
+        affine.weight.copy_(scale)
+        affine.bias.copy_(shift)
+        return affine
+
     def forward(self, x: Activation) -> Activation:
         return self.normalise(x, None, None)
 

@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stzoo.contract import InputContract
+from stzoo.strategy import ALL_BRANCHES, BRANCHES
 
 Text = Annotated[str, Field(min_length=1)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -67,7 +68,16 @@ class Net(Table):
         Literal["none", "x2", "x8", "low"],
         Field(description="where time is shortened; x2: at the stem's convolution only; low: at the stem's pool only"),
     ] = "none"
+    branches: Annotated[tuple[str, ...], Field(description="S, ST; or S, T, ST where the backbone has them")] = BRANCHES
+    shared_norm: Annotated[bool, Field(description="DenseNets: one norm for all branches of a site; ours")] = False
     dropout: Annotated[Rate, Field(description="before the classifier, in every stage that names none itself")] = 0.0
+
+    @field_validator("branches")
+    @classmethod
+    def _branches_make_a_set_of_units(cls, branches: tuple[str, ...]) -> tuple[str, ...]:
+        if branches not in (BRANCHES, ALL_BRANCHES):
+            raise ValueError(f"choose {json.dumps(BRANCHES)} or {json.dumps(ALL_BRANCHES)}")
+        return branches
 
 
 class Compute(Table):

@@ -22,7 +22,8 @@ from stzoo.files import write_json
 from stzoo.measure import measure
 from stzoo.nets import architecture
 from stzoo.posterior import Posterior
-from stzoo.strategy import Strategy
+from stzoo.strategies import UNIFORM
+from stzoo.strategy import Strategy, open_branches
 from stzoo.training.data import RunData
 from stzoo.training.run import Run
 from stzoo.video.progress import counting
@@ -167,14 +168,15 @@ def table(rows: list[Row]) -> Any:
     from rich.table import Table
 
     splits = list(dict.fromkeys(row.split for row in rows))
-    shown = Table("net", "weights", *splits, "sites with S / ST / S+ST", title="accuracy with 95 % interval")
+    present = {unit for row in rows for unit in row.strategy.units.values()}
+    units = [unit for unit in UNIFORM.values() if "T" not in open_branches(unit) or unit in present]
+    shown = Table("net", "weights", *splits, f"sites with {' / '.join(units)}", title="accuracy with 95 % interval")
     for name in dict.fromkeys(row.name for row in rows):
         own = {row.split: row for row in rows if row.name == name}
         first = next(iter(own.values()))
         counts = first.strategy.counts()
         cells = [f"{100 * row.accuracy.value:.1f} ({_interval(row.accuracy)})" for row in own.values()]
-        units = " / ".join(str(counts.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
-        shown.add_row(name, first.how, *cells, units)
+        shown.add_row(name, first.how, *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
     return shown
 
 

@@ -17,7 +17,7 @@ from stzoo.posterior import Posterior
 from stzoo.recipe import Optimisation, Recipe
 from stzoo.selection import Scored, SelectionClips, best, pruned, score_strategies
 from stzoo.strategies import named
-from stzoo.strategy import Strategy
+from stzoo.strategy import BRANCHES, Strategy
 from stzoo.training.batches import TrainingClips
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.draws import Stage
@@ -35,6 +35,10 @@ def architecture_of(recipe: Recipe, classes: int) -> Architecture:
     options: dict[str, object] = {"temporal_stride": recipe.net.temporal_stride}
     if recipe.variational is not None and recipe.variational.tail_gates:
         options["tail_sites"] = True
+    if recipe.net.branches != BRANCHES:
+        options["branches"] = recipe.net.branches
+    if recipe.net.shared_norm:
+        options["shared_norm"] = True
     return Architecture(recipe.net.backbone, classes, options)
 
 
@@ -80,7 +84,7 @@ class Stages:
         """The net with every branch open, trained without gates: the template's start."""
         table = self.run.recipe.warmup
         assert table is not None
-        net = self._fresh(lambda: nets.fixed_net(self.architecture, self.architecture.uniform("S+ST")))
+        net = self._fresh(lambda: nets.fixed_net(self.architecture, self.architecture.all_open))
         return self._stage("warmup", "warmup.safetensors", net, table)
 
     def variational(self) -> nn.Module:
@@ -165,7 +169,8 @@ class Stages:
     def _record(self, stage: Stage, net: nn.Module, epoch: int, numbers: Mapping[str, float]) -> None:
         """Writes an epoch's line, with every gate and the accuracy on the selection split.
 
-        Of a template that is S+ST's, with the template's own batch-norm statistics: a lower bound, and cheap.
+        Of a template that is the net's with every branch open, with the template's own batch-norm statistics: a lower
+        bound, and cheap.
         """
         entry: dict[str, object] = {name: round(value, 6) for name, value in numbers.items()}
         shown = net
@@ -176,7 +181,7 @@ class Stages:
                 for site, drops in posterior.drop.items()
             }
             entry["collapsed"] = has_collapsed(posterior)
-            shown = nets.prune(net, self.architecture.uniform("S+ST"))
+            shown = nets.prune(net, self.architecture.all_open)
         data = self.selection
         scores = video_scores(shown.eval(), data.clips, data.contract, device=data.device)
         entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)

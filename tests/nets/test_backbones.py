@@ -25,14 +25,16 @@ from stzoo.errors import ContractError, UsageError
 from stzoo.measure import measure
 from stzoo.nets import BACKBONES, Architecture
 from stzoo.nets.blank import without_memory
-from stzoo.nets.densenet import DENSENET121, DENSENET_TINY
+from stzoo.nets.densenet import DENSENET121, DENSENET169, DENSENET201, DENSENET_TINY
 from stzoo.nets.fusion import Fusion, named_gates, set_noise
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101
-from stzoo.strategy import NONE, Strategy
+from stzoo.strategy import ALL_BRANCHES, NONE, Strategy
 
 SMALL: dict[str, object] = {
     "densenet121": replace(DENSENET121, block_layers=(2, 1, 2), growth=4, stem_width=6, bottleneck=2),
+    "densenet169": replace(DENSENET169, block_layers=(1, 2), growth=4, stem_width=4, bottleneck=2),
+    "densenet201": replace(DENSENET201, block_layers=(1, 1), growth=4, stem_width=4, bottleneck=2),
     "resnet50": replace(RESNET50, stage_blocks=(2, 1, 2), width=4, outputs=8, stem_width=6),
     "resnext50": replace(RESNEXT50, stage_blocks=(1, 2), width=8, groups=4, outputs=8, stem_width=6),
     "resnext101": replace(RESNEXT101, stage_blocks=(1, 3), width=12, groups=2, outputs=8, stem_width=6),
@@ -49,15 +51,18 @@ Kind = tuple[str, dict[str, Any]]
 
 
 def kinds(name: str) -> list[Kind]:
-    """A backbone with every temporal stride, and with one-branch sites if it can have them."""
+    """A backbone with every temporal stride, and the first of a family with each option of its sites."""
     known = BACKBONES[name]
     found: list[Kind] = [(name, {"temporal_stride": stride}) for stride in known.temporal_strides]
-    return [*found, (name, {"tail_sites": True})] if "tail_sites" in known.options else found
+    if name != next(first for first, other in BACKBONES.items() if other.net is known.net):
+        return found
+    further = {"tail_sites": True, "branches": ALL_BRANCHES, "shared_norm": True}
+    return [*found, *((name, {option: value}) for option, value in further.items() if option in known.options)]
 
 
 def named_kind(kind: Kind) -> str:
     name, options = kind
-    return "-".join([name, *map(str, options.values())])
+    return "-".join([name, *(f"{option}={value}" for option, value in options.items())])
 
 
 of_every_backbone = pytest.mark.parametrize("name", BACKBONES)
@@ -230,7 +235,7 @@ def test_from_scratch_every_parameter_gets_a_gradient(kind: Kind, as_template: b
         net = nets.template(shape.backbone, CLASSES, initial_drop=0.4, **shape.options)
         set_noise(net, torch.rand(4, sum(len(site.branches) for site in shape.sites)))
     else:
-        net = nets.fixed_net(shape, shape.uniform("S+ST"))
+        net = nets.fixed_net(shape, shape.all_open)
     F.cross_entropy(net(clips_for(kind, 4)), torch.arange(4)).backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
@@ -241,7 +246,7 @@ def test_from_scratch_every_parameter_gets_a_gradient(kind: Kind, as_template: b
 @functools.cache
 def open_net(kind: str) -> nn.Module:
     template = copy.deepcopy(cached_template(kind)).eval()
-    return nets.prune(template, nets.architecture(template).uniform("S+ST"))
+    return nets.prune(template, nets.architecture(template).all_open)
 
 
 @of_every_kind

@@ -62,6 +62,42 @@ def test_densenet121_has_as_many_parameters_as_the_reference(strategy: str, clas
     assert parameters(net) == count
 
 
+IMAGE_NETS = {
+    "densenet121": ((6, 12, 24, 16), 7_978_856),
+    "densenet169": ((6, 12, 32, 32), 14_149_480),
+    "densenet201": ((6, 12, 48, 32), 20_013_928),
+}
+"""Layers a block, and the parameters of the 2D net with 1000 classes as torchvision publishes them."""
+
+
+@pytest.mark.parametrize("backbone", IMAGE_NETS)
+def test_a_densenet_is_its_2d_namesake_with_time_in_the_stem_and_the_st_branches(backbone: str) -> None:
+    """S: four more frames of the stem's kernel. ST: two more taps everywhere. S+ST: both, with one tail and stem."""
+    block_layers, flat = IMAGE_NETS[backbone]
+    shape = Architecture(backbone, 1000, {})
+    assert len(shape.sites) == sum(block_layers) + 3
+    branch = {"S": 0, "ST": 0}
+    channels = 64
+    for block, layers in enumerate(block_layers, start=1):
+        for inputs in range(channels, channels + 32 * layers, 32):
+            branch["S"] += 2 * inputs + inputs * 128
+            branch["ST"] += 2 * inputs + 3 * inputs * 128
+        channels += 32 * layers
+        if block < 4:
+            branch["S"] += 2 * channels + channels * channels // 2
+            branch["ST"] += 2 * channels + 3 * channels * channels // 2
+            channels //= 2
+    spatial = flat + 4 * 64 * 3 * 7 * 7
+    for unit, count in (
+        ("S", spatial),
+        ("ST", spatial + branch["ST"] - branch["S"]),
+        ("S+ST", spatial + branch["ST"]),
+    ):
+        with without_memory():
+            net = nets.fixed_net(shape, shape.uniform(unit))
+        assert parameters(net) == count, unit
+
+
 @pytest.mark.parametrize(("options", "scalars"), [({}, 122), ({"tail_sites": True}, 122 + 58)])
 def test_a_template_adds_one_number_a_gate(options: dict[str, bool], scalars: int) -> None:
     with without_memory():

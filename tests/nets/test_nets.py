@@ -21,7 +21,7 @@ from stzoo.errors import StrategyError, UsageError
 from stzoo.evaluation import reestimate_batch_norm, video_scores
 from stzoo.nets import Architecture
 from stzoo.nets.fusion import named_gates, set_noise
-from stzoo.strategy import NONE, Strategy
+from stzoo.strategy import ALL_BRANCHES, NONE, Strategy
 
 SHUT = 1e4
 
@@ -30,6 +30,8 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("densenet_tiny", {"tail_sites": True}),
     ("densenet_small", {"temporal_stride": "x8"}),
     ("densenet_small", {"temporal_stride": "low", "tail_sites": True}),
+    ("densenet_tiny", {"branches": ALL_BRANCHES}),
+    ("densenet_small", {"branches": ALL_BRANCHES, "tail_sites": True}),
 )
 
 
@@ -181,7 +183,7 @@ def test_strategies_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize("kind", range(len(KINDS)))
 def test_growing_copies_everything_and_adds_gates_alone(kind: int) -> None:
     shape = shape_of(kind)
-    net = nets.prune(copy.deepcopy(template_of(kind)), shape.uniform("S+ST")).eval()
+    net = nets.prune(copy.deepcopy(template_of(kind)), shape.all_open).eval()
     before = hash_of(net)
     grown = nets.grow(net, initial_drop=0.25, temperature=0.5).eval()
     own, made = net.state_dict(), grown.state_dict()
@@ -197,7 +199,7 @@ def test_growing_copies_everything_and_adds_gates_alone(kind: int) -> None:
     assert all(drop == pytest.approx(0.25) for branches in drops.values() for drop in branches.values())
     assert all(gate.temperature == 0.5 for _, _, gate, _ in named_gates(grown))
 
-    set_gates(grown, shape.uniform("S+ST"))
+    set_gates(grown, shape.all_open)
     torch.testing.assert_close(grown(clips()), net(clips()))
     with torch.no_grad():
         for parameter in grown.parameters():
@@ -228,7 +230,7 @@ def test_from_scratch_every_parameter_gets_a_gradient(kind: int, as_template: bo
         net = nets.template(shape.backbone, shape.classes, initial_drop=0.4, **shape.options)
         set_noise(net, torch.rand(4, sum(len(site.branches) for site in shape.sites)))
     else:
-        net = nets.fixed_net(shape, shape.uniform("S+ST"))
+        net = nets.fixed_net(shape, shape.all_open)
     for name, gradient in gradients(net).items():
         assert gradient is not None, name
         assert torch.isfinite(gradient).all(), name
