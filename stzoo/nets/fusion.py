@@ -131,8 +131,8 @@ class Closed(nn.Module):
     """A site without branches: zeros, as wide as the branches would have been.
 
     They pass the site's tail, whose norm turns them into a constant, unless the tail belongs to the early branches; the
-    zeros then stand for what leaves the tail, with its spatial `stride`. Once a norm has been folded into them, they are
-    a `bias` instead.
+    zeros then stand for what leaves the tail, with its spatial `stride`. They are a `bias`
+    instead once a norm has been folded into them.
     """
 
     bias: Tensor | None

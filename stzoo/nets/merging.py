@@ -14,6 +14,7 @@ ends      (first, last) where all that comes in goes to the first alone, and all
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -111,6 +112,7 @@ def _fold(norm: BatchNorm, ends: list[nn.Module]) -> bool:
     able: list[Conv | Closed] = [*convs, *(end for end in ends if isinstance(end, Closed))]
     if not able or len(able) < len(ends):
         return False
+    assert all(end.bias is None for end in able)
     scale, shift = norm.scale_and_shift()
     for conv in convs:
         conv.weight.mul_(scale.view(-1, 1, 1, 1, 1))
@@ -121,7 +123,7 @@ def _fold(norm: BatchNorm, ends: list[nn.Module]) -> bool:
 def _follows(module: nn.Module) -> Mapping[str, Iterable[str]]:
     if type(module) is nn.Sequential:
         names = list(module._modules)
-        return {name: (before,) for before, name in zip(names, names[1:], strict=False)}
+        return {name: (before,) for before, name in itertools.pairwise(names)}
     return getattr(module, "follows", {})
 
 

@@ -27,11 +27,15 @@ from stzoo.strategy import NONE, Site, Strategy
 RESIDUAL = ResNetSizes((2, 1), width=8, outputs=12, stem_width=6)
 INVERTED = MobileNetSizes(((6, 2, 2), (8, 2, 1)), stem_width=6, first_width=4, head_width=12, expansion=3)
 DENSE = DenseNetSizes((2, 2), growth=4, stem_width=6, stem_kernel=(5, 7, 7), pool_kernel=(3, 3, 3), bottleneck=2)
+ALL = ("S", "T", "ST")
 KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., tuple[Site, ...]], object, dict[str, object]]] = {
     "densenet": (DenseNet3d, densenet_sites, DENSE, {"temporal_stride": "x8"}),
     "densenet-tails": (DenseNet3d, densenet_sites, DENSE, {"tail_sites": True}),
+    "densenet-units": (DenseNet3d, densenet_sites, DENSE, {"branches": ALL}),
+    "densenet-shared": (DenseNet3d, densenet_sites, DENSE, {"branches": ALL, "shared_norm": True}),
     "resnet": (ResNet3d, resnet_sites, RESIDUAL, {"temporal_stride": "x2"}),
     "resnext": (ResNet3d, resnet_sites, replace(RESIDUAL, groups=4), {}),
+    "resnet-units": (ResNet3d, resnet_sites, RESIDUAL, {"branches": ALL}),
     "mobilenet": (MobileNet3d, mobilenet_sites, INVERTED, {}),
 }
 
@@ -103,7 +107,7 @@ def counted(net: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
     return y, operations.count, flops.get_total_flops() // 2
 
 
-@settings(max_examples=15)
+@settings(max_examples=20)
 @given(cases(), st.integers(0, 9), st.integers(5, 7), st.integers(16, 25), st.integers(16, 25))
 def test_outputs_are_the_same_for_fewer_operations(
     case: tuple[str, Strategy], seed: int, frames: int, height: int, width: int
@@ -127,8 +131,8 @@ def test_outputs_are_the_same_for_fewer_operations(
         assert_same(merge(exact)(x.double()), exact(x.double()), 1e-10)
 
 
-@pytest.mark.parametrize("kind", ["resnet", "resnext"])
-def test_both_branches_of_a_residual_net_cost_what_st_costs(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["resnet", "resnext", "resnet-units", "densenet-shared"])
+def test_both_branches_of_one_activation_cost_what_st_costs(kind: str) -> None:
     x = torch.randn(1, 3, 5, 16, 16)
     both, st_alone = net_of(kind, uniform(kind, "S+ST")), net_of(kind, uniform(kind, "ST"))
     merged = merge(both)
@@ -141,6 +145,7 @@ def test_both_branches_of_a_residual_net_cost_what_st_costs(kind: str) -> None:
     ("kind", "kept"),
     [
         ("densenet", 2 * 5 + 1),  # every branch has a norm before its convolution, and so has the head
+        ("densenet-shared", 5 + 1),
         ("resnet", 0),
         ("resnext", 0),
         ("mobilenet", 0),
