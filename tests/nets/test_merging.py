@@ -107,14 +107,14 @@ def counted(net: nn.Module, x: Tensor) -> tuple[Tensor, int, int]:
     return y, operations.count, flops.get_total_flops() // 2
 
 
-@settings(max_examples=20)
-@given(cases(), st.integers(0, 9), st.integers(5, 7), st.integers(16, 25), st.integers(16, 25))
+@settings(max_examples=15)
+@given(cases(), st.integers(0, 9), st.integers(5, 7), st.integers(16, 19), st.integers(16, 19))
 def test_outputs_are_the_same_for_fewer_operations(
     case: tuple[str, Strategy], seed: int, frames: int, height: int, width: int
 ) -> None:
     net = net_of(*case, seed)
     before = hash_of(net)
-    x = torch.randn(2, 3, frames, height, width)
+    x = torch.randn(1, 3, frames, height, width)
     merged = merge(net)
     given, operations, multiply_adds = counted(merged, x)
     expected, operations_before, multiply_adds_before = counted(net, x)
