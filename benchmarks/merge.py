@@ -30,11 +30,16 @@ FEWEST_ROUNDS = 5
 
 @dataclass(frozen=True)
 class Case:
-    """A backbone and the clip that it is measured on: frames and side in pixels."""
+    """A backbone with an option or none, and the clip that it is measured on: frames and side in pixels."""
 
     backbone: str
     frames: int
     side: int
+    option: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.backbone}, {self.option}" if self.option else self.backbone
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,8 @@ CASES = (
     Case("resnet_tiny", 8, 64),
     Case("mobilenet_v2_tiny", 8, 64),
     Case("densenet121", 8, 112),
+    Case("densenet121", 8, 112, "shared_norm"),
     Case("resnet50", 8, 112),
-    Case("resnext50", 8, 112),
     Case("mobilenet_v2", 8, 112),
 )
 
@@ -64,7 +69,7 @@ CASES = (
 def net_of(case: Case, unit: str) -> nn.Module:
     """A fixed net in eval mode whose batch norms have statistics of their own."""
     torch.manual_seed(0)
-    architecture = Architecture(case.backbone, 400, {})
+    architecture = Architecture(case.backbone, 400, {case.option: True} if case.option else {})
     net = fixed_net(architecture, architecture.uniform(unit))
     for module in net.modules():
         if isinstance(module, Statistics):
@@ -142,7 +147,7 @@ def main() -> None:
                 times = timed(plain, merged, clip, arguments.seconds)
             low, middle, high = np.percentile(times.ratios, [25, 50, 75])
             print(
-                f"| {case.backbone} | {case.frames}x{case.side}x{case.side} | {unit} | {work[0]:.3g} -> {work[1]:.3g} "
+                f"| {case.name} | {case.frames}x{case.side}x{case.side} | {unit} | {work[0]:.3g} -> {work[1]:.3g} "
                 f"| {1e3 * np.median(times.plain):.1f} | {1e3 * np.median(times.merged):.1f} "
                 f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {len(times.ratios)} | {difference:.0e} |",
                 flush=True,

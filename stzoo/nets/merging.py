@@ -123,7 +123,7 @@ def _fold(norm: BatchNorm, ends: list[nn.Module]) -> bool:
 def _follows(module: nn.Module) -> Mapping[str, Iterable[str]]:
     if type(module) is nn.Sequential:
         names = list(module._modules)
-        return {name: (before,) for before, name in itertools.pairwise(names)}
+        return {name: (before, f"{before} late") for before, name in itertools.pairwise(names)}
     return getattr(module, "follows", {})
 
 
@@ -135,7 +135,7 @@ def _outputs(module: nn.Module, path: str) -> list[nn.Module]:
         return [_end(found.branches[branch], -1) for branch in (found.late if part else found.early)]
     if isinstance(found, Closed):
         return [found] if found.feeds_tail != bool(part) else []
-    return [] if isinstance(found, nn.Identity) else [_end(found, -1)]
+    return [] if part or isinstance(found, nn.Identity) else [_end(found, -1)]
 
 
 def _end(module: nn.Module, index: int) -> nn.Module:

@@ -303,6 +303,16 @@ def test_templates_train_in_half_precision(kind: Kind) -> None:
     assert all(torch.isfinite(parameter.grad).all() for parameter in template.parameters())  # type: ignore[union-attr]
 
 
+@of_every_kind
+def test_merging_changes_no_logit(kind: Kind) -> None:
+    template = copy.deepcopy(cached_template(named_kind(kind))).eval()
+    clips = clips_for(kind).double()
+    for strategy in (mixed(small(kind)), small(kind).all_open):
+        net = nets.prune(template, strategy).double()
+        with torch.no_grad():
+            torch.testing.assert_close(nets.merge(net)(clips), net(clips), rtol=1e-10, atol=1e-10)
+
+
 @of_every_backbone
 def test_onnxruntime_gives_the_same_logits(name: str, tmp_path: Path) -> None:
     kind = kinds(name)[-1]
