@@ -8,8 +8,8 @@ import pytest
 from stzoo.errors import StrategyError
 from stzoo.nets import Architecture
 from stzoo.published import PUBLISHED, published
-from stzoo.strategies import named
-from stzoo.strategy import Strategy
+from stzoo.strategies import UNIFORM, named
+from stzoo.strategy import ALL_BRANCHES, Strategy
 
 SITES = Architecture("densenet121", 10, {}).sites
 
@@ -17,6 +17,13 @@ SITES = Architecture("densenet121", 10, {}).sites
 @pytest.mark.parametrize(("name", "unit"), [("s", "S"), ("st", "ST"), ("sst", "S+ST")])
 def test_uniform_strategies_have_short_names(name: str, unit: str) -> None:
     assert named(name, "densenet121", SITES) == Strategy.uniform("densenet121", SITES, unit)
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_every_unit_has_a_name_where_sites_have_all_branches(name: str) -> None:
+    sites = Architecture("resnet_tiny", 10, {"branches": ALL_BRANCHES}).sites
+    assert named(name, "resnet_tiny", sites) == Strategy.uniform("resnet_tiny", sites, UNIFORM[name])
+    assert set(UNIFORM.values()) == set(sites[0].units)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

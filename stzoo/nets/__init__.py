@@ -24,6 +24,7 @@ from stzoo.nets.densenet import (
     densenet_sites,
 )
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
+from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.merging import merge
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
@@ -60,6 +61,7 @@ BACKBONES: dict[str, Backbone] = {
     "resnext50": Backbone(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
     "resnext101": Backbone(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
     "mobilenet_v2": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
+    "inception": Backbone(Inception3d, inception_sites, INCEPTION, ("none", "x2")),
     "densenet_tiny": Backbone(DenseNet3d, densenet_sites, DENSENET_TINY, ("none",)),
     "resnet_tiny": Backbone(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
     "mobilenet_v2_tiny": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),

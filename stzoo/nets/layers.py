@@ -106,6 +106,11 @@ def average_pool(x: Activation, size: Size) -> Activation:
     return from_times(F.avg_pool2d(time_view(x), (size[0], 1)), x.shape[2])
 
 
+def average_around(x: Activation) -> Activation:
+    """Mean over 1x3x3 at every position; beyond the border lie zeros, which count."""
+    return from_frames(F.avg_pool2d(frame_view(x), 3, stride=1, padding=1), x.shape[1])
+
+
 def halve_positions(x: Activation) -> Activation:
     """Mean over 1x3x3 at every second row and column; beyond the border lie zeros, which count."""
     return from_frames(F.avg_pool2d(frame_view(x), 3, stride=2, padding=1), x.shape[1])

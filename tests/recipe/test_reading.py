@@ -100,6 +100,14 @@ def test_one_problem_is_one_sentence(template: Path) -> None:
     ]
 
 
+def test_branches_are_one_of_two_sets(template: Path) -> None:
+    assert problems(template, 'net.branches=["S", "T"]') == [
+        f'{template}: net.branches = ["S", "T"]: choose ["S", "ST"] or ["S", "T", "ST"]'
+    ]
+    assert read(template).net.branches == ("S", "ST")
+    assert read(template, ['net.branches=["S", "T", "ST"]']).net.branches == ("S", "T", "ST")
+
+
 def test_strips_hold_a_crop(template: Path) -> None:
     assert problems(template, "augment.strip_size=63") == [
         f"{template}: augment.strip_size = 63: less than input.crop, which is 64"

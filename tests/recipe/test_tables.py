@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from stzoo.contract import InputContract
 from stzoo.recipe import Augment, Compute, Data, Fixed, Net, Objective, Optimisation, Recipe, Selection, Variational
+from stzoo.strategy import ALL_BRANCHES, BRANCHES
 
 OPTIMISATION: dict[str, Any] = {"epochs": 10, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
 
@@ -60,7 +61,12 @@ def recipes(draw: st.DrawFn) -> Recipe:
             strip_size=crop + draw(st.integers(0, 9)),
             flip=draw(st.booleans()),
         ),
-        "net": Net(backbone="densenet_tiny", temporal_stride=draw(st.sampled_from(["none", "x2", "x8", "low"]))),
+        "net": Net(
+            backbone="densenet_tiny",
+            temporal_stride=draw(st.sampled_from(["none", "x2", "x8", "low"])),
+            branches=draw(st.sampled_from([BRANCHES, ALL_BRANCHES])),
+            shared_norm=draw(st.booleans()),
+        ),
         "compute": Compute(device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]))),
     }
     if draw(st.booleans()):
