@@ -311,6 +311,16 @@ def test_templates_train_in_half_precision(kind: Kind) -> None:
     assert all(torch.isfinite(parameter.grad).all() for parameter in template.parameters())  # type: ignore[union-attr]
 
 
+@of_every_kind
+def test_merging_changes_no_logit(kind: Kind) -> None:
+    template = copy.deepcopy(cached_template(named_kind(kind))).eval()
+    clips = clips_for(kind).double()
+    for strategy in (mixed(small(kind)), small(kind).all_open):
+        net = nets.prune(template, strategy).double()
+        with torch.no_grad():
+            torch.testing.assert_close(nets.merge(net)(clips), net(clips), rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_onnxruntime_gives_the_same_logits(name: str, tmp_path: Path) -> None:
     """One backbone of every family, since torch's exporter takes seconds and the others differ in numbers alone."""
