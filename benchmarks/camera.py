@@ -91,9 +91,13 @@ def nets_of(run: Run, stages: Stages) -> Iterator[tuple[str, str, Strategy, nn.M
         return
     template = stages.variational()
     assert run.recipe.selection is not None
-    compared = {"opt": best(stages.select(template, run.recipe.selection.strategies)).strategy, **references(template)}
-    for name, strategy in compared.items():
+    scored = stages.select(template, run.recipe.selection.strategies)
+    winner = best(scored).strategy
+    for name, strategy in {"opt": winner, **references(template)}.items():
         yield name, "pruned", strategy, pruned(template, strategy, stages.selection)
+    finetuned = stages.finetune(template, scored)
+    if finetuned is not None:
+        yield "opt-finetuned", "finetuned", winner, finetuned
 
 
 def measured_hard(run: Run, question: str, cache: Path, hard: Hard) -> Iterator[Line]:
@@ -119,18 +123,27 @@ def table(lines: list[Line], split: str, setting: str) -> str:
     seeds = sorted({line.seed for line in chosen})
     rows = [f"| net | weights | S / ST / S+ST sites |{''.join(f' seed {seed} |' for seed in seeds)}"]
     rows.append("|---|---|---|" + "---|" * len(seeds))
+    seen: dict[tuple[str, int, str], str] = {}
     for name, how in dict.fromkeys((line.net, line.weights) for line in chosen):
         own = {line.seed: line for line in chosen if (line.net, line.weights) == (name, how)}
-        first = Strategy.from_text(next(iter(own.values())).strategy).counts()
-        units = " / ".join(str(first.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
-        cells = (
-            f" {100 * own[seed].accuracy:.1f} ({100 * own[seed].low:.1f} to {100 * own[seed].high:.1f}) |"
-            if seed in own
-            else " |"
-            for seed in seeds
-        )
-        rows.append(f"| {name} | {how} | {units} |{''.join(cells)}")
+        first = {seed: seen.setdefault((how, seed, line.strategy), name) for seed, line in own.items()}
+        cells = "".join(f" {_cell(own.get(seed), name, first.get(seed, name))} |" for seed in seeds)
+        units = ", ".join(dict.fromkeys(_units(line.strategy) for line in own.values()))
+        rows.append(f"| {name} | {how} | {units} |{cells}")
     return "\n".join(rows)
+
+
+def _cell(line: Line | None, name: str, first: str) -> str:
+    if line is None:
+        return ""
+    if first != name:
+        return f"identical to {first}"
+    return f"{100 * line.accuracy:.1f} ({100 * line.low:.1f} to {100 * line.high:.1f})"
+
+
+def _units(strategy: str) -> str:
+    counts = Strategy.from_text(strategy).counts()
+    return " / ".join(str(counts.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
 
 
 def main() -> None:

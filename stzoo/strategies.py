@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import string
+from collections.abc import Callable, Sequence
 
 from stzoo.errors import StrategyError, did_you_mean
+from stzoo.literature import bottom_heavy, mict, mixed, reversed_mixed, smart, top_heavy
 from stzoo.published import PUBLISHED, published
 from stzoo.strategy import Site, Strategy
+from stzoo.transfer import carried, rule, rules
 
 UNIFORM = {
     "s": "S",
@@ -27,25 +31,77 @@ def uniform_names(sites: Sequence[Site]) -> dict[str, str]:
     return {name: unit for name, unit in UNIFORM.items() if unit in offered}
 
 
+_PATTERNS: dict[str, Callable[[str, Sequence[Site]], Strategy]] = {"mict": mict, "smart": smart}
+_NUMBERED: dict[str, Callable[[str, Sequence[Site], int], Strategy]] = {
+    "mc": mixed,
+    "rmc": reversed_mixed,
+    "top-heavy:": top_heavy,
+    "bottom-heavy:": bottom_heavy,
+}
+_NUMBERED_NAME = re.compile(rf"({'|'.join(_NUMBERED)})([0-9]{{1,5}})")
+
+
+def _carried(data: str, backbone: str, sites: Sequence[Site]) -> Strategy:
+    return carried(published(data).strategy, backbone, sites)
+
+
+def _published(data: str, backbone: str, sites: Sequence[Site]) -> Strategy:
+    home = published(data).strategy.backbone
+    if backbone != home:
+        raise StrategyError(
+            f"published:{data} is for {home}, not for {backbone}; carried:{data} has it there by relative depth"
+        )
+    return _carried(data, backbone, sites)
+
+
+_BY_DATA: dict[str, Callable[[str, str, Sequence[Site]], Strategy]] = {
+    "rule:": rule,
+    "carried:": _carried,
+    "published:": _published,
+}
+FORMS = ", ".join(
+    [*UNIFORM, *_PATTERNS, *(f"{kind}<n>" for kind in _NUMBERED), *(f"{kind}<data>" for kind in _BY_DATA)]
+)
+
+
 def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
-    """The strategy that `text` names: one of `UNIFORM`, `published:<data>`, or the path of a strategy file.
+    """The strategy that `text` names, as one of `FORMS` or as the path of a strategy file.
+
+    | form | strategy |
+    |---|---|
+    | `s`, `st`, `sst`, and where there are T branches `t`, `s+t`, `t+st`, `s+t+st` | that unit everywhere |
+    | `mict`, `smart`, `mc<n>`, `rmc<n>`, `top-heavy:<n>`, `bottom-heavy:<n>` | the functions of `stzoo.literature` |
+    | `rule:<data>` | the paper's transfer rule for the backbone: `stzoo.transfer.rule` |
+    | `published:<data>` | a published strategy of DenseNet121, on that backbone |
+    | `carried:<data>` | the same on any backbone, by relative depth: `stzoo.transfer.carried` |
 
     Its sites are in network order, whatever order a file has.
 
     Raises `StrategyError` when there is no such strategy, or when it does not fit the backbone.
     """
-    kind, colon, rest = text.partition(":")
+    kind, colon, data = text.partition(":")
     if text in UNIFORM:
         strategy = Strategy.uniform(backbone, sites, UNIFORM[text])
-    elif colon and kind == "published":
-        strategy = published(rest).strategy
+    elif text in _PATTERNS:
+        strategy = _PATTERNS[text](backbone, sites)
+    elif match := _NUMBERED_NAME.fullmatch(text):
+        strategy = _NUMBERED[match[1]](backbone, sites, int(match[2]))
+    elif kind + colon in _BY_DATA:
+        strategy = _BY_DATA[kind + colon](data, backbone, sites)
     elif os.path.isfile(text):
         strategy = Strategy.read(text)
     else:
-        known = [*uniform_names(sites), *(f"published:{name}" for name in PUBLISHED)]
         raise StrategyError(
-            f'no strategy is called "{text}" and no file has that path.{did_you_mean(text, known)} '
-            f"Give a strategy file or one of {', '.join(known)}."
+            f'no strategy is called "{text}" and no file has that path.'
+            f"{did_you_mean(text, _like(text, backbone, sites))} Give a strategy file or one of {FORMS}."
         )
     strategy.check(backbone, sites)
     return Strategy(backbone, {site.name: strategy.units[site.name] for site in sites})
+
+
+def _like(text: str, backbone: str, sites: Sequence[Site]) -> list[str]:
+    """Names that could have been meant, with the number that `text` ends in."""
+    number = text[len(text.rstrip(string.digits)) :][-5:]
+    numbered = [f"{kind}{number}" for kind in _NUMBERED] if number else []
+    by_data = [f"{kind}{data}" for kind in ("carried:", "published:") for data in PUBLISHED]
+    return [*uniform_names(sites), *_PATTERNS, *numbered, *(f"rule:{data}" for data in rules(backbone)), *by_data]

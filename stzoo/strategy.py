@@ -42,6 +42,18 @@ class Site:
     stage: int = 1
 
     @property
+    def has_choice(self) -> bool:
+        """Whether the site offers more than one unit. Patterns over a backbone count only such sites."""
+        return len(self.branches) > 1
+
+    def nearest(self, unit: str) -> str:
+        """The branches of `unit` that this site has, ST for a T that it lacks, or all of its branches."""
+        wanted = set(open_branches(unit))
+        if "T" in wanted and "T" not in self.branches:
+            wanted.add("ST")
+        return "+".join([branch for branch in self.branches if branch in wanted] or self.branches)
+
+    @property
     def units(self) -> tuple[str, ...]:
         """Every non-empty set of open branches, fewest first: S, ST, S+ST."""
         sizes = range(1, len(self.branches) + 1)
@@ -86,16 +98,21 @@ class Strategy:
         Raises `StrategyError` for a unit that no site offers.
         """
         sites = tuple(sites)
-        offered = dict.fromkeys(known for site in sites for known in site.units)
-        if unit not in offered:
-            raise StrategyError(f"no site of {backbone} offers the unit {unit!r}; choose one of {', '.join(offered)}")
-        wanted = open_branches(unit)
-        units = {}
-        for site in sites:
-            also = {"ST"} if "T" in wanted and "T" not in site.branches else set()
-            chosen = [branch for branch in site.branches if branch in {*wanted, *also}]
-            units[site.name] = "+".join(chosen or site.branches)
-        return cls(backbone, units)
+        _check_offered(backbone, sites, [unit])
+        return cls(backbone, {site.name: site.nearest(unit) for site in sites})
+
+    @classmethod
+    def in_order(cls, backbone: str, sites: Sequence[Site], units: Sequence[str]) -> Strategy:
+        """The given units, in network order, at the sites that have a choice; every other site stays fully open.
+
+        Raises `StrategyError` unless there are as many units as such sites, and for a unit that no site offers.
+        """
+        choices = [site for site in sites if site.has_choice]
+        if len(units) != len(choices):
+            raise StrategyError(f"{backbone} has {len(choices)} sites with a choice and {len(units)} units are given")
+        _check_offered(backbone, sites, units)
+        chosen = {site.name: site.nearest(unit) for site, unit in zip(choices, units, strict=True)}
+        return cls(backbone, {site.name: chosen.get(site.name, "+".join(site.branches)) for site in sites})
 
     def text(self) -> str:
         """One line such as `densenet121: B1.L1..5=S+ST B1.L6=ST T1=S`; runs of numbered sites are joined by `..`."""
@@ -188,6 +205,13 @@ class Strategy:
 
     def __str__(self) -> str:
         return self.text()
+
+
+def _check_offered(backbone: str, sites: Sequence[Site], units: Iterable[str]) -> None:
+    offered = dict.fromkeys(known for site in sites for known in site.units)
+    for unit in units:
+        if unit not in offered:
+            raise StrategyError(f"no site of {backbone} offers the unit {unit!r}; choose one of {', '.join(offered)}")
 
 
 def _runs(units: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:

@@ -37,3 +37,10 @@ def test_its_text_says_what_a_net_sees() -> None:
 def test_it_round_trips_through_json() -> None:
     contract = InputContract(**GOOD)
     assert InputContract.model_validate_json(contract.model_dump_json()) == contract
+
+
+def test_segments_need_no_distance_between_frames() -> None:
+    contract = InputContract(frames=8, sampling="segments", resize=72, crop=64)
+    assert contract.text == "1 clip of 8 frames, one out of each equal part of the video, short side 72, centre crop 64"
+    with pytest.raises(ValidationError, match="neither fps nor stride_frames"):
+        InputContract(frames=8, sampling="segments", fps=4.0, resize=72, crop=64)

@@ -227,6 +227,16 @@ def test_units_of_a_site() -> None:
     assert open_branches(NONE) == ()
 
 
+def test_units_in_order_skip_sites_without_a_choice() -> None:
+    sites = (Site("A"), Site("B", branches=("tail",)), Site("C", branches=("S", "T")), Site("D"))
+    strategy = Strategy.in_order("net", sites, ["S", "ST", "S+ST"])
+    assert dict(strategy.units) == {"A": "S", "B": "tail", "C": "S+T", "D": "S+ST"}
+    with pytest.raises(StrategyError, match="net has 3 sites with a choice and 2 units are given"):
+        Strategy.in_order("net", sites, ["S", "S"])
+    with pytest.raises(StrategyError, match="no site of net offers the unit 'none'"):
+        Strategy.in_order("net", sites, ["S", NONE, "S"])
+
+
 def test_a_uniform_strategy_has_one_unit_wherever_a_site_offers_it() -> None:
     sites = (*SITES, Site("B2.L1.tail", ("tail",)))
     for unit in ("S", "ST", "S+ST"):

@@ -7,15 +7,12 @@ from dataclasses import asdict
 
 import rich_click as click
 
+from stzoo.strategies import FORMS
+
 
 @click.command()
 @click.argument("backbone")
-@click.option(
-    "--strategy",
-    default="sst",
-    show_default=True,
-    help="s, st, sst, published:<data>, or a file; with T: t, s+t, t+st, s+t+st.",
-)
+@click.option("--strategy", default="sst", show_default=True, help=f"{FORMS}, or a file.")
 @click.option("--branches", default="S,ST", show_default=True, help="S,ST or S,T,ST: what a site can open.")
 @click.option("--classes", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Outputs of the net.")
 @click.option("--frames", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames of a clip.")

@@ -26,7 +26,7 @@ _BAR_WIDTH = 30
     metavar="NAME",
     default="camera-motion-opt",
     show_default=True,
-    help='A name from "stzoo list", or the folder of a bundle.',
+    help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
 )
 @click.option(
     "--clips",

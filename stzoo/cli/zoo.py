@@ -1,4 +1,7 @@
-"""`stzoo list` and `stzoo show`: what the zoo has, and what one model is. torch is not imported."""
+"""`stzoo list` and `stzoo show`: what the zoo has, and what one model is.
+
+torch is imported only for the sites of a backbone, which `show --strategy` asks for.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from stzoo.cli.drawing import (
     results_table,
     site_table,
 )
-from stzoo.errors import ModelNotFoundError
+from stzoo.errors import HubError, ModelNotFoundError
+from stzoo.strategies import FORMS, named
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
@@ -96,6 +100,7 @@ def list_models_command(pattern: str, format_: str) -> None:
 
 @click.command()
 @click.argument("model", metavar="MODEL")
+@click.option("--strategy", help=f"Draw this strategy of the backbone MODEL: {FORMS}, or a file.")
 @click.option(
     "--convention",
     type=click.Choice(["paper", "linear"]),
@@ -104,13 +109,18 @@ def list_models_command(pattern: str, format_: str) -> None:
     help="paper keeps a branch with 1 - sqrt(drop), as the paper's figures do; linear with 1 - drop, as sampling does.",
 )
 @_format_option
-def show(model: str, convention: str, format_: str) -> None:
+def show(model: str, strategy: str | None, convention: str, format_: str) -> None:
     """Show one model: its strategy and marginals site by site, its input, labels and numbers.
 
-    MODEL is a name from `stzoo list`, the folder of a bundle or a run, or published:sthv1 and the like for what the
-    paper publishes.
+    MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
+    like for what the paper publishes. With --strategy it is a backbone, such as densenet121.
     """
-    if model.startswith(_PUBLISHED):
+    if strategy is not None:
+        from stzoo.nets import Architecture
+
+        drawn = named(strategy, model, Architecture(model, classes=1, options={}).sites)
+        shown = _Shown(strategy, {"backbone": model}, drawn, None, None, None)
+    elif model.startswith(_PUBLISHED):
         from stzoo.published import published
 
         panel = published(model.removeprefix(_PUBLISHED))
@@ -168,12 +178,12 @@ class _Shown:
 
 
 def _opened(name: str) -> _Opened | None:
-    """The bundle behind a name of the zoo, or None where it has no weights."""
+    """The bundle behind a name of the zoo, or None where it has no weights here; the Hub is not asked."""
     from stzoo.hub import find
 
     try:
-        folder = find(name).folder
-    except ModelNotFoundError:
+        folder = find(name, offline=True).folder
+    except (ModelNotFoundError, HubError):
         return None
     return _Opened.of(folder)
 

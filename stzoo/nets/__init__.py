@@ -25,6 +25,7 @@ from stzoo.nets.densenet import (
 )
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
+from stzoo.nets.merging import merge
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.posterior import Posterior
@@ -124,8 +125,13 @@ def backbone(name: str) -> Backbone:
 
 
 def architecture(net: nn.Module) -> Architecture:
-    """The architecture that a net of this package was built from."""
+    """The architecture that a net of this package was built from.
+
+    Raises `UsageError` for a merged net, which has none.
+    """
     found = net.architecture
+    if found is None:
+        raise UsageError("a merged net has lost its architecture and can only be run; use the net that it was made of")
     assert isinstance(found, Architecture)
     return found
 
@@ -210,6 +216,7 @@ __all__ = [
     "fixed_net",
     "grow",
     "is_template",
+    "merge",
     "posterior",
     "prune",
     "template",

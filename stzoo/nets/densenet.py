@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +66,8 @@ def densenet_sites(
 class Branch(nn.Module):
     """A branch's own scale and shift, ReLU, and a convolution through time (ST, T) or not (S)."""
 
+    ends = ("norm", "conv")
+
     def __init__(self, inputs: int, outputs: int, kernel: Size) -> None:
         super().__init__()
         self.norm = Affine(inputs)
@@ -80,6 +82,9 @@ class SharedNorm(BatchNorm):
 
     def forward(self, x: Activation) -> Activation:
         return F.relu(super().forward(x), inplace=True)
+
+    def merged(self) -> nn.Module:
+        return nn.Sequential(super().merged(), nn.ReLU(inplace=True))
 
 
 def _bare_branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
@@ -110,6 +115,8 @@ class DenseLayer(nn.Module):
     A T branch is temporal alone: it reads what the others read, by a scale, a shift, ReLU and a 3x1x1 convolution of
     its own, and its output, as wide as the tail's, is added to the tail's.
     """
+
+    follows: ClassVar = {"norm": ("unit",)}
 
     def __init__(
         self, fuse: Fuse, site: Site, inputs: int, sizes: DenseNetSizes, parts: UnitParts, tail_site: Site | None

@@ -131,19 +131,25 @@ class Closed(nn.Module):
     """A site without branches: zeros, as wide as the branches would have been.
 
     They pass the site's tail, whose norm turns them into a constant, unless the tail belongs to the early branches; the
-    zeros then stand for what leaves the tail, with its spatial `stride`.
+    zeros then stand for what leaves the tail, with its spatial `stride`. They are a `bias`
+    instead once a norm has been folded into them.
     """
+
+    bias: Tensor | None
 
     def __init__(self, channels: int, stride: int = 1, feeds_tail: bool = True) -> None:
         super().__init__()
         self.channels = channels
         self.stride = stride
         self.feeds_tail = feeds_tail
+        self.register_buffer("bias", None)
 
     def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
         kept = x[:, :, :: self.stride, :: self.stride]
-        zeros = x.new_zeros((*kept.shape[:-1], self.channels))
-        return tail(zeros) if tail is not None and self.feeds_tail else zeros
+        y = x.new_zeros((*kept.shape[:-1], self.channels))
+        if self.bias is not None:
+            y += self.bias
+        return tail(y) if tail is not None and self.feeds_tail else y
 
 
 def behind(unit: nn.Module, build: Callable[[], nn.Module]) -> nn.Module:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -118,6 +118,8 @@ class Mixed(nn.Module):
     The unit's outputs are parted between the second path and the third. Where the module has a stride, the last
     convolution of a path and the pool have it.
     """
+
+    follows: ClassVar = {"norm": ("unit",)}
 
     def __init__(self, fuse: Fuse, site: Site, inputs: int, sizes: MixedSizes) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import nn
@@ -65,6 +65,8 @@ def _branch(inputs: int, outputs: int, kernel: Size, stride: int = 1) -> nn.Modu
 class Shortcut(nn.Module):
     """A block's input in the shape of its output: averaged at every second position for a stride of 2, then 1x1x1."""
 
+    follows: ClassVar = {"norm": ("conv",)}
+
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
@@ -81,6 +83,8 @@ class Bottleneck(nn.Module):
     The branches are summed before the norm that they share. A T branch, which has the stride of the 1x3x3 convolution,
     is added to that convolution's output, before the second norm.
     """
+
+    follows: ClassVar = {"norm1": ("unit",), "norm2": ("conv2", "unit late"), "norm3": ("conv3",)}
 
     def __init__(self, fuse: Fuse, site: Site, inputs: int, width: int, outputs: int, groups: int, stride: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from stzoo import card as cards
 from stzoo import hub
 from stzoo.card import Bundled, Card
 from stzoo.cli.zoo import list_models_command, show
-from stzoo.errors import ModelNotFoundError, StrategyError
+from stzoo.errors import ModelNotFoundError, StrategyError, UsageError
 
 
 @pytest.fixture
@@ -118,6 +118,19 @@ def test_what_the_paper_publishes_is_shown() -> None:
     assert json.loads(run(show, "published:ucf101", "--format", "json"))["strategy"]["backbone"] == "densenet121"
     with pytest.raises(StrategyError, match="sthv1"):
         run(show, "published:sthv3")
+
+
+def test_a_strategy_of_a_backbone_is_shown() -> None:
+    lines = run(show, "densenet_tiny", "--strategy", "mc3").splitlines()
+    assert lines[0] == "mc3"
+    assert lines[1].split() == ["backbone", "densenet_tiny"]
+    assert [line.split()[1] for line in lines if line.strip().startswith(("B1", "T1"))] == ["ST", "ST", "ST"]
+    assert lines[-1].startswith("S at 12, ST at 3 of 15 sites; ")
+    value = json.loads(run(show, "densenet121", "--strategy", "published:sthv1", "--format", "json"))
+    assert value["backbone"] == "densenet121"
+    assert value["strategy"] == json.loads(run(show, "published:sthv1", "--format", "json"))["strategy"]
+    with pytest.raises(UsageError, match='no backbone is called "densenet12"'):
+        run(show, "densenet12", "--strategy", "mc3")
 
 
 @pytest.mark.parametrize("arguments", ["list", "show published:sthv1"])
