@@ -13,7 +13,8 @@ class InputContract(BaseModel):
     """Which frames of a video a net sees, and how each is resized, cropped and normalised.
 
     Exactly one of `fps` (frames a second of video time, whatever the file's rate) and `stride_frames` (every n-th
-    frame of the file) sets the distance between a clip's frames.
+    frame of the file) sets the distance between a clip's frames. Sizes are of the picture as it is shown: turned by the
+    file's display matrix, its pixels made square where the file says that they are not.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +46,8 @@ def write_video(
     width: int = 48,
     height: int = 32,
     codec: str | None = None,
+    pix_fmt: str | None = None,
+    pixel_aspect: Fraction | None = None,
     times_ms: Sequence[int] | None = None,
     rotate: float | None = None,
     mirror: bool = False,
@@ -62,7 +64,9 @@ def write_video(
         stream = output.add_stream(codec, rate=fps)
         stream.width, stream.height = width, height
         odd = width % 2 or height % 2
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv444p" if odd else "yuv420p"
+        stream.pix_fmt = pix_fmt or ("rgb8" if codec == "gif" else "yuv444p" if odd else "yuv420p")
+        if pixel_aspect is not None:
+            stream.sample_aspect_ratio = pixel_aspect
         stream.options = encoder or {}
         if rotate is not None or mirror:
             stream.set_display_rotation(rotate or 0, hflip=mirror)
@@ -85,6 +89,17 @@ def write_video(
                 silence.sample_rate, silence.pts = 16000, start
                 output.mux(sound.encode(silence))
             output.mux(sound.encode(None))
+
+
+def remux(source: Path, target: Path, keep: Callable[[int], bool]) -> None:
+    """Copies those packets of the first track of `source` whose number `keep` accepts, without encoding them again."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as output:
+        stream = container.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        for number, packet in enumerate(container.demux(stream)):
+            if packet.size and keep(number):
+                packet.stream = copied
+                output.mux(packet)
 
 
 def write_sound(path: Path) -> None:

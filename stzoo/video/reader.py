@@ -36,8 +36,9 @@ def read_clips(path: Path | str, contract: InputContract, clips: int | None = No
         VideoError: nothing can be decoded; the sentence says why.
     """
     count = contract.clips if clips is None else clips
-    transform = partial(resize_and_crop, short_side=contract.resize, crop=contract.crop)
-    pixels, info = _read(path, lambda info: plan(info.timestamps_seconds, contract, count), transform)
+    pixels, info = _read(
+        path, lambda info: plan(info.timestamps_seconds, contract, count), contract.resize, contract.crop
+    )
     return VideoClips(pixels, info, _warnings(info))
 
 
@@ -51,17 +52,18 @@ def read_strip(
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
     """
-    transform = partial(resize_and_crop, short_side=size, crop=size)
-    return _read(path, lambda info: strip(info.timestamps_seconds, contract, frames), transform)[0]
+    return _read(path, lambda info: strip(info.timestamps_seconds, contract, frames), size, size)[0]
 
 
 def _read(
     path: Path | str,
     choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-    transform: Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "size size 3"]],
+    short_side: int,
+    crop: int,
 ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
     """The chosen frames, stacked in the shape of the choice; chosen again where some cannot be decoded."""
     info = probe(path)
+    transform = partial(resize_and_crop, short_side=short_side, crop=crop, pixel_aspect=info.pixel_aspect)
     chosen = choose(info)
     found = read_frames(info, chosen.ravel(), transform)
     if len(found) < len(np.unique(chosen)):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.video.frames import normalise, resize_and_crop
+from stzoo.video.frames import _centre_square, normalise, resize_and_crop
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.data())
@@ -66,3 +66,24 @@ def test_normalise_is_the_formula_in_the_order_of_the_nets() -> None:
     assert normal.flags.c_contiguous
     expected = (clips / 255 - np.array(contract.mean)) / np.array(contract.std)
     np.testing.assert_allclose(normal, expected.transpose(0, 4, 1, 2, 3), atol=2e-6)
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([0.125, 0.5, 10 / 11, 1.0, 16 / 11, 2.0, 8.0]))
+def test_pixels_that_are_not_square_are_shown_as_squares(height: int, width: int, aspect: float) -> None:
+    """The frame holds its own coordinates as shown; a square of it must look square and lie in the centre."""
+    rows, columns = _centre_square(height, width, aspect)
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    assert 0 <= rows.start < rows.stop <= height
+    assert 0 <= columns.start < columns.stop <= width
+    assert abs(tall - wide * aspect) <= 0.5 + aspect / 2 or tall == 1 or wide == 1
+    assert tall == height or wide == width
+    assert abs((height - rows.stop) - rows.start) <= 1
+    assert abs((width - columns.stop) - columns.start) <= 1
+
+
+def test_wide_pixels_and_their_square_copy_give_the_same_picture() -> None:
+    ramp = np.linspace(0, 255, 192)[None, :] * np.linspace(0.2, 1, 96)[:, None]
+    shown = np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
+    stored = shown.reshape(96, 96, 2, 3).mean(axis=2).astype(np.uint8)
+    square, wide = resize_and_crop(shown, 48, 32), resize_and_crop(stored, 48, 32, pixel_aspect=2.0)
+    assert np.abs(square.astype(int) - wide).max() <= 2

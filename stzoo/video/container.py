@@ -1,0 +1,118 @@
+"""Opening a file with PyAV, and a decoder that survives what is damaged in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from stzoo.errors import VideoError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+MAX_PIXELS = 2**26
+"""The largest picture that is decoded, 8192 x 8192: twice the pixels of 8K. A header may claim any size."""
+
+_OPTIONS = {
+    "protocol_whitelist": "file",  # a playlist must not make a prediction open the network
+    "max_pixels": str(MAX_PIXELS),
+}
+_NOT_VIDEO = frozenset({"tty", "hls", "concat", "dash"})
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its picture track, closed afterwards; the other tracks are not read.
+
+    Raises:
+        VideoError: no such file, not a regular file, empty, a text file, not a video, no pictures or too large ones.
+    """
+    _check_is_media(path)
+    try:
+        container = av.open(str(path.absolute()), mode="r", options=dict(_OPTIONS), metadata_errors="ignore")
+    except PermissionError as error:
+        raise VideoError(f"{path} may not be read; check its permissions.") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(
+            f"{path} is not a video that can be read, or its beginning is damaged; play it to check."
+        ) from error
+    with container:
+        if container.format.name in _NOT_VIDEO:
+            raise VideoError(f"{path} is not a video but {container.format.long_name}; give a video file.")
+        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            kinds = " and ".join(sorted({s.type for s in container.streams}))
+            raise VideoError(f"{path} has no video track{kinds and f', only {kinds}'}; give a file with pictures.")
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise VideoError(f"{path} holds pictures of a kind that cannot be decoded; convert it to H.264.")
+        if stream.width * stream.height > MAX_PIXELS:
+            raise VideoError(
+                f"{path} claims pictures of {stream.width}x{stream.height} pixels, and at most {MAX_PIXELS} pixels are "
+                "decoded; convert it to a smaller size."
+            )
+        stream.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = av.stream.Discard.all
+        yield container, stream
+
+
+class Decoder:
+    """One pass over a stream that survives damaged packets and a missing end."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self.container, self.stream = container, stream
+        self.broke_off = False
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        try:
+            yield from self.container.demux(self.stream)
+        except (av.FFmpegError, IndexError):  # IndexError: a damaged stream announces a track that was not there
+            self.broke_off = True
+
+    def decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        """The frames that a packet sets free; `None` or an empty packet sets free what the decoder still holds."""
+        try:
+            return self.stream.decode(packet)
+        except (av.FFmpegError, EOFError):
+            return []
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Every frame that can be decoded from here on, in the order they are shown."""
+        for packet in self.packets():
+            yield from self.decode(packet)
+        yield from self.decode(None)
+
+
+def _check_is_media(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise VideoError(f"{path} is a directory; give a video file inside it.")
+        if path.exists() and not path.is_file():
+            raise VideoError(f"{path} is not a regular file but a pipe, socket or device; give a video file.")
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError as error:
+        raise VideoError(f"{path} does not exist; check the path.") from error
+    except (OSError, ValueError) as error:
+        raise VideoError(
+            f"{path} cannot be opened ({getattr(error, 'strerror', None) or error}); check the path."
+        ) from error
+    if not head:
+        raise VideoError(f"{path} is empty (0 bytes); copy or download it again.")
+    text = re.sub(rb"[\x80-\xff]{1,3}\Z", b"", head) if len(head) == 4096 else head
+    try:
+        is_text = "\0" not in text.decode("utf-8")
+    except UnicodeDecodeError:
+        is_text = False
+    if is_text:
+        raise VideoError(f"{path} is a text file, not a video; give a video file.")
