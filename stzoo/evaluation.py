@@ -35,6 +35,13 @@ def to_input(
     return (clips.float() * scale - shift).permute(0, 4, 1, 2, 3)
 
 
+def clip_scores(
+    net: Callable[[Tensor], Tensor], clips: UInt8[Tensor, "clips frames height width 3"], contract: InputContract
+) -> Float[Tensor, "clips classes"]:
+    """The softmax of the net's logits, on the clips' own device: what evaluation and prediction average."""
+    return net(to_input(clips, contract)).float().softmax(dim=1)
+
+
 def video_scores(
     net: Callable[[Tensor], Tensor],
     clips: UInt8[np.ndarray, "videos clips frames height width 3"],
@@ -58,8 +65,8 @@ def video_scores(
     with torch.inference_mode():
         for start in range(0, len(clips), batch_size):
             batch = torch.from_numpy(np.array(clips[start : start + batch_size])).to(device)
-            logits = net(to_input(batch.flatten(0, 1), contract)).float()
-            scores.append(logits.softmax(dim=1).view(len(batch), -1, logits.shape[1]).mean(dim=1).cpu().numpy())
+            of_clips = clip_scores(net, batch.flatten(0, 1), contract)
+            scores.append(of_clips.view(len(batch), -1, of_clips.shape[1]).mean(dim=1).cpu().numpy())
             advance(len(batch))
     return np.concatenate(scores)
 

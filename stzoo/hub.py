@@ -84,6 +84,7 @@ def load(ref: Ref, *, device: str | None = None) -> Predictor:
         name=bundle.name,
         device=device,
         strategy=bundle.strategy,
+        digest=bundles.weights_digest(folder),
     )
 
 

@@ -39,12 +39,6 @@ class Row:
     strategy: Strategy
 
 
-def protocol(contract: InputContract) -> str:
-    """The way of measuring, in words."""
-    clips = f"{contract.clips} clip{'s' if contract.clips > 1 else ''}"
-    return f"video level, {clips} spread uniformly, centre crop {contract.crop}, mean softmax"
-
-
 def measure_nets(
     nets: Mapping[str, tuple[str, Strategy, nn.Module]], data: RunData, device: torch.device, *, progress: bool
 ) -> list[Row]:
@@ -76,7 +70,7 @@ def write_metrics(path: Path, rows: list[Row], contract: InputContract) -> None:
                 "net": row.name,
                 "how": row.how,
                 "split": row.split,
-                "protocol": protocol(contract),
+                "protocol": contract.protocol,
                 "accuracy": round(row.accuracy.value, 6),
                 "low": round(row.accuracy.low, 6),
                 "high": round(row.accuracy.high, 6),
@@ -108,7 +102,7 @@ def save_bundle(
         Result(
             dataset=run.recipe.name,
             split=row.split,
-            protocol=protocol(contract),
+            protocol=contract.protocol,
             metric="top1",
             value=row.accuracy.value,
             n=row.accuracy.n,

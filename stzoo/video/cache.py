@@ -53,7 +53,7 @@ class ClipCache:
 
     folder: Path
     clips: UInt8[np.ndarray, "videos ..."]
-    """Memory map, read only: [videos, clips, frames, crop, crop, 3] or [videos, strip frames, size, size, 3]."""
+    """Memory map, read only: [videos, views, frames, crop, crop, 3] or [videos, strip frames, size, size, 3]."""
     items: tuple[Item, ...]
     broken: tuple[Broken, ...]
 
@@ -90,10 +90,11 @@ def open_clips(
         DataError: the list is empty, more of it than `max_broken` is broken, or the disk has no room.
     """
     count = contract.clips if clips is None else clips
-    shape = (count, contract.frames, contract.crop, contract.crop, 3)
+    shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
     decisive = {
         **_timing(contract),
         "clips": count,
+        "crops": contract.crops,
         "frames": contract.frames,
         "resize": contract.resize,
         "crop": contract.crop,
@@ -264,7 +265,7 @@ def _refuse_too_many(broken: Sequence[Broken], videos: int, max_broken: float) -
 
 def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps([_FORMAT, kind, decisive], sort_keys=True).encode())
-    for path, _ in items:
+    for path in (item.path for item in items):
         try:
             status = path.stat()
             state = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
