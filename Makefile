@@ -1,5 +1,6 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
+# make fuzz   read hundreds of damaged videos of every container, as docs/results/fuzz-video.md records
 # make clean  remove .venv and everything that tools left behind
 #
 # Another Python:  make demo PYTHON=python3.12
@@ -10,7 +11,7 @@ SAMPLE ?= stzoo/bundled/sample.mp4
 
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-.PHONY: demo test lint types layers suite clean
+.PHONY: demo test lint types layers suite fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
@@ -29,6 +30,9 @@ layers: $(VENV)/.installed-test
 
 suite: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.installed
+	$(BIN)/python benchmarks/fuzz_video.py
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,29 +1,18 @@
-"""Video-level scores of a fixed net on cached clips, accuracy with its interval, and batch-norm re-estimation."""
+"""Scores of a fixed net on clips that have been read, and batch-norm re-estimation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.nets import is_template
 from stzoo.nets.norm import Statistics
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A share of right answers among `n` videos, with the bounds of its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def to_input(
@@ -69,16 +58,6 @@ def video_scores(
             scores.append(of_clips.view(len(batch), -1, of_clips.shape[1]).mean(dim=1).cpu().numpy())
             advance(len(batch))
     return np.concatenate(scores)
-
-
-def accuracy(
-    scores: Float32[np.ndarray, "videos classes"], labels: Int64[np.ndarray, " videos"], *, resamples: int = 2000
-) -> Accuracy:
-    """Top-1 accuracy, with a percentile bootstrap over videos (seed 0)."""
-    right = (scores.argmax(axis=1) == labels).astype(np.float64)
-    counts = np.random.default_rng(0).binomial(len(right), right.mean(), size=resamples)
-    low, high = np.percentile(counts / len(right), [2.5, 97.5])
-    return Accuracy(float(right.mean()), float(low), float(high), len(right))
 
 
 def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:

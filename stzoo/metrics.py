@@ -16,7 +16,7 @@ Labels = Int64[np.ndarray, " videos"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value measured on `n` videos, such as a share of right answers, with the bounds of its 95 % bootstrap interval."""
+    """A value measured on `n` videos, such as a share of right answers, and the bounds of its 95 % interval."""
 
     value: float
     low: float

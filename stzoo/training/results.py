@@ -17,9 +17,10 @@ import stzoo
 from stzoo import card as cards
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
 from stzoo.contract import InputContract
-from stzoo.evaluation import Accuracy, accuracy, video_scores
+from stzoo.evaluation import video_scores
 from stzoo.files import write_json
 from stzoo.measure import measure
+from stzoo.metrics import Estimate, accuracy
 from stzoo.nets import architecture
 from stzoo.posterior import Posterior
 from stzoo.strategy import Strategy
@@ -35,7 +36,7 @@ class Row:
     name: str
     how: str
     split: str
-    accuracy: Accuracy
+    accuracy: Estimate
     strategy: Strategy
 
 
@@ -49,7 +50,7 @@ def measure_nets(
     rows = []
     for split in data.tests:
         cache, contract = data.test(split)
-        seen: dict[tuple[str, Strategy], Accuracy] = {}
+        seen: dict[tuple[str, Strategy], Estimate] = {}
         with counting(f"measuring {split}", len(nets) * len(cache), unit="videos", show=progress) as bar:
             for name, (how, strategy, net) in nets.items():
                 if (how, strategy) not in seen:
@@ -172,5 +173,5 @@ def table(rows: list[Row]) -> Any:
     return shown
 
 
-def _interval(accuracy: Accuracy) -> str:
+def _interval(accuracy: Estimate) -> str:
     return f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"

@@ -4,6 +4,7 @@ clips     which frames of a video make its clips: pure functions of its timestam
 container opening a file with PyAV, and a decoder that survives damage
 listing   which frames a file holds, from its index or its packets; mp4 reads what the index leaves out
 shortcuts the wanted frames by seeking and skipping, exactly
+workers   clips of many files, read by processes of their own
 decode    what is inside a file, and its frames: the three above put together
 frames    resize, crop, normalise
 reader    path -> clips, the three above put together

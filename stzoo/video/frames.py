@@ -39,7 +39,7 @@ def resize_and_crop(
             f"cannot crop {crop} pixels out of a short side of {short_side}; crop at least 1 and at most that."
         )
     rows, columns = _square(*frame.shape[:2], pixel_aspect, place)
-    square = np.ascontiguousarray(frame[rows, columns])
+    square = frame[rows, columns]
     height, width = square.shape[:2]
     if (height, width) != (short_side, short_side):
         filter_ = cv2.INTER_AREA if min(height, width) >= short_side else cv2.INTER_LINEAR

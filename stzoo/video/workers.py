@@ -1,0 +1,201 @@
+"""Clips of many files, read ahead by processes of their own: what a file does to its reader ends with its process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import cv2
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError, VideoError
+from stzoo.video.reader import VideoClips, read_clips
+
+_SPAWN = multiprocessing.get_context("spawn")
+_AHEAD = 2  # files a worker that are read or being read before their turn has come
+_READY = "ready"
+
+
+def read_many(
+    paths: Iterable[Path],
+    contract: InputContract,
+    clips: int | None = None,
+    *,
+    workers: int = 2,
+    seconds_a_file: float = 60.0,
+) -> Iterator[tuple[Path, VideoClips | VideoError]]:
+    """Each path with its clips, or with the reason why there are none, in the order of the paths.
+
+    The paths are asked for as they are needed. At most two files a worker are held, however many there are. A worker
+    that dies or takes too long over a file is replaced, and the file gets an error. When the iterator is closed or
+    interrupted, its workers are ended. A script that calls this needs `if __name__ == "__main__":` around its work,
+    because workers begin by importing it.
+
+    Args:
+        paths: the files.
+        contract: how clips are taken.
+        clips: clips a video; by default `contract.clips`.
+        workers: processes, at least 1.
+        seconds_a_file: the time limit for one file, above 0.
+
+    Raises:
+        UsageError: an argument is out of range, or workers cannot start.
+    """
+    if workers < 1 or seconds_a_file <= 0:
+        raise UsageError(
+            f"{workers} workers with {seconds_a_file:g} seconds a file were asked for; ask for at least 1 worker and "
+            "for more than 0 seconds."
+        )
+    return _read(iter(paths), (contract, clips), workers, seconds_a_file)
+
+
+@dataclass
+class _Job:
+    path: Path
+    result: VideoClips | VideoError | None = None
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    ready: bool = False
+    job: _Job | None = None
+    deadline: float = field(default=float("inf"))
+
+    @classmethod
+    def start(cls, how: tuple[InputContract, int | None]) -> _Worker:
+        ours, theirs = _SPAWN.Pipe()
+        process = _SPAWN.Process(target=_serve, args=(theirs, *how), daemon=True)
+        with _no_interrupt():
+            process.start()
+        theirs.close()
+        return cls(process, ours)
+
+    def give(self, job: _Job, seconds: float) -> None:
+        self.job, self.deadline = job, time.monotonic() + seconds
+        self.connection.send(job.path)
+
+    def take(self) -> bool:
+        """Receives what the worker has sent; false if it is dead."""
+        try:
+            answer = self.connection.recv()
+        except (EOFError, OSError):
+            return False
+        if answer == _READY:
+            self.ready = True
+        elif self.job is not None:
+            self.job.result = VideoError(answer) if isinstance(answer, str) else answer
+            self.job, self.deadline = None, float("inf")
+        return True
+
+    def end(self) -> int | None:
+        """Kills the process and gives its exit code: minus the signal's number where a signal ended it."""
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+        code = self.process.exitcode
+        self.process.close()
+        return code
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Processes that are started here never see Ctrl-C, which reaches all of a terminal's processes."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _read(
+    paths: Iterator[Path], how: tuple[InputContract, int | None], workers: int, seconds: float
+) -> Iterator[tuple[Path, VideoClips | VideoError]]:
+    pool: list[_Worker] = []
+    unread: deque[_Job] = deque()
+    jobs: deque[_Job] = deque()
+    more = True
+    try:
+        while True:
+            while more and len(jobs) < _AHEAD * workers:
+                path = next(paths, None)
+                more = path is not None
+                if path is not None:
+                    unread.append(_Job(path))
+                    jobs.append(unread[-1])
+            while len(pool) < min(workers, sum(job.result is None for job in jobs)):
+                pool.append(_Worker.start(how))
+            for worker in pool:
+                if worker.ready and worker.job is None and unread:
+                    worker.give(unread.popleft(), seconds)
+            while jobs and (result := jobs[0].result) is not None:
+                yield jobs.popleft().path, result
+            if not jobs and not more:
+                return
+            if jobs:
+                _hear(pool, seconds)
+    finally:
+        for worker in pool:
+            worker.end()
+
+
+def _hear(pool: list[_Worker], seconds: float) -> None:
+    """Waits until a worker answers, dies or has taken too long; those that do not live on leave the pool."""
+    nearest = min(worker.deadline for worker in pool)
+    timeout = None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
+    news = wait([worker.connection for worker in pool], timeout)
+    for worker in list(pool):
+        job = worker.job
+        if worker.connection in news:
+            if worker.take():
+                continue
+            worker.process.join(1)  # a process that is dying has closed its pipe before it has an exit code
+            pool.remove(worker)
+            code = worker.end()
+            if not worker.ready:
+                raise UsageError(
+                    f"a process that reads videos ended with exit code {code} before it had begun; put your script's "
+                    'work under `if __name__ == "__main__":`.'
+                )
+            if job is not None:
+                job.result = VideoError(f"{job.path} {_end(code)} the process that read it; convert it again.")
+        elif job is not None and worker.deadline <= time.monotonic():
+            pool.remove(worker)
+            worker.end()
+            job.result = VideoError(
+                f"{job.path} was not read within {seconds:g} seconds; convert it, or allow more time."
+            )
+
+
+def _end(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"crashed ({signal.Signals(-code).name})"
+    return f"ended (exit code {code})"
+
+
+def _serve(connection: Connection, contract: InputContract, clips: int | None) -> None:
+    """A worker: answers every path with its clips or with a sentence, until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    try:
+        connection.send(_READY)
+        while True:
+            path = connection.recv()
+            try:
+                connection.send(read_clips(path, contract, clips))
+            except VideoError as error:
+                connection.send(str(error))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError, VideoError
+from stzoo.video import workers
+from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.workers import read_many
+from tests.conftest import LEVELS, MakeVideo
+
+CONTRACT = InputContract(frames=4, fps=5.0, clips=2, resize=24, crop=16)
+
+
+def children() -> set[int]:
+    return {process.pid for process in workers._SPAWN.active_children() if process.pid is not None}
+
+
+def test_every_file_gets_its_clips_or_its_reason_in_order(make_video: MakeVideo, tmp_path: Path) -> None:
+    good = [make_video(f"{index}.mp4", 4 + index) for index in range(3)]
+    text = tmp_path / "text.mp4"
+    text.write_text("a shopping list")
+    paths = [good[0], text, good[1], tmp_path / "missing.mp4", good[2]]
+    found = list(read_many(paths, CONTRACT))
+    assert [path for path, _ in found] == paths
+    for path, result in found:
+        if path in good:
+            assert isinstance(result, VideoClips)
+            np.testing.assert_array_equal(result.clips, read_clips(path, CONTRACT).clips)
+        else:
+            assert isinstance(result, VideoError)
+            with pytest.raises(VideoError) as alone:
+                read_clips(path, CONTRACT)
+            assert str(result) == str(alone.value)
+    assert not children()
+
+
+def test_few_files_are_held_however_many_there_are(make_video: MakeVideo) -> None:
+    asked = 0
+
+    def endless() -> Iterator[Path]:
+        nonlocal asked
+        path = make_video("a.mp4", 4)
+        for _ in itertools.count():
+            asked += 1
+            yield path
+
+    reading = read_many(endless(), CONTRACT, clips=1, workers=1)
+    for given in range(1, 6):
+        _, result = next(reading)
+        assert isinstance(result, VideoClips)
+        assert result.clips.shape[0] == 1
+        assert asked <= given + 2
+    reading.close()
+    assert not children()
+
+
+def slow_and_deadly(path: Path, contract: InputContract, clips: int | None) -> VideoClips:
+    """Stands in for `read_clips` in a worker: what a file does is written in its name."""
+    if "hang" in path.name:
+        time.sleep(60)
+    if "crash" in path.name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if "exit" in path.name:
+        os._exit(3)
+    return read_clips(path, contract, clips)
+
+
+def serve_badly(*arguments: object) -> None:
+    workers.read_clips = slow_and_deadly
+    workers._serve(*arguments)
+
+
+def test_a_worker_that_dies_or_hangs_is_replaced(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = workers._serve
+    program = {"target": serve_badly}
+    process = workers._SPAWN.Process
+    monkeypatch.setattr(workers._SPAWN, "Process", lambda **options: process(**{**options, **program}))
+    names = ["a", "crash", "b", "hang", "exit", "c"]
+    paths = [make_video(f"{name}.mp4", 4) for name in names]
+    start = time.monotonic()
+    found = dict(read_many(paths, CONTRACT, workers=1, seconds_a_file=2.0))
+    assert time.monotonic() - start < 40
+    assert workers._serve is real
+    sentences = {path.stem: str(result) for path, result in found.items() if isinstance(result, VideoError)}
+    assert sentences.keys() == {"crash", "hang", "exit"}
+    assert "crashed (SIGSEGV) the process" in sentences["crash"]
+    assert "was not read within 2 seconds" in sentences["hang"]
+    assert "ended (exit code 3) the process" in sentences["exit"]
+    for name in ("a", "b", "c"):
+        result = found[paths[names.index(name)]]
+        assert isinstance(result, VideoClips)
+        assert result.clips.mean() < 4 * LEVELS
+    assert not children()
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(0, 1.0), (1, 0.0)])
+def test_senseless_numbers_are_refused_at_once(count: int, seconds: float) -> None:
+    with pytest.raises(UsageError, match="ask for at least 1 worker"):
+        read_many([], CONTRACT, workers=count, seconds_a_file=seconds)
+
+
+def test_no_file_needs_no_process() -> None:
+    assert list(read_many([], CONTRACT)) == []
+
+
+SCRIPT = """
+import itertools
+import sys
+from pathlib import Path
+from stzoo.contract import InputContract
+from stzoo.video.workers import read_many
+{guard}
+    contract = InputContract(frames=4, fps=5.0, clips=2, resize=24, crop=16)
+    for path, result in read_many(itertools.repeat(Path(sys.argv[1])), contract):
+        print(result.info.frames, flush=True)
+"""
+
+
+def lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends an interrupt as a terminal does")
+def test_an_interrupt_ends_everything(make_video: MakeVideo, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(guard='if __name__ == "__main__":'))
+    command = [sys.executable, str(script), str(make_video("a.mp4", 4))]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "4\n"
+        os.killpg(running.pid, signal.SIGINT)
+        _, messages = running.communicate(timeout=60)
+    assert running.returncode != 0
+    assert messages.count("KeyboardInterrupt") == 1, messages
+    deadline = time.monotonic() + 30
+    while (left := lives(running.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+
+
+def test_a_script_without_its_guard_is_told_so(make_video: MakeVideo, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(guard="if True:"))
+    command = [sys.executable, str(script), str(make_video("a.mp4", 4))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert 'under `if __name__ == "__main__":`' in done.stderr
