@@ -35,6 +35,7 @@ from stzoo.files import replacing, write_json
 from stzoo.video.datasets import Item
 from stzoo.video.progress import counting
 from stzoo.video.reader import read_clips, read_strip
+from stzoo.video.workers import processors
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64
@@ -153,7 +154,9 @@ def _open(
         with FileLock(folder / "lock"):
             reasons = _finished(folder, len(items), shape)
             if reasons is None:
-                reasons = _build(folder, kind, items, shape, read, workers or _processors(), max_broken, progress)
+                reasons = _build(
+                    folder, kind, items, shape, read, workers or min(processors(), 16), max_broken, progress
+                )
     broken = tuple(Broken(items[index].path, reason) for index, reason in reasons.items())
     _refuse_too_many(broken, len(items), max_broken)
     good = tuple(item for index, item in enumerate(items) if index not in reasons)
@@ -273,8 +276,3 @@ def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
             state = f"{path.absolute()}\0missing\n"
         digest.update(state.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
-
-
-def _processors() -> int:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, 16)

@@ -38,14 +38,15 @@ def resize_and_crop(
         raise UsageError(
             f"cannot crop {crop} pixels out of a short side of {short_side}; crop at least 1 and at most that."
         )
-    rows, columns = _square(*frame.shape[:2], pixel_aspect, place)
-    square = frame[rows, columns]
+    height, width = frame.shape[:2]
+    tall = height > width * pixel_aspect
+    square = frame[_square(height, width, pixel_aspect, place)]
     height, width = square.shape[:2]
     if (height, width) != (short_side, short_side):
         filter_ = cv2.INTER_AREA if min(height, width) >= short_side else cv2.INTER_LINEAR
         square = np.asarray(cv2.resize(square, (short_side, short_side), interpolation=filter_), dtype=np.uint8)
     across, along = (short_side - crop) // 2, int((short_side - crop) * place)
-    top, left = (along, across) if frame.shape[0] > frame.shape[1] * pixel_aspect else (across, along)
+    top, left = (along, across) if tall else (across, along)
     return np.ascontiguousarray(square[top : top + crop, left : left + crop])
 
 
