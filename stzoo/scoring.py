@@ -1,4 +1,4 @@
-"""Files -> scores, in the order of the files: many are read ahead by worker processes, and each has scores or a reason."""
+"""Files -> scores, in the order of the files: each has scores or a reason, and many are read ahead by processes."""
 
 from __future__ import annotations
 
@@ -70,11 +70,10 @@ def score_files(
     if count < 0:
         raise UsageError(f"{count} workers were asked for; ask for 0, to read files one after the other, or more.")
     files = [Path(path) for path in paths]
+    contract = predictor.contract
     if count:
-        return _scored(
-            predictor, paths, read_many(files, predictor.contract, workers=count, seconds_a_file=seconds_a_file)
-        )
-    return _scored(predictor, paths, _one_by_one(files, predictor.contract))
+        return _scored(predictor, paths, read_many(files, contract, workers=count, seconds_a_file=seconds_a_file))
+    return _scored(predictor, paths, _one_by_one(files, contract))
 
 
 def _one_by_one(files: Sequence[Path], contract: InputContract) -> Iterator[tuple[Path, VideoClips | VideoError]]:
