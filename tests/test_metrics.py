@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stzoo.metrics import accuracy, calibration, confusion, per_class
@@ -39,6 +39,7 @@ def drawn(seed: int, videos: int, classes: int) -> tuple[np.ndarray, np.ndarray]
     return scores, random.integers(0, classes, videos)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(1, 60), st.integers(2, 8))
 def test_the_numbers_agree_with_each_other(seed: int, videos: int, classes: int) -> None:
     scores, labels = drawn(seed, videos, classes)

@@ -13,16 +13,16 @@ from stzoo.video.datasets import VIDEO_SUFFIXES
 
 
 def files(arguments: Iterable[str]) -> list[str]:
-    """The paths that arguments mean, in their order, each once.
+    """The paths that arguments mean, in their order.
 
     `-` stands for the lines of standard input. A folder stands for the files with a video's suffix in it and in its
-    folders, hidden ones left out; a pattern such as `clips/**/*.mp4` for what it matches. A folder without videos, and a
-    pattern that matches nothing, stand for themselves, so that they are named when they are read.
+    folders, hidden ones left out; a pattern such as `clips/**/*.mp4` for what it matches. A folder without videos, and
+    a pattern that matches nothing, stand for themselves, so that they are named when they are read.
 
     Raises `UsageError` when nothing is left.
     """
     words = [word for argument in arguments for word in (_listed() if argument == "-" else [argument])]
-    found = list(dict.fromkeys(path for word in words for path in _expanded(word)))
+    found = [path for word in words for path in _expanded(word)]
     if not found:
         raise UsageError("standard input lists no video; write one path a line.")
     return found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import rich_click as click
 
@@ -35,20 +36,24 @@ def row(predictor: Predictor, scored: Scored, topk: int) -> Row:
     }
 
 
-class Writer(Protocol):
+class Writer(ABC):
     """Takes rows one by one; a row without predictions has `path` and `error`."""
-
-    def write(self, row: Row) -> None: ...
-
-    def close(self) -> None:
-        """Writes what belongs after the last row."""
-
-
-class Text:
-    """The path and ranked labels for people; errors are left to standard error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    @abstractmethod
+    def write(self, row: Row) -> None: ...
+
+    def close(self) -> None:  # noqa: B027 (most formats need nothing)
+        """Writes what belongs after the last row."""
+
+
+class Text(Writer):
+    """The path and ranked labels for people; errors are left to standard error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
         self._gap = ""
 
     def write(self, row: Row) -> None:
@@ -60,15 +65,12 @@ class Text:
         click.echo(f"{self._gap}{answer}", file=self._stream)
         self._gap = "\n"
 
-    def close(self) -> None:
-        pass
 
-
-class Json:
+class Json(Writer):
     """A list with one object a video, valid also when it is closed early."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._before = "[\n"
 
     def write(self, row: Row) -> None:
@@ -80,25 +82,19 @@ class Json:
         self._stream.write("[]\n" if self._before == "[\n" else "\n]\n")
 
 
-class JsonLines:
+class JsonLines(Writer):
     """One object a line, each out of the process before the next video is looked at."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
 
     def write(self, row: Row) -> None:
         self._stream.write(f"{json.dumps(row)}\n")
         self._stream.flush()
 
-    def close(self) -> None:
-        pass
 
-
-class Csv:
+class Csv(Writer):
     """One line a video: path, error, labels with scores from the best on, the video, seconds, model and input."""
 
     def __init__(self, stream: TextIO, answers: int, *, header: bool) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._table = csv.DictWriter(stream, columns(answers), lineterminator="\n")
         if header:
             self._table.writeheader()
@@ -114,15 +110,13 @@ class Csv:
         self._table.writerow(flat)
         self._stream.flush()
 
-    def close(self) -> None:
-        pass
-
 
 def writer(form: str, stream: TextIO, answers: int, *, header: bool = True) -> Writer:
     """The writer of a format; `answers` are the labels of a row, `header` is for CSV."""
     if form == "csv":
         return Csv(stream, answers, header=header)
-    return {"text": Text, "json": Json, "jsonl": JsonLines}[form](stream)
+    formats: dict[str, type[Writer]] = {"text": Text, "json": Json, "jsonl": JsonLines}
+    return formats[form](stream)
 
 
 def columns(answers: int) -> list[str]:
