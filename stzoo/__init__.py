@@ -1,6 +1,6 @@
 """stzoo: 3D convolutional networks for video whose spatiotemporal fusion is learnt, selected and published.
 
-    model = stzoo.load("camera-motion-opt")       # a name from list_models(), or a bundle folder
+    model = stzoo.load("camera-motion-opt")       # a name, a bundle's folder, or ORG/NAME of the Hub
     model.predict("video.mp4", topk=5)
 
 The names below are imported when they are first used: `import stzoo` alone imports neither torch nor numpy.

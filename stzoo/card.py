@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stzoo.contract import InputContract
 from stzoo.errors import BundleError
 from stzoo.files import packaged
 from stzoo.validation import problems
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 
 
 class _Value(BaseModel):
@@ -33,7 +36,7 @@ class Bundled(_Value):
 class OnHub(_Value):
     """Weights in a Hub repository, at a branch, tag or commit."""
 
-    hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+    hub: Repository
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)] = "main"
 
     @property
@@ -41,11 +44,27 @@ class OnHub(_Value):
         return f"{self.hub}@{self.revision}"
 
 
+class Net(_Value):
+    """All that is needed to build a card's net before anybody has trained it.
+
+    `strategy` is a name as `stzoo.strategies.named` takes it, `options` are the backbone's.
+    """
+
+    classes: Annotated[int, Field(ge=2, le=100_000)]
+    strategy: Line
+    options: Annotated[dict[Name, bool | int | float | str], Field(max_length=50)] = {}
+    input: InputContract
+
+
 class Card(_Value):
     """What the zoo knows of a name without opening its weights.
 
     `task` is the question the model answers, `strategy` its label (`Opt`, `S`, `ST`, `S+ST`), `weights` where its
-    weights are, `"none"` if nobody has trained them, and `body` the prose below the front matter.
+    weights are, `"none"` if nobody has trained them, and `body` the prose below the front matter. `net` builds the net
+    where there are no weights.
+
+    `license` is the weights' as the Hub writes it (`apache-2.0`), `data_license` that of the training data in words,
+    `hub_dataset` the dataset's name on the Hub, and `limits` what the model is not for.
     """
 
     name: Name
@@ -55,6 +74,11 @@ class Card(_Value):
     backbone: Line
     strategy: Line
     weights: Bundled | OnHub | Literal["none"]
+    net: Net | None = None
+    license: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,60}$")] = None
+    data_license: Line | None = None
+    hub_dataset: Repository | None = None
+    limits: Annotated[str | None, Field(min_length=1, max_length=4000)] = None
     body: str = ""
 
     @property
@@ -83,7 +107,7 @@ def read(path: Path | str) -> Card:
     if not isinstance(value, dict) or "body" in value:
         raise BundleError(f"the card {source} has front matter without fields; give name, title and so on")
     try:
-        card = Card.model_validate(value | {"body": body.strip()})
+        card = Card.model_validate_json(json.dumps(value | {"body": body.strip()}, default=str))
     except ValidationError as error:
         raise BundleError(f"the card {source}: {problems(error)}") from error
     if card.name != source.stem:
@@ -103,5 +127,5 @@ def named(name: str) -> Card:
 
 def render(card: Card) -> str:
     """The card's file: front matter and prose, as `read` takes them."""
-    front = card.model_dump(mode="json", exclude={"body"})
+    front = card.model_dump(mode="json", exclude={"body"}, exclude_none=True)
     return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n\n{card.body}\n"

@@ -16,8 +16,10 @@ class InputContract(BaseModel):
     """Which frames of a video a net sees, and how each is resized, cropped and normalised.
 
     Exactly one of `fps` (frames a second of video time, whatever the file's rate) and `stride_frames` (every n-th
-    frame of the file) sets the distance between a clip's frames. Sizes are of the picture as it is shown: turned by the
-    file's display matrix, its pixels made square where the file says that they are not.
+    frame of the file) sets the distance between a dense clip's frames. A clip of segments has neither: it takes one
+    frame out of each of `frames` equal parts of the video (Wang et al. 2016, temporal segment networks). Sizes are of
+    the picture as it is shown: turned by the file's display matrix, its pixels made square where the file says that
+    they are not.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -25,6 +27,9 @@ class InputContract(BaseModel):
     frames: Annotated[int, Field(ge=1, le=1024, description="frames of a clip")]
     fps: Annotated[float | None, Field(gt=0, le=1000, description="frames a second")] = None
     stride_frames: Annotated[int | None, Field(ge=1, le=1000, description="distance in frames of the file")] = None
+    sampling: Annotated[
+        Literal["dense", "segments"], Field(description="neighbouring frames, or one out of each part of the video")
+    ] = "dense"
     clips: Annotated[int, Field(ge=1, le=1000, description="clips a video, spread uniformly")] = 1
     crops: Annotated[
         Literal[1, 3], Field(description="spatial crops a clip: the centre, and both ends of the long side with it")
@@ -46,6 +51,8 @@ class InputContract(BaseModel):
     def text(self) -> str:
         """In one line, for people: `3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64`."""
         rate = f"{self.fps:g} frames a second" if self.fps is not None else f"one frame in {self.stride_frames}"
+        if self.sampling == "segments":
+            rate = "one out of each equal part of the video"
         clips = f"{self.clips} clip{'s' if self.clips > 1 else ''} of {self.frames} frames"
         return f"{clips}, {rate}, short side {self.resize}, {self._crops_text}"
 
@@ -89,7 +96,10 @@ class InputContract(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> InputContract:
-        if (self.fps is None) == (self.stride_frames is None):
+        if self.sampling == "segments":
+            if self.fps is not None or self.stride_frames is not None:
+                raise ValueError('sampling = "segments" goes with neither fps nor stride_frames')
+        elif (self.fps is None) == (self.stride_frames is None):
             raise ValueError("set exactly one of fps and stride_frames")
         if self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than the resized short side {self.resize}")

@@ -8,7 +8,9 @@ StzooError               anything below; the command line prints the sentence an
 ├── VideoError           a video that cannot be read
 ├── DataError            a dataset, list or cache that cannot be used
 ├── BundleError          a bundle folder that is broken or not to be trusted
+├── WeightsError         2D weights that are missing, broken or made for another net
 ├── ModelNotFoundError   a model name that nobody knows, or that has no weights yet
+├── HubError             a Hub that refuses or cannot be reached, or a transfer that failed
 ├── TrainingError        a run that cannot start or go on
 └── ExportError          an export that failed or does not agree with torch
 """
@@ -55,8 +57,16 @@ class BundleError(StzooError):
     """A bundle folder that is broken or not to be trusted."""
 
 
+class WeightsError(StzooError):
+    """2D weights that are missing, broken or made for another net."""
+
+
 class ModelNotFoundError(StzooError):
     """A model name that nobody knows, or that has no weights yet."""
+
+
+class HubError(StzooError):
+    """A Hub that refuses or cannot be reached, or a transfer that failed."""
 
 
 class TrainingError(StzooError):

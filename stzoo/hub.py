@@ -1,37 +1,44 @@
-"""From a model's name or folder to a net that predicts. torch is imported when a net is built, not before."""
+"""From a model's name, folder or Hub repository to a net that predicts. torch is imported when a net is built."""
 
 from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo.bundle import Bundle
-from stzoo.card import Bundled, Card
-from stzoo.errors import BundleError, ModelNotFoundError, StzooError, did_you_mean
+from stzoo import remote
+from stzoo.card import Bundled, Card, Net, OnHub
+from stzoo.errors import BundleError, ModelNotFoundError, UsageError, did_you_mean
 from stzoo.files import packaged
-from stzoo.validation import shortened
+from stzoo.remote import Repository, is_repository
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from stzoo.predictor import Predictor
+    from stzoo.strategy import Strategy
 
 Ref = str | os.PathLike[str]
-Shape = tuple[int, ...]
+
+NAMESPACE = "STZOO_HUB_NAMESPACE"
+"""The environment variable that names the Hub organisation which serves the zoo's names, when no argument does."""
+
+
+class BatchNormWarning(UserWarning):
+    """A net runs with batch-norm statistics that are not its own."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A bundle's folder, and the card of the name that led to it, if it was a name."""
+    """A bundle's folder, the card of the name that led to it, and the repository that it is a snapshot of, if any."""
 
     folder: Path
     card: Card | None = None
+    repository: Repository | None = None
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -39,96 +46,180 @@ def list_models(pattern: str = "*") -> list[str]:
     return fnmatch.filter(cards.names(), pattern)
 
 
-def find(ref: Ref) -> Found:
-    """The bundle folder that a reference means; nothing in it has been read yet.
+def find(
+    ref: Ref,
+    *,
+    revision: str | None = None,
+    offline: bool | None = None,
+    token: str | None = None,
+    namespace: str | None = None,
+    files: Sequence[str] = (*bundles.TEXTS, bundles.MODEL),
+) -> Found:
+    """The bundle folder that a reference means; what the Hub has of it is fetched, and nothing has been read yet.
 
-    A reference is a name of the zoo, a bundle's folder, or a run's folder. Of a run with several bundles the one whose
-    name ends in `-opt` is taken. A name of the zoo comes first: write `./name` for a folder that is called like one.
+    A reference is a name of the zoo, a bundle's folder, a run's folder, or a Hub repository `ORG/NAME`; a name or
+    repository may end in `@REVISION`. Of a run with several bundles the one whose name ends in `-opt` is taken. A name
+    of the zoo comes first, then a folder: write `./name` for a folder that is called like a model.
 
-    Raises `ModelNotFoundError` for an unknown name and for one without weights, `BundleError` for a folder without a
-    bundle.
+    `namespace`, or else STZOO_HUB_NAMESPACE, is the Hub organisation that serves every name which is not in the
+    package. `files` are fetched from a repository that has them; `revision`, `offline` and `token` as `remote.fetch`
+    takes them.
+
+    Raises `ModelNotFoundError` for what does not exist or has no weights yet, `BundleError` for a folder without a
+    bundle, `HubError` when the Hub does not deliver.
     """
-    name = os.fspath(ref)
-    known = cards.names()
-    if name in known:
-        card = cards.named(name)
-        return Found(_folder_of(card), card)
-    path = Path(name).expanduser()
-    if not name or not path.exists():
-        raise ModelNotFoundError(
-            f'no model and no folder is called "{name}".{did_you_mean(name, known)} `stzoo list` shows every model.'
-        )
-    if not path.is_dir():
-        raise BundleError(f"{path} is a file; give a model's name or a bundle's folder, `stzoo list` shows the names")
-    if bundles.is_bundle(path):
-        return Found(path)
-    return Found(_bundle_of_run(path))
+    meaning = _meant(os.fspath(ref), revision, namespace)
+    if meaning.folder is not None:
+        folder = meaning.folder
+        return Found(folder if bundles.is_bundle(folder) else _bundle_of_run(folder), meaning.card)
+    if meaning.repository is None:
+        raise _nothing_to_load(os.fspath(ref), meaning.card)
+    folder = remote.fetch(meaning.repository, files, offline=offline, token=token)
+    return Found(folder, meaning.card, replace(meaning.repository, revision=folder.name))
 
 
-def load(ref: Ref, *, device: str | None = None) -> Predictor:
+def load(
+    ref: Ref,
+    *,
+    revision: str | None = None,
+    strategy: Strategy | str | None = None,
+    weights: Literal["default"] | None = "default",
+    device: str | None = None,
+    offline: bool | None = None,
+    token: str | None = None,
+    namespace: str | None = None,
+    calibrate: Iterable[Path | str] = (),
+) -> Predictor:
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
 
-    `device` is a torch device such as `cpu` or `cuda:0`; None and `auto` take a GPU if there is one.
+    Args:
+        ref: a name of the zoo, a folder, or `ORG/NAME` of the Hub.
+        revision: a branch, tag or commit of the Hub repository; by default `main`, or what the zoo's card says.
+        strategy: another strategy than the bundle's own, itself or by a name such as `s`; it is taken out of the
+            bundle's template. Its batch-norm statistics are those that the bundle stores for it, else the template's.
+        weights: None builds the net with the weights of initialisation; nothing but its description is needed.
+        device: a torch device such as `cpu` or `cuda:0`; None and `auto` take a GPU if there is one.
+        offline: whether only the Hub cache may be used; by default HF_HUB_OFFLINE decides.
+        token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
+        namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
+        calibrate: videos from whose clips the batch-norm statistics are re-estimated.
 
-    Raises `ModelNotFoundError` and `BundleError`, each naming what was looked for or the file that is not to be
-    trusted.
+    Raises `ModelNotFoundError`, `BundleError` and `HubError`, each naming what was looked for or the file that is not
+    to be trusted; `StrategyError` for a strategy that does not fit.
+
+    Warns `BatchNormWarning` when the batch-norm statistics are a template's, which belong to a mixture of nets.
     """
+    from stzoo import rebuild
     from stzoo.predictor import Predictor
 
-    folder = find(ref).folder
-    bundle = bundles.read(folder)
-    return Predictor(
-        build(folder, bundle),
+    meaning = _meant(os.fspath(ref), revision, namespace)
+    if weights is None and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
+        return _untrained(meaning.card, meaning.card.net, strategy, device)
+    found = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
+    bundle = bundles.read(found.folder)
+    built = rebuild.architecture(found.folder, bundle)
+    wanted = bundle.strategy if strategy is None else rebuild.chosen(strategy, built)
+    is_own = wanted == bundle.strategy
+    if found.repository is not None and weights is not None:
+        files = (bundles.MODEL,) if is_own else (bundles.TEMPLATE, bundles.statistics_file(wanted))
+        remote.fetch(found.repository, files, offline=offline, token=token)
+    videos = list(calibrate)
+    if weights is None:
+        net = rebuild.untrained(built, wanted)
+    elif is_own:
+        net = rebuild.build(found.folder, bundle)
+    else:
+        net, is_normalised = rebuild.from_template(found.folder, bundle, wanted)
+        if not is_normalised and not videos:
+            warnings.warn(
+                f"{bundle.name} stores no batch-norm statistics for this strategy, so the net has the template's, "
+                "which belong to a mixture of nets: its accuracy can be far lower; give calibrate= some videos",
+                BatchNormWarning,
+                stacklevel=2,
+            )
+    as_stored = weights is not None and is_own and not videos
+    made = Predictor(
+        net,
         bundle.contract,
         bundle.labels,
         name=bundle.name,
         device=device,
-        strategy=bundle.strategy,
-        digest=bundles.weights_digest(folder),
+        strategy=wanted,
+        digest=bundles.weights_digest(found.folder) if as_stored else "",
     )
+    if videos:
+        rebuild.calibrate(net, videos, bundle.contract)
+    return made
 
 
-def build(folder: Path, bundle: Bundle) -> nn.Module:
-    """The bundle's net on the CPU, in eval mode, with the folder's weights and no others.
+def _untrained(card: Card, described: Net, strategy: Strategy | str | None, device: str | None) -> Predictor:
+    """The net that a card describes, as it is before training; its classes have numbers, since nobody named them."""
+    from stzoo import rebuild
+    from stzoo.nets import Architecture
+    from stzoo.predictor import Predictor
 
-    It is laid out without memory first, so a folder whose weights do not fit is refused before anything is allocated.
-
-    Raises `BundleError` naming the arrays that are missing, left over or of another shape.
-    """
-    import torch
-
-    from stzoo import nets
-    from stzoo.nets.blank import without_memory
-
-    config = bundle.config
-    try:
-        with without_memory():
-            net = nets.fixed(config.backbone.name, config.strategy, len(bundle.labels), **config.backbone.options)
-    except (StzooError, TypeError, KeyError, ValueError) as error:
-        raise BundleError(f"{folder / bundles.CONFIG} does not describe a net of stzoo: {error}") from error
-    wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    _refuse_misfits(folder, wanted, bundles.weight_shapes(folder))
-    arrays = bundles.read_weights(folder)
-    net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=True, assign=True)
-    return net.eval()
+    built = Architecture(card.backbone, described.classes, described.options)
+    wanted = rebuild.chosen(described.strategy if strategy is None else strategy, built)
+    labels = tuple(f"class {index}" for index in range(described.classes))
+    net = rebuild.untrained(built, wanted)
+    return Predictor(net, described.input, labels, name=card.name, device=device, strategy=wanted)
 
 
-def _folder_of(card: Card) -> Path:
-    if isinstance(card.weights, Bundled):
-        folder = packaged("bundled") / card.weights.bundled
-        if not bundles.is_bundle(folder):
-            raise ModelNotFoundError(
-                f'the weights of "{card.name}" are missing from this installation; install it again'
+@dataclass(frozen=True)
+class _Meaning:
+    """What a reference means: a folder or a repository, or neither; and the card if it is a name of the zoo."""
+
+    card: Card | None = None
+    folder: Path | None = None
+    repository: Repository | None = None
+
+
+def _meant(text: str, revision: str | None, namespace: str | None) -> _Meaning:
+    name, _, suffix = text.partition("@")
+    namespace = namespace or os.environ.get(NAMESPACE) or None
+    if namespace is not None and not is_repository(f"{namespace}/name"):
+        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
+    path = Path(text).expanduser()
+    if name not in cards.names() and text and path.exists():
+        if revision is not None:
+            raise UsageError(f"{path} is a folder here and has no revision {revision}; leave the revision out")
+        if not path.is_dir():
+            raise BundleError(
+                f"{path} is a file; give a model's name or a bundle's folder, `stzoo list` shows the names"
             )
-        return folder
-    if isinstance(card.weights, str):
-        raise ModelNotFoundError(
-            f'"{card.name}" has no weights yet, since nobody has trained it on {card.dataset}; train it with '
-            "`stzoo train` and load the bundle's folder."
+        return _Meaning(folder=path)
+    if revision is not None and suffix:
+        raise UsageError(f'"{text}" has a revision and {revision} is given besides; give one of them')
+    asked = revision or suffix or None
+    card = cards.named(name) if name in cards.names() else None
+    if card is not None and isinstance(card.weights, Bundled):
+        if asked is not None:
+            raise UsageError(f'"{name}" is in the package and has no revision {asked}; leave the revision out')
+        return _Meaning(card, _bundled(card, card.weights))
+    if card is not None and namespace is None:
+        home = card.weights if isinstance(card.weights, OnHub) else None
+        return _Meaning(card, repository=Repository(home.hub, asked or home.revision) if home else None)
+    served = f"{namespace}/{name}" if namespace is not None and "/" not in name else name
+    return _Meaning(card, repository=Repository(served, asked or remote.MAIN) if is_repository(served) else None)
+
+
+def _bundled(card: Card, weights: Bundled) -> Path:
+    folder = packaged("bundled") / weights.bundled
+    if not bundles.is_bundle(folder):
+        raise ModelNotFoundError(f'the weights of "{card.name}" are missing from this installation; install it again')
+    return folder
+
+
+def _nothing_to_load(text: str, card: Card | None) -> ModelNotFoundError:
+    if card is None:
+        return ModelNotFoundError(
+            f'no model and no folder is called "{text}".{did_you_mean(text, cards.names())} '
+            "`stzoo list` shows every model."
         )
-    raise ModelNotFoundError(
-        f'the weights of "{card.name}" are in the Hub repository {card.weights.text}, which this version cannot fetch; '
-        "download it and load its folder."
+    return ModelNotFoundError(
+        f'"{card.name}" has no weights yet, since nobody has trained it on {card.dataset}; build the net with '
+        f'stzoo.load("{card.name}", weights=None), or train it with `stzoo train` and load the bundle\'s folder; '
+        f"{NAMESPACE} names a Hub organisation that has trained it."
     )
 
 
@@ -143,30 +234,3 @@ def _bundle_of_run(run: Path) -> Path:
         names = ", ".join(str(path) for path in made)
         raise BundleError(f"the run {run} has several bundles, and not one of them alone is -opt; give one of {names}")
     return chosen[0]
-
-
-def _refuse_misfits(folder: Path, wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> None:
-    problems = []
-    missing = [name for name in wanted if name not in given]
-    if missing:
-        problems.append(f"it lacks {_listing(missing)}")
-    extra = [name for name in given if name not in wanted]
-    if extra:
-        problems.append(f"it has {_listing(extra)} besides")
-    misshaped = [
-        f"{name!r} of shape {given[name]} in place of {shape}"
-        for name, shape in wanted.items()
-        if name in given and given[name] != shape
-    ]
-    if misshaped:
-        problems.append(f"it has {', '.join(misshaped[:3])}{_more(misshaped)}")
-    if problems:
-        raise BundleError(f"{folder / 'model.safetensors'} does not fit its config.json: {'; '.join(problems)}")
-
-
-def _listing(names: list[str]) -> str:
-    return f"{', '.join(shortened(repr(name)) for name in names[:3])}{_more(names)}"
-
-
-def _more(items: list[str]) -> str:
-    return f" and {len(items) - 3} more" if len(items) > 3 else ""

@@ -1,39 +1,103 @@
-"""How large a net is: parameters, and multiply-adds of convolutions and linear layers."""
+"""How large a net is: parameters, and one clip's multiply-adds and activations; how long it takes on this machine."""
 
 from __future__ import annotations
 
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
-from stzoo.nets import Architecture
+from stzoo.nets import Architecture, fixed_net
 from stzoo.nets.blank import without_memory
-from stzoo.nets.fusion import fixed_fuse
 from stzoo.strategy import Strategy
+
+LATENCY_SECONDS, LATENCY_LEAST_RUNS, LATENCY_MOST_RUNS = 3.0, 5, 50
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """`parameters` of the fixed net; `multiply_adds` of one clip."""
+    """`parameters` of the fixed net; `multiply_adds` and `activations` of one clip."""
 
     parameters: int
     multiply_adds: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """`milliseconds` is the median over `runs` of one clip on the CPU, with that many threads and that torch."""
+
+    milliseconds: float
+    runs: int
+    threads: int
+    torch: str
+
+
+class _Counter(TorchFunctionMode):
+    """Counts what the convolutions and linear layers within the context compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.multiply_adds = 0
+        self.activations = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in (F.conv2d, F.conv3d, F.linear):
+            _, weight, *_ = args
+            self.activations += output.numel()
+            self.multiply_adds += output.numel() * weight[0].numel()
+        return output
 
 
 def measure(architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int) -> Measurement:
     """Counts a fixed net on meta tensors: nothing is allocated and nothing is computed.
 
     A convolution counts one multiply-add for every kernel element of every output element, padding included; norms,
-    activations and pools count nothing.
+    activation functions and pools count nothing. Activations are the elements of all outputs of convolutions and
+    linear layers, which tell more about the time a network takes than its multiply-adds do.
+
+    Raises `StrategyError` when the strategy does not fit the backbone.
+
+    Reference: section 3.2, Radosavovic et al. 2020; Dollár et al. 2021.
+    """
+    with without_memory():
+        net = fixed_net(architecture, strategy).eval()
+    clip = torch.empty(1, 3, frames, height, width, device="meta")
+    with torch.no_grad(), _Counter() as counter:
+        net(clip)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return Measurement(parameters, counter.multiply_adds, counter.activations)
+
+
+def measure_latency(architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int) -> Latency:
+    """Runs a fixed net with random weights on one random clip, again and again, on the CPU as torch is set up here.
+
+    The first run is not counted. Then it runs for some seconds, but at least five times.
 
     Raises `StrategyError` when the strategy does not fit the backbone.
     """
-    strategy.check(architecture.backbone, architecture.sites)
-    with without_memory():
-        net = architecture.build(fixed_fuse(strategy)).eval()
-    clip = torch.empty(1, 3, frames, height, width, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    net = fixed_net(architecture, strategy).eval()
+    clip = torch.randn(1, 3, frames, height, width)
+    seconds: list[float] = []
+    with torch.inference_mode():
         net(clip)
-    parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Measurement(parameters, counter.get_total_flops() // 2)
+        while len(seconds) < LATENCY_LEAST_RUNS or (
+            sum(seconds) < LATENCY_SECONDS and len(seconds) < LATENCY_MOST_RUNS
+        ):
+            start = time.perf_counter()
+            net(clip)
+            seconds.append(time.perf_counter() - start)
+    milliseconds = round(1000 * statistics.median(seconds), 3)
+    return Latency(milliseconds, len(seconds), torch.get_num_threads(), torch.__version__)

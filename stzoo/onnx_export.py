@@ -19,7 +19,7 @@ import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError
 from stzoo.files import replacing
-from stzoo.nets import is_template
+from stzoo.nets import is_template, merge
 from stzoo.strategy import Strategy
 
 INPUT, OUTPUT = "clips", "logits"
@@ -56,7 +56,7 @@ def export(
     strategy: Strategy | None = None,
     opset: int = OLDEST_OPSET,
 ) -> None:
-    """Writes a fixed net on the CPU as an ONNX file and checks the file's form.
+    """Writes a fixed net on the CPU, merged, as an ONNX file and checks the file's form.
 
     The model takes float32 `clips` [batch, 3, frames, crop, crop], normalised as the contract says, and gives `logits`
     [batch, classes]. Its metadata has `name`, `stzoo_version`, `labels` and `input` (both JSON), `strategy` and
@@ -84,7 +84,7 @@ def export(
     try:
         with _quietly():
             program = torch.onnx.export(
-                net.eval(),
+                merge(net.eval()),
                 (clips,),
                 dynamo=True,
                 verbose=False,

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"S": "#0072B2", "ST": "#E69F00", "S+ST": "#009E73"}
+COLOURS = {
+    "S": "#0072B2",
+    "ST": "#E69F00",
+    "S+ST": "#009E73",
+    "T": "#D55E00",
+    "S+T": "#56B4E9",
+    "T+ST": "#F0E442",
+    "S+T+ST": "#000000",
+}
 """One colour a unit, from Okabe and Ito's palette, which people with any colour vision tell apart."""
 
 FORMULAS = {
@@ -27,7 +35,7 @@ FORMULAS = {
 
 _OTHER_COLOUR = "#CC79A7"
 _INK, _FAINT = "#222222", "#B8B8B8"
-_STAGE_GAP, _BAR_STEP = 0.9, 0.28
+_STAGE_GAP, _BARS_WIDTH = 0.9, 0.84
 _PANEL_INCHES, _GAP_INCHES = 2.7, 0.95
 _FORMATS = ("png", "svg", "pdf")
 
@@ -138,10 +146,11 @@ class _Panel:
         return tuple(dict.fromkeys(unit for values in self.marginals.values() for unit in values))
 
     def draw_bars(self, axes: Axes) -> None:
+        step = _BARS_WIDTH / max(3, *(len(values) for values in self.marginals.values()))
         for site, values in self.marginals.items():
             for index, (unit, value) in enumerate(values.items()):
-                x = self.centres[site] + _BAR_STEP * (index - (len(values) - 1) / 2)
-                axes.bar(x, value, width=0.92 * _BAR_STEP, color=_colour(unit), linewidth=0, zorder=3)
+                x = self.centres[site] + step * (index - (len(values) - 1) / 2)
+                axes.bar(x, value, width=0.92 * step, color=_colour(unit), linewidth=0, zorder=3)
         axes.set_ylim(0, 1)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
         axes.set_ylabel("P(unit)", fontsize=9, color=_INK)

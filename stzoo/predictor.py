@@ -15,7 +15,7 @@ from torch import nn
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.evaluation import clip_scores
-from stzoo.nets import is_template
+from stzoo.nets import is_template, merge
 from stzoo.strategy import Strategy
 from stzoo.video.reader import read_clips
 
@@ -24,6 +24,13 @@ _CLIPS_A_BATCH_ON_GPU = 8
 
 class VideoWarning(UserWarning):
     """A prediction was made from less than the whole video: the file is cut off or damaged."""
+
+
+class _Merged(NamedTuple):
+    """A merged net, and which tensors it was made of: their ids, and how often each had been written to."""
+
+    made_of: list[tuple[int, int]]
+    net: nn.Module
 
 
 class Prediction(NamedTuple):
@@ -42,7 +49,11 @@ class Predictor:
     """
 
     net: nn.Module = dataclasses.field(repr=False)
-    """Takes float32 [clips, 3, frames, height, width] and gives logits [clips, classes]; in eval mode, on `device`."""
+    """Takes float32 [clips, 3, frames, height, width] and gives logits [clips, classes]; in eval mode, on `device`.
+
+    `predict` and `scores` run a merged copy of it, made at their first call and again when a weight has changed, so the
+    weights are held twice. With forward hooks on any of its modules the net itself is run.
+    """
     contract: InputContract
     labels: tuple[str, ...]
     """The classes in the order of the logits."""
@@ -51,7 +62,8 @@ class Predictor:
     """None and "auto" take a GPU if there is one; the attribute then holds what was found."""
     strategy: Strategy | None = dataclasses.field(default=None, kw_only=True, repr=False)
     digest: str = dataclasses.field(default="", kw_only=True, repr=False)
-    """SHA-256 of the weights file, where the net comes from one."""
+    """SHA-256 of the weights file; empty where the net's weights are not those of one."""
+    _merged: _Merged | None = dataclasses.field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if is_template(self.net):
@@ -96,23 +108,34 @@ class Predictor:
         """
         return self._scores(path, clips)
 
+    def _scores(self, path: Path | str, clips: int | None) -> Float32[np.ndarray, " classes"]:
+        read = read_clips(path, self.contract, clips)
+        for sentence in read.warnings:
+            warnings.warn(sentence, VideoWarning, stacklevel=3)
+        return self.scores_of(read.clips)
+
     def scores_of(self, clips: UInt8[np.ndarray, "clips frames height width 3"]) -> Float32[np.ndarray, " classes"]:
-        """The same of clips that have been read already, as `read_clips` gives them."""
+        """What `scores` gives, of clips that have been read already, as `read_clips` reads them."""
         device = _found(self.device)
+        net = self._net_to_run()
         # One clip at a time on a CPU: a batch is no faster there and takes more memory.
         step = 1 if device.type == "cpu" else _CLIPS_A_BATCH_ON_GPU
         total = np.zeros(len(self.labels), dtype=np.float64)
         with torch.inference_mode():
             for start in range(0, len(clips), step):
                 batch = torch.from_numpy(clips[start : start + step]).to(device)
-                total += clip_scores(self.net, batch, self.contract).sum(dim=0).cpu().numpy()
+                total += clip_scores(net, batch, self.contract).sum(dim=0).cpu().numpy()
         return np.asarray(total / len(clips), dtype=np.float32)
 
-    def _scores(self, path: Path | str, clips: int | None) -> Float32[np.ndarray, " classes"]:
-        read = read_clips(path, self.contract, clips)
-        for sentence in read.warnings:
-            warnings.warn(sentence, VideoWarning, stacklevel=3)
-        return self.scores_of(read.clips)
+    def _net_to_run(self) -> nn.Module:
+        if any(module._forward_hooks or module._forward_pre_hooks for module in self.net.modules()):
+            return self.net
+        tensors = (*self.net.parameters(), *self.net.buffers())
+        made_of = [(id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
+        if self._merged is None or self._merged.made_of != made_of:
+            object.__setattr__(self, "_merged", _Merged(made_of, merge(self.net)))
+        assert self._merged is not None
+        return self._merged.net
 
 
 def _found(device: torch.device | str | None) -> torch.device:

@@ -15,8 +15,9 @@ from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
 from stzoo.predictor import Predictor
 from stzoo.video.decode import VideoInfo
+from stzoo.video.pool import processors
 from stzoo.video.reader import VideoClips, read_clips
-from stzoo.video.workers import processors, read_many
+from stzoo.video.workers import read_many
 
 SECONDS_A_FILE = 60.0
 _FILES_A_WORKER, _MOST_WORKERS = 8, 16

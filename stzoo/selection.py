@@ -19,7 +19,7 @@ from stzoo.evaluation import reestimate_batch_norm, video_scores
 from stzoo.files import write_text
 from stzoo.nets import architecture, posterior, prune
 from stzoo.posterior import Posterior
-from stzoo.strategies import UNIFORM
+from stzoo.strategies import uniform_names
 from stzoo.strategy import Strategy
 
 FIELDS = ("index", "accuracy", "cross_entropy", "log_probability", "digest", "strategy")
@@ -60,8 +60,9 @@ def pruned(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.
 
 
 def references(template: nn.Module) -> dict[str, Strategy]:
-    """The strategies measured beside the winner: `most-probable`, and uniformly `s`, `st` and `sst`."""
-    uniform = {name: architecture(template).uniform(unit) for name, unit in UNIFORM.items()}
+    """The strategies measured beside the winner: `most-probable`, and every uniform one by its name, such as `sst`."""
+    shape = architecture(template)
+    uniform = {name: shape.uniform(unit) for name, unit in uniform_names(shape.sites).items()}
     return {"most-probable": posterior(template).most_probable(), **uniform}
 
 

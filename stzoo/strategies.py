@@ -6,7 +6,6 @@ import os
 import re
 import string
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from stzoo.errors import StrategyError, did_you_mean
 from stzoo.literature import bottom_heavy, mict, mixed, reversed_mixed, smart, top_heavy
@@ -14,13 +13,25 @@ from stzoo.published import PUBLISHED, published
 from stzoo.strategy import Site, Strategy
 from stzoo.transfer import carried, rule, rules
 
-UNIFORM = {"s": "S", "st": "ST", "sst": "S+ST"}
-
-_PLAIN: dict[str, Callable[[str, Sequence[Site]], Strategy]] = {
-    **{name: partial(Strategy.uniform, unit=unit) for name, unit in UNIFORM.items()},
-    "mict": mict,
-    "smart": smart,
+UNIFORM = {
+    "s": "S",
+    "st": "ST",
+    "sst": "S+ST",
+    "t": "T",
+    "s+t": "S+T",
+    "t+st": "T+ST",
+    "s+t+st": "S+T+ST",
 }
+"""The names of the uniform strategies; those with a T exist where a backbone has T branches."""
+
+
+def uniform_names(sites: Sequence[Site]) -> dict[str, str]:
+    """Those of the uniform strategies' names whose unit one of the sites has, with the unit."""
+    offered = {unit for site in sites for unit in site.units}
+    return {name: unit for name, unit in UNIFORM.items() if unit in offered}
+
+
+_PATTERNS: dict[str, Callable[[str, Sequence[Site]], Strategy]] = {"mict": mict, "smart": smart}
 _NUMBERED: dict[str, Callable[[str, Sequence[Site], int], Strategy]] = {
     "mc": mixed,
     "rmc": reversed_mixed,
@@ -48,7 +59,9 @@ _BY_DATA: dict[str, Callable[[str, str, Sequence[Site]], Strategy]] = {
     "carried:": _carried,
     "published:": _published,
 }
-FORMS = ", ".join([*_PLAIN, *(f"{kind}<n>" for kind in _NUMBERED), *(f"{kind}<data>" for kind in _BY_DATA)])
+FORMS = ", ".join(
+    [*UNIFORM, *_PATTERNS, *(f"{kind}<n>" for kind in _NUMBERED), *(f"{kind}<data>" for kind in _BY_DATA)]
+)
 
 
 def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
@@ -56,7 +69,7 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
 
     | form | strategy |
     |---|---|
-    | `s`, `st`, `sst` | S, ST or S+ST everywhere |
+    | `s`, `st`, `sst`, and where there are T branches `t`, `s+t`, `t+st`, `s+t+st` | that unit everywhere |
     | `mict`, `smart`, `mc<n>`, `rmc<n>`, `top-heavy:<n>`, `bottom-heavy:<n>` | the functions of `stzoo.literature` |
     | `rule:<data>` | the paper's transfer rule for the backbone: `stzoo.transfer.rule` |
     | `published:<data>` | a published strategy of DenseNet121, on that backbone |
@@ -67,8 +80,10 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
     Raises `StrategyError` when there is no such strategy, or when it does not fit the backbone.
     """
     kind, colon, data = text.partition(":")
-    if text in _PLAIN:
-        strategy = _PLAIN[text](backbone, sites)
+    if text in UNIFORM:
+        strategy = Strategy.uniform(backbone, sites, UNIFORM[text])
+    elif text in _PATTERNS:
+        strategy = _PATTERNS[text](backbone, sites)
     elif match := _NUMBERED_NAME.fullmatch(text):
         strategy = _NUMBERED[match[1]](backbone, sites, int(match[2]))
     elif kind + colon in _BY_DATA:
@@ -89,4 +104,4 @@ def _like(text: str, backbone: str, sites: Sequence[Site]) -> list[str]:
     number = text[len(text.rstrip(string.digits)) :][-5:]
     numbered = [f"{kind}{number}" for kind in _NUMBERED] if number else []
     by_data = [f"{kind}{data}" for kind in ("carried:", "published:") for data in PUBLISHED]
-    return [*_PLAIN, *numbered, *(f"rule:{data}" for data in rules(backbone)), *by_data]
+    return [*uniform_names(sites), *_PATTERNS, *numbered, *(f"rule:{data}" for data in rules(backbone)), *by_data]

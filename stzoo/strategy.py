@@ -15,6 +15,13 @@ from typing import Any
 from stzoo.errors import StrategyError, did_you_mean
 
 NONE = "none"
+
+BRANCHES = ("S", "ST")
+"""The branches of the paper's experiments, whose units are S, ST and S+ST."""
+
+ALL_BRANCHES = ("S", "T", "ST")
+"""Those of the paper's whole set of units: S, T, ST, S+T, S+ST, T+ST and S+T+ST. Reference: section 3.1."""
+
 _NUMBERED = re.compile(r"(|.*\D)(\d{1,5})", re.ASCII)
 _LARGEST_NUMBER = 99_999
 _UNIT = re.compile(r"^[A-Za-z]+(\+[A-Za-z]+)*$")
@@ -30,7 +37,7 @@ class Site:
     """
 
     name: str
-    branches: tuple[str, ...] = ("S", "ST")
+    branches: tuple[str, ...] = BRANCHES
     closable: bool = True
     stage: int = 1
 
@@ -40,8 +47,10 @@ class Site:
         return len(self.branches) > 1
 
     def nearest(self, unit: str) -> str:
-        """The branches of `unit` that this site has, or all of its branches where it has none of them."""
-        wanted = open_branches(unit)
+        """The branches of `unit` that this site has, ST for a T that it lacks, or all of its branches."""
+        wanted = set(open_branches(unit))
+        if "T" in wanted and "T" not in self.branches:
+            wanted.add("ST")
         return "+".join([branch for branch in self.branches if branch in wanted] or self.branches)
 
     @property
@@ -75,12 +84,16 @@ class Strategy:
                     f"a strategy names the site {site!r}; use letters, digits, '_', '-' and single dots"
                 )
             if not _UNIT.fullmatch(unit):
-                raise StrategyError(f"site {site} has the unit {unit!r}; a unit is one of S, ST, S+ST or {NONE}")
+                raise StrategyError(
+                    f"site {site} has the unit {unit!r}; a unit is S, T, ST, several of them such as S+ST, or {NONE}"
+                )
         object.__setattr__(self, "units", MappingProxyType(dict(self.units)))
 
     @classmethod
     def uniform(cls, backbone: str, sites: Iterable[Site], unit: str) -> Strategy:
         """The same unit everywhere. A site that has none of the unit's branches stays fully open.
+
+        Where a site has ST and no T, its ST stands for the unit's T: without a 1x3x3 behind them they are the same.
 
         Raises `StrategyError` for a unit that no site offers.
         """

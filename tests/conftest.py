@@ -17,6 +17,8 @@ from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
 from stzoo.posterior import Posterior
 
+pytest_plugins = ["hub_server.plugin"]
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("stzoo", settings.default, deadline=None)
 settings.load_profile("stzoo")
@@ -158,3 +160,24 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
     folder = tmp_path_factory.mktemp("bundles") / "tiny-opt"
     return bundles.save(folder, Bundle(config, posterior, (result,)), weights)
+
+
+@pytest.fixture(scope="session")
+def template_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_bundle` with a template, and with batch-norm statistics of ST everywhere in which every mean is 0.25."""
+    import torch
+
+    from stzoo import nets
+
+    bundle = bundles.read(tiny_bundle)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        template = nets.template("densenet_tiny", 3)
+    arrays = {name: tensor.numpy() for name, tensor in template.state_dict().items()}
+    st = nets.architecture(template).uniform("ST")
+    buffers = {name: buffer.numpy().copy() for name, buffer in nets.prune(template, st).named_buffers()}
+    for name, buffer in buffers.items():
+        if name.endswith("running_mean"):
+            buffer[:] = 0.25
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-opt"
+    return bundles.save(folder, bundle, bundles.read_weights(tiny_bundle), arrays, statistics={st: buffers})

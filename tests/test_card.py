@@ -70,6 +70,8 @@ def test_cards_round_trip(tmp_path: Path) -> None:
         ("{bundled: toy-opt}", "{bundled: ../../etc}", "weights.*etc"),
         ("{bundled: toy-opt}", "{hub: nobody}", "weights.*nobody"),
         ("{bundled: toy-opt}", "null", "weights"),
+        ("weights:", "net: {classes: 1}\nweights:", "net.classes is 1"),
+        ("weights:", "license: My own\nweights:", "license is 'My own'"),
     ],
 )
 def test_a_broken_card_is_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:
@@ -96,3 +98,17 @@ def test_the_cards_that_ship_are_readable() -> None:
     assert "camera-motion-opt" in cards.names()
     for name in cards.names():
         assert cards.named(name).body
+
+
+def test_a_card_describes_a_net_that_nobody_has_trained(tmp_path: Path) -> None:
+    net = """net:
+  classes: 400
+  strategy: published:k400
+  options: {temporal_stride: x8}
+  input: {frames: 16, fps: 8, clips: 10, resize: 256, crop: 256, mean: [0.5, 0.5, 0.5]}
+weights: none"""
+    card = cards.read(write(tmp_path, GOOD.replace("weights: {bundled: toy-opt}", net)))
+    assert card.net is not None
+    assert card.net.input.mean == (0.5, 0.5, 0.5)
+    assert card.net.options == {"temporal_stride": "x8"}
+    assert cards.read(write(tmp_path, cards.render(card))) == card

@@ -73,3 +73,10 @@ def test_a_changed_contract_differs_in_what_is_given_alone() -> None:
 def test_changes_out_of_range_are_refused(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         InputContract(**GOOD).changed(**changes)
+
+
+def test_segments_need_no_distance_between_frames() -> None:
+    contract = InputContract(frames=8, sampling="segments", resize=72, crop=64)
+    assert contract.text == "1 clip of 8 frames, one out of each equal part of the video, short side 72, centre crop 64"
+    with pytest.raises(ValidationError, match="neither fps nor stride_frames"):
+        InputContract(frames=8, sampling="segments", fps=4.0, resize=72, crop=64)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,14 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import stzoo
+from hub_server import HubServer
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo import hub
+from stzoo import hub, rebuild
 from stzoo.card import Bundled, Card, OnHub
-from stzoo.errors import BundleError, ModelNotFoundError
+from stzoo.cli.predict import predict
+from stzoo.errors import BundleError, ModelNotFoundError, UsageError
 from stzoo.files import packaged
+from stzoo.hub import BatchNormWarning
+from stzoo.remote import Repository
 
 
 @pytest.fixture
@@ -46,12 +50,6 @@ def folder(tmp_path: Path, tiny_bundle: Path) -> Path:
     return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
 
 
-def rewrite(folder: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
-    weights = bundles.read_weights(folder)
-    change(weights)
-    bundles.save(folder, bundles.read(folder), weights, replace=True)
-
-
 def test_a_folder_is_loaded_in_eval_mode_with_its_own_weights(folder: Path) -> None:
     model = stzoo.load(folder)
     assert model.labels == ("left", "right", "still")
@@ -68,14 +66,6 @@ def test_a_loaded_model_predicts(folder: Path, make_video: Callable[..., Path]) 
     predictions = hub.load(str(folder)).predict(make_video("clip.mp4"))
     assert {prediction.label for prediction in predictions} == {"left", "right", "still"}
     assert sum(prediction.score for prediction in predictions) == pytest.approx(1.0, abs=1e-5)
-
-
-def test_a_net_rebuilt_in_half_storage_answers_nearly_the_same(folder: Path) -> None:
-    whole = hub.build(folder, bundles.read(folder))
-    bundles.save(folder, bundles.read(folder), bundles.read_weights(folder), storage="float16", replace=True)
-    half = hub.build(folder, bundles.read(folder))
-    clip = torch.zeros(1, 3, 4, 32, 32)
-    torch.testing.assert_close(half(clip), whole(clip), atol=0.02, rtol=0.02)
 
 
 def test_names_are_listed_by_pattern(zoo: Path) -> None:
@@ -100,7 +90,6 @@ def test_a_name_leads_to_its_bundled_folder(zoo: Path) -> None:
         ("", 'is called ""'),
         ("toy-never", "no weights yet, since nobody has trained it on toy-videos"),
         ("toy-lost", "missing from this installation"),
-        ("toy-far", "org/toy@v1"),
     ],
 )
 def test_what_cannot_be_found_is_said(zoo: Path, ref: str, sentence: str) -> None:
@@ -129,38 +118,6 @@ def test_a_folder_without_a_bundle_and_a_file_are_refused(tmp_path: Path) -> Non
         hub.find(tmp_path / "file")
 
 
-def test_arrays_that_do_not_fit_are_named(folder: Path) -> None:
-    def spoil(weights: dict[str, np.ndarray]) -> None:
-        del weights["head.bias"]
-        weights["head.surprise"] = np.zeros(1, np.float32)
-        weights["head.weight"] = np.zeros((4, 2), np.float32)
-
-    rewrite(folder, spoil)
-    with pytest.raises(
-        BundleError, match=r"lacks 'head\.bias'; it has 'head\.surprise' besides; it has 'head\.weight'"
-    ):
-        hub.load(folder)
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda config: config["backbone"].update(name="densenet_huge"), "net is densenet_huge"),
-        (lambda config: config["backbone"]["options"].update(temporal_stride="x9"), "x9"),
-        (lambda config: config["backbone"]["options"].update(surprise=1), "surprise"),
-    ],
-)
-def test_a_config_that_describes_no_net_is_refused(
-    folder: Path, change: Callable[[dict[str, Any]], None], sentence: str
-) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    change(config)
-    (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(BundleError, match=sentence) as caught:
-        hub.load(folder)
-    assert "config.json" in str(caught.value)
-
-
 def test_listing_and_finding_do_not_import_torch(tiny_bundle: Path) -> None:
     code = (
         "import sys, stzoo\n"
@@ -178,4 +135,106 @@ def test_every_bundled_folder_has_a_card_and_fits_its_net() -> None:
         assert cards.named(folder.name).weights == Bundled(bundled=folder.name)
         bundle = bundles.read(folder)
         assert bundle.name == folder.name
-        hub.build(folder, bundle)
+        rebuild.build(folder, bundle)
+
+
+@pytest.fixture
+def published(server: HubServer, template_bundle: Path) -> HubServer:
+    server.put("lab/toy", template_bundle)
+    return server
+
+
+def test_a_repository_is_loaded_by_its_name(published: HubServer, make_video: Callable[..., Path]) -> None:
+    commit = published.repos["lab/toy"].refs["main"]
+    published.repos["lab/toy"].tags["v1"] = commit
+    for model in (stzoo.load("lab/toy"), stzoo.load("lab/toy@v1"), stzoo.load("lab/toy", revision=commit)):
+        assert model.name == "tiny-opt"
+        assert len(model.predict(make_video("clip.mp4"))) == 3
+    assert published.counted("template.safetensors") == published.counted("statistics/") == 0
+    assert hub.find("lab/toy").repository == Repository("lab/toy", commit)
+
+
+def test_another_strategy_comes_from_the_template_alone(published: HubServer) -> None:
+    for _ in range(2):
+        with pytest.warns(BatchNormWarning, match="the template's"):
+            model = stzoo.load("lab/toy", strategy="s")
+        assert set(model.strategy.units.values()) == {"S"}
+    assert published.counted("GET /lab/toy/resolve") == 5  # four texts and the template
+    assert published.counted("model.safetensors") == 0
+
+
+def test_stored_or_calibrated_statistics_need_no_warning(published: HubServer, make_video: Callable[..., Path]) -> None:
+    stored = stzoo.load("lab/toy", strategy="st")
+    assert all((b == 0.25).all() for name, b in stored.net.named_buffers() if name.endswith("running_mean"))
+    calibrated = stzoo.load("lab/toy", strategy=stored.strategy, calibrate=[make_video("a.mp4")])
+    assert not all((b == 0.25).all() for name, b in calibrated.net.named_buffers() if name.endswith("running_mean"))
+
+
+def test_a_namespace_serves_the_names_of_the_zoo(
+    zoo: Path, server: HubServer, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("toy-never", "toy-far", "own-model"):
+        server.put(f"lab/{name}", tiny_bundle)
+        assert stzoo.load(name, namespace="lab").name == "tiny-opt"
+    monkeypatch.setenv(hub.NAMESPACE, "lab")
+    assert hub.find("toy-never").folder.parents[1].name == "models--lab--toy-never"
+    assert hub.find("toy-opt").folder == zoo / "bundled" / "tiny-opt"
+    with pytest.raises(ModelNotFoundError, match="no repository lab/toy-opd that"):
+        hub.find("toy-opd")
+    monkeypatch.setenv(hub.NAMESPACE, "not a name")
+    with pytest.raises(UsageError, match="not a name"):
+        hub.find("toy-never")
+
+
+def test_a_card_names_its_repository_and_revision(zoo: Path, server: HubServer, tiny_bundle: Path) -> None:
+    server.put("org/toy", tiny_bundle)
+    server.repos["org/toy"].tags["v1"] = server.repos["org/toy"].refs["main"]
+    assert stzoo.load("toy-far").name == "tiny-opt"
+    assert server.counted("revision/v1") == 1
+    with pytest.raises(ModelNotFoundError, match='no revision "v2"'):
+        hub.find("toy-far@v2")
+
+
+def test_a_net_without_weights_is_built_from_its_card_or_bundle(zoo: Path, server: HubServer, folder: Path) -> None:
+    card = cards.named("toy-never")
+    described = {"classes": 5, "strategy": "st", "input": {"frames": 4, "fps": 5.0, "resize": 32, "crop": 32}}
+    planned = Card.model_validate(card.model_dump() | {"net": described})
+    (zoo / "cards" / "toy-never.md").write_text(cards.render(planned))
+    model = stzoo.load("toy-never", weights=None)
+    assert model.labels[4] == "class 4"
+    assert set(model.strategy.units.values()) == {"ST"}
+    assert model.net(torch.zeros(1, 3, 4, 32, 32)).shape == (1, 5)
+    (folder / "model.safetensors").unlink()
+    assert stzoo.load(folder, weights=None, strategy="s").labels == ("left", "right", "still")
+    with pytest.raises(ModelNotFoundError, match="no weights yet"):
+        stzoo.load("toy-never")
+    assert server.requests == []
+
+
+def test_a_revision_that_cannot_be_meant_is_refused(zoo: Path, folder: Path) -> None:
+    for ref, sentence in (
+        ("toy-opt@v1", "in the package and has no revision"),
+        (str(folder), "a folder here and has no revision"),
+        ("org/toy@v1", "is given besides"),
+    ):
+        with pytest.raises(UsageError, match=sentence):
+            hub.find(ref, revision=None if "toy-opt" in ref else "v2")
+
+
+def test_a_folder_is_taken_before_a_repository_of_that_name(
+    published: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.parent / "lab").mkdir()
+    shutil.copytree(folder, folder.parent / "lab" / "toy")
+    monkeypatch.chdir(folder.parent)
+    assert hub.find("lab/toy").repository is None
+    assert published.requests == []
+
+
+def test_predict_needs_no_more_than_the_namespace(
+    published: HubServer, make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(hub.NAMESPACE, "lab")
+    result = CliRunner().invoke(predict, [str(make_video("clip.mp4")), "--model", "toy"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "left" in result.output

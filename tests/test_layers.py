@@ -13,18 +13,26 @@ WITHOUT_TORCH = (
     "stzoo.contract",
     "stzoo.errors",
     "stzoo.files",
+    "stzoo.hub",
     "stzoo.literature",
     "stzoo.posterior",
     "stzoo.published",
     "stzoo.recipe",
+    "stzoo.remote",
     "stzoo.strategies",
     "stzoo.strategy",
     "stzoo.transfer",
     "stzoo.validation",
+    "stzoo.video.augment",
+    "stzoo.video.check",
     "stzoo.video.clips",
     "stzoo.video.datasets",
     "stzoo.video.decode",
+    "stzoo.video.examine",
     "stzoo.video.frames",
+    "stzoo.video.images",
+    "stzoo.video.lists",
+    "stzoo.video.official",
     "stzoo.video.reader",
 )
 
@@ -48,6 +56,10 @@ def test_plain_modules_import_no_torch() -> None:
 @pytest.mark.parametrize("name", ["stzoo.nets", "stzoo.measure"])
 def test_networks_never_see_a_video(name: str) -> None:
     run(f"import sys; sys.modules['av'] = sys.modules['cv2'] = None; import {name}")
+
+
+def test_torchvision_is_imported_for_imagenet_weights_alone() -> None:
+    run("import sys; sys.modules['torchvision'] = None; import stzoo.predictor, stzoo.training.pipeline")
 
 
 def test_video_never_sees_a_network() -> None:

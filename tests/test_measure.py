@@ -5,7 +5,7 @@ import torch
 
 from stzoo import nets
 from stzoo.errors import ContractError, StrategyError
-from stzoo.measure import measure
+from stzoo.measure import measure, measure_latency
 from stzoo.nets import Architecture
 from stzoo.nets.layers import Conv
 from stzoo.strategies import named
@@ -51,11 +51,12 @@ def test_every_convolution_and_the_head_count_as_often_as_they_multiply() -> Non
     shape = Architecture("densenet_tiny", 7, {})
     strategy = Strategy("densenet_tiny", {**shape.uniform("S+ST").units, **units})
     net = nets.fixed_net(shape, strategy).eval()
-    expected = 0
+    expected, activations = 0, 7
 
     def count(module: Conv, _: object, output: torch.Tensor) -> None:
-        nonlocal expected
+        nonlocal expected, activations
         expected += module.weight[0].numel() * output.numel()
+        activations += output.numel()
 
     for module in net.modules():
         if isinstance(module, Conv):
@@ -65,7 +66,24 @@ def test_every_convolution_and_the_head_count_as_often_as_they_multiply() -> Non
     expected += net.get_submodule("head").weight.numel()  # type: ignore[operator, union-attr]
     found = measure(shape, strategy, frames=3, height=45, width=34)
     assert found.multiply_adds == expected
+    assert found.activations == activations
     assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
+
+
+def test_a_flat_resnet50_has_as_many_activations_as_its_2d_namesake() -> None:
+    """11.1 million at 224x224: Table 2 of Dollár et al. 2021. Four frames of S are four images."""
+    shape = Architecture("resnet50", 1000, {})
+    found = measure(shape, shape.uniform("S"), frames=4, height=224, width=224)
+    assert (found.activations - 1000) / 4 / 1e6 == pytest.approx(11.1, abs=0.06)
+
+
+def test_latency_is_measured_with_what_torch_has_here() -> None:
+    shape = Architecture("densenet_tiny", 7, {})
+    found = measure_latency(shape, shape.uniform("S"), frames=1, height=32, width=32)
+    assert 5 <= found.runs <= 50
+    assert 0.1 < found.milliseconds < 60_000
+    assert found.threads == torch.get_num_threads()
+    assert found.torch == torch.__version__
 
 
 def test_what_cannot_be_measured_is_refused() -> None:

@@ -14,6 +14,8 @@ from torch import nn
 from stzoo import nets, onnx_export
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError
+from stzoo.nets.fusion import fixed_fuse
+from stzoo.nets.resnet import ResNet3d, ResNetSizes
 from stzoo.strategy import Strategy
 
 CONTRACT = InputContract(frames=2, fps=4.0, resize=8, crop=8)
@@ -61,6 +63,19 @@ def test_the_exported_net_agrees_with_torch_at_every_batch_size(
     assert agreement.largest_difference < 1e-5
     assert agreement.top1_agreement == 1.0
     assert agreement.batch_sizes == (1, 2, 3)
+
+
+def test_the_exported_graph_is_that_of_the_merged_net(tmp_path: Path) -> None:
+    sizes = ResNetSizes((1,), width=4, outputs=8, stem_width=4, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3))
+    torch.manual_seed(0)
+    net = ResNet3d(fixed_fuse(Strategy("resnet", {"stage1.block1": "S+ST"})), sizes, 3)
+    net(torch.randn(8, 3, 2, 8, 8))
+    path = tmp_path / "net.onnx"
+    onnx_export.export(net, path, CONTRACT, ["a", "b", "c"])
+    operators = [node.op_type for node in onnx.load(str(path)).graph.node]
+    assert operators.count("Conv") == 5  # stem, the site's two branches in one, two in the block, one in its shortcut
+    assert "BatchNormalization" not in operators
+    assert onnx_export.compare(net, path, np.random.default_rng(0).normal(size=(3, 3, 2, 8, 8)).astype("f")).passed
 
 
 def test_other_weights_do_not_agree(exported: Path, clips: np.ndarray) -> None:

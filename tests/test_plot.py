@@ -65,3 +65,12 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match=r"differ in the site B1\.L2"):
         plot.marginals_figure(SMALL, Strategy("toy", {"B1.L1": "S"}), tmp_path / "m.png", "toy")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_seven_units_are_drawn_in_seven_colours(tmp_path: Path) -> None:
+    seven = Posterior("toy", {"B1.L1": {"S": 0.1, "T": 0.5, "ST": 0.9}, "T1": {"S": 0.5, "ST": 0.1}})
+    plot.marginals_figure(seven, Strategy("toy", {"B1.L1": "S+T", "T1": "ST"}), tmp_path / "m.svg", "toy", "linear")
+    text = (tmp_path / "m.svg").read_text().lower()
+    units = seven.marginals()["B1.L1"]
+    assert len(units) == len({plot.COLOURS[unit] for unit in units}) == 7
+    assert all(plot.COLOURS[unit].lower() in text for unit in units)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.nets import Architecture, fixed, grow
+from stzoo.nets import Architecture, fixed, fixed_net, grow
 from stzoo.predictor import Prediction, Predictor, VideoWarning
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
@@ -129,6 +129,61 @@ def test_a_template_is_refused() -> None:
     Predictor(net, CONTRACT, LABELS)
     with pytest.raises(UsageError, match="template"):
         Predictor(grow(net), CONTRACT, LABELS)
+
+
+@pytest.fixture(scope="module")
+def net_predictor() -> Predictor:
+    """A net of this package; its clips are large enough for it."""
+    architecture = Architecture("resnet_tiny", 4, {})
+    torch.manual_seed(0)
+    net = fixed_net(architecture, architecture.uniform("S+ST"))
+    return Predictor(net, CONTRACT.model_copy(update={"resize": 32, "crop": 32}), LABELS, device="cpu")
+
+
+def plain_scores(predictor: Predictor, path: Path) -> np.ndarray:
+    clips = torch.from_numpy(normalise(read_clips(path, predictor.contract).clips, predictor.contract))
+    with torch.inference_mode():
+        return predictor.net(clips).softmax(dim=1).mean(dim=0).numpy()
+
+
+def test_predictions_are_those_of_the_net_and_follow_its_weights(
+    net_predictor: Predictor, make_video: MakeVideo
+) -> None:
+    path = make_video("a.mp4", 20)
+    first = net_predictor.scores(path)
+    np.testing.assert_allclose(first, plain_scores(net_predictor, path), atol=1e-5)
+    np.testing.assert_array_equal(net_predictor.scores(path), first)
+    with torch.no_grad():
+        for parameter in net_predictor.net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    second = net_predictor.scores(path)
+    assert np.abs(second - first).max() > 1e-3
+    np.testing.assert_allclose(second, plain_scores(net_predictor, path), atol=1e-5)
+    net_predictor.net.head = nn.Linear(net_predictor.net.head.in_features, 4)
+    np.testing.assert_allclose(net_predictor.scores(path), plain_scores(net_predictor, path), atol=1e-5)
+
+
+def test_modules_of_the_net_can_be_listened_to_while_it_predicts(
+    net_predictor: Predictor, make_video: MakeVideo
+) -> None:
+    path = make_video("a.mp4", 20)
+    heard: list[Tensor] = []
+    hook = net_predictor.net.get_submodule("stage1.block1.norm1").register_forward_hook(
+        lambda module, inputs, output: heard.append(output)
+    )
+    net_predictor.scores(path)
+    assert len(heard) == CONTRACT.clips
+    hook.remove()
+    net_predictor.scores(path)
+    assert len(heard) == CONTRACT.clips
+
+
+def test_a_net_left_in_training_mode_does_not_predict(make_video: MakeVideo) -> None:
+    architecture = Architecture("resnet_tiny", 4, {})
+    predictor = Predictor(fixed_net(architecture, architecture.uniform("S")), CONTRACT, LABELS, device="cpu")
+    predictor.net.train()
+    with pytest.raises(UsageError, match="training mode"):
+        predictor.scores(make_video("a.mp4", 20))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -18,7 +18,8 @@ from stzoo.errors import TrainingError
 from stzoo.evaluation import reestimate_batch_norm, to_input, video_scores
 from stzoo.nets.fusion import named_gates
 from stzoo.selection import FIELDS, Scored, SelectionClips, best, pruned, references, score_strategies
-from stzoo.strategy import Strategy
+from stzoo.strategies import UNIFORM
+from stzoo.strategy import ALL_BRANCHES, Strategy
 
 CONTRACT = InputContract(frames=2, fps=5.0, resize=32, crop=32)
 VIDEOS, CLASSES, DRAWN = 7, 3, 6
@@ -280,3 +281,8 @@ def test_references_are_the_uniform_strategies_and_the_most_probable(template: n
     assert [set(found[name].units.values()) for name in ("s", "st", "sst")] == [{"S"}, {"ST"}, {"S+ST"}]
     for strategy in found.values():
         strategy.check("densenet_tiny", nets.architecture(template).sites)
+
+
+def test_references_of_seven_units_are_all_seven() -> None:
+    found = references(nets.template("resnet_tiny", 3, branches=ALL_BRANCHES))
+    assert list(found) == ["most-probable", *UNIFORM]

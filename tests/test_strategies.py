@@ -12,8 +12,8 @@ from stzoo.errors import StrategyError
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.published import PUBLISHED, published
-from stzoo.strategies import FORMS, named
-from stzoo.strategy import Site, Strategy
+from stzoo.strategies import FORMS, UNIFORM, named
+from stzoo.strategy import ALL_BRANCHES, Site, Strategy
 from stzoo.transfer import rules
 
 SITES = Architecture("densenet121", 10, {}).sites
@@ -22,6 +22,13 @@ SITES = Architecture("densenet121", 10, {}).sites
 @pytest.mark.parametrize(("name", "unit"), [("s", "S"), ("st", "ST"), ("sst", "S+ST")])
 def test_uniform_strategies_have_short_names(name: str, unit: str) -> None:
     assert named(name, "densenet121", SITES) == Strategy.uniform("densenet121", SITES, unit)
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_every_unit_has_a_name_where_sites_have_all_branches(name: str) -> None:
+    sites = Architecture("resnet_tiny", 10, {"branches": ALL_BRANCHES}).sites
+    assert named(name, "resnet_tiny", sites) == Strategy.uniform("resnet_tiny", sites, UNIFORM[name])
+    assert set(UNIFORM.values()) == set(sites[0].units)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -150,7 +157,7 @@ def test_a_strategy_of_another_backbone_is_refused(tmp_path: Path) -> None:
 )
 def test_what_names_no_strategy_is_refused_with_the_known_forms(name: str) -> None:
     with pytest.raises(
-        StrategyError, match=r"s, st, sst, mict, smart, mc<n>, .*:<n>, rule:<data>, .*published:<data>\.$"
+        StrategyError, match=r"s, st, sst, .*mict, smart, mc<n>, .*:<n>, rule:<data>, .*published:<data>\.$"
     ):
         named(name, "densenet121", SITES)
 

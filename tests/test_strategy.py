@@ -285,3 +285,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for path in (broken, binary, tmp_path, tmp_path / "missing"):
         with pytest.raises(StrategyError, match=re.escape(str(path))):
             Strategy.read(path)
+
+
+def test_st_stands_for_t_at_a_site_without_t() -> None:
+    sites = [Site("L1", ("S", "T", "ST")), Site("T1")]
+    assert dict(Strategy.uniform("net", sites, "S+T").units) == {"L1": "S+T", "T1": "S+ST"}
+    assert dict(Strategy.uniform("net", sites, "T").units) == {"L1": "T", "T1": "ST"}
+    with pytest.raises(StrategyError, match="no site of net offers the unit 'T'; choose one of S, ST, S\\+ST"):
+        Strategy.uniform("net", [Site("T1")], "T")

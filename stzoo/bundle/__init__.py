@@ -2,19 +2,31 @@
 
 from stzoo.bundle.folder import (
     CONFIG,
+    MODEL,
+    README,
+    TEMPLATE,
+    TEXTS,
     is_bundle,
     read,
+    read_statistics,
     read_weights,
     save,
+    statistics_file,
     weight_shapes,
     weights_digest,
 )
+from stzoo.bundle.reading import most_bytes, require
 from stzoo.bundle.schema import FORMAT, Backbone, Bundle, Classes, Config, Result, Versions, labels_digest
-from stzoo.bundle.tensors import parameter_count, serialise
+from stzoo.bundle.tensors import Arrays, parameter_count, serialise
 
 __all__ = [
     "CONFIG",
     "FORMAT",
+    "MODEL",
+    "README",
+    "TEMPLATE",
+    "TEXTS",
+    "Arrays",
     "Backbone",
     "Bundle",
     "Classes",
@@ -23,11 +35,15 @@ __all__ = [
     "Versions",
     "is_bundle",
     "labels_digest",
+    "most_bytes",
     "parameter_count",
     "read",
+    "read_statistics",
     "read_weights",
+    "require",
     "save",
     "serialise",
+    "statistics_file",
     "weight_shapes",
     "weights_digest",
 ]

@@ -8,6 +8,7 @@ metrics.json           every measured number with protocol, split, n and interva
 scores.csv             every sampled strategy with its score                       (optional)
 recipe.toml            the recipe as run                                           (optional)
 template.safetensors   the template the net was pruned from                        (optional)
+statistics/            batch-norm statistics of other strategies, by their digest   (optional)
 README.md              the model card, rendered from all this
 """
 
@@ -38,10 +39,12 @@ from stzoo.validation import problems, shortened
 T = TypeVar("T")
 Which = Literal["model", "template"]
 
-CONFIG = "config.json"
+CONFIG, MODEL, TEMPLATE, README = "config.json", "model.safetensors", "template.safetensors", "README.md"
+TEXTS = (CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml")
+"""The files that `read` reads."""
+
 _RESULTS = TypeAdapter(tuple[Result, ...])
-_OWN = {CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml", "README.md"}
-_OWN |= {"model.safetensors", "template.safetensors"}
+_OWN = {*TEXTS, MODEL, TEMPLATE, README}
 
 
 def save(
@@ -51,14 +54,16 @@ def save(
     template: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
     extra_files: Mapping[str, bytes | Path] | None = None,
     *,
+    statistics: Mapping[Strategy, Mapping[str, np.ndarray[Any, np.dtype[Any]]]] | None = None,
     storage: Storage = "float32",
     card: Card | None = None,
     replace: bool = False,
 ) -> Path:
     """Writes a bundle folder; a reader sees all of it or nothing.
 
-    `extra_files` are further files by their name in the folder, such as `figures/marginals.png`. `card` lends title and
-    prose to the README. With `replace`, a bundle that stands there already makes way.
+    `extra_files` are further files by their name in the folder, such as `figures/marginals.png`. `statistics` are the
+    re-estimated batch-norm buffers of further strategies of the template. `card` lends title and prose to the README.
+    With `replace`, a bundle that stands there already makes way.
 
     Raises `BundleError` when the folder exists (no bundle, or `replace` is not given) or a value cannot be stored.
     """
@@ -70,61 +75,76 @@ def save(
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o777 & ~umask)
-        tensors.store(temporary / "model.safetensors", weights, storage)
+        tensors.store(temporary / MODEL, weights, storage)
         if template is not None:
-            tensors.store(temporary / "template.safetensors", template, storage)
+            tensors.store(temporary / TEMPLATE, template, storage)
+        for strategy, buffers in (statistics or {}).items():
+            path = temporary / statistics_file(strategy)
+            path.parent.mkdir(exist_ok=True)
+            tensors.store(path, buffers)
         _write_values(temporary, bundle)
         for name, content in (extra_files or {}).items():
             _write_extra(temporary, name, content)
-        sizes = tensors.shapes(temporary / "model.safetensors")
+        sizes = tensors.shapes(temporary / MODEL)
         pictures = [name for name in extra_files or {} if PurePosixPath(name).suffix in (".png", ".svg")]
-        write_text(temporary / "README.md", readme.render(bundle, card, tensors.parameter_count(sizes), pictures))
+        write_text(temporary / README, readme.render(bundle, card, tensors.parameter_count(sizes), pictures))
         _swap(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
-def read(folder: Path | str, *, within: Path | None = None) -> Bundle:
+def read(folder: Path | str) -> Bundle:
     """Reads everything but the weights.
 
-    No file may lie outside `within`, also not through links; by default that is the folder itself.
+    No file may lie outside the folder, also not through links, but for those of a snapshot in a Hub cache.
 
     Raises `BundleError` naming the file and the value for anything missing, malformed or contradictory.
     """
     root = Path(folder)
-    config = _read_config(root, within)
-    strategy = _parsed(Strategy.from_json, require(root, "strategy.json", within))
+    config = _read_config(root)
+    strategy = _parsed(Strategy.from_json, require(root, "strategy.json"))
     if strategy != config.strategy:
         digests = f"{strategy.digest[:12]}, {CONFIG} the one with {config.strategy.digest[:12]}"
         raise BundleError(f"{root / 'strategy.json'} has the strategy with the digest {digests}; they must agree")
-    marginals = locate(root, "marginals.json", within)
+    marginals = locate(root, "marginals.json")
     posterior = None if marginals is None else _parsed(_posterior, marginals)
     if posterior is not None and tuple(posterior.drop) != tuple(strategy.units):
         raise BundleError(f"{root / 'marginals.json'} and strategy.json name different sites; they must agree")
-    metrics = locate(root, "metrics.json", within)
+    metrics = locate(root, "metrics.json")
     return Bundle(
         config=config,
         posterior=posterior,
         metrics=() if metrics is None else _parsed(_results, metrics),
-        recipe=_optional_text(root, "recipe.toml", within),
-        scores=_optional_text(root, "scores.csv", within),
+        recipe=_optional_text(root, "recipe.toml"),
+        scores=_optional_text(root, "scores.csv"),
     )
 
 
-def read_weights(folder: Path | str, which: Which = "model", *, within: Path | None = None) -> Arrays:
+def read_weights(folder: Path | str, which: Which = "model") -> Arrays:
     """The arrays of `model.safetensors` or `template.safetensors` by name; floats as float32."""
-    return tensors.load(require(Path(folder), f"{which}.safetensors", within))
+    return tensors.load(require(Path(folder), f"{which}.safetensors"))
 
 
-def weight_shapes(folder: Path | str, which: Which = "model", *, within: Path | None = None) -> dict[str, Shape]:
+def weight_shapes(folder: Path | str, which: Which = "model") -> dict[str, Shape]:
     """Name and shape of every array, without reading the arrays."""
-    return tensors.shapes(require(Path(folder), f"{which}.safetensors", within))
+    return tensors.shapes(require(Path(folder), f"{which}.safetensors"))
 
 
-def weights_digest(folder: Path | str, which: Which = "model", *, within: Path | None = None) -> str:
+def weights_digest(folder: Path | str, which: Which = "model") -> str:
     """SHA-256 of the weights file: what a `Result` names as the model it was measured on."""
-    return tensors.digest(require(Path(folder), f"{which}.safetensors", within))
+    return tensors.digest(require(Path(folder), f"{which}.safetensors"))
+
+
+def statistics_file(strategy: Strategy) -> str:
+    """Where a bundle keeps the batch-norm statistics of a strategy that is not its own."""
+    return f"statistics/{strategy.digest}.safetensors"
+
+
+def read_statistics(folder: Path | str, strategy: Strategy) -> Arrays | None:
+    """The batch-norm buffers that were re-estimated for a strategy, by name; None where the bundle has none for it."""
+    path = locate(Path(folder), statistics_file(strategy))
+    return None if path is None else tensors.load(path)
 
 
 def is_bundle(folder: Path) -> bool:
@@ -188,10 +208,10 @@ def _swap(temporary: Path, target: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _read_config(root: Path, within: Path | None) -> Config:
+def _read_config(root: Path) -> Config:
     if not root.is_dir():
         raise BundleError(f"{root} is not a folder; a bundle is a folder with {CONFIG}")
-    path = require(root, CONFIG, within)
+    path = require(root, CONFIG)
     value = read_json(path)
     if not isinstance(value, dict) or "format" not in value:
         raise BundleError(f"{path} has no format number; it was not written by stzoo")
@@ -225,6 +245,6 @@ def _posterior(value: Any) -> Posterior:
     return Posterior.from_json(value)
 
 
-def _optional_text(root: Path, name: str, within: Path | None) -> str | None:
-    path = locate(root, name, within)
+def _optional_text(root: Path, name: str) -> str | None:
+    path = locate(root, name)
     return None if path is None else read_text(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,11 +13,18 @@ from stzoo.errors import BundleError
 MOST_TEXT_BYTES = 16 * 2**20
 """The largest JSON, CSV, TOML or Markdown file that is read."""
 
+MOST_WEIGHT_BYTES = 8 * 2**30
+"""The largest safetensors file that is read."""
 
-def locate(folder: Path, name: str, within: Path | None = None) -> Path | None:
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_CONTENT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def locate(folder: Path, name: str) -> Path | None:
     """The file `name` of the folder, or None where there is none.
 
-    Raises `BundleError` when it is not a plain file, or a link in it leaves `within` (by default the folder itself).
+    Raises `BundleError` when it is not a plain file, or a link in it leaves the folder. Only the links of a snapshot in
+    a Hub cache do, and only to the contents that the cache keeps under their ids.
     """
     path = folder / name
     try:
@@ -27,19 +35,38 @@ def locate(folder: Path, name: str, within: Path | None = None) -> Path | None:
         return None
     except (OSError, RuntimeError) as error:
         raise BundleError(f"{path} cannot be followed to a file: {error}") from error
-    if not resolved.is_relative_to((within or folder).resolve()):
+    home = folder.resolve()
+    if not resolved.is_relative_to(home) and not _is_cached_content(home, resolved):
         raise BundleError(f"{path} leads out of its folder to {resolved}; a bundle's files must lie inside it")
     if not resolved.is_file():
         raise BundleError(f"{path} is not a plain file; a bundle holds {name} as a file")
     return resolved
 
 
-def require(folder: Path, name: str, within: Path | None = None) -> Path:
+def _is_cached_content(snapshot: Path, file: Path) -> bool:
+    """Whether `snapshot` is `models--ORG--NAME/snapshots/COMMIT` of a Hub cache and `file` a content that it keeps.
+
+    A content stands in `models--ORG--NAME/blobs` under its id, or in `blobs/ID[:2]` of the cache for all repositories.
+    """
+    if snapshot.parent.name != "snapshots" or not _COMMIT.fullmatch(snapshot.name):
+        return False
+    repository = snapshot.parents[1]
+    if not repository.name.startswith("models--") or not _CONTENT.fullmatch(file.name):
+        return False
+    return file.parent in (repository / "blobs", repository.parent / "blobs" / file.name[:2])
+
+
+def require(folder: Path, name: str) -> Path:
     """The file `name` of the folder, as `locate` does; raises `BundleError` where there is none."""
-    path = locate(folder, name, within)
+    path = locate(folder, name)
     if path is None:
         raise BundleError(f"{folder} lacks {name}; a bundle is a folder that `stzoo train` has written")
     return path
+
+
+def most_bytes(name: str) -> int:
+    """How large a bundle's file of this name may be."""
+    return MOST_WEIGHT_BYTES if name.endswith(".safetensors") else MOST_TEXT_BYTES
 
 
 def read_text(path: Path) -> str:

@@ -3,61 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import yaml
 
+from stzoo.bundle.metadata import front_matter
 from stzoo.bundle.schema import Bundle, Result
 from stzoo.card import Bundled, Card
 from stzoo.contract import InputContract
+from stzoo.strategy import open_branches
 
-_TAGS = ["video-classification", "action-recognition", "3d-cnn", "spatiotemporal-fusion", "stzoo"]
+_CITATION = """\
+@inproceedings{zhou2020spatiotemporal,
+  title     = {Spatiotemporal Fusion in 3D CNNs: A Probabilistic View},
+  author    = {Zhou, Yizhou and Sun, Xiaoyan and Luo, Chong and Zha, Zheng-Jun and Zeng, Wenjun},
+  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year      = {2020}
+}"""
 
 
-def render(bundle: Bundle, card: Card | None, parameters: int, pictures: Sequence[str] = ()) -> str:
-    """The model card as Markdown with YAML front matter. `card` lends its title and prose.
+def render(
+    bundle: Bundle,
+    card: Card | None,
+    parameters: int,
+    pictures: Sequence[str] = (),
+    *,
+    repository: str | None = None,
+) -> str:
+    """The model card as Markdown with YAML front matter. `card` lends its title, prose and licences.
 
-    `pictures` are files of the folder that show strategy and marginals.
+    `pictures` are files of the folder that show strategy and marginals, `repository` is the Hub's that it is for.
     """
     sections = [
         f"# {card.title if card else bundle.name}",
         _answers(bundle, card),
-        _usage(bundle, card),
+        _usage(bundle, card, repository),
         _strategy(bundle, pictures),
         _results(bundle.metrics),
         _input(bundle.contract),
         _making(bundle, parameters),
+        _limits(bundle, card),
+        _licence(card),
+        f"## Citation\n\n```bibtex\n{_CITATION}\n```",
     ]
-    front = yaml.safe_dump(front_matter(bundle), sort_keys=False, allow_unicode=True, width=1000)
+    front = yaml.safe_dump(front_matter(bundle, card), sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{front}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
-
-
-def front_matter(bundle: Bundle) -> dict[str, Any]:
-    """The Hub's metadata: library, task, licence, tags, and the measured numbers as `model-index`."""
-    front: dict[str, Any] = {
-        "library_name": "stzoo",
-        "pipeline_tag": "video-classification",
-        "license": "apache-2.0",
-        "tags": list(_TAGS),
-    }
-    if bundle.metrics:
-        front["metrics"] = sorted({_metric_type(result) for result in bundle.metrics})
-        front["model-index"] = [{"name": bundle.name, "results": [_model_index(result) for result in bundle.metrics]}]
-    return front
-
-
-def _model_index(result: Result) -> dict[str, Any]:
-    args: dict[str, Any] = {"protocol": result.protocol, "n": result.n}
-    if result.low is not None:
-        args["interval_95"] = [result.low, result.high]
-    metric = {"type": _metric_type(result), "value": result.value, "name": result.metric, "args": args}
-    dataset = {"type": result.dataset, "name": result.dataset, "split": result.split}
-    task = {"type": "video-classification", "name": "Video Classification"}
-    return {"task": task, "dataset": dataset, "metrics": [metric]}
-
-
-def _metric_type(result: Result) -> str:
-    return "accuracy" if result.is_accuracy else result.metric
 
 
 def _answers(bundle: Bundle, card: Card | None) -> str:
@@ -68,9 +57,9 @@ def _answers(bundle: Bundle, card: Card | None) -> str:
     return f"{card.body}\n\n{sentence}" if card and card.body else sentence
 
 
-def _usage(bundle: Bundle, card: Card | None) -> str:
+def _usage(bundle: Bundle, card: Card | None, repository: str | None) -> str:
     in_package = card is not None and isinstance(card.weights, Bundled)
-    reference = f'"{bundle.name}"' if in_package else f'"path/to/{bundle.name}"'
+    reference = f'"{repository or (bundle.name if in_package else f"path/to/{bundle.name}")}"'
     return (
         "## How to load it\n\n```python\nimport stzoo\n\n"
         f"model = stzoo.load({reference})\n"
@@ -81,8 +70,11 @@ def _usage(bundle: Bundle, card: Card | None) -> str:
 def _strategy(bundle: Bundle, pictures: Sequence[str]) -> str:
     strategy = bundle.strategy
     counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())
+    units = "spatial (S), spatiotemporal (ST) or both (S+ST)"
+    if any("T" in open_branches(unit) for unit in strategy.units.values()):
+        units = "spatial (S), temporal (T), spatiotemporal (ST), or several of these"
     text = (
-        "## Strategy\n\nAt each site of the backbone the net is spatial (S), spatiotemporal (ST) or both (S+ST): "
+        f"## Strategy\n\nAt each site of the backbone the net is {units}: "
         f"{counts} of {len(strategy.units)} sites.\n\n    {strategy.text()}"
     )
     if bundle.posterior is not None:
@@ -122,6 +114,23 @@ def _making(bundle: Bundle, parameters: int) -> str:
     recipe = ["The recipe is in `recipe.toml`; `stzoo train recipe.toml` runs it."] if bundle.recipe is not None else []
     scores = ["`scores.csv` has every sampled strategy with its score."] if bundle.scores is not None else []
     return "\n".join(["## How it was made\n", *lines, *(["", *recipe, *scores] if recipe or scores else [])])
+
+
+def _limits(bundle: Bundle, card: Card | None) -> str:
+    text = (
+        "## Intended use and limits\n\nIt is made for videos like those it was trained and measured on. It always "
+        f"chooses among its {len(bundle.labels)} labels, also for a video that shows none of them, and its scores are "
+        "the net's own, not frequencies of being right."
+    )
+    return f"{text}\n\n{card.limits}" if card is not None and card.limits is not None else text
+
+
+def _licence(card: Card | None) -> str:
+    weights, data = (card.license, card.data_license) if card is not None else (None, None)
+    return (
+        f"## Licence\n\n- weights: {weights or 'not stated'}\n"
+        f"- training data{f' ({card.dataset})' if card is not None else ''}: {data or 'not stated'}"
+    )
 
 
 def _escaped(text: str) -> str:

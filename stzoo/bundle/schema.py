@@ -20,7 +20,8 @@ FORMAT = 1
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Option = bool | int | float | Annotated[str, Field(max_length=100)]
+Word = Annotated[str, Field(max_length=100)]
+Option = bool | int | float | Word | Annotated[tuple[Word, ...], Field(max_length=50)]
 
 
 class _Value(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from stzoo.bundle.reading import parse_json
+from stzoo.bundle.reading import MOST_WEIGHT_BYTES, parse_json
 from stzoo.errors import BundleError
 from stzoo.validation import shortened
 
@@ -19,7 +19,6 @@ Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 Shape = tuple[int, ...]
 
 MOST_HEADER_BYTES = 8 * 2**20
-MOST_FILE_BYTES = 8 * 2**30
 _ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8}
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -105,8 +104,8 @@ def _refuse_not_finite(where: str, name: str, array: np.ndarray[Any, np.dtype[An
 def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
     """The header's entries, in the order of their bytes, once they have been shown to tile the file exactly."""
     size = path.stat().st_size
-    if size > MOST_FILE_BYTES:
-        raise BundleError(f"{path} has {size} bytes; at most {MOST_FILE_BYTES} are read")
+    if size > MOST_WEIGHT_BYTES:
+        raise BundleError(f"{path} has {size} bytes; at most {MOST_WEIGHT_BYTES} are read")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, MOST_HEADER_BYTES):

@@ -41,10 +41,11 @@ COMMANDS = {
     "list": Entry("stzoo.cli.zoo:list_models_command", "List the models of the zoo."),
     "show": Entry("stzoo.cli.zoo:show", "Show one model: its strategy, marginals and numbers."),
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),
-    "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters and multiply-adds."),
+    "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
+    "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
-    "data": Entry("stzoo.cli.data:data", "Make datasets."),
+    "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
 }
 
 

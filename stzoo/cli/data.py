@@ -1,17 +1,120 @@
-"""`stzoo data`: datasets that stzoo makes itself."""
+"""`stzoo data`: datasets that stzoo makes itself, and a check of any other."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
+
+from stzoo.cli.drawing import print_parts
+from stzoo.cli.train import root_override, saying_how_to_go_on
+
+if TYPE_CHECKING:
+    from stzoo.video.check import Report
+
+_MOST_PROBLEMS = 20
 
 
 @click.group()
 def data() -> None:
-    """Make datasets."""
+    """Make and check datasets."""
+
+
+@data.command()
+@click.argument("recipe")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, such as data.train=t.txt."
+)
+@click.option("--data-root", type=click.Path(), help="The dataset's folder, in place of the recipe's data.root.")
+@click.option(
+    "--good", metavar="FILE", type=click.Path(path_type=Path), help="Write the names of the good videos here."
+)
+@click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where findings are kept, so that a stopped check goes on.  [default: runs/check-RECIPE.jsonl]",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Processes that decode side by side.  [default: one a processor core]",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.pass_context
+def check(
+    context: click.Context,
+    recipe: str,
+    overrides: tuple[str, ...],
+    data_root: str | None,
+    good: Path | None,
+    record: Path | None,
+    workers: int | None,
+    form: str,
+    quiet: bool,
+) -> None:
+    """Decode every video of a RECIPE's lists, and say what is wrong with them.
+
+    Finds videos that are missing, empty, unreadable, damaged in part, shorter than a clip, listed twice or under
+    several labels, or in two splits, and classes without videos. The exit code is 1 where training would suffer.
+    Stopped and started again, it goes on; videos that were checked before are not decoded again.
+    """
+    from stzoo.recipe import read
+    from stzoo.video.check import check as check_lists
+    from stzoo.video.check import write_good
+    from stzoo.video.lists import read_lists
+    from stzoo.video.pool import processors
+    from stzoo.video.progress import counting
+
+    resolved = read(recipe, (*overrides, *root_override(data_root)))
+    lists = read_lists(resolved.data)
+    total = len({item.path for items in (lists.train, *lists.tests.values()) for item in items})
+    with saying_how_to_go_on(), counting("checking", total, unit="videos", show=not quiet) as bar:
+        report = check_lists(
+            lists,
+            resolved.input,
+            record or Path("runs") / f"check-{resolved.name}.jsonl",
+            max_broken=resolved.data.max_broken,
+            workers=workers or processors(),
+            advance=bar.advance,
+        )
+    if good is not None:
+        write_good(good, report, Path(resolved.data.root))
+    if form == "json":
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        _print_report(report, good)
+    context.exit(1 if report.suffers else 0)
+
+
+def _print_report(report: Report, good: Path | None) -> None:
+    from rich.table import Column, Table
+
+    from stzoo.video.check import KINDS
+
+    table = Table("", *(Column(split, justify="right") for split in report.videos))
+    table.add_row("videos", *(str(count) for count in report.videos.values()))
+    for kind in KINDS:
+        table.add_row(kind, *(str(report.count(split, kind)) for split in report.videos))
+    table.add_row("classes without videos", *(str(len(report.absent[split])) for split in report.videos))
+    print_parts(table)
+    for problem in report.problems[:_MOST_PROBLEMS]:
+        click.echo(f"{problem.split}, {problem.kind}: {problem.reason}")
+    if len(report.problems) > _MOST_PROBLEMS:
+        click.echo(f"... and {len(report.problems) - _MOST_PROBLEMS} more; --format json names them all.")
+    for sentence in report.suffers:
+        click.echo(sentence)
+    if not report.suffers:
+        click.echo("Training can start.")
+    if good is not None:
+        setting = json.dumps(str(good.absolute()), ensure_ascii=False)
+        click.echo(f"{len(report.good)} good videos are named in {good}; train on them alone with data.good={setting}")
 
 
 @data.group()

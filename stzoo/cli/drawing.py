@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from stzoo.strategy import Strategy
 
 UNKNOWN = "–"
-_BAR_CELLS = 12
+_BAR_CELLS, _SHORT_BAR_CELLS = 12, 4
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _PIPE_WIDTH = 180
 
 
-def bar(value: float) -> str:
-    """A bar of twelve characters for 1, in steps of an eighth, and the value."""
-    full, eighths = divmod(round(value * _BAR_CELLS * 8), 8)
-    return f"{('█' * full + _EIGHTHS[eighths]).ljust(_BAR_CELLS)} {value:.2f}"
+def bar(value: float, cells: int = _BAR_CELLS) -> str:
+    """A bar of `cells` characters for 1, in steps of an eighth, and the value."""
+    full, eighths = divmod(round(value * cells * 8), 8)
+    return f"{('█' * full + _EIGHTHS[eighths]).ljust(cells)} {value:.2f}"
 
 
 def megabytes(size: int | None) -> str:
@@ -52,11 +52,14 @@ def site_table(strategy: Strategy, posterior: Posterior | None, convention: Conv
 
     marginals = posterior.marginals(convention) if posterior is not None else {}
     units = list(dict.fromkeys(unit for values in marginals.values() for unit in values))
+    cells = _BAR_CELLS if len(units) <= 4 else _SHORT_BAR_CELLS
     table = plain_table("site", "unit", *(f"P({unit})" for unit in units))
     for sites in stages(strategy.units).values():
         for site in sites:
             unit, values = strategy.units[site], marginals.get(site, {})
-            bars = [Text(bar(values[name]) if name in values else "", style=COLOURS.get(name, "")) for name in units]
+            bars = [
+                Text(bar(values[name], cells) if name in values else "", style=COLOURS.get(name, "")) for name in units
+            ]
             table.add_row(site, Text(unit, style=f"bold {COLOURS.get(unit, '')}"), *bars)
         table.add_section()
     counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())

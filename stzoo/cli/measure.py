@@ -1,4 +1,4 @@
-"""`stzoo measure`: parameters and multiply-adds of a backbone with a strategy."""
+"""`stzoo measure`: parameters, multiply-adds and activations of a backbone with a strategy, and its latency here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from stzoo.strategies import FORMS
 @click.command()
 @click.argument("backbone")
 @click.option("--strategy", default="sst", show_default=True, help=f"{FORMS}, or a file.")
+@click.option("--branches", default="S,ST", show_default=True, help="S,ST or S,T,ST: what a site can open.")
 @click.option("--classes", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Outputs of the net.")
 @click.option("--frames", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames of a clip.")
 @click.option("--size", type=click.IntRange(1, 4096), default=224, show_default=True, help="Side in pixels.")
 @click.option("--temporal-stride", default="none", show_default=True, help="none, x2, x8 or low.")
+@click.option("--latency", is_flag=True, help="Also run the net, with random weights, on this machine's CPU.")
 @click.option(
     "--format",
     "output",
@@ -26,22 +28,44 @@ from stzoo.strategies import FORMS
     help="text for people, json for programs.",
 )
 def measure(
-    backbone: str, strategy: str, classes: int, frames: int, size: int, temporal_stride: str, output: str
+    backbone: str,
+    strategy: str,
+    branches: str,
+    classes: int,
+    frames: int,
+    size: int,
+    temporal_stride: str,
+    latency: bool,
+    output: str,
 ) -> None:
-    """Count the parameters of a network and the multiply-adds of one clip.
+    """Count the parameters of a network, and the multiply-adds and activations of one clip.
 
-    Convolutions and linear layers count; nothing is computed, so large networks answer at once.
+    Convolutions and linear layers count: what they multiply, and the elements of their outputs. Nothing is computed, so
+    large networks answer at once; --latency takes longer.
     """
     from stzoo.measure import measure as count
+    from stzoo.measure import measure_latency
     from stzoo.nets import Architecture
     from stzoo.strategies import named
+    from stzoo.strategy import BRANCHES
 
-    architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride})
+    options: dict[str, object] = {"temporal_stride": temporal_stride}
+    if (names := tuple(branches.split(","))) != BRANCHES:
+        options["branches"] = names
+    architecture = Architecture(backbone, classes, options)
     chosen = named(strategy, backbone, architecture.sites)
     found = count(architecture, chosen, frames=frames, height=size, width=size)
+    timed = measure_latency(architecture, chosen, frames=frames, height=size, width=size) if latency else None
     if output == "json":
-        click.echo(json.dumps(asdict(found)))
+        click.echo(json.dumps(asdict(found) | ({"latency": asdict(timed)} if timed else {})))
         return
     click.echo(f"{backbone}, strategy {strategy}, {classes} classes, clip {frames}x{size}x{size}")
     click.echo(f"parameters     {found.parameters:>15,}")
     click.echo(f"multiply-adds  {found.multiply_adds:>15,}")
+    click.echo(f"activations    {found.activations:>15,}")
+    if timed:
+        threads = f"{timed.threads} thread{'s' if timed.threads > 1 else ''}"
+        click.echo(
+            f"latency        {timed.milliseconds:>15,.1f} ms, median of {timed.runs} runs with random weights on this "
+            f"CPU, {threads}, torch {timed.torch}"
+        )

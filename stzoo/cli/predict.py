@@ -30,7 +30,7 @@ _RESUMABLE = ("jsonl", "csv")
     metavar="NAME",
     default="camera-motion-opt",
     show_default=True,
-    help='A name from "stzoo list", or the folder of a bundle.',
+    help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
 )
 @protocol_options
 @click.option(

@@ -42,8 +42,7 @@ def train(
     """
     from stzoo.recipe import expand, read
 
-    if data_root is not None:
-        overrides = (*overrides, f"data.root={json.dumps(data_root, ensure_ascii=False)}")
+    overrides = (*overrides, *root_override(data_root))
     resolved = read(recipe, overrides)
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
@@ -53,6 +52,11 @@ def train(
             _sweep(points, folder, cache, quiet)
         else:
             _train(resolved, folder, cache, quiet)
+
+
+def root_override(data_root: str | None) -> tuple[str, ...]:
+    """What `--data-root` changes of a recipe."""
+    return () if data_root is None else (f"data.root={json.dumps(data_root, ensure_ascii=False)}",)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from stzoo.cli.drawing import (
     results_table,
     site_table,
 )
-from stzoo.errors import ModelNotFoundError
+from stzoo.errors import HubError, ModelNotFoundError
 from stzoo.strategies import FORMS, named
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def list_models_command(pattern: str, format_: str) -> None:
 def show(model: str, strategy: str | None, convention: str, format_: str) -> None:
     """Show one model: its strategy and marginals site by site, its input, labels and numbers.
 
-    MODEL is a name from `stzoo list`, the folder of a bundle or a run, or published:sthv1 and the like for what the
-    paper publishes. With --strategy it is a backbone, such as densenet121.
+    MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
+    like for what the paper publishes. With --strategy it is a backbone, such as densenet121.
     """
     if strategy is not None:
         from stzoo.nets import Architecture
@@ -178,12 +178,12 @@ class _Shown:
 
 
 def _opened(name: str) -> _Opened | None:
-    """The bundle behind a name of the zoo, or None where it has no weights."""
+    """The bundle behind a name of the zoo, or None where it has no weights here; the Hub is not asked."""
     from stzoo.hub import find
 
     try:
-        folder = find(name).folder
-    except ModelNotFoundError:
+        folder = find(name, offline=True).folder
+    except (ModelNotFoundError, HubError):
         return None
     return _Opened.of(folder)
 

@@ -15,12 +15,21 @@ import torch
 from torch import nn
 
 from stzoo.errors import StrategyError, UsageError, did_you_mean
-from stzoo.nets.densenet import DENSENET121, DENSENET_TINY, DenseNet3d, densenet_sites
+from stzoo.nets.densenet import (
+    DENSENET121,
+    DENSENET169,
+    DENSENET201,
+    DENSENET_TINY,
+    DenseNet3d,
+    densenet_sites,
+)
 from stzoo.nets.fusion import Fuse, fixed_fuse, named_gates, template_fuse
+from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
+from stzoo.nets.merging import merge
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.posterior import Posterior
-from stzoo.strategy import Site, Strategy
+from stzoo.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 
 Options = Mapping[str, Any]
 
@@ -36,6 +45,7 @@ class Backbone:
     sites_of: Callable[..., tuple[Site, ...]]
     sizes: object
     temporal_strides: tuple[str, ...]
+    branches: tuple[tuple[str, ...], ...] = (BRANCHES,)
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -45,10 +55,13 @@ class Backbone:
 
 BACKBONES: dict[str, Backbone] = {
     "densenet121": Backbone(DenseNet3d, densenet_sites, DENSENET121, ("none", "x8", "low")),
+    "densenet169": Backbone(DenseNet3d, densenet_sites, DENSENET169, ("none", "x8", "low")),
+    "densenet201": Backbone(DenseNet3d, densenet_sites, DENSENET201, ("none", "x8", "low")),
     "resnet50": Backbone(ResNet3d, resnet_sites, RESNET50, ("none", "x2")),
     "resnext50": Backbone(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
     "resnext101": Backbone(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
     "mobilenet_v2": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
+    "inception": Backbone(Inception3d, inception_sites, INCEPTION, ("none", "x2")),
     "densenet_tiny": Backbone(DenseNet3d, densenet_sites, DENSENET_TINY, ("none",)),
     "resnet_tiny": Backbone(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
     "mobilenet_v2_tiny": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
@@ -57,21 +70,27 @@ BACKBONES: dict[str, Backbone] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a net is before it has weights: backbone, number of classes and options."""
+    """What a net is before it has weights: backbone, number of classes and options, in which lists become tuples."""
 
     backbone: str
     classes: int
     options: Options
 
     def __post_init__(self) -> None:
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
+        object.__setattr__(self, "options", options)
         known = backbone(self.backbone)
-        if unknown := [option for option in self.options if option not in known.options]:
+        if unknown := [option for option in options if option not in known.options]:
             raise UsageError(f"{self.backbone} has no option {unknown[0]}; it has {', '.join(known.options)}")
-        stride = self.options.get("temporal_stride", "none")
+        stride = options.get("temporal_stride", "none")
         if stride not in known.temporal_strides:
             raise UsageError(
                 f'{self.backbone} has no temporal stride "{stride}"; choose {" or ".join(known.temporal_strides)}'
             )
+        if (branches := options.get("branches", BRANCHES)) not in (BRANCHES, ALL_BRANCHES):
+            given = ",".join(map(str, branches)) if isinstance(branches, tuple) else repr(branches)
+            choices = f"{','.join(BRANCHES)} or {','.join(ALL_BRANCHES)}"
+            raise UsageError(f"{self.backbone} has no branches {given}; choose {choices}")
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -82,6 +101,11 @@ class Architecture:
     def uniform(self, unit: str) -> Strategy:
         """The strategy with one unit everywhere."""
         return Strategy.uniform(self.backbone, self.sites, unit)
+
+    @property
+    def all_open(self) -> Strategy:
+        """The strategy with every branch of every site open."""
+        return Strategy(self.backbone, {site.name: site.units[-1] for site in self.sites})
 
     def build(self, fuse: Fuse) -> nn.Module:
         """A net of this architecture whose sites are built by `fuse`."""
@@ -101,8 +125,13 @@ def backbone(name: str) -> Backbone:
 
 
 def architecture(net: nn.Module) -> Architecture:
-    """The architecture that a net of this package was built from."""
+    """The architecture that a net of this package was built from.
+
+    Raises `UsageError` for a merged net, which has none.
+    """
     found = net.architecture
+    if found is None:
+        raise UsageError("a merged net has lost its architecture and can only be run; use the net that it was made of")
     assert isinstance(found, Architecture)
     return found
 
@@ -187,6 +216,7 @@ __all__ = [
     "fixed_net",
     "grow",
     "is_template",
+    "merge",
     "posterior",
     "prune",
     "template",

@@ -1,23 +1,25 @@
-"""DenseNet in three dimensions: the template of the paper, and a small sibling.
+"""DenseNet in three dimensions: the template of the paper, its deeper siblings, and a small one.
 
-Reference: section 4.1, Fig. 3 and supplementary Fig. 1, Zhou et al. 2020.
+Reference: section 4.1, Fig. 3 and supplementary Fig. 1, Zhou et al. 2020; layers a block: Table 1, Huang et al. 2017.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.fusion import KERNELS, Closed, Fuse
+from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Activation, Conv, Size, average_pool, max_pool
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
-from stzoo.strategy import Site
+from stzoo.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x8", "low"]
 TAIL = "tail"
@@ -36,17 +38,24 @@ class DenseNetSizes:
 
 
 DENSENET121 = DenseNetSizes((6, 12, 24, 16), growth=32, stem_width=64, stem_kernel=(5, 7, 7), pool_kernel=(3, 3, 3))
+DENSENET169 = replace(DENSENET121, block_layers=(6, 12, 32, 32))
+DENSENET201 = replace(DENSENET121, block_layers=(6, 12, 48, 32))
 DENSENET_TINY = DenseNetSizes(
     (2, 3, 4, 3), growth=12, stem_width=16, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=3
 )
 
 
-def densenet_sites(sizes: DenseNetSizes, *, tail_sites: bool = False, **_: object) -> tuple[Site, ...]:
-    """Sites in network order: B1.L1 .. B1.L6, T1, B2.L1 ..; with `tail_sites` a one-branch site after every layer."""
+def densenet_sites(
+    sizes: DenseNetSizes, *, tail_sites: bool = False, branches: Sequence[str] = BRANCHES, **_: object
+) -> tuple[Site, ...]:
+    """Sites in network order: B1.L1 .. B1.L6, T1, B2.L1 ..; with `tail_sites` a one-branch site after every layer.
+
+    `branches` are those of the dense layers. A transition has S and ST whatever they are.
+    """
     sites = []
     for block, layers in enumerate(sizes.block_layers, start=1):
         for layer in range(1, layers + 1):
-            sites.append(Site(f"B{block}.L{layer}", stage=block))
+            sites.append(Site(f"B{block}.L{layer}", tuple(branches), stage=block))
             if tail_sites:
                 sites.append(Site(f"B{block}.L{layer}.tail", branches=(TAIL,), stage=block))
         if block < len(sizes.block_layers):
@@ -55,7 +64,9 @@ def densenet_sites(sizes: DenseNetSizes, *, tail_sites: bool = False, **_: objec
 
 
 class Branch(nn.Module):
-    """A branch's own scale and shift, ReLU, and a convolution through time (ST) or not (S)."""
+    """A branch's own scale and shift, ReLU, and a convolution through time (ST, T) or not (S)."""
+
+    ends = ("norm", "conv")
 
     def __init__(self, inputs: int, outputs: int, kernel: Size) -> None:
         super().__init__()
@@ -66,44 +77,92 @@ class Branch(nn.Module):
         return self.conv(F.relu(self.norm(x), inplace=True))
 
 
-def _unit(fuse: Fuse, site: Site, inputs: int, outputs: int) -> nn.Module:
-    """S and ST over the same input: one set of statistics, a scale and shift for each."""
-    return fuse(
-        site,
-        {name: partial(Branch, inputs, outputs, KERNELS[name]) for name in site.branches},
-        shared=lambda: Statistics(inputs),
-        closed=lambda: Closed(outputs),
-    )
+class SharedNorm(BatchNorm):
+    """Statistics, scale, shift and ReLU once for all branches of a site, which are then linear in what they read."""
+
+    def forward(self, x: Activation) -> Activation:
+        return F.relu(super().forward(x), inplace=True)
+
+    def merged(self) -> nn.Module:
+        return nn.Sequential(super().merged(), nn.ReLU(inplace=True))
+
+
+def _bare_branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
+    return nn.Sequential(OrderedDict(conv=Conv(inputs, outputs, kernel)))
+
+
+@dataclass(frozen=True)
+class UnitParts:
+    """What the sites of a net are made of: a branch of (inputs, outputs, kernel), and what the branches share."""
+
+    branch: Callable[[int, int, Size], nn.Module]
+    shared: Callable[[int], nn.Module]
+
+    def branches(
+        self, site: Site, inputs: int, outputs: int, among: Collection[str] = BRANCHES
+    ) -> dict[str, Callable[[], nn.Module]]:
+        """Factories of the site's branches with that many outputs."""
+        return {name: partial(self.branch, inputs, outputs, KERNELS[name]) for name in site.branches if name in among}
+
+
+OWN_NORMS = UnitParts(Branch, Statistics)
+SHARED_NORM = UnitParts(_bare_branch, SharedNorm)
 
 
 class DenseLayer(nn.Module):
-    """A fused bottleneck and the 1x3x3 tail that all units share; its output joins everything before it."""
+    """A fused bottleneck and the 1x3x3 tail that S and ST share; its output joins everything before it.
 
-    def __init__(self, fuse: Fuse, name: str, inputs: int, sizes: DenseNetSizes, tail_site: bool) -> None:
+    A T branch is temporal alone: it reads what the others read, by a scale, a shift, ReLU and a 3x1x1 convolution of
+    its own, and its output, as wide as the tail's, is added to the tail's.
+    """
+
+    follows: ClassVar = {"norm": ("unit",)}
+
+    def __init__(
+        self, fuse: Fuse, site: Site, inputs: int, sizes: DenseNetSizes, parts: UnitParts, tail_site: Site | None
+    ) -> None:
         super().__init__()
         width = sizes.bottleneck * sizes.growth
-        self.unit = _unit(fuse, Site(name), inputs, width)
-        self.norm = BatchNorm(width)
+        late = parts.branches(site, inputs, sizes.growth, LATE)
+        self.unit = fuse(
+            site,
+            parts.branches(site, inputs, width),
+            shared=lambda: parts.shared(inputs),
+            closed=lambda: Closed(sizes.growth, feeds_tail=False) if late else Closed(width),
+            late=late,
+        )
+        self.norm = behind(self.unit, lambda: BatchNorm(width))
 
-        def conv() -> Conv:
+        def conv() -> nn.Module:
             return Conv(width, sizes.growth, (1, 3, 3))
 
-        self.tail: nn.Module = conv()
-        if tail_site:
-            site = Site(f"{name}.tail", branches=(TAIL,))
-            self.tail = fuse(site, {TAIL: conv}, shared=nn.Identity, closed=lambda: Closed(sizes.growth))
+        def tail() -> nn.Module:
+            if tail_site is None:
+                return conv()
+            return fuse(tail_site, {TAIL: conv}, shared=nn.Identity, closed=lambda: Closed(sizes.growth))
+
+        self.tail = behind(self.unit, tail)
 
     def forward(self, x: Activation) -> Activation:
-        return torch.cat([x, self.tail(F.relu(self.norm(self.unit(x)), inplace=True))], dim=-1)
+        return torch.cat([x, self.unit(x, self._tail)], dim=-1)
+
+    def _tail(self, x: Activation) -> Activation:
+        return self.tail(F.relu(self.norm(x), inplace=True))
 
 
 class Transition(nn.Module):
     """A fused 1x1x1 or 3x1x1 convolution that halves the channels, then average pooling."""
 
-    def __init__(self, fuse: Fuse, name: str, inputs: int, temporal_stride: int) -> None:
+    def __init__(self, fuse: Fuse, site: Site, inputs: int, parts: UnitParts, temporal_stride: int) -> None:
         super().__init__()
         self.pool_size: Size = (temporal_stride, 2, 2)
-        self.unit = _unit(fuse, Site(name, closable=False), inputs, inputs // 2)
+        outputs = inputs // 2
+        self.unit = fuse(
+            site,
+            parts.branches(site, inputs, outputs),
+            shared=lambda: parts.shared(inputs),
+            closed=lambda: Closed(outputs),
+        )
 
     def forward(self, x: Activation) -> Activation:
         return average_pool(self.unit(x), self.pool_size)
@@ -113,7 +172,11 @@ class DenseNet3d(Classifier):
     """Clips to logits: stem, dense blocks with transitions between them, head.
 
     `temporal_stride` is `none`, `x8` (2 at the stem's convolution, its pool and the first transition) or `low` (2 at
-    the stem's pool alone). The stem and the head are the same in every strategy.
+    the stem's pool alone). The stem and the head are the same in every strategy. `branches` are S and ST, or S, T and
+    ST for the paper's whole set of units; a transition, which has no 1x3x3 for T to leave out, has S and ST in both.
+
+    `shared_norm` gives all branches of a site one scale and shift, where the paper gives each its own. S and ST are
+    then linear in one activation, so that S+ST can be merged into a single 3x1x1. This is ours, not the paper's.
     """
 
     def __init__(
@@ -124,7 +187,11 @@ class DenseNet3d(Classifier):
         temporal_stride: TemporalStride = "none",
         dropout: float = 0.0,
         tail_sites: bool = False,
+        branches: Sequence[str] = BRANCHES,
+        shared_norm: bool = False,
     ) -> None:
+        parts = SHARED_NORM if shared_norm else OWN_NORMS
+        sites = {site.name: site for site in densenet_sites(sizes, tail_sites=tail_sites, branches=branches)}
         conv_stride, pool_stride, transition_stride = {"none": (1, 1, 1), "x8": (2, 2, 2), "low": (1, 2, 1)}[
             temporal_stride
         ]
@@ -145,12 +212,13 @@ class DenseNet3d(Classifier):
             block = nn.Sequential()
             for layer in range(1, layers + 1):
                 name = f"B{number}.L{layer}"
-                block.add_module(f"L{layer}", DenseLayer(fuse, name, channels, sizes, tail_sites))
+                tail_site = sites.get(f"{name}.tail")
+                block.add_module(f"L{layer}", DenseLayer(fuse, sites[name], channels, sizes, parts, tail_site))
                 channels += sizes.growth
             self.add_stage(f"B{number}", block)
             if number < len(sizes.block_layers):
                 stride = transition_stride if number == 1 else 1
-                self.add_stage(f"T{number}", Transition(fuse, f"T{number}", channels, stride))
+                self.add_stage(f"T{number}", Transition(fuse, sites[f"T{number}"], channels, parts, stride))
                 channels //= 2
         self.norm = BatchNorm(channels)
         self.head = nn.Linear(channels, classes)

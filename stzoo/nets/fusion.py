@@ -6,7 +6,8 @@ A backbone asks `fuse` for each of its sites and never knows whether it becomes 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -16,8 +17,11 @@ from torch import Tensor, nn
 from stzoo.nets.layers import Activation, Size
 from stzoo.strategy import Site, Strategy, open_branches
 
-KERNELS: dict[str, Size] = {"S": (1, 1, 1), "ST": (3, 1, 1)}
-"""The kernel of each branch's convolution; the 1x3x3 convolution that completes it follows the site."""
+KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
+"""The kernel of each branch's convolution. A 1x3x3 convolution behind the site completes S and ST; T has none."""
+
+LATE = ("T",)
+"""The branches that join behind the tail, which is the 1x3x3 convolution with what belongs to it."""
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 _LARGEST = 1.0 - torch.finfo(torch.float32).eps / 2
@@ -46,8 +50,11 @@ class Gate(nn.Module):
         return torch.sigmoid(self.logit)
 
     def forward(self, x: Activation) -> Activation:
-        uniform = torch.rand(len(x), device=x.device) if self.uniform is None else self.uniform
-        return x * self.mask(uniform).to(x.dtype).view(-1, 1, 1, 1, 1)
+        return weighed(x, self.draw(x))
+
+    def draw(self, x: Activation) -> Float32[Tensor, " clips"]:
+        """The masks of the next forward pass, one for every clip of `x`."""
+        return self.mask(torch.rand(len(x), device=x.device) if self.uniform is None else self.uniform)
 
     def mask(self, uniform: Float32[Tensor, " clips"]) -> Float32[Tensor, " clips"]:
         """The relaxed keep mask in [0, 1] for the given draws."""
@@ -56,42 +63,98 @@ class Gate(nn.Module):
         return torch.sigmoid(-(self.logit.float() + noise) / self.temperature)
 
 
+def weighed(x: Activation, mask: Float32[Tensor, " clips"]) -> Activation:
+    """Every clip times its mask."""
+    return x * mask.to(x.dtype).view(-1, 1, 1, 1, 1)
+
+
+Tail = Callable[[Activation], Activation]
+
+
 class Fusion(nn.Module):
     """The sum of a site's branches, each behind its gate if it has one.
 
-    `shared` runs once, before all branches.
+    `shared` runs once, before all branches. `forward` may be given the `tail` of the site, which the backbone owns: it
+    takes the sum of the branches, but for those in `late`, which are added to what leaves the tail.
+
+    Where a site has late branches, the tail belongs to the early ones: a fixed net with none of them open has no tail,
+    and a template weighs the tail's output with the mask that one of them at least is open, 1 - prod(1 - mask).
     """
 
     def __init__(
-        self, site: str, branches: Mapping[str, nn.Module], shared: nn.Module, gates: Mapping[str, Gate] | None = None
+        self,
+        site: str,
+        branches: Mapping[str, nn.Module],
+        shared: nn.Module,
+        gates: Mapping[str, Gate] | None = None,
+        late: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.site = site
         self.shared = shared
         self.branches = nn.ModuleDict(dict(branches))
         self.gates = nn.ModuleDict(dict(gates or {}))
+        self.late = tuple(name for name in branches if name in late)
+        self.early = tuple(name for name in branches if name not in late)
 
-    def forward(self, x: Activation) -> Activation:
+    @property
+    def feeds_tail(self) -> bool:
+        """Whether anything passes the site's tail."""
+        return bool(self.early)
+
+    def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
         x = self.shared(x)
+        masks = {name: gate.draw(x) for name, gate in self.gates.items()}  # type: ignore[operator]
+        if not self.early:
+            return self._sum(x, self.late, masks)
+        y = self._sum(x, self.early, masks)
+        if tail is not None:
+            y = tail(y)
+        if not self.late:
+            return y
+        if masks:
+            y = weighed(y, 1.0 - torch.stack([1.0 - masks[name] for name in self.early]).prod(dim=0))
+        return y + self._sum(x, self.late, masks)
+
+    def _sum(self, x: Activation, names: Collection[str], masks: Mapping[str, Float32[Tensor, " clips"]]) -> Activation:
         total: Tensor | None = None
-        for name, branch in self.branches.items():
-            y = branch(x)
-            if name in self.gates:
-                y = self.gates[name](y)
+        for name in names:
+            y = self.branches[name](x)
+            if name in masks:
+                y = weighed(y, masks[name])
             total = y if total is None else total + y
         assert total is not None
         return total
 
 
 class Closed(nn.Module):
-    """A site without branches: zeros, as wide as the branches would have been."""
+    """A site without branches: zeros, as wide as the branches would have been.
 
-    def __init__(self, channels: int) -> None:
+    They pass the site's tail, whose norm turns them into a constant, unless the tail belongs to the early branches; the
+    zeros then stand for what leaves the tail, with its spatial `stride`. They are a `bias`
+    instead once a norm has been folded into them.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, channels: int, stride: int = 1, feeds_tail: bool = True) -> None:
         super().__init__()
         self.channels = channels
+        self.stride = stride
+        self.feeds_tail = feeds_tail
+        self.register_buffer("bias", None)
 
-    def forward(self, x: Activation) -> Activation:
-        return x.new_zeros((*x.shape[:-1], self.channels))
+    def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
+        kept = x[:, :, :: self.stride, :: self.stride]
+        y = x.new_zeros((*kept.shape[:-1], self.channels))
+        if self.bias is not None:
+            y += self.bias
+        return tail(y) if tail is not None and self.feeds_tail else y
+
+
+def behind(unit: nn.Module, build: Callable[[], nn.Module]) -> nn.Module:
+    """A part of the tail behind a site's `unit`: built, unless nothing passes the tail."""
+    return build() if unit.feeds_tail else nn.Identity()
 
 
 Factories = Mapping[str, Callable[[], nn.Module]]
@@ -99,10 +162,19 @@ Factories = Mapping[str, Callable[[], nn.Module]]
 
 @runtime_checkable
 class Fuse(Protocol):
-    """Builds one site from factories: `branches` by name, what they share, and what stands there when all are shut."""
+    """Builds one site from factories: `branches` by name, what they share, and what stands there when all are shut.
+
+    `late` are the factories of further branches, which join the others behind the site's tail.
+    """
 
     def __call__(
-        self, site: Site, branches: Factories, *, shared: Callable[[], nn.Module], closed: Callable[[], nn.Module]
+        self,
+        site: Site,
+        branches: Factories,
+        *,
+        shared: Callable[[], nn.Module],
+        closed: Callable[[], nn.Module],
+        late: Factories = MappingProxyType({}),
     ) -> nn.Module: ...
 
 
@@ -110,10 +182,15 @@ def fixed_fuse(strategy: Strategy) -> Fuse:
     """Builds only the branches that the strategy opens."""
 
     def fuse(
-        site: Site, branches: Factories, *, shared: Callable[[], nn.Module], closed: Callable[[], nn.Module]
+        site: Site,
+        branches: Factories,
+        *,
+        shared: Callable[[], nn.Module],
+        closed: Callable[[], nn.Module],
+        late: Factories = MappingProxyType({}),
     ) -> nn.Module:
         chosen = open_branches(strategy.units[site.name])
-        return Fusion(site.name, {name: branches[name]() for name in chosen}, shared()) if chosen else closed()
+        return Fusion(site.name, _built(chosen, branches, late), shared(), late=late) if chosen else closed()
 
     return fuse
 
@@ -122,12 +199,21 @@ def template_fuse(initial_drop: float, temperature: float) -> Fuse:
     """Builds every branch behind a gate of its own."""
 
     def fuse(
-        site: Site, branches: Factories, *, shared: Callable[[], nn.Module], closed: Callable[[], nn.Module]
+        site: Site,
+        branches: Factories,
+        *,
+        shared: Callable[[], nn.Module],
+        closed: Callable[[], nn.Module],
+        late: Factories = MappingProxyType({}),
     ) -> nn.Module:
         gates = {name: Gate(initial_drop, temperature) for name in site.branches}
-        return Fusion(site.name, {name: branches[name]() for name in site.branches}, shared(), gates)
+        return Fusion(site.name, _built(site.branches, branches, late), shared(), gates, late)
 
     return fuse
+
+
+def _built(names: Collection[str], branches: Factories, late: Factories) -> dict[str, nn.Module]:
+    return {name: (late if name in late else branches)[name]() for name in names}
 
 
 def named_gates(net: nn.Module) -> Iterator[tuple[str, str, Gate, nn.Module]]:

@@ -47,8 +47,10 @@ class Conv(nn.Module):
     """A bias-free 3D convolution with odd kernel and `same` padding; sizes and strides are (time, height, width).
 
     With `groups`, every output sees only its own group of inputs. The weight is drawn from Kaiming's normal
-    distribution over the fan-in.
+    distribution over the fan-in. A `bias` is there only after a norm has been folded into the convolution.
     """
+
+    bias: Float[Tensor, " outputs"] | None
 
     def __init__(
         self, inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1), groups: int = 1
@@ -58,24 +60,27 @@ class Conv(nn.Module):
         self.groups = groups
         self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, *kernel))
+        self.register_buffer("bias", None)
         nn.init.normal_(self.weight, std=math.sqrt(2.0 / math.prod(self.weight.shape[1:])))
 
     def forward(self, x: Activation) -> Activation:
         time, height, width = self.weight.shape[2:]
         if time == 1 and self.stride[0] == 1:
             y = F.conv2d(
-                frame_view(x), self.weight[:, :, 0], None, self.stride[1:], self.padding[1:], groups=self.groups
+                frame_view(x), self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:], groups=self.groups
             )
             return from_frames(y, x.shape[1])
         if (height, width) == (1, 1) and self.stride[1:] == (1, 1):
             stride, padding = (self.stride[0], 1), (self.padding[0], 0)
-            y = F.conv2d(time_view(x), self.weight[..., 0], None, stride, padding, groups=self.groups)
+            y = F.conv2d(time_view(x), self.weight[..., 0], self.bias, stride, padding, groups=self.groups)
             return from_times(y, x.shape[2])
         # In 16 bits on the CPU, torch 2.15 takes the weight's gradient partly from memory that nobody wrote.
         unsafe = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
         with torch.autocast("cpu", enabled=False) if unsafe else contextlib.nullcontext():
             x = x.float() if unsafe else x
-            y = F.conv3d(x.permute(0, 4, 1, 2, 3), self.weight, None, self.stride, self.padding, groups=self.groups)
+            y = F.conv3d(
+                x.permute(0, 4, 1, 2, 3), self.weight, self.bias, self.stride, self.padding, groups=self.groups
+            )
         return y.permute(0, 2, 3, 4, 1).contiguous()
 
     def extra_repr(self) -> str:
@@ -99,6 +104,11 @@ def average_pool(x: Activation, size: Size) -> Activation:
     if size[0] == 1:
         return x
     return from_times(F.avg_pool2d(time_view(x), (size[0], 1)), x.shape[2])
+
+
+def average_around(x: Activation) -> Activation:
+    """Mean over 1x3x3 at every position; beyond the border lie zeros, which count."""
+    return from_frames(F.avg_pool2d(frame_view(x), 3, stride=1, padding=1), x.shape[1])
 
 
 def halve_positions(x: Activation) -> Activation:

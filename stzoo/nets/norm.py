@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stzoo.nets.layers import Activation, frame_view, from_frames
 
 EPSILON = 1e-5
+ScaleAndShift = tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]
 
 
 class Statistics(nn.Module):
@@ -34,6 +36,20 @@ class Statistics(nn.Module):
         self.running_mean.zero_()
         self.running_var.fill_(1.0)
         self.num_batches_tracked.zero_()
+
+    def scale_and_shift(self) -> ScaleAndShift:
+        """What this norm does to every channel outside training, in single precision at least."""
+        precision = torch.promote_types(self.running_var.dtype, torch.float32)
+        scale = (self.running_var.to(precision) + EPSILON).rsqrt()
+        return scale, -self.running_mean.to(precision) * scale
+
+    def merged(self) -> nn.Module:
+        """What does the same outside training in one scale and one shift."""
+        scale, shift = self.scale_and_shift()
+        affine = Affine(len(scale)).to(self.running_var).requires_grad_(False).eval()
+        affine.weight.copy_(scale)
+        affine.bias.copy_(shift)
+        return affine
 
     def forward(self, x: Activation) -> Activation:
         return self.normalise(x, None, None)
@@ -69,6 +85,10 @@ class BatchNorm(Statistics):
         super().__init__(channels)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+
+    def scale_and_shift(self) -> ScaleAndShift:
+        scale, shift = super().scale_and_shift()
+        return scale * self.weight, shift * self.weight + self.bias
 
     def forward(self, x: Activation) -> Activation:
         return self.normalise(x, self.weight, self.bias)

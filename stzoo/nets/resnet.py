@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import nn
 
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.fusion import KERNELS, Closed, Fuse
+from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Activation, Conv, Size, halve_positions, max_pool
 from stzoo.nets.norm import BatchNorm
-from stzoo.strategy import Site
+from stzoo.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x2"]
 
@@ -47,22 +48,24 @@ RESNET_TINY = ResNetSizes(
 )
 
 
-def resnet_sites(sizes: ResNetSizes, **_: object) -> tuple[Site, ...]:
+def resnet_sites(sizes: ResNetSizes, *, branches: Sequence[str] = BRANCHES, **_: object) -> tuple[Site, ...]:
     """Sites in network order: stage1.block1, stage1.block2 ..; all may be closed, since every block has a shortcut."""
     return tuple(
-        Site(f"stage{stage}.block{block}", stage=stage)
+        Site(f"stage{stage}.block{block}", tuple(branches), stage=stage)
         for stage, blocks in enumerate(sizes.stage_blocks, start=1)
         for block in range(1, blocks + 1)
     )
 
 
-def _branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
+def _branch(inputs: int, outputs: int, kernel: Size, stride: int = 1) -> nn.Module:
     """A branch is its convolution alone: what follows it is the block's."""
-    return nn.Sequential(OrderedDict(conv=Conv(inputs, outputs, kernel)))
+    return nn.Sequential(OrderedDict(conv=Conv(inputs, outputs, kernel, (1, stride, stride))))
 
 
 class Shortcut(nn.Module):
     """A block's input in the shape of its output: averaged at every second position for a stride of 2, then 1x1x1."""
+
+    follows: ClassVar = {"norm": ("conv",)}
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -77,19 +80,26 @@ class Shortcut(nn.Module):
 class Bottleneck(nn.Module):
     """The sum of the site's branches, a 1x3x3 convolution and a 1x1x1 convolution, added to the input.
 
-    The branches are summed before the norm that they share.
+    The branches are summed before the norm that they share. A T branch, which has the stride of the 1x3x3 convolution,
+    is added to that convolution's output, before the second norm.
     """
+
+    follows: ClassVar = {"norm1": ("unit",), "norm2": ("conv2", "unit late"), "norm3": ("conv3",)}
 
     def __init__(self, fuse: Fuse, site: Site, inputs: int, width: int, outputs: int, groups: int, stride: int) -> None:
         super().__init__()
+        late: dict[str, Callable[[], nn.Module]] = {
+            name: partial(_branch, inputs, width, KERNELS[name], stride) for name in site.branches if name in LATE
+        }
         self.unit = fuse(
             site,
-            {name: partial(_branch, inputs, width, KERNELS[name]) for name in site.branches},
+            {name: partial(_branch, inputs, width, KERNELS[name]) for name in site.branches if name not in LATE},
             shared=nn.Identity,
-            closed=lambda: Closed(width),
+            closed=lambda: Closed(width, stride, feeds_tail=False) if late else Closed(width),
+            late=late,
         )
-        self.norm1 = BatchNorm(width)
-        self.conv2 = Conv(width, width, (1, 3, 3), (1, stride, stride), groups)
+        self.norm1 = behind(self.unit, lambda: BatchNorm(width))
+        self.conv2 = behind(self.unit, lambda: Conv(width, width, (1, 3, 3), (1, stride, stride), groups))
         self.norm2 = BatchNorm(width)
         self.conv3 = Conv(width, outputs)
         self.norm3 = BatchNorm(outputs)
@@ -97,15 +107,18 @@ class Bottleneck(nn.Module):
         self.shortcut: nn.Module = nn.Identity() if same else Shortcut(inputs, outputs, stride)
 
     def forward(self, x: Activation) -> Activation:
-        y = F.relu(self.norm1(self.unit(x)), inplace=True)
-        y = F.relu(self.norm2(self.conv2(y)), inplace=True)
+        y = F.relu(self.norm2(self.unit(x, self._tail)), inplace=True)
         return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x), inplace=True)
+
+    def _tail(self, x: Activation) -> Activation:
+        return self.conv2(F.relu(self.norm1(x), inplace=True))
 
 
 class ResNet3d(Classifier):
     """Clips to logits: stem, stages of bottlenecks, head.
 
     `temporal_stride` is `none` or `x2` (2 at the stem's convolution, which the authors chose for Kinetics and UCF101).
+    `branches` are S and ST, or S, T and ST for the paper's whole set of units.
     """
 
     def __init__(
@@ -115,6 +128,7 @@ class ResNet3d(Classifier):
         classes: int,
         temporal_stride: TemporalStride = "none",
         dropout: float = 0.0,
+        branches: Sequence[str] = BRANCHES,
     ) -> None:
         super().__init__(smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout)
         self.pool_kernel = sizes.pool_kernel
@@ -124,7 +138,7 @@ class ResNet3d(Classifier):
             nn.ReLU(inplace=True),
         )
         inputs = sizes.stem_width
-        for stage, blocks in itertools.groupby(resnet_sites(sizes), key=lambda site: site.stage):
+        for stage, blocks in itertools.groupby(resnet_sites(sizes, branches=branches), key=lambda site: site.stage):
             scale = 2 ** (stage - 1)
             width, outputs = scale * sizes.width, scale * sizes.outputs
             modules = nn.Sequential()

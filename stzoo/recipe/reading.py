@@ -16,7 +16,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import RecipeError, did_you_mean
 from stzoo.files import packaged
 from stzoo.recipe.overrides import put
-from stzoo.recipe.tables import TEMPLATE_TABLES, Augment, Recipe, disagreements
+from stzoo.recipe.tables import TEMPLATE_TABLES, Augment, Data, Recipe, disagreements
 
 Tree = dict[str, Any]
 
@@ -135,7 +135,7 @@ def _problems(tree: Tree) -> list[str]:
     broken = {finding["loc"][0] for finding in findings}
     valid = {
         name: table.model_validate(values[name])
-        for name, table in (("input", InputContract), ("augment", Augment))
+        for name, table in (("data", Data), ("input", InputContract), ("augment", Augment))
         if name in values and name not in broken
     }
     return [*map(_phrase, findings), *disagreements(valid, values)]
@@ -163,7 +163,7 @@ def _keys(table: str = "") -> list[str]:
         return [*Recipe.model_fields, "extends"]
     annotation = Recipe.model_fields[table].annotation
     (model,) = [kind for kind in typing.get_args(annotation) or (annotation,) if kind is not type(None)]
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _written(value: object) -> str:

@@ -7,18 +7,21 @@ import hashlib
 import itertools
 import json
 from collections.abc import Container, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from stzoo.contract import InputContract
 from stzoo.strategies import FORMS
+from stzoo.strategy import ALL_BRANCHES, BRANCHES
 
 Text = Annotated[str, Field(min_length=1)]
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+Format = Literal["list", "frame-list", "folders", "kinetics400", "something-v1", "something-v2", "ucf101"]
 
 OWN_SPLITS = ("train", "selection", "val")
 TEMPLATE_TABLES = ("warmup", "variational", "objective", "selection")
@@ -33,12 +36,48 @@ class Table(BaseModel):
 class Data(Table):
     """[data]: where the videos are, and which of them train, select, validate and test."""
 
-    root: Annotated[Text, Field(description="the dataset's folder; the lists are relative to it")]
-    classes: Annotated[Text, Field(description="one class name a line, in the order of the labels")]
-    train: Annotated[Text, Field(description="list of training videos: path and label a line")]
-    val: Annotated[Text, Field(description="list of videos on which the winner is measured once")]
+    root: Annotated[Text, Field(description="the dataset's folder; the videos are below it")]
+    format: Annotated[
+        Format, Field(description="how lists and videos are kept: `path label` lists, or a dataset's official files")
+    ] = "list"
+    annotations: Annotated[
+        Text | None, Field(description="the folder of the lists, relative to root; root itself if it is not given")
+    ] = None
+    classes: Annotated[
+        Text | None,
+        Field(
+            description="class names in the order of the labels; official formats know their own", validate_default=True
+        ),
+    ] = None
+    train: Annotated[
+        Text | None,
+        Field(description="list of training videos; official formats know their own", validate_default=True),
+    ] = None
+    val: Annotated[
+        Text | None, Field(description="list of videos on which the winner is measured once", validate_default=True)
+    ] = None
     selection_fraction: Annotated[float, Field(gt=0, le=0.5, description="part of train held out to select on")] = 0.1
+    frame_rate: Annotated[
+        float | None, Field(gt=0, le=1000, description="frames a second of videos that are folders of frames")
+    ] = None
+    max_broken: Annotated[
+        float, Field(ge=0, lt=1, description="the largest part of a list that may be left out as unreadable")
+    ] = 0.01
+    cache: Annotated[
+        bool, Field(description="decode training videos once, into strips; or anew for every clip, where they are many")
+    ] = True
+    good: Annotated[
+        Text | None,
+        Field(description="only videos named in this file, which stzoo data check --good writes; relative to root"),
+    ] = None
     tests: Annotated[dict[SplitName, Text], Field(description="further splits, measured once at the end")] = {}
+
+    @field_validator("classes", "train", "val")
+    @classmethod
+    def _lists_are_named(cls, name: str | None, info: Any) -> str | None:
+        if name is None and info.data.get("format") in ("list", "frame-list"):
+            raise PydanticCustomError("missing", "Field required")
+        return name
 
     @field_validator("tests")
     @classmethod
@@ -47,17 +86,29 @@ class Data(Table):
             raise ValueError(f'"{taken[0]}" is the name of one of the recipe\'s own splits; give the test another one')
         return tests
 
-    def file(self, name: str) -> Path:
-        """The path of one of the lists: `recipe.data.file(recipe.data.train)`."""
-        return Path(self.root) / name
-
 
 class Augment(Table):
-    """[augment]: training takes a random run of frames and a random crop out of strips, which are decoded once."""
+    """[augment]: training takes a random run of frames and a random crop, of strips or of the videos themselves."""
 
-    strip_frames: Annotated[int, Field(ge=1, le=4096, description="frames of a strip, at the contract's rate")]
-    strip_size: Annotated[int, Field(ge=8, le=4096, description="side of a strip's square frames in pixels")]
-    flip: Annotated[bool, Field(description="mirror half of the clips; wrong where left and right are classes")] = False
+    strip_frames: Annotated[
+        int | None, Field(ge=1, le=4096, description="frames of a strip, at the contract's rate; with data.cache")
+    ] = None
+    strip_size: Annotated[
+        int | None, Field(ge=8, le=4096, description="side of a strip's square frames in pixels; with data.cache")
+    ] = None
+    short_sides: Annotated[
+        tuple[Annotated[int, Field(ge=8, le=4096)], ...],
+        Field(
+            description="a frame's short side before the crop, drawn for every clip; else strip_size or input.resize"
+        ),
+    ] = ()
+    flip: Annotated[
+        bool | Literal["label-aware"],
+        Field(description="mirror half of the clips; label-aware: classes of left and right change places"),
+    ] = False
+    stride: Annotated[
+        Literal["fixed", "random"], Field(description="random: steps of 1 to input.stride_frames; without data.cache")
+    ] = "fixed"
 
 
 class Net(Table):
@@ -68,7 +119,35 @@ class Net(Table):
         Literal["none", "x2", "x8", "low"],
         Field(description="where time is shortened; x2: at the stem's convolution only; low: at the stem's pool only"),
     ] = "none"
+    branches: Annotated[tuple[str, ...], Field(description="S, ST; or S, T, ST where the backbone has them")] = BRANCHES
+    shared_norm: Annotated[bool, Field(description="DenseNets: one norm for all branches of a site; ours")] = False
     dropout: Annotated[Rate, Field(description="before the classifier, in every stage that names none itself")] = 0.0
+
+    @field_validator("branches")
+    @classmethod
+    def _branches_make_a_set_of_units(cls, branches: tuple[str, ...]) -> tuple[str, ...]:
+        if branches not in (BRANCHES, ALL_BRANCHES):
+            raise ValueError(f"choose {json.dumps(BRANCHES)} or {json.dumps(ALL_BRANCHES)}")
+        return branches
+
+
+class Init(Table):
+    """[init]: the weights that the first stage starts from; without it they are random."""
+
+    source: Annotated[
+        Text,
+        Field(
+            alias="from",
+            description='"none", "imagenet", a .pth or .safetensors file with 2D weights, a model, a bundle or a run',
+        ),
+    ]
+    head: Annotated[
+        Literal["auto", "keep", "replace"], Field(description="auto: kept where it is known to name the same classes")
+    ] = "auto"
+    temporal: Annotated[
+        Literal["average", "centre"],
+        Field(description="2D weights in ST: over three frames, or at the middle one"),
+    ] = "average"
 
 
 class Compute(Table):
@@ -81,6 +160,9 @@ class Compute(Table):
         Literal["float32", "bfloat16", "float16"], Field(description="autocast of the networks; gates stay float32")
     ] = "float32"
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
+    workers: Annotated[
+        int, Field(ge=0, le=1024, description="processes that decode where data.cache is off; 0: one a processor core")
+    ] = 0
 
 
 class Optimisation(Table):
@@ -170,6 +252,7 @@ class Recipe(Table):
     input: InputContract
     augment: Augment
     net: Net
+    init: Init | None = None
     compute: Compute = Compute()
     warmup: Optimisation | None = None
     variational: Variational | None = None
@@ -187,12 +270,13 @@ class Recipe(Table):
 
     def to_toml(self) -> str:
         """The resolved recipe, every default written out: reading it gives an equal recipe."""
-        return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True))
+        return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True, by_alias=True))
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of all values, in hex: two recipes with one digest are one run."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of all values, in hex: two recipes with one digest are one run. An absent [init] does not count."""
+        values = self.model_dump(mode="json", by_alias=True, exclude={"init"} if self.init is None else None)
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -207,9 +291,21 @@ def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterato
             yield "nothing to train: give [fixed], or [warmup], [variational], [objective] and [selection]"
         else:
             yield f"a template's recipe lacks {', '.join(missing)}; it needs {', '.join(TEMPLATE_TABLES)}"
-    contract, augment = tables.get("input"), tables.get("augment")
+    contract, augment, data = tables.get("input"), tables.get("augment"), tables.get("data")
+    if data and augment and data.cache:
+        for name in ("strip_frames", "strip_size"):
+            if getattr(augment, name) is None:
+                yield f"augment.{name} is missing"
+        if augment.stride == "random":
+            yield 'augment.stride = "random": needs data.cache = false, because strips have a fixed stride'
     if contract and augment:
-        if augment.strip_frames < contract.frames:
+        if augment.strip_frames is not None and augment.strip_frames < contract.frames:
             yield f"augment.strip_frames = {augment.strip_frames}: less than input.frames, which is {contract.frames}"
-        if augment.strip_size < contract.crop:
+        if augment.strip_size is not None and augment.strip_size < contract.crop:
             yield f"augment.strip_size = {augment.strip_size}: less than input.crop, which is {contract.crop}"
+        if augment.short_sides and min(augment.short_sides) < contract.crop:
+            yield f"augment.short_sides = {list(augment.short_sides)}: less than input.crop, which is {contract.crop}"
+        if contract.sampling == "segments" and data and data.cache:
+            yield 'input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
+        if augment.stride == "random" and contract.stride_frames is None:
+            yield 'augment.stride = "random": needs input.stride_frames, of which it draws every step'

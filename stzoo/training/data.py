@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from stzoo.contract import InputContract
@@ -16,10 +17,13 @@ from stzoo.errors import DataError
 from stzoo.evaluation import to_input
 from stzoo.recipe import Recipe
 from stzoo.selection import SelectionClips
-from stzoo.training.batches import TrainingClips
+from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import order
-from stzoo.video.cache import ClipCache, open_clips, open_strips
-from stzoo.video.datasets import Item, read_classes, read_list
+from stzoo.video.augment import Cut, mirrored_classes
+from stzoo.video.cache import Cap, ClipCache, open_clips, open_strips
+from stzoo.video.datasets import Item
+from stzoo.video.lists import read_lists
+from stzoo.video.pool import processors
 
 CALIBRATION_BATCH = 64
 
@@ -32,19 +36,36 @@ class Splits:
     selection: Int64[np.ndarray, " selection"]
 
 
-def split(videos: int, fraction: float, seed: int) -> Splits:
-    """Carves the selection split out of a training list: a seeded draw, rows in rising order.
+def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
+    """Carves the selection split out of a training list: a seeded draw of whole groups, rows in rising order.
 
-    Raises `DataError` when either part would be empty.
+    Args:
+        groups: the group of every video of the list; a video without one is a group of its own.
+        fraction: part of the videos that is wanted for the selection split. Groups are drawn until it is reached, so
+            the split is at most a group larger.
+        seed: of the draw.
+
+    Raises:
+        DataError: either part would be empty.
     """
-    held_out = round(videos * fraction)
-    if not 0 < held_out < videos:
+    held_out = round(len(groups) * fraction)
+    names = [f"{row}" if group is None else f"group {group}" for row, group in enumerate(groups)]
+    members: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        members.setdefault(name, []).append(row)
+    parts = list(members.values())
+    selection: list[int] = []
+    for part in order(seed, "selection", 0, len(parts)):
+        if len(selection) >= held_out:
+            break
+        selection += parts[part]
+    train = np.setdiff1d(np.arange(len(groups)), selection)
+    if not selection or not len(train):
         raise DataError(
-            f"data.selection_fraction = {fraction} of {videos} training videos leaves one split empty; "
-            "give more videos or another fraction"
+            f"data.selection_fraction = {fraction} of {len(groups)} training videos in {len(parts)} groups leaves one "
+            "split empty; give more videos or another fraction"
         )
-    shuffled = order(seed, "selection", 0, videos)
-    return Splits(np.sort(shuffled[held_out:]), np.sort(shuffled[:held_out]))
+    return Splits(train, np.sort(np.array(selection, dtype=np.int64)))
 
 
 class RunData:
@@ -53,53 +74,78 @@ class RunData:
     Raises `DataError` when a list, class or too many videos cannot be read.
     """
 
-    def __init__(self, recipe: Recipe, cache: Path, *, progress: bool) -> None:
+    def __init__(
+        self, recipe: Recipe, cache: Path, *, say: Callable[[str], None] = lambda sentence: None, progress: bool
+    ) -> None:
         self.recipe = recipe
         self.cache = cache
+        self.say = say
         self.progress = progress
-        data = recipe.data
-        if not Path(data.root).is_dir():
-            raise DataError(
-                f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, "
-                "or make the data as the recipe's first line says"
+        lists = read_lists(recipe.data)
+        self.labels = lists.classes
+        self.train_items = lists.train
+        self.tests = lists.tests
+        self.frame_rate = lists.frame_rate
+
+    def training(self) -> ClipSource:
+        """The training part of the training list: as strips, or as videos to be decoded when they are needed."""
+        augment, contract, data = self.recipe.augment, self.recipe.input, self.recipe.data
+        flip = augment.flip is not False
+        mirrored = mirrored_classes(self.labels) if augment.flip == "label-aware" else None
+        if not data.cache:
+            return DecodedClips(
+                [self.train_items[row] for row in self._splits().train],
+                Cut(contract, augment.short_sides, flip, augment.stride == "random"),
+                Cap(data.max_broken, len(self.train_items)),
+                self.say,
+                self.recipe.compute.workers or processors(),
+                self.frame_rate,
+                mirrored,
             )
-        self.labels = read_classes(data.file(data.classes))
-        self.train_items = self._items(data.train)
-        self.tests = {"val": self._items(data.val)} | {name: self._items(file) for name, file in data.tests.items()}
-
-    def _items(self, name: str) -> list[Item]:
-        data = self.recipe.data
-        return read_list(data.file(name), Path(data.root), self.labels)
-
-    def training(self) -> TrainingClips:
-        """The training part of the training list, as strips."""
-        augment, contract = self.recipe.augment, self.recipe.input
+        assert augment.strip_frames is not None
+        assert augment.strip_size is not None
         strips = open_strips(
             self.cache,
             self.train_items,
             contract,
             frames=augment.strip_frames,
             size=augment.strip_size,
+            frame_rate=self.frame_rate,
+            max_broken=data.max_broken,
             progress=self.progress,
         )
         chosen = set(self._splits().train.tolist())
         rows_of_items = self._rows(strips)
         rows = np.array([row for row, item in enumerate(rows_of_items) if item in chosen], dtype=np.int64)
-        return TrainingClips(strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=augment.flip)
+        return TrainingClips(
+            strips.clips,
+            rows,
+            strips.labels[rows],
+            contract.frames,
+            contract.crop,
+            flip=flip,
+            short_sides=augment.short_sides,
+            mirrored=mirrored,
+        )
 
-    def selection(self, device: torch.device, training: TrainingClips) -> SelectionClips:
+    def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""
         contract = self.recipe.input.model_copy(update={"clips": 1})
         items = [self.train_items[row] for row in self._splits().selection]
-        cache = open_clips(self.cache, items, contract, progress=self.progress)
+        cache = self._clips(items, contract, part_of=len(self.train_items))
         selection = self.recipe.selection
         count = 0 if selection is None else min(selection.batch_norm_clips, len(training))
 
-        def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
+        @functools.cache
+        def calibration_batches() -> list[UInt8[Tensor, "batch 1 frames height width 3"]]:
             chosen = order(self.recipe.seed, "selection", 1, len(training))[:count]
-            for part in np.array_split(chosen, -(-count // CALIBRATION_BATCH)):
-                batch = training.batch(part, self.recipe.seed, "selection", 1)
-                yield to_input(batch.clips.to(device).flatten(0, 1), contract)
+            parts = np.array_split(chosen, -(-count // CALIBRATION_BATCH))
+            return [training.batch(part, self.recipe.seed, "selection", 1).clips for part in parts]
+
+        def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
+            for clips in calibration_batches():
+                if len(clips):
+                    yield to_input(clips.to(device).flatten(0, 1), contract)
 
         wanted = selection is not None and selection.batch_norm == "re-estimated"
         return SelectionClips(cache.clips, cache.labels, contract, device, calibration if wanted else None)
@@ -107,10 +153,22 @@ class RunData:
     def test(self, name: str) -> tuple[ClipCache, InputContract]:
         """All clips of a list that is measured at the end: `val` or one of the recipe's tests."""
         contract = self.recipe.input
-        return open_clips(self.cache, self.tests[name], contract, progress=self.progress), contract
+        return self._clips(self.tests[name], contract), contract
+
+    def _clips(self, items: list[Item], contract: InputContract, part_of: int | None = None) -> ClipCache:
+        return open_clips(
+            self.cache,
+            items,
+            contract,
+            frame_rate=self.frame_rate,
+            max_broken=self.recipe.data.max_broken,
+            part_of=part_of,
+            progress=self.progress,
+        )
 
     def _splits(self) -> Splits:
-        return split(len(self.train_items), self.recipe.data.selection_fraction, self.recipe.seed)
+        groups = [item.group for item in self.train_items]
+        return split(groups, self.recipe.data.selection_fraction, self.recipe.seed)
 
     def _rows(self, cache: ClipCache) -> list[int]:
         """For every row of a cache of the training list, the position in the list; broken videos have no row."""

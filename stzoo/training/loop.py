@@ -1,4 +1,4 @@
-"""One stage of training: epochs of SGD over cached clips, with a checkpoint after each."""
+"""One stage of training: epochs of SGD over training clips, with a checkpoint after each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stzoo.errors import TrainingError
 from stzoo.evaluation import to_input
 from stzoo.nets.fusion import Gate, named_gates, set_noise
 from stzoo.recipe import Optimisation
-from stzoo.training.batches import TrainingClips
+from stzoo.training.batches import ClipSource
 from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
 from stzoo.training.draws import Stage, torch_seed
 from stzoo.video.progress import counting
@@ -67,7 +67,7 @@ def optimiser_of(
 
 def fit(
     net: nn.Module,
-    clips: TrainingClips,
+    clips: ClipSource,
     optimisation: Optimisation,
     *,
     stage: Stage,
@@ -104,6 +104,7 @@ def fit(
 
     for epoch in range(epochs_done, optimisation.epochs):
         sums = {"loss": 0.0, "cross_entropy": 0.0, "divergence": 0.0, "train_accuracy": 0.0}
+        seen = 0
         title = f"{stage} {epoch + 1}/{optimisation.epochs}"
         net.train()
         with torch.random.fork_rng(generators), counting(title, len(clips), unit="clips", show=progress) as bar:
@@ -133,9 +134,10 @@ def fit(
                 right = (logits.argmax(dim=1) == labels).float().mean()
                 for name, value in zip(sums, (loss, cross_entropy, divergence, right), strict=True):
                     sums[name] += float(value.detach()) * len(labels)
+                seen += len(labels)
                 bar.advance(len(labels))
         set_noise(net, None)
         net.eval()
-        numbers = {name: value / len(clips) for name, value in sums.items()}
+        numbers = {name: value / seen for name, value in sums.items()}
         record(epoch + 1, numbers | {"learning_rate": optimiser.param_groups[0]["lr"]})
         save_checkpoint(checkpoint, stage, epoch + 1, net, optimiser, scaler.state_dict())

@@ -21,10 +21,11 @@ from stzoo.recipe import Compute, Recipe
 from stzoo.selection import best, pruned, references
 from stzoo.strategy import Strategy
 from stzoo.training.data import RunData
+from stzoo.training.initial import initialise, record_origin, recorded_origin
 from stzoo.training.loop import Machine
 from stzoo.training.results import Row, measure_nets, save_bundle, write_metrics
 from stzoo.training.run import Run
-from stzoo.training.stages import Stages, architecture_of, require_variational, strategy_of
+from stzoo.training.stages import Stages, architecture_of, first_net, require_variational, strategy_of
 
 Say = Callable[[str], None]
 SWEPT_STRATEGIES = 20
@@ -42,15 +43,19 @@ def machine_of(compute: Compute) -> Machine:
 
 
 def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:
-    """The stages of a run, begun once its lists, backbone and strategy are found, with its data decoded."""
+    """The stages of a run, begun once lists, backbone, strategy and first weights are found; its data is decoded."""
     machine = machine_of(run.recipe.compute)
-    data = RunData(run.recipe, cache, progress=progress)
+    data = RunData(run.recipe, cache, say=say, progress=progress)
     architecture = architecture_of(run.recipe, len(data.labels))
     strategy = strategy_of(run.recipe, architecture)
+    first = first_net(run.recipe, architecture, strategy)
+    origin = initialise(run, first, data.labels, say=say, progress=progress)
     run.begin()
+    if origin is not None:
+        record_origin(run, origin)
     training = data.training()
     selection = data.selection(machine.device, training)
-    return Stages(run, architecture, strategy, training, selection, machine, say=say, progress=progress), data
+    return Stages(run, architecture, strategy, first, training, selection, machine, say=say, progress=progress), data
 
 
 def train(run: Run, cache: Path, *, say: Say, progress: bool = True) -> list[Row]:
@@ -112,7 +117,19 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
     marginals_figure(found, winner.strategy, figure, run.recipe.name)
     _, strategy, net = compared[shipped]
     own = [row for row in rows if row.name == shipped]
-    save_bundle(run, data.labels, net, strategy, own, posterior=found, template=template, figure=figure)
+    re_estimated = selection.calibration is not None
+    others = [(other, made) for how, other, made in compared.values() if how == "pruned" and other != strategy]
+    save_bundle(
+        run,
+        data.labels,
+        net,
+        strategy,
+        own,
+        posterior=found,
+        template=template,
+        figure=figure,
+        normalised=others if re_estimated else (),
+    )
     return rows
 
 
@@ -191,9 +208,12 @@ def _share_warm_up(run: Run, sweep: Path) -> None:
         return
     for source in sorted(sweep.glob("*/warmup.safetensors")):
         other = Run.open(source.parent)
-        if _until_warm_up(other.recipe) == _until_warm_up(run.recipe):
+        same_start = recorded_origin(other) == recorded_origin(run)
+        if same_start and _until_warm_up(other.recipe) == _until_warm_up(run.recipe):
             for entry in other.recorded("warmup"):
                 run.record("warmup", entry.pop("epoch"), entry)
+            for epoch, seconds in other.seconds().get("warmup", {}).items():
+                run.record_seconds("warmup", int(epoch), seconds)
             with replacing(target) as temporary:
                 shutil.copyfile(source, temporary)
             return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ from stzoo.measure import measure
 from stzoo.metrics import Estimate, accuracy
 from stzoo.nets import architecture
 from stzoo.posterior import Posterior
-from stzoo.strategy import Strategy
+from stzoo.strategies import UNIFORM
+from stzoo.strategy import Strategy, open_branches
 from stzoo.training.data import RunData
+from stzoo.training.initial import recorded_origin
 from stzoo.training.run import Run
 from stzoo.video.progress import counting
 
@@ -93,8 +97,12 @@ def save_bundle(
     posterior: Posterior | None = None,
     template: nn.Module | None = None,
     figure: Path | None = None,
+    normalised: Sequence[tuple[Strategy, nn.Module]] = (),
 ) -> Path:
-    """Writes the run's bundle; `rows` are the measurements of exactly this net."""
+    """Writes the run's bundle; `rows` are the measurements of exactly this net.
+
+    `normalised` are nets of the same template with batch-norm statistics of their own, which the bundle keeps too.
+    """
     built = architecture(net)
     contract = run.recipe.input
     weights = _arrays(net)
@@ -138,6 +146,7 @@ def save_bundle(
         weights,
         None if template is None else _arrays(template),
         None if figure is None else {figure.name: figure},
+        statistics={other: _buffers(pruned) for other, pruned in normalised},
         card=cards.named(run.bundle_name) if run.bundle_name in cards.names() else None,
         replace=True,
     )
@@ -147,14 +156,49 @@ def _arrays(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     return {name: value.detach().cpu().contiguous().numpy() for name, value in net.state_dict().items()}
 
 
+def _buffers(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    return {name: buffer.detach().cpu().contiguous().numpy() for name, buffer in net.named_buffers()}
+
+
 def _provenance(run: Run, how: str, device: torch.device) -> dict[str, str]:
     recipe = run.recipe
     facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how}
+    if (origin := recorded_origin(run)) is not None:
+        facts["initial weights"] = str(origin)
     if recipe.selection is not None:
         facts["batch norm"] = recipe.selection.batch_norm
     on_gpu = device.type == "cuda"
     facts["hardware"] = torch.cuda.get_device_name(device) if on_gpu else f"CPU, {platform.machine()}"
+    seconds = sum(sum(epochs.values()) for epochs in run.seconds().values())
+    if seconds:
+        facts["training time"] = duration(seconds)
+    if (commit := source_commit()) is not None:
+        facts["commit"] = commit
     return facts
+
+
+def duration(seconds: float) -> str:
+    """For people: `42 s`, `7 min 5 s`, `3 h 20 min`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def source_commit() -> str | None:
+    """The commit of the checkout that stzoo runs from, with `, changed` if files differ; None for an installation."""
+    checkout = Path(stzoo.__file__).parents[1]
+    git = shutil.which("git")
+    if git is None or not (checkout / ".git").exists():
+        return None
+
+    def said(*words: str) -> str | None:
+        done = subprocess.run([git, "-C", str(checkout), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = said("rev-parse", "HEAD")
+    changed = said("status", "--porcelain", "--untracked-files=no", "--", "stzoo")
+    return f"{commit}, changed" if commit and changed else commit or None
 
 
 def table(rows: list[Row]) -> Any:
@@ -162,14 +206,15 @@ def table(rows: list[Row]) -> Any:
     from rich.table import Table
 
     splits = list(dict.fromkeys(row.split for row in rows))
-    shown = Table("net", "weights", *splits, "sites with S / ST / S+ST", title="accuracy with 95 % interval")
+    present = {unit for row in rows for unit in row.strategy.units.values()}
+    units = [unit for unit in UNIFORM.values() if "T" not in open_branches(unit) or unit in present]
+    shown = Table("net", "weights", *splits, f"sites with {' / '.join(units)}", title="accuracy with 95 % interval")
     for name in dict.fromkeys(row.name for row in rows):
         own = {row.split: row for row in rows if row.name == name}
         first = next(iter(own.values()))
         counts = first.strategy.counts()
         cells = [f"{100 * row.accuracy.value:.1f} ({_interval(row.accuracy)})" for row in own.values()]
-        units = " / ".join(str(counts.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
-        shown.add_row(name, first.how, *cells, units)
+        shown.add_row(name, first.how, *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
     return shown
 
 

@@ -1,7 +1,9 @@
 """A run: the directory in which a recipe's stages leave what they made, and from which a stopped run goes on.
 
 recipe.toml              the recipe as resolved; a run belongs to one recipe
+init.json                the weights that the first stage started from, if [init] names some
 metrics.jsonl            one line an epoch
+seconds.json             how long every epoch took
 warmup.safetensors       the all-open net that the template grew from
 template.safetensors     the template with its learnt gates
 scores.csv               every sampled strategy
@@ -27,7 +29,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from stzoo.errors import RecipeError, TrainingError
-from stzoo.files import write_text
+from stzoo.files import write_json, write_text
 from stzoo.recipe import Recipe
 from stzoo.recipe import read as read_recipe
 
@@ -43,7 +45,7 @@ class Run:
         self.recipe = recipe
         path = self.path("recipe.toml")
         if path.exists():
-            if path.read_text(encoding="utf-8") != recipe.to_toml():
+            if not _says(path, recipe):
                 raise TrainingError(
                     f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
                     "or remove this one"
@@ -91,6 +93,12 @@ class Run:
         return self.folder / name
 
     @property
+    def has_begun(self) -> bool:
+        """Whether an epoch of the first stage is done."""
+        file = "fixed.safetensors" if self.recipe.fixed else "warmup.safetensors"
+        return self.path(file).exists() or self.path(f"checkpoint-{file}").exists()
+
+    @property
     def bundle_name(self) -> str:
         """A [fixed] recipe's bundle has the recipe's name, a template's winner that of the recipe and `-opt`."""
         return self.recipe.name if self.recipe.fixed else f"{self.recipe.name}-opt"
@@ -113,6 +121,26 @@ class Run:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         entries = (json.loads(line) for line in lines)
         return [entry for entry in entries if entry.pop("stage") == stage]
+
+    def record_seconds(self, stage: str, epoch: int, seconds: float) -> None:
+        """Notes how long an epoch took, in place of what an interrupted attempt noted of it."""
+        kept = self.seconds()
+        kept.setdefault(stage, {})[str(epoch)] = round(seconds, 3)
+        write_json(self.path("seconds.json"), kept)
+
+    def seconds(self) -> dict[str, dict[str, float]]:
+        """The seconds that every epoch of every stage took."""
+        path = self.path("seconds.json")
+        found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return found
+
+
+def _says(path: Path, recipe: Recipe) -> bool:
+    """Whether a recipe file resolves to that recipe; it may have been written before a table got a further default."""
+    try:
+        return read_recipe(path) == recipe
+    except RecipeError:
+        return False
 
 
 def _is_from(entry: Mapping[str, Any], stage: str, epoch: int) -> bool:

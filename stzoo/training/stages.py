@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -17,8 +18,8 @@ from stzoo.posterior import Posterior
 from stzoo.recipe import Optimisation, Recipe
 from stzoo.selection import Scored, SelectionClips, best, pruned, score_strategies
 from stzoo.strategies import named
-from stzoo.strategy import Strategy
-from stzoo.training.batches import TrainingClips
+from stzoo.strategy import BRANCHES, Strategy
+from stzoo.training.batches import ClipSource
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.draws import Stage
 from stzoo.training.loop import Machine, fit
@@ -35,6 +36,10 @@ def architecture_of(recipe: Recipe, classes: int) -> Architecture:
     options: dict[str, object] = {"temporal_stride": recipe.net.temporal_stride}
     if recipe.variational is not None and recipe.variational.tail_gates:
         options["tail_sites"] = True
+    if recipe.net.branches != BRANCHES:
+        options["branches"] = recipe.net.branches
+    if recipe.net.shared_norm:
+        options["shared_norm"] = True
     return Architecture(recipe.net.backbone, classes, options)
 
 
@@ -43,15 +48,29 @@ def strategy_of(recipe: Recipe, architecture: Architecture) -> Strategy | None:
     return None if recipe.fixed is None else named(recipe.fixed.strategy, architecture.backbone, architecture.sites)
 
 
+def first_net(recipe: Recipe, architecture: Architecture, strategy: Strategy | None) -> nn.Module:
+    """The net of the first stage, initialised at random from the recipe's seed.
+
+    It has the strategy of a [fixed] recipe, and every branch open where there is none.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return nets.fixed_net(architecture, architecture.all_open if strategy is None else strategy)
+
+
 class Stages:
-    """The stages of one run on one machine, sharing data and a way of speaking."""
+    """The stages of one run on one machine, sharing data and a way of speaking.
+
+    `first` is the net that the first stage trains, which may have its weights from elsewhere.
+    """
 
     def __init__(
         self,
         run: Run,
         architecture: Architecture,
         strategy: Strategy | None,
-        training: TrainingClips,
+        first: nn.Module,
+        training: ClipSource,
         selection: SelectionClips,
         machine: Machine,
         *,
@@ -61,27 +80,25 @@ class Stages:
         self.run = run
         self.architecture = architecture
         self.strategy = strategy
+        self.first = first
         self.training = training
         self.selection = selection
         self.machine = machine
         self.say = say
         self.progress = progress
+        self._since = 0.0  # when the epoch that runs began
 
     def fixed(self) -> nn.Module:
         """A [fixed] recipe's net, trained alone."""
         table = self.run.recipe.fixed
-        strategy = self.strategy
         assert table is not None
-        assert strategy is not None
-        net = self._fresh(lambda: nets.fixed_net(self.architecture, strategy))
-        return self._stage("fixed", "fixed.safetensors", net, table)
+        return self._stage("fixed", "fixed.safetensors", self.first, table)
 
     def warm_up(self) -> nn.Module:
         """The net with every branch open, trained without gates: the template's start."""
         table = self.run.recipe.warmup
         assert table is not None
-        net = self._fresh(lambda: nets.fixed_net(self.architecture, self.architecture.uniform("S+ST")))
-        return self._stage("warmup", "warmup.safetensors", net, table)
+        return self._stage("warmup", "warmup.safetensors", self.first, table)
 
     def variational(self) -> nn.Module:
         """The template, with the drop rate of every gate learnt by variational DropPath."""
@@ -123,11 +140,6 @@ class Stages:
         net = copy.deepcopy(pruned(template, winner, self.selection))
         return self._stage("finetune", f"finetuned-{winner.digest[:12]}.safetensors", net, table)
 
-    def _fresh(self, build: Callable[[], nn.Module]) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.run.recipe.seed)
-            return build()
-
     def _stage(
         self,
         stage: Stage,
@@ -142,6 +154,7 @@ class Stages:
         net.to(self.machine.device)
         done, checkpoint = self.run.path(file), self.run.path(f"checkpoint-{file}")
         if not done.exists():
+            self._since = time.monotonic()
             fit(
                 net,
                 self.training,
@@ -165,7 +178,8 @@ class Stages:
     def _record(self, stage: Stage, net: nn.Module, epoch: int, numbers: Mapping[str, float]) -> None:
         """Writes an epoch's line, with every gate and the accuracy on the selection split.
 
-        Of a template that is S+ST's, with the template's own batch-norm statistics: a lower bound, and cheap.
+        Of a template that is the net's with every branch open, with the template's own batch-norm statistics: a lower
+        bound, and cheap.
         """
         entry: dict[str, object] = {name: round(value, 6) for name, value in numbers.items()}
         shown = net
@@ -176,11 +190,14 @@ class Stages:
                 for site, drops in posterior.drop.items()
             }
             entry["collapsed"] = has_collapsed(posterior)
-            shown = nets.prune(net, self.architecture.uniform("S+ST"))
+            shown = nets.prune(net, self.architecture.all_open)
         data = self.selection
         scores = video_scores(shown.eval(), data.clips, data.contract, device=data.device)
         entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
         self.run.record(stage, epoch, entry)
+        now = time.monotonic()
+        self.run.record_seconds(stage, epoch, now - self._since)
+        self._since = now
         self.say(_line(stage, epoch, entry))
 
 

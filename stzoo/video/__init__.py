@@ -8,6 +8,13 @@ workers   clips of many files, read by processes of their own
 decode    what is inside a file, and its frames: the three above put together
 frames    resize, crop, normalise
 reader    path -> clips, the three above put together
-datasets  lists of labelled videos
+images    frames kept as pictures, in folders and zip files
+datasets  lists of labelled videos, and a folder a class
+official  the annotation files of Kinetics-400, Something-Something and UCF101
+lists     a recipe's [data] table -> class names and labelled videos
+examine   what is wrong with one video, or with many side by side
+check     what training on a dataset would suffer from
+augment   one random clip of a video or strip, to train on
+pool      processes that decode side by side
 cache     all clips of a list, decoded once, on disk
 """

@@ -1,31 +1,146 @@
-"""What training varies from epoch to epoch: the run of frames, the crop, and whether a clip is mirrored."""
+"""What training varies from epoch to epoch: which frames, which part of them, and whether a clip is mirrored.
+
+Every number is drawn once for a clip, so all of its frames are treated alike.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from stzoo.contract import InputContract
+from stzoo.errors import VideoError
+from stzoo.video.clips import random_run
+from stzoo.video.frames import resize_square
+from stzoo.video.reader import read_chosen
+
 DRAWS = 4
+"""Draws of a clip with nothing but a random run, crop and mirroring: first frame, top, left, mirrored."""
+
+_SIDES = {"left": "right", "right": "left"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a clip is cut out of a video."""
+
+    contract: InputContract
+    short_sides: tuple[int, ...] = ()
+    """Short sides of the frame before the crop, one of which is drawn; none: always `contract.resize`."""
+    flip: bool = False
+    """Mirror left and right for half of the draws."""
+    random_stride: bool = False
+    """Draw every step from 1 to `contract.stride_frames` frames."""
+
+    @property
+    def draws(self) -> int:
+        """How many uniform numbers a clip takes."""
+        many = self.random_stride or self.contract.sampling == "segments"
+        return DRAWS + bool(self.short_sides) + (self.contract.frames - 1 if many else 0)
+
+
+def read_random_clip(
+    path: Path | str, cut: Cut, draws: Float64[np.ndarray, " draws"], *, frame_rate: float | None = None
+) -> UInt8[np.ndarray, "frames crop crop 3"]:
+    """One clip from anywhere in a video: a random run of frames, and a random window of them.
+
+    Args:
+        path: a video, as in `stzoo.video.reader.read_clips`.
+        cut: how it is cut.
+        draws: `cut.draws` uniform numbers in [0, 1).
+        frame_rate: frames a second of a folder of frames.
+
+    Raises:
+        VideoError: nothing can be decoded.
+        UsageError: as `read_clips`.
+    """
+    contract = cut.contract
+    rest = DRAWS + bool(cut.short_sides)
+    temporal = np.concatenate([draws[:1], draws[rest:]])
+    clip, _ = read_chosen(
+        path,
+        lambda info: random_run(info.timestamps_seconds, contract, temporal, random_stride=cut.random_stride),
+        partial(_window, draws=draws, crop=contract.crop, short_sides=cut.short_sides or (contract.resize,)),
+        contract,
+        frame_rate,
+    )
+    return _mirrored(clip, draws) if cut.flip else clip
+
+
+def clip_or_reason(
+    path: Path | str, cut: Cut, draws: Float64[np.ndarray, " draws"], frame_rate: float | None
+) -> UInt8[np.ndarray, "frames crop crop 3"] | str:
+    """What `read_random_clip` reads, or why it cannot: a process hands back both."""
+    try:
+        return np.ascontiguousarray(read_random_clip(path, cut, draws, frame_rate=frame_rate))
+    except VideoError as error:
+        return str(error)
 
 
 def random_clip(
     strip: UInt8[np.ndarray, "strip_frames size size 3"],
-    draws: Float64[np.ndarray, "4"],
+    draws: Float64[np.ndarray, " draws"],
     *,
     frames: int,
     crop: int,
     flip: bool,
+    short_sides: tuple[int, ...] = (),
 ) -> UInt8[np.ndarray, "frames crop crop 3"]:
     """One clip of a strip: the same crop for all of its frames.
 
     Args:
         strip: consecutive frames at the contract's rate, wider and longer than a clip.
-        draws: uniform numbers in [0, 1) that choose first frame, top, left and mirroring.
+        draws: uniform numbers in [0, 1) that choose first frame, top, left, mirroring, and the short side if there is
+            a choice.
         frames: frames of the clip.
         crop: side of the clip in pixels.
         flip: mirror left and right for half of the draws.
+        short_sides: what the frame's short side is before the crop, one of them drawn; none: the strip's own.
     """
-    spare = np.array([strip.shape[0] - frames, strip.shape[1] - crop, strip.shape[2] - crop])
-    first, top, left = np.floor(draws[:3] * (spare + 1)).astype(int)
-    clip = strip[first : first + frames, top : top + crop, left : left + crop]
-    return clip[:, :, ::-1] if flip and draws[3] < 0.5 else clip
+    first = int(np.floor(draws[0] * (strip.shape[0] - frames + 1)))
+    sides = short_sides or (strip.shape[1],)
+    clip = [_window(frame, draws, crop, sides) for frame in strip[first : first + frames]]
+    return _mirrored(np.stack(clip), draws) if flip else np.stack(clip)
+
+
+def is_mirrored(draws: Float64[np.ndarray, " draws"]) -> bool:
+    """Whether these draws mirror a clip that may be."""
+    return bool(draws[3] < 0.5)
+
+
+def mirrored_classes(classes: Sequence[str]) -> tuple[int | None, ...]:
+    """The class that a mirrored video of each class belongs to, by the words left and right in its name.
+
+    `None` where there is no such class: a video of it must not be mirrored.
+    """
+    indices = {name.casefold(): index for index, name in enumerate(classes)}
+    swapped = (re.sub(r"\b(left|right)\b", lambda word: _SIDES[word[0]], name.casefold()) for name in classes)
+    return tuple(indices.get(name) for name in swapped)
+
+
+def _window(
+    frame: UInt8[np.ndarray, "height width 3"],
+    draws: Float64[np.ndarray, " draws"],
+    crop: int,
+    short_sides: tuple[int, ...],
+    pixel_aspect: float = 1.0,
+) -> UInt8[np.ndarray, "crop crop 3"]:
+    """The window that is a random crop after the short side is scaled, cut before: only what is kept is scaled."""
+    height, width = frame.shape[:2]
+    chosen = short_sides[int(draws[DRAWS] * len(short_sides))] if len(short_sides) > 1 else short_sides[0]
+    side = min(height, width * pixel_aspect) * crop / chosen
+    tall, wide = max(1, min(round(side), height)), max(1, min(round(side / pixel_aspect), width))
+    top, left = np.floor(draws[1:3] * (np.array([height - tall, width - wide]) + 1)).astype(int)
+    return resize_square(frame[top : top + tall, left : left + wide], crop)
+
+
+def _mirrored(
+    clip: UInt8[np.ndarray, "frames crop crop 3"], draws: Float64[np.ndarray, " draws"]
+) -> UInt8[np.ndarray, "frames crop crop 3"]:
+    return clip[:, :, ::-1] if is_mirrored(draws) else clip

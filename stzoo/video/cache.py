@@ -33,9 +33,10 @@ from stzoo.contract import InputContract
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.files import replacing, write_json
 from stzoo.video.datasets import Item
+from stzoo.video.images import archive_of
+from stzoo.video.pool import processors
 from stzoo.video.progress import counting
 from stzoo.video.reader import read_clips, read_strip
-from stzoo.video.workers import processors
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64
@@ -46,6 +47,26 @@ class Broken(NamedTuple):
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True)
+class Cap:
+    """How many videos may be left out."""
+
+    fraction: float
+    """Part of the whole list."""
+    listed: int
+    """Videos of the whole list."""
+
+    def hold(self, broken: Sequence[Broken], videos: int) -> None:
+        """Raises `DataError` where too many videos are broken, or all of those that were asked for."""
+        if broken and (len(broken) > self.fraction * self.listed or len(broken) == videos):
+            named = "".join(f"\n  {reason}" for _, reason in broken[:5]) + ("\n  ..." if len(broken) > 5 else "")
+            limit = "which leaves none" if len(broken) == videos else f"more than {self.fraction:.1%} of the list"
+            raise DataError(
+                f"{len(broken)} of {self.listed} videos cannot be read, {limit}; repair the files, correct the list, "
+                f'or see "stzoo data check":{named}'
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +93,10 @@ def open_clips(
     contract: InputContract,
     *,
     clips: int | None = None,
+    frame_rate: float | None = None,
     workers: int | None = None,
     max_broken: float = 0.01,
+    part_of: int | None = None,
     progress: bool = True,
 ) -> ClipCache:
     """The clips of every listed video (`read_clips`), built first if they are not in `folder` yet: to evaluate on.
@@ -83,8 +106,10 @@ def open_clips(
         items: the list.
         contract: how clips are taken.
         clips: clips a video; by default `contract.clips`.
+        frame_rate: frames a second of videos that are folders of frames.
         workers: decoding threads; by default one a processor, at most 16.
         max_broken: the largest part of the list that may be left out because it cannot be read.
+        part_of: how many videos the whole list has where `items` are a part of it: `max_broken` is a part of that.
         progress: draw a bar with rate and time left on standard error, and name each broken video there.
 
     Raises:
@@ -93,15 +118,16 @@ def open_clips(
     count = contract.clips if clips is None else clips
     shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
     decisive = {
-        **_timing(contract),
+        **_timing(contract, frame_rate),
         "clips": count,
         "crops": contract.crops,
         "frames": contract.frames,
         "resize": contract.resize,
         "crop": contract.crop,
     }
-    read = partial(_pixels, contract=contract, clips=count)
-    return _open(Path(folder), "clips", items, decisive, shape, read, workers, max_broken, progress)
+    read = partial(_pixels, contract=contract, clips=count, frame_rate=frame_rate)
+    cap = Cap(max_broken, part_of or len(items))
+    return _open(Path(folder), "clips", items, decisive, shape, read, workers, cap, progress)
 
 
 def open_strips(
@@ -111,25 +137,33 @@ def open_strips(
     *,
     frames: int,
     size: int,
+    frame_rate: float | None = None,
     workers: int | None = None,
     max_broken: float = 0.01,
+    part_of: int | None = None,
     progress: bool = True,
 ) -> ClipCache:
     """One strip of `frames` frames of `size` pixels of every listed video (`read_strip`): to train on.
 
     The other arguments and errors are those of `open_clips`.
     """
-    decisive = {**_timing(contract), "frames": frames, "size": size}
-    read = partial(read_strip, contract=contract, frames=frames, size=size)
-    return _open(Path(folder), "strips", items, decisive, (frames, size, size, 3), read, workers, max_broken, progress)
+    decisive = {**_timing(contract, frame_rate), "frames": frames, "size": size}
+    read = partial(read_strip, contract=contract, frames=frames, size=size, frame_rate=frame_rate)
+    cap = Cap(max_broken, part_of or len(items))
+    return _open(Path(folder), "strips", items, decisive, (frames, size, size, 3), read, workers, cap, progress)
 
 
-def _pixels(path: Path, contract: InputContract, clips: int) -> UInt8[np.ndarray, "clips frames height width 3"]:
-    return read_clips(path, contract, clips).clips
+def _pixels(
+    path: Path, contract: InputContract, clips: int, frame_rate: float | None
+) -> UInt8[np.ndarray, "clips frames height width 3"]:
+    return read_clips(path, contract, clips, frame_rate=frame_rate).clips
 
 
-def _timing(contract: InputContract) -> dict[str, Any]:
-    return contract.model_dump(include={"fps", "stride_frames", "short_video", "interpolation", "decoder"})
+def _timing(contract: InputContract, frame_rate: float | None) -> dict[str, Any]:
+    timing = contract.model_dump(include={"fps", "stride_frames", "short_video", "interpolation", "decoder"})
+    if contract.sampling != "dense":
+        timing["sampling"] = contract.sampling
+    return timing if frame_rate is None else {**timing, "frame_rate": frame_rate}
 
 
 def _open(
@@ -140,7 +174,7 @@ def _open(
     shape: tuple[int, ...],
     read: Callable[[Path], UInt8[np.ndarray, "..."]],
     workers: int | None,
-    max_broken: float,
+    cap: Cap,
     progress: bool,
 ) -> ClipCache:
     if min(shape) < 1:
@@ -154,11 +188,9 @@ def _open(
         with FileLock(folder / "lock"):
             reasons = _finished(folder, len(items), shape)
             if reasons is None:
-                reasons = _build(
-                    folder, kind, items, shape, read, workers or min(processors(), 16), max_broken, progress
-                )
+                reasons = _build(folder, kind, items, shape, read, workers or min(processors(), 16), cap, progress)
     broken = tuple(Broken(items[index].path, reason) for index, reason in reasons.items())
-    _refuse_too_many(broken, len(items), max_broken)
+    cap.hold(broken, len(items))
     good = tuple(item for index, item in enumerate(items) if index not in reasons)
     pixels = np.memmap(folder / "frames.u8", dtype=np.uint8, mode="r", shape=(len(good), *shape))
     return ClipCache(folder, pixels, good, broken)
@@ -182,7 +214,7 @@ def _build(
     shape: tuple[int, ...],
     read: Callable[[Path], UInt8[np.ndarray, "..."]],
     workers: int,
-    max_broken: float,
+    cap: Cap,
     progress: bool,
 ) -> dict[int, str]:
     """Reads what is not there yet; returns index -> reason of the videos that cannot be read."""
@@ -214,9 +246,7 @@ def _build(
                     bar.say(f"left out: {reason}")
             pixels.flush()
             done[[index for index in chunk if index not in reasons]] = 1
-            _refuse_too_many(
-                [Broken(items[index].path, reason) for index, reason in reasons.items()], len(items), max_broken
-            )
+            cap.hold([Broken(items[index].path, reason) for index, reason in reasons.items()], len(items))
         done.flush()
     if reasons:
         _leave_out(folder / "frames.u8", pixels, sorted(reasons))
@@ -257,20 +287,11 @@ def _leave_out(path: Path, pixels: np.memmap[Any, np.dtype[np.uint8]], rows: lis
                 file.write(pixels[row].tobytes())
 
 
-def _refuse_too_many(broken: Sequence[Broken], videos: int, max_broken: float) -> None:
-    if len(broken) > max_broken * videos or len(broken) == videos:
-        named = "".join(f"\n  {reason}" for _, reason in broken[:5]) + ("\n  ..." if len(broken) > 5 else "")
-        limit = "which leaves none" if len(broken) == videos else f"more than {max_broken:.1%} of the list"
-        raise DataError(
-            f"{len(broken)} of {videos} videos cannot be read, {limit}; repair the files or correct the list:{named}"
-        )
-
-
 def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps([_FORMAT, kind, decisive], sort_keys=True).encode())
     for path in (item.path for item in items):
         try:
-            status = path.stat()
+            status = (archive_of(path) or path).stat()
             state = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
         except OSError:
             state = f"{path.absolute()}\0missing\n"

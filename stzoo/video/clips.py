@@ -19,6 +19,7 @@ def plan(
     A single clip lies in the middle; of several, the first starts at the first frame and the last ends at the last
     frame. With `contract.fps` a clip takes the nearest frame to each wished time, whatever the file's rate, constant or
     not; with `contract.stride_frames` it counts frames. A video shorter than a clip follows `contract.short_video`.
+    Of segments, every clip takes one frame out of each, and all clips stand evenly spread within a segment.
 
     Args:
         timestamps_seconds: presentation time of every frame, ascending.
@@ -34,8 +35,10 @@ def plan(
     """
     if clips < 1:
         raise UsageError(f"{clips} clips were asked for; ask for at least 1.")
-    if len(timestamps_seconds) == 0:
-        raise VideoError("the video has no frame to take a clip from; give one with at least one frame.")
+    _require_frames(timestamps_seconds)
+    if contract.sampling == "segments":
+        within = (np.arange(clips)[:, None] + 0.5) / clips
+        return _of_segments(len(timestamps_seconds), np.repeat(within, contract.frames, axis=1))
     if contract.fps is not None:
         return _by_time(timestamps_seconds, contract.frames, contract.fps, contract.short_video == "stretch", clips)
     assert contract.stride_frames is not None
@@ -57,6 +60,65 @@ def strip(
     return np.asarray(row, dtype=np.int64)
 
 
+def random_run(
+    timestamps_seconds: Float64[np.ndarray, " n"],
+    contract: InputContract,
+    draws: Float64[np.ndarray, " draws"],
+    *,
+    random_stride: bool = False,
+) -> Int64[np.ndarray, " frames"]:
+    """The frames of one clip anywhere in a video, to train on. Every place where it fits is equally likely.
+
+    Args:
+        timestamps_seconds: presentation time of every frame, ascending.
+        contract: as in `plan`.
+        draws: uniform numbers in [0, 1): `contract.frames` of them for segments and with `random_stride`, else one.
+        random_stride: every step is 1 to `contract.stride_frames` frames, drawn anew, in place of that many.
+
+    Raises:
+        VideoError: there is no frame.
+    """
+    _require_frames(timestamps_seconds)
+    n, frames = len(timestamps_seconds), contract.frames
+    if contract.sampling == "segments":
+        return _of_segments(n, draws[:frames])
+    if contract.fps is not None:
+        first, last = float(timestamps_seconds[0]), float(timestamps_seconds[-1])
+        spare = last - first - (frames - 1) / contract.fps
+        if spare < 0:
+            return strip(timestamps_seconds, contract, frames)
+        return _nearest(timestamps_seconds, first + draws[0] * spare + np.arange(frames) / contract.fps)
+    assert contract.stride_frames is not None
+    steps = np.full(frames - 1, float(contract.stride_frames))
+    if random_stride:
+        steps = np.floor(draws[1:frames] * contract.stride_frames) + 1
+    offsets = np.concatenate([[0.0], np.cumsum(steps)])
+    spare_frames = n - 1 - offsets[-1]
+    if spare_frames >= 0:
+        offsets += np.floor(draws[0] * (spare_frames + 1))
+    elif contract.short_video == "stretch":
+        offsets = np.floor(np.linspace(0, n - 1, frames) + 0.5)
+    return np.minimum(offsets, n - 1).astype(np.int64)
+
+
+def _require_frames(timestamps_seconds: Float64[np.ndarray, " n"]) -> None:
+    if len(timestamps_seconds) == 0:
+        raise VideoError("the video has no frame to take a clip from; give one with at least one frame.")
+
+
+def _of_segments(n: int, within: Float64[np.ndarray, "*clips frames"]) -> Int64[np.ndarray, "*clips frames"]:
+    """One frame of each segment of `n` frames, `within` [0, 1) of it."""
+    frames = within.shape[-1]
+    return np.minimum(np.floor((np.arange(frames) + within) * (n / frames)), n - 1).astype(np.int64)
+
+
+def _nearest(
+    timestamps_seconds: Float64[np.ndarray, " n"], wished: Float64[np.ndarray, "*shape"]
+) -> Int64[np.ndarray, "*shape"]:
+    between = (timestamps_seconds[1:] + timestamps_seconds[:-1]) / 2
+    return np.asarray(np.searchsorted(between, wished - _TIE_SECONDS, side="left"), dtype=np.int64)
+
+
 def _by_time(
     timestamps_seconds: Float64[np.ndarray, " n"], frames: int, fps: float, stretch: bool, clips: int
 ) -> Int64[np.ndarray, "clips frames"]:
@@ -68,9 +130,7 @@ def _by_time(
     else:
         offsets = np.arange(frames) / fps
         starts = _spread(first, last - span, clips)
-    wished = starts[:, None] + offsets[None, :]
-    between = (timestamps_seconds[1:] + timestamps_seconds[:-1]) / 2
-    return np.asarray(np.searchsorted(between, wished - _TIE_SECONDS, side="left"), dtype=np.int64)
+    return _nearest(timestamps_seconds, starts[:, None] + offsets[None, :])
 
 
 def _by_count(n: int, frames: int, stride: int, stretch: bool, clips: int) -> Int64[np.ndarray, "clips frames"]:

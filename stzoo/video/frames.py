@@ -39,14 +39,9 @@ def resize_and_crop(
             f"cannot crop {crop} pixels out of a short side of {short_side}; crop at least 1 and at most that."
         )
     height, width = frame.shape[:2]
-    tall = height > width * pixel_aspect
-    square = frame[_square(height, width, pixel_aspect, place)]
-    height, width = square.shape[:2]
-    if (height, width) != (short_side, short_side):
-        filter_ = cv2.INTER_AREA if min(height, width) >= short_side else cv2.INTER_LINEAR
-        square = np.asarray(cv2.resize(square, (short_side, short_side), interpolation=filter_), dtype=np.uint8)
+    square = resize_square(frame[_square(height, width, pixel_aspect, place)], short_side)
     across, along = (short_side - crop) // 2, int((short_side - crop) * place)
-    top, left = (along, across) if tall else (across, along)
+    top, left = (along, across) if height > width * pixel_aspect else (across, along)
     return np.ascontiguousarray(square[top : top + crop, left : left + crop])
 
 
@@ -59,6 +54,15 @@ def crops_along(
     """
     places = np.linspace(0.0, 1.0, crops).tolist() if crops > 1 else [0.5]
     return np.stack([resize_and_crop(frame, short_side, crop, pixel_aspect, place) for place in places])
+
+
+def resize_square(part: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """Scales a part of a frame that is shown as a square to `side` pixels, with the filter of `resize_and_crop`."""
+    part = np.ascontiguousarray(part)
+    if part.shape[:2] == (side, side):
+        return part
+    filter_ = cv2.INTER_AREA if min(part.shape[:2]) >= side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (side, side), interpolation=filter_), dtype=np.uint8)
 
 
 def _square(height: int, width: int, pixel_aspect: float, place: float) -> tuple[slice, slice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.contract import InputContract
-from stzoo.errors import VideoError
+from stzoo.errors import UsageError, VideoError
 from stzoo.video.clips import plan, strip
 from stzoo.video.decode import VideoInfo, decodable, probe, read_frames
-from stzoo.video.frames import crops_along
+from stzoo.video.frames import crops_along, resize_and_crop
+from stzoo.video.images import find_frames, read_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +34,18 @@ class VideoClips:
     """What reading took, on the clock."""
 
 
-def read_clips(path: Path | str, contract: InputContract, clips: int | None = None) -> VideoClips:
+def read_clips(
+    path: Path | str, contract: InputContract, clips: int | None = None, *, frame_rate: float | None = None
+) -> VideoClips:
     """Reads `clips` clips (by default `contract.clips`) spread uniformly over a video of any length, rate and size.
 
-    Of each clip there are `contract.crops` crops. Of a damaged or cut-off file, the clips are spread over the frames
-    that can be decoded, and a warning says so.
+    The video is a file, a folder of frames, or such a folder within a zip file (`stzoo.video.images`), whose frames
+    follow each other at `frame_rate` a second. Of each clip there are `contract.crops` crops. Of a damaged or cut-off
+    video, the clips are spread over the frames that can be decoded, and a warning says so.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
+        UsageError: a folder of frames without `frame_rate`, while the contract wants frames a second.
     """
     count = contract.clips if clips is None else clips
     began = time.perf_counter()
@@ -48,35 +53,49 @@ def read_clips(path: Path | str, contract: InputContract, clips: int | None = No
     def choose(info: VideoInfo) -> Int64[np.ndarray, "clips frames"]:
         return plan(info.timestamps_seconds, contract, count)
 
-    pixels, info = _read(path, choose, contract.resize, contract.crop, contract.crops)
-    together = np.ascontiguousarray(np.moveaxis(pixels, 2, 1)).reshape(-1, contract.frames, *pixels.shape[3:])
+    transform = partial(crops_along, short_side=contract.resize, crop=contract.crop, crops=contract.crops)
+    pixels, info = read_chosen(path, choose, transform, contract, frame_rate)
+    views = np.ascontiguousarray(np.moveaxis(pixels, 2, 1)).reshape(-1, contract.frames, *pixels.shape[3:])
     times = info.timestamps_seconds[choose(info)[:, [0, -1]]]
-    return VideoClips(together, times, info, _warnings(info), time.perf_counter() - began)
+    return VideoClips(views, times, info, _warnings(info), time.perf_counter() - began)
 
 
 def read_strip(
-    path: Path | str, contract: InputContract, frames: int, size: int
+    path: Path | str, contract: InputContract, frames: int, size: int, *, frame_rate: float | None = None
 ) -> UInt8[np.ndarray, "frames size size 3"]:
     """Reads one run of `frames` frames at the contract's rate around the video's centre, to train on.
 
-    Short side and centre crop are `size` pixels.
-
-    Raises:
-        VideoError: nothing can be decoded; the sentence says why.
+    Short side and centre crop are `size` pixels. Videos and errors are those of `read_clips`.
     """
-    return _read(path, lambda info: strip(info.timestamps_seconds, contract, frames), size, size, 1)[0][:, 0]
+    transform = partial(resize_and_crop, short_side=size, crop=size)
+    return read_chosen(
+        path, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract, frame_rate
+    )[0]
 
 
-def _read(
+def read_chosen(
     path: Path | str,
     choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-    short_side: int,
-    crop: int,
-    crops: int,
-) -> tuple[UInt8[np.ndarray, "... crops size size 3"], VideoInfo]:
-    """The chosen frames, stacked in the shape of the choice; chosen again where some cannot be decoded."""
+    transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
+    contract: InputContract,
+    frame_rate: float | None,
+) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
+    """The frames that `choose` wants, stacked in the shape of the choice.
+
+    `transform` takes a frame and, as `pixel_aspect`, how much wider than high the video's pixels are shown. Frames are
+    chosen again where some cannot be decoded. Videos and errors are those of `read_clips`.
+    """
+    folder = find_frames(Path(path))
+    if folder is not None:
+        if frame_rate is None and contract.fps is not None:
+            raise UsageError(
+                f"{path} is a folder of frames, and {contract.fps:g} frames a second are wanted of it; say how many "
+                "a second it holds (frame_rate), or count frames (stride_frames in place of fps)."
+            )
+        chosen, found, info = read_pictures(folder, frame_rate, choose, transform)
+        return _stacked(chosen, found), info
     info = probe(path)
-    transform = partial(crops_along, short_side=short_side, crop=crop, crops=crops, pixel_aspect=info.pixel_aspect)
+    transform = partial(transform, pixel_aspect=info.pixel_aspect)
     chosen = choose(info)
     found = read_frames(info, chosen.ravel(), transform)
     if len(found) < len(np.unique(chosen)):
@@ -87,12 +106,19 @@ def _read(
         found = read_frames(info, chosen.ravel(), transform)
     if len(found) < len(np.unique(chosen)):
         raise VideoError(f"{info.path} decodes differently each time it is read; copy or convert it again.")
+    return _stacked(chosen, found), info
+
+
+def _stacked(
+    chosen: Int64[np.ndarray, "..."], found: Mapping[int, UInt8[np.ndarray, "... size size 3"]]
+) -> UInt8[np.ndarray, "... size size 3"]:
     frames = np.stack([found[index] for index in chosen.ravel().tolist()])
-    return frames.reshape(*chosen.shape, *frames.shape[1:]), info
+    return frames.reshape(*chosen.shape, *frames.shape[1:])
 
 
 def _warnings(info: VideoInfo) -> tuple[str, ...]:
     if not info.truncated:
         return ()
     seconds = info.timestamps_seconds[-1] - info.timestamps_seconds[0]
-    return (f"{info.path} is cut off or damaged: only its {info.frames} decodable frames ({seconds:.1f} s) were used.",)
+    length = "" if info.counted else f" ({seconds:.1f} s)"
+    return (f"{info.path} is cut off or damaged: only its {info.frames} decodable frames{length} were used.",)

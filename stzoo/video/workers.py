@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -56,11 +55,6 @@ def read_many(
             "for more than 0 seconds."
         )
     return _read(iter(paths), (contract, clips), workers, seconds_a_file)
-
-
-def processors() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass

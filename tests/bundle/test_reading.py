@@ -21,7 +21,54 @@ def test_links_may_not_leave_the_folder(tmp_path: Path) -> None:
     (inside / "config.json").symlink_to(outside)
     with pytest.raises(BundleError, match="leads out of its folder"):
         reading.locate(inside, "config.json")
-    assert reading.locate(inside, "config.json", within=tmp_path) == outside.resolve()
+
+
+ID = "0123456789abcdef" * 4
+
+
+def snapshot_with_link(cache: Path, target: str, name: str = f"models--lab--toy/snapshots/{ID[:40]}") -> Path:
+    """A snapshot of a Hub cache whose config.json links to a file of the cache."""
+    content = cache / target
+    content.parent.mkdir(parents=True, exist_ok=True)
+    content.write_text("{}")
+    snapshot = cache / name
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").symlink_to(content)
+    return snapshot
+
+
+@pytest.mark.parametrize(
+    "target", [f"models--lab--toy/blobs/{ID}", f"models--lab--toy/blobs/{ID[:40]}", f"blobs/01/{ID}"]
+)
+def test_a_snapshots_links_lead_to_the_contents_of_its_cache(tmp_path: Path, target: str) -> None:
+    assert reading.locate(snapshot_with_link(tmp_path, target), "config.json") == (tmp_path / target).resolve()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [f"models--lab--other/blobs/{ID}", "models--lab--toy/blobs/secret", f"blobs/99/{ID}", f"{ID}", "token"],
+)
+def test_a_snapshots_links_lead_nowhere_else(tmp_path: Path, target: str) -> None:
+    with pytest.raises(BundleError, match="leads out of its folder"):
+        reading.locate(snapshot_with_link(tmp_path, target), "config.json")
+
+
+@pytest.mark.parametrize(
+    "name", ["models--lab--toy/snapshots/main", f"toy/snapshots/{ID[:40]}", f"models--lab--toy/{ID[:40]}"]
+)
+def test_a_folder_that_is_no_snapshot_has_no_contents_elsewhere(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BundleError, match="leads out of its folder"):
+        reading.locate(snapshot_with_link(tmp_path, f"models--lab--toy/blobs/{ID}", name), "config.json")
+
+
+def test_a_content_that_is_itself_a_link_out_of_the_cache_is_refused(tmp_path: Path) -> None:
+    snapshot = snapshot_with_link(tmp_path / "cache", f"models--lab--toy/blobs/{ID}")
+    content = tmp_path / "cache" / "models--lab--toy" / "blobs" / ID
+    content.unlink()
+    (tmp_path / "secret").write_text("{}")
+    content.symlink_to(tmp_path / "secret")
+    with pytest.raises(BundleError, match="leads out of its folder"):
+        reading.locate(snapshot, "config.json")
 
 
 def test_links_inside_the_folder_are_followed(tmp_path: Path) -> None:

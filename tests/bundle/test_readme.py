@@ -3,33 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
-import yaml
 
 from stzoo import bundle as bundles
 from stzoo.bundle import Bundle
 from stzoo.bundle.readme import render
 from stzoo.card import Card
-
-
-def test_the_readme_has_the_hubs_metadata(tmp_path: Path, bundle: Bundle, weights: dict[str, np.ndarray]) -> None:
-    text = (bundles.save(tmp_path / "b", bundle, weights) / "README.md").read_text(encoding="utf-8")
-    front = yaml.safe_load(text.split("---\n")[1])
-    assert front["library_name"] == "stzoo"
-    assert front["pipeline_tag"] == "video-classification"
-    assert front["license"] == "apache-2.0"
-    assert front["model-index"][0]["name"] == "toy-opt"
-    first = front["model-index"][0]["results"][0]
-    assert first["dataset"] == {"type": "toy", "name": "toy", "split": "test"}
-    assert first["metrics"][0]["value"] == 0.973
-    assert first["metrics"][0]["args"] == {"protocol": "video level, 3 clips", "n": 600, "interval_95": [0.958, 0.984]}
-
-
-def test_the_hubs_own_client_reads_the_metadata(bundle: Bundle) -> None:
-    client = pytest.importorskip("huggingface_hub")
-    data = client.ModelCard(render(bundle, None, 1)).data
-    assert [result.metric_value for result in data.eval_results] == [0.973, 0.25]
-    assert data.model_name == "toy-opt"
 
 
 def test_the_readme_tells_people_what_they_need(bundle: Bundle) -> None:

@@ -11,6 +11,7 @@ import pytest
 import stzoo
 from stzoo import bundle as bundles
 from stzoo import card as cards
+from stzoo.bundle.readme import render
 from stzoo.card import Bundled
 from stzoo.files import packaged
 from stzoo.video.frames import normalise
@@ -38,6 +39,15 @@ def test_a_bundle_is_small_and_its_numbers_are_of_its_own_weights(name: str) -> 
     assert {result.split for result in bundle.metrics} >= {"val", "test"}
     assert {result.model for result in bundle.metrics} == {bundles.weights_digest(folder)}
     assert (folder / "template.safetensors").exists() == (label == "opt")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_is_what_bundle_and_card_say(name: str) -> None:
+    folder = packaged("bundled") / name
+    pictures = sorted(path.name for path in folder.glob("*.png"))
+    parameters = bundles.parameter_count(bundles.weight_shapes(folder))
+    text = render(bundles.read(folder), cards.named(name), parameters, pictures)
+    assert (folder / "README.md").read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,8 @@
-"""`stzoo data make camera` as a user types it."""
+"""`stzoo data` as a user types it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from stzoo import cli
 from stzoo.video.synth import render
+from tests.video import layouts
 
 
 def run(*arguments: str) -> Result:
@@ -44,3 +46,64 @@ def test_errors_are_one_sentence(tmp_path: Path) -> None:
 def test_help_says_what_it_is() -> None:
     text = run("--help").output
     assert "one set of videos, three questions" in text
+
+
+RECIPE = """
+name = "tiny"
+[data]
+root = "elsewhere"
+format = "ucf101"
+[input]
+frames = 6
+fps = 10
+resize = 16
+crop = 16
+[augment]
+strip_frames = 6
+strip_size = 16
+[net]
+backbone = "densenet_tiny"
+[fixed]
+strategy = "s"
+epochs = 1
+batch_size = 4
+learning_rate = 0.1
+weight_decay = 0.0
+"""
+
+
+@pytest.fixture
+def ucf101(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The dataset's folder; the recipe stands in the current one."""
+    layouts.ucf101(tmp_path / "ucf")
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "ucf"
+
+
+def check(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, ["data", "check", "tiny.toml", "--data-root", str(root), *arguments])
+
+
+def test_a_dataset_in_order_can_be_trained_on(ucf101: Path) -> None:
+    result = check(ucf101, "--workers", "2")
+    assert result.exit_code == 0, result.output
+    assert "Training can start." in result.stdout
+    assert "checking" in result.stderr
+
+
+def test_a_broken_dataset_is_reported(ucf101: Path, tmp_path: Path) -> None:
+    broken = ucf101 / "UCF-101" / "YoYo" / "v_YoYo_g02_c01.avi"
+    broken.write_bytes(b"")
+    result = check(ucf101, "--workers", "1", "--quiet", "--good", "good.txt")
+    assert result.exit_code == 1
+    assert result.stderr == ""
+    assert f"train, empty: {broken} is empty (0 bytes)." in result.stdout
+    assert "1 of the 18 videos of train cannot be read whole, more than 1.0%." in result.stdout
+    good = (tmp_path / "good.txt").read_text().splitlines()
+    assert len(good) == 23
+    assert good[0] == "UCF-101/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi"
+    again = check(ucf101, "--workers", "1", "--set", f"data.good={tmp_path / 'good.txt'}", "--format", "json")
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["splits"]["train"]["videos"] == 17
+    assert len((tmp_path / "runs" / "check-tiny.jsonl").read_text().splitlines()) == 24, "nothing was decoded again"

@@ -3,9 +3,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from stzoo.bundle import Result
 from stzoo.cli import drawing
+from stzoo.posterior import Posterior
+from stzoo.strategy import Strategy
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,15 @@ def test_an_accuracy_comes_with_its_interval() -> None:
     result = Result(dataset="d", split="s", protocol="p", metric="top1", value=0.5, n=4)
     assert drawing.accuracy(result) == "50.0 %"
     assert drawing.accuracy(result.model_copy(update={"low": 0.1, "high": 0.9})) == "50.0 % (10.0 to 90.0)"
+
+
+def test_seven_units_fit_beside_each_other() -> None:
+    posterior = Posterior("toy", {"B1.L1": {"S": 0.1, "T": 0.5, "ST": 0.9}})
+    table, *_ = drawing.site_table(Strategy("toy", {"B1.L1": "S+T+ST"}), posterior, "linear")
+    console = Console(width=110)
+    with console.capture() as captured:
+        console.print(table)
+    heading, _, row, *_ = captured.get().splitlines()
+    assert [f"P({unit})" for unit in posterior.marginals()["B1.L1"]] == heading.split()[2:]
+    assert row.split()[:2] == ["B1.L1", "S+T+ST"]
+    assert "…" not in captured.get()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,21 +20,33 @@ def run(*args: object) -> Result:
     return CliRunner().invoke(cli.main, ["measure", *map(str, args)], prog_name="stzoo")
 
 
-def test_json_is_parameters_and_multiply_adds_and_nothing_else() -> None:
+def test_json_is_the_counts_and_nothing_else() -> None:
     size = ("--classes", 174, "--frames", 16, "--size", 256, "--temporal-stride", "none")
     result = run("densenet121", "--strategy", "sst", *size, "--format", "json")
     assert result.exit_code == 0
     assert result.stderr == ""
-    assert json.loads(result.stdout) == {"parameters": 21_404_526, "multiply_adds": 161_380_218_880}
+    found = json.loads(result.stdout)
+    assert list(found) == ["parameters", "multiply_adds", "activations"]
+    assert (found["parameters"], found["multiply_adds"]) == (21_404_526, 161_380_218_880)
+
+
+def test_latency_comes_with_how_it_was_measured() -> None:
+    size = ("--classes", 3, "--frames", 1, "--size", 32, "--strategy", "t", "--branches", "S,T,ST", "--latency")
+    found = json.loads(run("densenet_tiny", *size, "--format", "json").stdout)["latency"]
+    assert set(found) == {"milliseconds", "runs", "threads", "torch"}
+    *_, line = run("densenet_tiny", *size).stdout.splitlines()
+    assert re.fullmatch(r"latency +[\d,.]+ ms, median of \d+ runs with .*, \d+ threads?, torch \S+", line)
+    assert line.endswith(found["torch"])
 
 
 def test_text_says_what_was_measured() -> None:
     result = run("densenet_tiny", "--strategy", "st", "--classes", 10, "--frames", 8, "--size", 64)
-    heading, parameters, multiply_adds = result.stdout.splitlines()
+    heading, parameters, multiply_adds, activations = result.stdout.splitlines()
     assert heading == "densenet_tiny, strategy st, 10 classes, clip 8x64x64"
     assert parameters.split()[0] == "parameters"
     assert 50_000 < int(parameters.split()[1].replace(",", "")) < 400_000
     assert multiply_adds.split()[0] == "multiply-adds"
+    assert activations.split()[0] == "activations"
 
 
 def test_a_published_strategy_and_its_file_are_measured_alike(tmp_path: Path) -> None:
@@ -50,6 +63,9 @@ def test_a_published_strategy_and_its_file_are_measured_alike(tmp_path: Path) ->
     ("args", "code", "sentence"),
     [
         (["densenet12"], 2, 'no backbone is called "densenet12". Did you mean "densenet121"? Known are '),
+        (["densenet_tiny", "--branches", "S"], 2, "densenet_tiny has no branches S; choose S,ST or S,T,ST"),
+        (["densenet_tiny", "--strategy", "t"], 1, "no site of densenet_tiny offers the unit 'T'; choose one of S, ST"),
+        (["mobilenet_v2", "--branches", "S,T,ST"], 2, "mobilenet_v2 has no option branches; it has temporal_stride"),
         (["densenet_tiny", "--temporal-stride", "x8"], 2, 'densenet_tiny has no temporal stride "x8"; choose none'),
         (["densenet121", "--strategy", "published:k40"], 1, 'Did you mean "k400"?'),
         (["densenet121", "--strategy", "sstt"], 1, 'no strategy is called "sstt" and no file has that path'),

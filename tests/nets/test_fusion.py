@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from stzoo import nets
-from stzoo.nets.fusion import Closed, Fusion, Gate, fixed_fuse, named_gates, set_noise, template_fuse
+from stzoo.nets.fusion import Closed, Fusion, Gate, behind, fixed_fuse, named_gates, set_noise, template_fuse
 from stzoo.strategy import Site, Strategy
 
 TEMPERATURE = 0.2
@@ -195,3 +196,57 @@ def test_a_template_site_weighs_every_branch_with_its_mask() -> None:
     torch.testing.assert_close(site(x).flatten(), (x.flatten() + 1) * expected)
     assert isinstance(site, Fusion)
     assert site.shared.calls == 1
+
+
+LATE = {"T": lambda: Times(11.0)}
+SEVEN = Site("L1", ("S", "T", "ST"))
+
+
+def tail(x: Tensor) -> Tensor:
+    return 100.0 * x + 1000.0
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("S", 1200.0),
+        ("ST", 1500.0),
+        ("S+ST", 1700.0),
+        ("T", 11.0),
+        ("S+T", 1211.0),
+        ("T+ST", 1511.0),
+        ("S+T+ST", 1711.0),
+        ("none", 0.0),
+    ],
+)
+def test_late_branches_join_behind_the_tail_which_the_early_ones_have(unit: str, expected: float) -> None:
+    closed = functools.partial(Closed, 1, feeds_tail=False)
+    fixed = fixed_fuse(Strategy("net", {"L1": unit}))(SEVEN, BRANCHES, shared=Counted, closed=closed, late=LATE)
+    x = torch.zeros(2, 1, 1, 1, 1)
+    torch.testing.assert_close(fixed(x, tail), torch.full_like(x, expected))
+    has_tail = bool({"S", "ST"} & set(unit.split("+")))
+    assert isinstance(behind(fixed, Counted), Counted) == has_tail
+
+    template = template_fuse(0.3, TEMPERATURE)(SEVEN, BRANCHES, shared=Counted, closed=closed, late=LATE)
+    assert isinstance(behind(template, Counted), Counted)
+    for _, branch, made, _ in named_gates(template):
+        with torch.no_grad():
+            made.logit.fill_(-1e4 if branch in unit.split("+") else 1e4)
+    torch.testing.assert_close(template(x, tail), torch.full_like(x, expected))
+
+
+def test_a_template_weighs_the_tail_with_the_mask_that_an_early_branch_is_open() -> None:
+    template = template_fuse(0.3, TEMPERATURE)(
+        SEVEN, BRANCHES, shared=nn.Identity, closed=functools.partial(Closed, 1), late=LATE
+    )
+    uniforms = torch.tensor([[0.6, 0.8, 0.7]])
+    set_noise(template, uniforms)
+    s, t, st_ = (direct_mask(math.log(3 / 7), value) for value in uniforms[0].tolist())
+    expected = (1 - (1 - s) * (1 - st_)) * (100 * (2 * s + 5 * st_) + 1000) + 11 * t
+    assert template(torch.ones(1, 1, 1, 1, 1), tail).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_closed_sites_zeros_have_the_stride_of_the_tail_that_it_does_without() -> None:
+    x = torch.randn(2, 3, 5, 6, 4)
+    assert Closed(7, stride=2, feeds_tail=False)(x, tail).shape == (2, 3, 3, 3, 7)
+    torch.testing.assert_close(Closed(7)(x, tail), torch.full((2, 3, 5, 6, 7), 1000.0))

@@ -94,16 +94,63 @@ def test_every_problem_is_reported_at_once(template: Path) -> None:
     ]
 
 
+def test_init_says_where_weights_come_from(template: Path) -> None:
+    recipe = read(template, ["init.from=imagenet", "init.temporal=centre"])
+    assert recipe.init is not None
+    assert (recipe.init.source, recipe.init.head, recipe.init.temporal) == ("imagenet", "auto", "centre")
+    assert '[init]\nfrom = "imagenet"' in recipe.to_toml()
+    assert recipe.digest != read(template).digest
+    assert problems(template, "init.form=imagenet", "init.head=new") == [
+        f"{template} has 3 problems:",
+        "  init.from is missing",
+        "  init.head = \"new\": input should be 'auto', 'keep' or 'replace'",
+        '  init.form is unknown. Did you mean "from"?',
+    ]
+
+
 def test_one_problem_is_one_sentence(template: Path) -> None:
     assert problems(template, "augment.strip_frames=7") == [
         f"{template}: augment.strip_frames = 7: less than input.frames, which is 8"
     ]
 
 
+def test_branches_are_one_of_two_sets(template: Path) -> None:
+    assert problems(template, 'net.branches=["S", "T"]') == [
+        f'{template}: net.branches = ["S", "T"]: choose ["S", "ST"] or ["S", "T", "ST"]'
+    ]
+    assert read(template).net.branches == ("S", "ST")
+    assert read(template, ['net.branches=["S", "T", "ST"]']).net.branches == ("S", "T", "ST")
+
+
 def test_strips_hold_a_crop(template: Path) -> None:
     assert problems(template, "augment.strip_size=63") == [
         f"{template}: augment.strip_size = 63: less than input.crop, which is 64"
     ]
+
+
+def test_what_is_cached_and_what_is_not_go_with_their_own_options(template: Path) -> None:
+    place = f"{template}: "
+    fewer = ("augment.short_sides=[72, 56]", "input.fps=5", "augment.flip=label-aware")
+    assert problems(template, *fewer) == [
+        f"{place}augment.short_sides = [72, 56]: less than input.crop, which is 64",
+    ]
+    assert problems(template, "augment.stride=random", "data.cache=false") == [
+        f'{place}augment.stride = "random": needs input.stride_frames, of which it draws every step'
+    ]
+    bare = template.with_name("bare.toml")
+    text = template.read_text().replace("strip_frames = 12\nstrip_size = 72\n", "").replace("fps = 6\n", "")
+    bare.write_text(text)
+    assert problems(bare, "input.stride_frames=2", "augment.stride=random") == [
+        f"{bare} has 3 problems:",
+        "  augment.strip_frames is missing",
+        "  augment.strip_size is missing",
+        '  augment.stride = "random": needs data.cache = false, because strips have a fixed stride',
+    ]
+    assert problems(bare, "input.sampling=segments")[-1] == (
+        '  input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
+    )
+    for overrides in (("input.stride_frames=2", "augment.stride=random"), ("input.sampling=segments",)):
+        assert read(bare, ("data.cache=false", *overrides)).augment.strip_size is None
 
 
 def test_missing_values_are_named(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stzoo.contract import InputContract
-from stzoo.recipe import Augment, Compute, Data, Fixed, Net, Objective, Optimisation, Recipe, Selection, Variational
+from stzoo.recipe import (
+    Augment,
+    Compute,
+    Data,
+    Fixed,
+    Init,
+    Net,
+    Objective,
+    Optimisation,
+    Recipe,
+    Selection,
+    Variational,
+)
+from stzoo.strategy import ALL_BRANCHES, BRANCHES
 
 OPTIMISATION: dict[str, Any] = {"epochs": 10, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
 
@@ -60,7 +72,13 @@ def recipes(draw: st.DrawFn) -> Recipe:
             strip_size=crop + draw(st.integers(0, 9)),
             flip=draw(st.booleans()),
         ),
-        "net": Net(backbone="densenet_tiny", temporal_stride=draw(st.sampled_from(["none", "x2", "x8", "low"]))),
+        "net": Net(
+            backbone="densenet_tiny",
+            temporal_stride=draw(st.sampled_from(["none", "x2", "x8", "low"])),
+            branches=draw(st.sampled_from([BRANCHES, ALL_BRANCHES])),
+            shared_norm=draw(st.booleans()),
+        ),
+        "init": draw(st.none() | text.map(lambda source: Init.model_validate({"from": source}))),
         "compute": Compute(device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]))),
     }
     if draw(st.booleans()):
@@ -129,9 +147,12 @@ def test_a_further_split_has_a_name_of_its_own(name: str) -> None:
         Data(root="r", classes="c", train="t", val="v", tests={name: "x.txt"})
 
 
-def test_lists_are_relative_to_the_root() -> None:
-    data = Data(root="data/x", classes="c.txt", train="motion/t.txt", val="v")
-    assert data.file(data.train) == Path("data/x/motion/t.txt")
+def test_official_formats_know_their_own_lists() -> None:
+    assert Data(root="r", format="ucf101").train is None
+    with pytest.raises(ValidationError, match="train"):
+        Data(root="r", format="frame-list", classes="c", val="v")
+    with pytest.raises(ValidationError, match="format"):
+        Data(root="r", format="kinetics")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", ""])

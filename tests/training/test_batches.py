@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from stzoo.training.batches import Batch, TrainingClips
+from stzoo.contract import InputContract
+from stzoo.errors import DataError
+from stzoo.training.batches import Batch, DecodedClips, TrainingClips
 from stzoo.training.draws import order, uniforms
-from stzoo.video.augment import DRAWS, random_clip
+from stzoo.video.augment import DRAWS, Cut, random_clip, read_random_clip
+from stzoo.video.cache import Cap
+from stzoo.video.datasets import Item
+from tests.conftest import MakeVideo
 
 VIDEOS, FRAMES, CROP = 11, 3, 8
 
@@ -79,3 +86,72 @@ def test_epochs_and_seeds_cut_anew() -> None:
         found = by_sample(other)
         assert sum(np.array_equal(first[sample][0], found[sample][0]) for sample in range(VIDEOS)) < 3
         assert not any(np.array_equal(first[sample][1], found[sample][1]) for sample in range(VIDEOS))
+
+
+def test_a_mirrored_clip_of_left_is_one_of_right() -> None:
+    """Classes 0 and 1 change places, 2 is its own mirror image, 3 must not be mirrored."""
+    source = clips(flip=True)
+    labels = np.arange(VIDEOS) % 4
+    aware = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP, True, mirrored=(1, 0, 2, None))
+    plain = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP)
+    chosen = np.arange(VIDEOS)
+    seen, flipped, straight = (one.batch(chosen, 0, "warmup", 0) for one in (aware, source, plain))
+    turned = [uniforms(0, "warmup", 0, sample, DRAWS)[3] < 0.5 for sample in range(VIDEOS)]
+    assert 0 < sum(turned) < VIDEOS
+    for sample, label in enumerate(labels.tolist()):
+        expected = (flipped if label < 3 else straight).clips[sample]
+        assert torch.equal(seen.clips[sample], expected)
+        assert int(seen.labels[sample]) == ((1, 0, 2, 3)[label] if turned[sample] else label)
+
+
+CUT = Cut(InputContract(frames=FRAMES, stride_frames=2, resize=16, crop=CROP), (10, 16), flip=True, random_stride=True)
+
+
+@pytest.fixture
+def items(make_video: MakeVideo) -> list[Item]:
+    return [Item(make_video(f"{i}.mp4", 8 + i, width=40 + 2 * i), i) for i in range(6)]
+
+
+def decoded(items: list[Item], **options: object) -> DecodedClips:
+    said = options.pop("said", [])
+    cap = Cap(options.pop("max_broken", 0.5), len(items))
+    return DecodedClips(items, CUT, cap, said.append, **options)
+
+
+def test_decoded_clips_do_not_depend_on_batches_or_processes(items: list[Item]) -> None:
+    expected = by_sample(list(decoded(items).epoch(3, "fixed", 2, 6, 5)))
+    for sample, (clip, gates) in expected.items():
+        numbers = uniforms(3, "fixed", 2, sample, CUT.draws + 5)
+        assert np.array_equal(clip, read_random_clip(items[sample].path, CUT, numbers[: CUT.draws]))
+        assert np.array_equal(gates, numbers[CUT.draws :].astype(np.float32))
+    for workers, batch_size in ((1, 4), (2, 2)):
+        source = decoded(items, workers=workers)
+        batches = list(source.epoch(3, "fixed", 2, batch_size, 5))
+        assert torch.cat([batch.labels for batch in batches]).tolist() == order(3, "fixed", 2, 6).tolist()
+        assert len(batches) == source.batches_an_epoch(batch_size)
+        for sample, (clip, gates) in by_sample(batches).items():
+            assert np.array_equal(clip, expected[sample][0])
+            assert np.array_equal(gates, expected[sample][1])
+
+
+def test_a_video_that_cannot_be_read_is_left_out_and_said_once(items: list[Item], tmp_path: Path) -> None:
+    items[2:4] = [Item(tmp_path / "missing.mp4", 2), Item(tmp_path / "gone.mp4", 3)]
+    said: list[str] = []
+    source = decoded(items, said=said)
+    for number in range(2):
+        batches = list(source.epoch(0, "fixed", number, 1))
+        assert sorted(int(batch.labels[0]) for batch in batches) == [0, 1, 4, 5]
+    assert sorted(said) == [
+        f"left out: {tmp_path / name} does not exist; check the path." for name in ("gone.mp4", "missing.mp4")
+    ]
+    assert len(source.batch(np.array([2, 3]), 0, "fixed", 0).labels) == 0
+    with pytest.raises(DataError, match=r"2 of 6 videos cannot be read, more than 20\.0%"):
+        list(decoded(items, max_broken=0.2).epoch(0, "fixed", 0, 4))
+
+
+def test_decoded_clips_change_their_class_when_they_are_mirrored(items: list[Item]) -> None:
+    mirrored = (1, 0, 2, None, 5, 4)
+    batch = decoded(items, mirrored=mirrored).batch(np.arange(6), 0, "fixed", 0)
+    for sample, label in enumerate(batch.labels.tolist()):
+        turned = uniforms(0, "fixed", 0, sample, CUT.draws)[3] < 0.5
+        assert label == (mirrored[sample] if turned and mirrored[sample] is not None else sample)

@@ -1,23 +1,64 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stzoo.errors import DataError
-from stzoo.training.data import split
+from stzoo.recipe import read
+from stzoo.training.batches import DecodedClips
+from stzoo.training.data import RunData, split
 
 
 @given(st.integers(2, 500), st.floats(0.01, 0.5), st.integers(0, 2**63 - 1))
 def test_the_selection_split_is_a_seeded_part_of_train(videos: int, fraction: float, seed: int) -> None:
     if not 0 < round(videos * fraction) < videos:
         with pytest.raises(DataError, match="leaves one split empty"):
-            split(videos, fraction, seed)
+            split([None] * videos, fraction, seed)
         return
-    parts = split(videos, fraction, seed)
+    parts = split([None] * videos, fraction, seed)
     assert len(parts.selection) == round(videos * fraction)
     assert sorted([*parts.train, *parts.selection]) == list(range(videos))
-    again = split(videos, fraction, seed)
+    again = split([None] * videos, fraction, seed)
     assert np.array_equal(parts.train, again.train)
     assert np.array_equal(parts.selection, again.selection)
+
+
+@given(
+    st.lists(st.sampled_from([None, "a", "b", "c", "d", "e"]), min_size=2, max_size=80),
+    st.floats(0.05, 0.5),
+    st.integers(0, 2**63 - 1),
+)
+def test_groups_never_straddle_the_split(groups: list[str | None], fraction: float, seed: int) -> None:
+    try:
+        parts = split(groups, fraction, seed)
+    except DataError:
+        largest = max(groups.count(group) if group else 1 for group in groups)
+        assert (
+            round(len(groups) * fraction) in (0, len(groups)) or len(groups) < round(len(groups) * fraction) + largest
+        )
+        return
+    assert sorted([*parts.train, *parts.selection]) == list(range(len(groups)))
+    assert not {groups[row] for row in parts.train} & {groups[row] for row in parts.selection} - {None}
+    wanted = round(len(groups) * fraction)
+    assert wanted <= len(parts.selection) < wanted + max(groups.count(group) if group else 1 for group in groups)
+
+
+def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(motions: Path, tmp_path: Path) -> None:
+    overrides = [f"data.root='{motions}'", "data.cache=false", "compute.workers=1", "augment.flip=label-aware"]
+    data = RunData(read("recipes/smoke.toml", overrides), tmp_path, progress=False)
+    training = data.training()
+    assert isinstance(training, DecodedClips)
+    assert training.mirrored == (0, 2, 1)
+    assert not list(tmp_path.iterdir())
+    selection = data.selection(torch.device("cpu"), training)
+    assert len(training) + len(selection.labels) == len(data.train_items)
+    assert selection.calibration is not None
+    first, again = (torch.cat(list(selection.calibration())) for _ in range(2))
+    assert torch.equal(first, again)
+    (batch, *_) = training.epoch(0, "warmup", 0, 4)
+    assert first.shape[2:] == batch.clips.shape[2:3] + batch.clips.shape[3:5]

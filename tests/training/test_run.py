@@ -50,3 +50,27 @@ def test_an_epoch_that_is_recorded_again_replaces_its_line_and_later_ones(smoke:
         run.record(stage, epoch, {"loss": loss})
     assert run.recorded("warmup") == [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.5}]
     assert run.recorded("variational") == [{"epoch": 1, "loss": 1.0}]
+
+
+def test_a_recipe_that_was_written_before_a_table_got_another_default_is_the_same(
+    smoke: Recipe, tmp_path: Path
+) -> None:
+    run = Run(tmp_path, smoke)
+    run.begin()
+    path = run.path("recipe.toml")
+    text = path.read_text()
+    path.write_text(text.replace("max_broken = 0.01\n", ""))
+    assert path.read_text() != text
+    assert Run(tmp_path, smoke).recipe == smoke
+    for broken in (text.replace("seed = ", "seed = 1"), "name ="):
+        path.write_text(broken)
+        with pytest.raises(TrainingError, match="holds a run of another recipe"):
+            Run(tmp_path, smoke)
+
+
+def test_the_seconds_of_an_epoch_that_is_run_again_replace_the_first(smoke: Recipe, tmp_path: Path) -> None:
+    run = Run(tmp_path, smoke)
+    assert run.seconds() == {}
+    for stage, epoch, seconds in [("warmup", 1, 3.0), ("warmup", 2, 9.0), ("variational", 1, 1.0), ("warmup", 2, 2.5)]:
+        run.record_seconds(stage, epoch, seconds)
+    assert run.seconds() == {"warmup": {"1": 3.0, "2": 2.5}, "variational": {"1": 1.0}}

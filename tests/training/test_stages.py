@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stzoo.posterior import Posterior
-from stzoo.training.stages import judge
+from stzoo.recipe import Net, Recipe
+from stzoo.strategy import ALL_BRANCHES
+from stzoo.training.stages import architecture_of, judge
 
 
 def posterior(*drops: float) -> Posterior:
@@ -30,3 +34,16 @@ def test_a_posterior_that_collapsed_or_never_left_its_start_is_said_to_have(
 
 def test_a_template_that_starts_collapsed_and_stays_there_is_both() -> None:
     assert len(judge(posterior(0.95, 0.95), initial_drop=0.95)) == 2
+
+
+@pytest.mark.parametrize(
+    ("net", "options"),
+    [
+        ({}, {}),
+        ({"branches": ALL_BRANCHES}, {"branches": ALL_BRANCHES}),
+        ({"shared_norm": True}, {"shared_norm": True}),
+    ],
+)
+def test_a_recipes_net_asks_for_options_that_are_not_the_default(net: dict[str, Any], options: dict[str, Any]) -> None:
+    recipe = Recipe.model_construct(net=Net(backbone="densenet_tiny", **net), variational=None)
+    assert architecture_of(recipe, 3).options == {"temporal_stride": "none", **options}

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stzoo.video.augment import DRAWS, random_clip
+from stzoo.contract import InputContract
+from stzoo.video.augment import DRAWS, Cut, is_mirrored, mirrored_classes, random_clip, read_random_clip
+from stzoo.video.reader import read_strip
+from tests.conftest import LEVELS, MakeVideo
 
 LAST = np.nextafter(1.0, 0.0)
 
@@ -66,3 +69,89 @@ def test_mirroring_is_asked_for_and_happens_to_half() -> None:
         random_clip(source, rng.random(DRAWS), frames=1, crop=4, flip=True)[0, 0, 0, 2] == 3 for _ in range(1000)
     ]
     assert 450 < sum(mirrored) < 550
+
+
+def test_a_short_side_is_drawn_for_the_whole_clip() -> None:
+    source = np.repeat(strip(4, 32)[:, :, :, 2:], 3, axis=3)
+    widths = set()
+    for choice in (0.1, 0.5, 0.9):
+        draws = np.array([0.0, 0.3, 0.0, 0.9, choice])
+        clip = random_clip(source, draws, frames=4, crop=16, flip=False, short_sides=(16, 24, 32))
+        assert clip.shape == (4, 16, 16, 3)
+        assert (clip == clip[0]).all(), "every frame is cut alike"
+        widths.add(int(clip[0, 0, -1, 0]) - int(clip[0, 0, 0, 0]) + 1)
+    assert len(widths) == 3
+    assert max(widths) >= 31
+    assert min(widths) == 16
+
+
+def test_a_clip_is_cut_out_of_the_video_itself(make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20, width=64, height=32)
+    contract = InputContract(frames=4, stride_frames=3, resize=24, crop=16)
+    for draw, start in ((0.0, 0), (LAST, 10)):
+        clip = read_random_clip(path, Cut(contract), np.array([draw, 0.5, 0.5, 0.9]))
+        assert clip.shape == (4, 16, 16, 3)
+        np.testing.assert_allclose(clip.mean(axis=(1, 2, 3)) / LEVELS, start + 3 * np.arange(4), atol=0.5)
+
+
+def test_the_window_may_lie_anywhere_in_a_wide_frame(make_video: MakeVideo) -> None:
+    """The left half of the picture is black, the right half white; a short side of 32 leaves it as it is."""
+    pixels = np.zeros((3, 32, 64, 3), np.uint8)
+    pixels[:, :, 32:] = 255
+    path = make_video("a.mp4", 3, pixels=pixels, width=64, height=32)
+    cut = Cut(InputContract(frames=2, stride_frames=1, resize=32, crop=16), flip=True)
+    means = [read_random_clip(path, cut, np.array([0.0, 0.0, left, 0.9])).mean() for left in (0.0, 0.5, LAST)]
+    assert means[0] < 20
+    assert 60 < means[1] < 200
+    assert means[2] > 235
+    middle = read_random_clip(path, cut, np.array([0.0, 0.0, 0.5, 0.9]))
+    np.testing.assert_array_equal(read_random_clip(path, cut, np.array([0.0, 0.0, 0.5, 0.1])), middle[:, :, ::-1])
+
+
+def test_a_window_of_the_whole_frame_is_what_a_strip_holds(make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 6, width=40, height=40)
+    contract = InputContract(frames=6, stride_frames=1, resize=16, crop=16)
+    clip = read_random_clip(path, Cut(contract), np.full(DRAWS, 0.7))
+    np.testing.assert_array_equal(clip, read_strip(path, contract, 6, 16))
+
+
+@pytest.mark.parametrize(
+    ("options", "contract", "draws"),
+    [
+        ({}, {"stride_frames": 2}, 4),
+        ({"short_sides": (16, 20)}, {"fps": 8.0}, 5),
+        ({"random_stride": True}, {"stride_frames": 2}, 9),
+        ({"short_sides": (16, 20)}, {"sampling": "segments"}, 10),
+    ],
+)
+def test_a_cut_says_how_many_draws_it_takes(
+    make_video: MakeVideo, options: dict[str, object], contract: dict[str, object], draws: int
+) -> None:
+    cut = Cut(InputContract(frames=6, resize=16, crop=16, **contract), **options)
+    assert cut.draws == draws
+    path = make_video("a.mp4", 20)
+    numbers = np.concatenate([[0.0], np.full(draws - 2, 0.4)])
+    clips = [read_random_clip(path, cut, np.append(numbers, last)) for last in (0.0, LAST)]
+    assert clips[0].shape == (6, 16, 16, 3)
+    assert (clips[0][-1] != clips[1][-1]).any() == (draws > 5), "the last draw is the last frame's, where each has one"
+
+
+def test_classes_of_left_and_right_change_places() -> None:
+    classes = (
+        "Pulling something from left to right",
+        "Turning the camera left while filming something",
+        "Pulling something from right to left",
+        "Holding something",
+        "Turning the camera right while filming something",
+        "Lifting the left hand",
+        "Leftovers being eaten",
+    )
+    mirrored = mirrored_classes(classes)
+    assert mirrored == (2, 4, 0, 3, 1, None, 6)
+    for label, other in enumerate(mirrored):
+        assert other is None or mirrored[other] == label
+
+
+def test_mirroring_is_a_matter_of_one_draw() -> None:
+    assert is_mirrored(np.array([0.9, 0.9, 0.9, 0.49]))
+    assert not is_mirrored(np.array([0.1, 0.1, 0.1, 0.5]))

@@ -16,6 +16,7 @@ from stzoo.video.cache import Broken, ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
 from stzoo.video.reader import read_clips, read_strip
 from tests.conftest import MakeVideo
+from tests.video.layouts import write_frames, zip_frames
 
 CONTRACT = InputContract(frames=3, fps=5.0, clips=2, resize=20, crop=16)
 
@@ -150,6 +151,27 @@ def test_too_many_broken_videos_are_refused(tmp_path: Path, items: list[Item]) -
     with pytest.raises(DataError, match="1 of 1 videos cannot be read, which leaves none"):
         strips(tmp_path, [Item(tmp_path / "missing.mp4", 0)], max_broken=1.0)
     assert not list(tmp_path.glob("*/complete.json"))
+
+
+def test_the_cap_is_over_the_whole_list(tmp_path: Path, items: list[Item]) -> None:
+    part = [*items, Item(tmp_path / "missing.mp4", 0)]
+    assert len(strips(tmp_path / "cache", part, max_broken=0.01, part_of=100).broken) == 1
+    with pytest.raises(DataError, match=r"1 of 99 videos cannot be read, more than 1\.0%"):
+        strips(tmp_path / "cache", part, max_broken=0.01, part_of=99)
+
+
+def test_folders_of_frames_and_zip_files_are_kept_like_videos(tmp_path: Path) -> None:
+    write_frames(tmp_path / "folder", 8)
+    zip_frames(tmp_path / "x.zip", ["1/"], 8)
+    mixed = [Item(tmp_path / "folder", 3), Item(tmp_path / "x.zip" / "2", 1), Item(tmp_path / "x.zip" / "1", 2)]
+    kept = strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5)
+    assert kept.labels.tolist() == [3, 2]
+    assert [path for path, _ in kept.broken] == [tmp_path / "x.zip" / "2"]
+    np.testing.assert_array_equal(kept.clips[0], read_strip(tmp_path / "folder", CONTRACT, 4, 18, frame_rate=10.0))
+    np.testing.assert_array_equal(kept.clips[0], kept.clips[1])
+    assert strips(tmp_path / "cache", mixed, frame_rate=5.0, max_broken=0.5).folder != kept.folder
+    os.utime(tmp_path / "x.zip", (1, 1))
+    assert strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder != kept.folder
 
 
 def test_two_builders_at_once_agree(tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.clips import plan, strip
+from stzoo.video.clips import plan, random_run, strip
 
 
 def contract(frames: int, **options: object) -> InputContract:
@@ -124,3 +124,78 @@ def test_nonsense_is_refused() -> None:
         strip(np.arange(4.0), contract(2, fps=1.0), 0)
     with pytest.raises(VideoError, match="no frame"):
         plan(np.zeros(0), contract(2, fps=1.0), 1)
+
+
+LAST_DRAW = np.nextafter(1.0, 0.0)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[np.ndarray, InputContract, np.ndarray, bool]:
+    """Timestamps, a contract of any kind, draws, and whether the stride is random."""
+    timing = draw(
+        st.one_of(
+            st.builds(lambda fps: {"fps": fps}, st.floats(0.5, 60.0)),
+            st.builds(lambda stride: {"stride_frames": stride}, st.integers(1, 6)),
+            st.just({"sampling": "segments"}),
+        )
+    )
+    policy = draw(st.sampled_from(["repeat-last", "stretch"]))
+    wanted = contract(draw(st.integers(1, 12)), short_video=policy, **timing)
+    draws = draw(st.lists(st.floats(0.0, LAST_DRAW), min_size=12, max_size=12))
+    return draw(timelines()), wanted, np.array(draws), draw(st.booleans())
+
+
+@given(runs())
+def test_a_random_run_ascends_within_the_video(run: tuple[np.ndarray, InputContract, np.ndarray, bool]) -> None:
+    times, wanted, draws, random_stride = run
+    chosen = random_run(times, wanted, draws, random_stride=random_stride)
+    assert chosen.shape == (wanted.frames,)
+    assert 0 <= chosen[0] <= chosen[-1] < len(times)
+    steps = np.diff(chosen)
+    assert (steps >= 0).all()
+    if wanted.stride_frames is not None and chosen[-1] < len(times) - 1:
+        assert (steps <= wanted.stride_frames).all()
+        assert (steps >= (1 if random_stride else wanted.stride_frames)).all()
+    if wanted.sampling == "segments":
+        edges = np.arange(wanted.frames + 1) * len(times) / wanted.frames
+        assert (np.floor(edges[:-1]) <= chosen).all()
+        assert (chosen < np.ceil(edges[1:])).all()
+
+
+@pytest.mark.parametrize(("n", "starts"), [(5, 1), (6, 2), (9, 5)])
+def test_every_start_is_drawn_and_the_last_frame_is_reached(n: int, starts: int) -> None:
+    wanted = contract(3, stride_frames=2)
+    times = np.arange(n) / 10
+    by_count = [random_run(times, wanted, np.array([u])) for u in np.linspace(0, LAST_DRAW, 200)]
+    firsts, counts = np.unique([run[0] for run in by_count], return_counts=True)
+    assert firsts.tolist() == list(range(starts))
+    assert counts.min() >= 200 // starts - 1
+    assert by_count[-1].tolist() == [n - 5, n - 3, n - 1]
+    by_time = wanted.model_copy(update={"stride_frames": None, "fps": 5.0})
+    assert random_run(times, by_time, np.array([0.0])).tolist() == [0, 2, 4]
+    assert random_run(times, by_time, np.array([LAST_DRAW])).tolist() == [n - 5, n - 3, n - 1]
+
+
+def test_a_random_stride_takes_every_step() -> None:
+    wanted = contract(5, stride_frames=3)
+    rng = np.random.default_rng(0)
+    steps = [np.diff(random_run(np.arange(100.0), wanted, rng.random(5), random_stride=True)) for _ in range(600)]
+    values, counts = np.unique(steps, return_counts=True)
+    assert values.tolist() == [1, 2, 3]
+    assert counts.min() > 700
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("repeat-last", [0, 2, 3, 3]), ("stretch", [0, 1, 2, 3])])
+def test_a_short_video_follows_the_policy_in_training_too(policy: str, expected: list[int]) -> None:
+    for timing in ({"stride_frames": 2}, {"fps": 5.0}):
+        wanted = contract(4, short_video=policy, **timing)
+        assert random_run(np.arange(4) / 10, wanted, np.array([0.7])).tolist() == expected
+
+
+def test_segments_are_planned_at_their_middle_and_spread_for_several_clips() -> None:
+    wanted = contract(3, sampling="segments")
+    assert plan(np.arange(12.0), wanted, 1).tolist() == [[2, 6, 10]]
+    assert plan(np.arange(12.0), wanted, 2).tolist() == [[1, 5, 9], [3, 7, 11]]
+    assert plan(np.arange(2.0), wanted, 1).tolist() == [[0, 1, 1]]
+    with pytest.raises(VideoError, match="no frame"):
+        random_run(np.zeros(0), wanted, np.zeros(3))

@@ -1,0 +1,134 @@
+"""The weights that the first stage of a run starts from: random, inflated from a 2D net, or another model's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from stzoo import bundle as bundles
+from stzoo import hub
+from stzoo.bundle.tensors import digest
+from stzoo.errors import TrainingError
+from stzoo.files import write_json
+from stzoo.nets import architecture
+from stzoo.nets.imagenet import SUFFIXES, imagenet_file, read_weights
+from stzoo.nets.inflate import HEAD, inflate
+from stzoo.recipe import Init
+from stzoo.training.run import Run
+
+Head = Literal["kept", "replaced"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's first weights came from: as its recipe says it, and the SHA-256 of the file."""
+
+    source: str
+    sha256: str
+    head: Head
+
+    def __str__(self) -> str:
+        return f"{self.source} (SHA-256 {self.sha256[:12]}, head {self.head})"
+
+
+def initialise(
+    run: Run, net: nn.Module, labels: Sequence[str], *, say: Callable[[str], None], progress: bool
+) -> Origin | None:
+    """Puts the weights that [init] names into the net of the run's first stage; None where the recipe names none.
+
+    A stage that has begun goes on from its own files, and the weights are not read again. `labels` are the run's.
+
+    Raises `WeightsError`, `BundleError`, `ModelNotFoundError` and `TrainingError` for weights that are not there, not
+    to be trusted or of another net, and `TrainingError` when they are not those that the run started from before.
+    """
+    init = run.recipe.init
+    if init is None or init.source == "none":
+        return None
+    recorded = recorded_origin(run)
+    if recorded is not None and run.has_begun:
+        say(f"This run started from {recorded}.")
+        return recorded
+    origin = _put(init, net, labels, progress)
+    if recorded not in (None, origin):
+        raise TrainingError(
+            f"{run.folder} started from {recorded}, but its recipe leads to {origin}; bring the weights back that it "
+            "started from, or remove the run"
+        )
+    say(f"The first stage starts from {origin}.")
+    return origin
+
+
+def recorded_origin(run: Run) -> Origin | None:
+    """What the run recorded of the weights that it started from."""
+    path = run.path("init.json")
+    return Origin(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def record_origin(run: Run, origin: Origin) -> None:
+    """Writes it to the run's init.json."""
+    write_json(run.path("init.json"), asdict(origin))
+
+
+def _put(init: Init, net: nn.Module, labels: Sequence[str], progress: bool) -> Origin:
+    path = Path(init.source).expanduser()
+    if init.source == "imagenet":
+        return _put_2d(init, net, imagenet_file(architecture(net).backbone, progress=progress))
+    if path.suffix in SUFFIXES or path.is_file():
+        return _put_2d(init, net, path)
+    return _put_bundle(init, net, labels)
+
+
+def _put_2d(init: Init, net: nn.Module, file: Path) -> Origin:
+    inflate(net, read_weights(file), temporal=init.temporal, keep_head=init.head == "keep")
+    return Origin(init.source, digest(file), "kept" if init.head == "keep" else "replaced")
+
+
+def _put_bundle(init: Init, net: nn.Module, labels: Sequence[str]) -> Origin:
+    folder = hub.find(init.source).folder
+    bundle = bundles.read(folder)
+    backbone = architecture(net).backbone
+    if bundle.config.backbone.name != backbone:
+        raise TrainingError(
+            f'init.from = "{init.source}" is a {bundle.config.backbone.name}, the recipe trains a {backbone}; '
+            "start from a model with the same backbone"
+        )
+    same_classes = tuple(labels) == bundle.labels
+    if init.head == "keep" and not same_classes:
+        raise TrainingError(
+            f'init.head = "keep" needs the classes of {init.source}, but it has {len(bundle.labels)} classes and the '
+            f'recipe\'s data {len(labels)} others; use "auto" or "replace"'
+        )
+    keep_head = same_classes and init.head != "replace"
+    wanted = {name: value for name, value in net.state_dict().items() if keep_head or name not in HEAD}
+    which = _which(init, folder, wanted)
+    arrays = bundles.read_weights(folder, which)
+    misshaped = [name for name, value in wanted.items() if arrays[name].shape != value.shape]
+    if misshaped:
+        raise TrainingError(
+            f'init.from = "{init.source}" has {misshaped[0]} of shape {arrays[misshaped[0]].shape}; the recipe\'s net '
+            f"takes {tuple(wanted[misshaped[0]].shape)}"
+        )
+    net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in wanted}, strict=False)
+    return Origin(init.source, bundles.weights_digest(folder, which), "kept" if keep_head else "replaced")
+
+
+def _which(init: Init, folder: Path, wanted: Iterable[str]) -> Literal["model", "template"]:
+    """The file of a bundle that has all tensors that the net needs: the model's if it can be, else the template's."""
+    files: tuple[Literal["model", "template"], ...] = ("model", "template")
+    lacking: list[str] = []
+    for which in files:
+        if (folder / f"{which}.safetensors").exists():
+            given = bundles.weight_shapes(folder, which)
+            lacking = [name for name in wanted if name not in given]
+            if not lacking:
+                return which
+    raise TrainingError(
+        f'init.from = "{init.source}" lacks {lacking[0]} and so cannot start this net; start from a model with every '
+        "branch that the recipe trains, or from a bundle with its template"
+    )

@@ -1,0 +1,153 @@
+"""What a recipe's [data] table says: class names and labelled videos, whatever the format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from stzoo.errors import DataError
+from stzoo.recipe import Data
+from stzoo.video import official
+from stzoo.video.datasets import (
+    Item,
+    class_folders,
+    read_classes,
+    read_folders,
+    read_frame_list,
+    read_lines,
+    read_list,
+)
+from stzoo.video.images import list_folder
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The classes of a dataset, and its videos by split."""
+
+    classes: tuple[str, ...]
+    train: list[Item]
+    tests: dict[str, list[Item]]
+    """`val` first, then the recipe's tests."""
+    frame_rate: float | None
+    """Frames a second of videos that are folders of frames, where it is known."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How one format names its files. Of several names, the first that is there counts."""
+
+    read: Callable[[Path, Path, Sequence[str]], list[Item]]
+    read_classes: Callable[[Path], tuple[str, ...]] = read_classes
+    classes: tuple[str, ...] = ()
+    """None: the training list itself says them."""
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ("",)
+    videos: tuple[str, ...] = ("",)
+    own_classes: Callable[[], tuple[str, ...]] | None = None
+    """The class names of a dataset whose files do not carry their order."""
+    frame_rate: float | None = None
+
+
+def _something_files(version: int, name: str) -> tuple[str, ...]:
+    """Both generations of the annotation files: `something-something-v2-train.json` and `labels/train.json`."""
+    suffix = "csv" if version == 1 else "json"
+    return f"something-something-v{version}-{name}.{suffix}", f"{name}.{suffix}"
+
+
+def _something(version: int, read_classes: Callable[[Path], tuple[str, ...]], frame_rate: float | None) -> _Layout:
+    videos = f"20bn-something-something-v{version}"
+    return _Layout(
+        official.read_something,
+        read_classes,
+        classes=_something_files(version, "labels"),
+        train=_something_files(version, "train"),
+        val=_something_files(version, "validation"),
+        annotations=("", "labels", "annotations"),
+        videos=(videos, f"{videos}.zip/{videos}", f"{videos}.zip", "videos", "frames", ""),
+        frame_rate=frame_rate,
+    )
+
+
+def _folder_classes(path: Path) -> tuple[str, ...]:
+    return class_folders(path) if path.is_dir() else read_classes(path)
+
+
+_LAYOUTS = {
+    "list": _Layout(read_list),
+    "frame-list": _Layout(read_frame_list),
+    "folders": _Layout(read_folders, _folder_classes, train=("train",), val=("val", "validation")),
+    "kinetics400": _Layout(
+        official.read_kinetics,
+        train=("train.csv", "kinetics_train.csv", "kinetics_400_train.csv"),
+        val=("val.csv", "validate.csv", "kinetics_val.csv", "kinetics_400_val.csv"),
+        annotations=("", "annotations", "kinetics400"),
+        own_classes=official.kinetics400_classes,
+    ),
+    "something-v1": _something(1, read_classes, 12.0),
+    "something-v2": _something(2, official.read_something_classes, None),
+    "ucf101": _Layout(
+        official.read_ucf101,
+        official.read_ucf101_classes,
+        classes=("classInd.txt",),
+        train=("trainlist01.txt",),
+        val=("testlist01.txt",),
+        annotations=("", "ucfTrainTestlist", "annotations"),
+        videos=("UCF-101", "UCF101", "videos", "frames", ""),
+    ),
+}
+
+
+def read_lists(data: Data) -> Lists:
+    """Reads every list of a dataset; no video is opened.
+
+    Raises:
+        DataError: a folder or file that is missing or not of its format.
+    """
+    root, layout = Path(data.root), _LAYOUTS[data.format]
+    if not root.is_dir():
+        raise DataError(
+            f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, "
+            "or make the data as the recipe's first line says"
+        )
+    find = partial(_find, root / (data.annotations or ""), layout.annotations)
+    files = {"train": layout.train if data.train is None else (data.train,)}
+    files["val"] = layout.val if data.val is None else (data.val,)
+    files |= {name: (file,) for name, file in data.tests.items()}
+    if data.classes is None and layout.own_classes is not None:
+        classes = layout.own_classes()
+    else:
+        names = layout.classes or files["train"] if data.classes is None else (data.classes,)
+        classes = layout.read_classes(find(names, "classes"))
+    videos = next((root / name for name in layout.videos if list_folder(root / name)), root)
+    good = _good(root, data.good)
+
+    def read(key: str) -> list[Item]:
+        items = layout.read(find(files[key], key), videos, classes)
+        if good is not None and not (items := [item for item in items if item.path in good]):
+            raise DataError(f"{data.good} (data.good) names none of the videos of {key}; check both files.")
+        return items
+
+    tests = {name: read(name) for name in files if name != "train"}
+    return Lists(classes, read("train"), tests, data.frame_rate or layout.frame_rate)
+
+
+def _find(folder: Path, below: tuple[str, ...], names: tuple[str, ...], key: str) -> Path:
+    """The first of some names that is there, in a folder or one of those below it."""
+    paths = [folder / inner / name for name in names for inner in below]
+    found = next((path for path in paths if path.exists()), None)
+    if found is None and len(paths) == 1:
+        return paths[0]
+    if found is None:
+        places = ", ".join(filter(None, below))
+        raise DataError(
+            f"{folder} holds no {' or '.join(names)}{places and f', neither in itself nor in {places}'}; "
+            f"give the folder as data.annotations, or the file's name as data.{key}."
+        )
+    return found
+
+
+def _good(root: Path, name: str | None) -> frozenset[Path] | None:
+    return None if name is None else frozenset(root / line for _, line in read_lines(root / name))

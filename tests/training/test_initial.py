@@ -1,0 +1,248 @@
+"""Runs that start from weights that are there already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from stzoo import bundle as bundles
+from stzoo import nets
+from stzoo.bundle import Backbone, Bundle, Classes, Config, Versions
+from stzoo.errors import ModelNotFoundError, StzooError, TrainingError, WeightsError
+from stzoo.nets import Architecture
+from stzoo.recipe import Recipe, read
+from stzoo.strategy import Strategy
+from stzoo.training import pipeline
+from stzoo.training.initial import Origin, initialise, record_origin, recorded_origin
+from stzoo.training.pipeline import train
+from stzoo.training.run import Run
+from stzoo.training.stages import architecture_of, first_net, strategy_of
+
+LABELS = ("still", "turn-left", "turn-right")
+OTHERS = ("a", "b", "c", "d")
+TABLE = '[fixed]\nstrategy = "st"\nepochs = 2\nbatch_size = 16\nlearning_rate = 0.1\nweight_decay = 0.0\n'
+
+
+def flat_net(classes: int = 10) -> nn.Module:
+    """The 2D sibling of densenet_tiny."""
+    torch.manual_seed(0)
+    net = torchvision.models.DenseNet(12, (2, 3, 4, 3), 16, bn_size=3, num_classes=classes)
+    net.features.conv0 = nn.Conv2d(3, 16, 5, bias=False)
+    return net
+
+
+@pytest.fixture
+def flat_file(tmp_path: Path) -> Path:
+    file = tmp_path / "flat.pth"
+    torch.save(flat_net().state_dict(), file)
+    return file
+
+
+def saved(folder: Path, strategy: Strategy, labels: tuple[str, ...], *, template: bool = False) -> Path:
+    """A bundle of that strategy, pruned from a random template; with the template's weights if asked for."""
+    torch.manual_seed(1)
+    whole = nets.template("densenet_tiny", len(labels))
+    config = Config(
+        name=folder.name,
+        backbone=Backbone(name="densenet_tiny"),
+        classes=Classes.of(labels),
+        strategy=strategy,
+        input=read("recipes/smoke.toml").input,
+        versions=Versions(stzoo="0.1.0"),
+    )
+    both = [{k: v.numpy() for k, v in net.state_dict().items()} for net in (nets.prune(whole, strategy), whole)]
+    return bundles.save(folder, Bundle(config), both[0], both[1] if template else None)
+
+
+def uniform(unit: str) -> Strategy:
+    return Architecture("densenet_tiny", 3, {}).uniform(unit)
+
+
+def recipe_of(folder: Path, root: Path, *overrides: str, fixed: bool = True) -> Recipe:
+    """The smoke recipe, of ST trained alone unless told otherwise."""
+    file = folder / "recipe.toml"
+    smoke = Path("recipes/smoke.toml").absolute()
+    file.write_text(f'extends = "{smoke}"\nname = "toy"\n{TABLE if fixed else ""}')
+    return read(file, [f"data.root='{root}'", *overrides])
+
+
+class Begin:
+    """Initialises the first net of a recipe, without data or training."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.said: list[str] = []
+
+    def __call__(
+        self, *overrides: str, fixed: bool = True, labels: tuple[str, ...] = LABELS
+    ) -> tuple[Origin | None, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """The origin, and the net's tensors after and before."""
+        recipe = recipe_of(self.tmp_path, self.tmp_path, *overrides, fixed=fixed)
+        run = Run(self.tmp_path / "run", recipe)
+        architecture = architecture_of(recipe, len(labels))
+        net = first_net(recipe, architecture, strategy_of(recipe, architecture))
+        before = {name: value.clone() for name, value in net.state_dict().items()}
+        origin = initialise(run, net, labels, say=self.said.append, progress=False)
+        return origin, net.state_dict(), before
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Begin:
+    return Begin(tmp_path)
+
+
+def kept(after: dict[str, torch.Tensor], before: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name, value in after.items() if torch.equal(value, before[name])}
+
+
+@pytest.mark.parametrize("overrides", [(), ("init.from=none",)])
+def test_without_weights_the_net_is_random(begin: Begin, overrides: tuple[str, ...]) -> None:
+    origin, after, before = begin(*overrides)
+    assert origin is None
+    assert kept(after, before) == set(before)
+    assert begin.said == []
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_2d_weights_come_with_a_new_head(begin: Begin, flat_file: Path, fixed: bool) -> None:
+    origin, after, before = begin(f"init.from='{flat_file}'", fixed=fixed)
+    assert origin is not None
+    assert (origin.source, origin.head) == (str(flat_file), "replaced")
+    same = {name for name in kept(after, before) if not name.endswith(("norm.weight", "norm.bias", "tracked"))}
+    assert {"head.weight", "head.bias"} <= same
+    assert torch.equal(after["norm.weight"], torch.ones(len(after["norm.weight"])))
+    stem = torch.load(flat_file, weights_only=True)["features.conv0.weight"]
+    assert torch.equal(after["stem.0.weight"][:, :, 0], stem)
+    assert begin.said == [f"The first stage starts from {flat_file} (SHA-256 {origin.sha256[:12]}, head replaced)."]
+
+
+def test_centred_kernels_and_a_kept_head_are_asked_for(begin: Begin, flat_file: Path) -> None:
+    torch.save(flat_net(classes=3).state_dict(), flat_file)
+    origin, after, _ = begin(f"init.from='{flat_file}'", "init.temporal=centre", "init.head=keep")
+    assert origin is not None
+    assert origin.head == "kept"
+    assert torch.equal(after["head.weight"], torch.load(flat_file, weights_only=True)["classifier.weight"])
+    assert not after["T1.unit.branches.ST.conv.weight"][:, :, ::2].any()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "template", "fixed", "which"),
+    [
+        ("ST", False, True, "model"),
+        ("S+ST", False, True, "model"),
+        ("S+ST", False, False, "model"),
+        ("S", True, True, "template"),
+        ("S", True, False, "template"),
+        ("ST", True, True, "model"),
+    ],
+)
+def test_a_bundle_gives_its_model_if_that_can_be_else_its_template(
+    begin: Begin, tmp_path: Path, strategy: str, template: bool, fixed: bool, which: str
+) -> None:
+    folder = saved(tmp_path / "source", uniform(strategy), LABELS, template=template)
+    origin, after, _ = begin(f"init.from='{folder}'", fixed=fixed)
+    assert origin == Origin(str(folder), bundles.weights_digest(folder, which), "kept")
+    source = bundles.read_weights(folder, which)
+    assert all(torch.equal(value, torch.from_numpy(source[name])) for name, value in after.items())
+
+
+@pytest.mark.parametrize(
+    ("labels", "head", "expected"), [(LABELS, "replace", "replaced"), (OTHERS, "auto", "replaced")]
+)
+def test_the_head_is_kept_for_the_same_classes_alone(
+    begin: Begin, tmp_path: Path, labels: tuple[str, ...], head: str, expected: str
+) -> None:
+    folder = saved(tmp_path / "source", uniform("ST"), LABELS)
+    origin, after, before = begin(f"init.from='{folder}'", f"init.head={head}", labels=labels)
+    assert origin is not None
+    assert origin.head == expected
+    assert {"head.weight", "head.bias"} <= kept(after, before)
+    assert "stem.0.weight" not in kept(after, before)
+
+
+def test_what_cannot_start_a_net_is_refused_in_a_sentence(begin: Begin, tmp_path: Path, flat_file: Path) -> None:
+    folder = saved(tmp_path / "source", uniform("S"), LABELS)
+    other = tmp_path / "other.pth"
+    torch.save(torchvision.models.DenseNet(12, (2, 3, 4, 3), 16, bn_size=3).state_dict(), other)
+    refusals: tuple[tuple[tuple[str, ...], type[StzooError], str], ...] = (
+        ((f"init.from='{folder}'",), TrainingError, r"lacks B1\.L1\.unit\.branches\.ST.* so cannot start this net"),
+        ((f"init.from='{folder}'", "net.backbone=resnet_tiny"), TrainingError, "is a densenet_tiny, the recipe trains"),
+        (("init.from=nowhere",), ModelNotFoundError, 'no model and no folder is called "nowhere"'),
+        (("init.from=nowhere.pth",), WeightsError, "nowhere.pth cannot be read: No such file"),
+        (("init.from=imagenet",), WeightsError, "no ImageNet weights for densenet_tiny"),
+        ((f"init.from='{other}'",), WeightsError, r"'features\.conv0\.weight' of shape \(16, 3, 7, 7\)"),
+        ((f"init.from='{flat_file}'", "init.head=keep"), WeightsError, r"of shape \(10, \d+\); densenet_tiny with 3"),
+    )
+    for overrides, kind, words in refusals:
+        with pytest.raises(kind, match=words):
+            begin(*overrides)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(TrainingError, match=r'"keep" needs the classes of .*, but it has 3 classes and .* 4 others'):
+        begin(f"init.from='{folder}'", "init.head=keep", labels=OTHERS)
+
+
+def test_a_run_that_has_begun_does_not_read_the_weights_again(begin: Begin, tmp_path: Path, flat_file: Path) -> None:
+    override = f"init.from='{flat_file}'"
+    origin, _, before = begin(override)
+    assert origin is not None
+    run = Run(tmp_path / "run", recipe_of(tmp_path, tmp_path, override))
+    run.begin()
+    record_origin(run, origin)
+    assert recorded_origin(run) == origin
+
+    again, _, _ = begin(override)
+    assert again == origin
+    changed = flat_net().state_dict()
+    changed["features.norm5.bias"] += 1
+    torch.save(changed, flat_file)
+    with pytest.raises(TrainingError, match=f"run started from .*{origin.sha256[:12]}.* but its recipe leads to"):
+        begin(override)
+
+    run.path("checkpoint-fixed.safetensors").touch()
+    flat_file.unlink()
+    again, after, _ = begin(override)
+    assert again == origin
+    assert kept(after, before) == set(before)
+    assert begin.said[-1] == f"This run started from {origin}."
+
+
+class StopError(Exception):
+    """Raised in place of a crash."""
+
+
+def test_a_run_from_2d_weights_ends_in_a_bundle_that_another_starts_from(
+    motions: Path, clip_cache: Path, tmp_path: Path, flat_file: Path
+) -> None:
+    recipe = recipe_of(tmp_path, motions, f"init.from='{flat_file}'")
+    straight = Run(tmp_path / "straight", recipe)
+    train(straight, clip_cache, say=lambda _: None, progress=False)
+    record = json.loads(straight.path("init.json").read_text())
+    assert record["source"] == str(flat_file)
+    bundle = bundles.read(straight.bundle)
+    assert bundle.config.provenance["initial weights"] == str(Origin(**record))
+    assert bundle.recipe is not None
+    assert f'[init]\nfrom = "{flat_file}"' in bundle.recipe
+
+    def stop_after_two_epochs(sentence: str) -> None:
+        if sentence.startswith("fixed 2"):
+            raise StopError
+
+    stopped = Run(tmp_path / "stopped", recipe)
+    with pytest.raises(StopError):
+        train(stopped, clip_cache, say=stop_after_two_epochs, progress=False)
+    flat_file.unlink()
+    said: list[str] = []
+    train(Run(stopped.folder, recipe), clip_cache, say=said.append, progress=False)
+    assert said[0] == f"This run started from {Origin(**record)}."
+    weights = [run.bundle / "model.safetensors" for run in (straight, stopped)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+    onward = recipe_of(tmp_path, motions, f"init.from='{straight.folder}'", "fixed.strategy=st")
+    stages, _ = pipeline.prepare(Run(tmp_path / "onward", onward), clip_cache, say=lambda _: None, progress=False)
+    source = bundles.read_weights(straight.bundle)
+    assert all(torch.equal(value, torch.from_numpy(source[name])) for name, value in stages.first.state_dict().items())

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stzoo.contract import InputContract
+from stzoo.recipe import Data
+from stzoo.video.check import Report, check, write_good
+from stzoo.video.datasets import Item
+from stzoo.video.lists import Lists, read_lists
+from tests.conftest import MakeVideo
+from tests.video import layouts
+
+CONTRACT = InputContract(frames=6, fps=10.0, resize=16, crop=16)
+
+
+def checked(tmp_path: Path, lists: Lists, **options: float) -> Report:
+    return check(lists, CONTRACT, tmp_path / "record.jsonl", **options)
+
+
+@pytest.fixture
+def lists(make_video: MakeVideo) -> Lists:
+    """Four training videos of two classes and two of validation, all of them in order."""
+    items = [Item(make_video(f"v{i}.mp4", 8 + i), i % 2) for i in range(6)]
+    return Lists(("still", "move"), items[:4], {"val": items[4:]}, None)
+
+
+def kinds(report: Report) -> list[tuple[str, str, str]]:
+    return [(problem.split, problem.path.name, problem.kind) for problem in report.problems]
+
+
+def test_a_dataset_in_order(tmp_path: Path, lists: Lists) -> None:
+    report = checked(tmp_path, lists)
+    assert (report.problems, report.suffers) == ((), ())
+    assert report.videos == {"train": 4, "val": 2}
+    assert report.absent == {"train": (), "val": ()}
+    assert [path.name for path in report.good] == [f"v{i}.mp4" for i in range(6)]
+
+
+def test_every_problem_is_named_once(tmp_path: Path, lists: Lists, make_video: MakeVideo) -> None:
+    (tmp_path / "copy.mp4").write_bytes(lists.train[0].path.read_bytes())
+    (tmp_path / "twin.mp4").write_bytes(lists.train[1].path.read_bytes())
+    (tmp_path / "leak.mp4").write_bytes(lists.tests["val"][0].path.read_bytes())
+    lists.train[:] = [
+        *(item._replace(group=f"g{index}") for index, item in enumerate(lists.train)),
+        Item(tmp_path / "missing.mp4", 0),
+        Item(tmp_path / "copy.mp4", 0),
+        Item(tmp_path / "twin.mp4", 0),
+        Item(tmp_path / "leak.mp4", 0),
+        lists.tests["val"][1],
+        lists.train[3],
+        Item(make_video("short.mp4", 5), 1),
+        Item(make_video("counted.mp4", 15), 1, frames=16),
+    ]
+    lists.tests["val"].append(Item(make_video("other.mp4", 20), 1, group="g2"))
+    report = checked(tmp_path, lists)
+    assert sorted(kinds(report)) == sorted(
+        [
+            ("train", "missing.mp4", "missing"),
+            ("train", "copy.mp4", "doubled"),
+            ("train", "v3.mp4", "doubled"),
+            ("train", "twin.mp4", "contradicted"),
+            ("train", "v1.mp4", "contradicted"),
+            ("train", "leak.mp4", "shared"),
+            ("train", "v5.mp4", "shared"),
+            ("train", "v2.mp4", "shared"),
+            ("train", "short.mp4", "short"),
+            ("train", "counted.mp4", "damaged"),
+        ]
+    )
+    assert [path.name for path in report.good] == ["other.mp4", "short.mp4", "v0.mp4", "v3.mp4", "v4.mp4"]
+    assert report.suffers == (
+        "2 of the 12 videos of train cannot be read whole, more than 1.0%.",
+        "2 videos are listed under several labels.",
+        "3 videos of the training list are in another list as well.",
+    )
+    counted = report.to_json()
+    assert counted["splits"]["train"] == {
+        "videos": 12,
+        "missing": 1,
+        "empty": 0,
+        "unreadable": 0,
+        "damaged": 1,
+        "short": 1,
+        "doubled": 2,
+        "contradicted": 2,
+        "shared": 3,
+        "classes_without_videos": [],
+    }
+    assert counted["good"] == 5
+    assert len(counted["problems"]) == len(report.problems)
+
+
+def test_a_class_without_a_video_that_can_be_read_is_named(tmp_path: Path, lists: Lists) -> None:
+    for item in lists.train:
+        if item.label == 1:
+            item.path.write_bytes(b"")
+    report = checked(tmp_path, lists, max_broken=0.9)
+    assert report.absent["train"] == ("move",)
+    assert report.suffers == ('1 classes have no training video that can be read whole: "move".',)
+
+
+@pytest.mark.parametrize(("frames", "short"), [(6, 0), (5, 1)])
+@pytest.mark.parametrize("timing", [{"fps": 10.0}, {"fps": None, "stride_frames": 1}])
+def test_short_is_shorter_than_a_clip(
+    tmp_path: Path, make_video: MakeVideo, frames: int, short: int, timing: dict[str, float | None]
+) -> None:
+    lists = Lists(("a",), [Item(make_video("a.mp4", frames), 0)], {"val": [Item(make_video("b.mp4", 9), 0)]}, None)
+    report = check(lists, CONTRACT.model_copy(update=timing), tmp_path / "record")
+    assert report.count("train", "short") == short
+    assert not report.suffers, "short videos are filled up"
+
+
+def test_the_good_videos_can_be_trained_on_alone(tmp_path: Path) -> None:
+    layouts.something_v1(tmp_path)
+    (tmp_path / "20bn-something-something-v1" / "4" / "00003.jpg").write_bytes(b"")
+    lists = read_lists(Data(root=str(tmp_path), format="something-v1"))
+    report = check(lists, CONTRACT, tmp_path / "record", max_broken=0.5)
+    assert [kind for _, _, kind in kinds(report) if kind == "damaged"] == ["damaged"]
+    write_good(tmp_path / "good.txt", report, tmp_path)
+    again = read_lists(Data(root=str(tmp_path), format="something-v1", good="good.txt"))
+    good = {item.path for items in (again.train, *again.tests.values()) for item in items}
+    assert good == set(report.good)
+    assert tmp_path / "20bn-something-something-v1" / "4" not in good
