@@ -53,8 +53,9 @@ class InputContract(BaseModel):
         rate = f"{self.fps:g} frames a second" if self.fps is not None else f"one frame in {self.stride_frames}"
         if self.sampling == "segments":
             rate = "one out of each equal part of the video"
-        clips = f"{self.clips} clip{'s' if self.clips > 1 else ''} of {self.frames} frames"
-        return f"{clips}, {rate}, short side {self.resize}, {self._crops_text}"
+        clips = f"{self.clips} clip{'s' if self.clips > 1 else ''}"
+        frames = f"{self.frames} frame{'s' if self.frames > 1 else ''}"
+        return f"{clips} of {frames}, {rate}, short side {self.resize}, {self._crops_text}"
 
     @property
     def protocol(self) -> str:
