@@ -1,4 +1,4 @@
-"""How large a net is: parameters, one clip's multiply-adds, activations and memory; how long it takes on this machine."""
+"""How large a net is, what one clip costs it in multiply-adds, activations and memory, and how long it takes here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class TrainingMeasurement:
-    """`parameters` of the net that is trained; `multiply_adds` of one clip forward, `kept_bytes` of it for the way back."""
+    """`parameters` of the net; `multiply_adds` of one clip forward, and `kept_bytes` of it for the backward pass."""
 
     parameters: int
     multiply_adds: int

@@ -11,7 +11,7 @@ from stzoo.training.data import training_contract
 from stzoo.training.stages import architecture_of, strategy_of
 
 FORWARD_AND_BACKWARD = 3
-"""Multiply-adds of a training step for each of the forward pass: the gradients of inputs and of weights cost one each."""
+"""Multiply-adds of a training step for each of its forward pass; gradients of inputs and of weights cost one each."""
 
 BYTES_A_PARAMETER = 3 * 4
 """Weight, gradient and momentum in float32."""
