@@ -17,6 +17,8 @@ from stzoo.training import forecast as forecasts
 from stzoo.training.batches import DecodedClips
 from stzoo.training.data import RunData
 from stzoo.training.forecast import OFFICIAL, forecast
+from stzoo.training.pipeline import prepare
+from stzoo.training.run import Run
 from stzoo.training.stages import architecture_of, strategy_of
 from stzoo.video.lists import read_lists
 from tests.video import layouts
@@ -24,6 +26,12 @@ from tests.video import layouts
 FILES = sorted(packaged("recipes").glob("*.toml"))
 RECIPES = {file.stem: read(file) for file in FILES}
 LARGE = {name: recipe for name, recipe in RECIPES.items() if recipe.data.format in OFFICIAL}
+SMALL = [
+    *("input.frames=4", "input.clips=1", "input.resize=36", "input.crop=32", "augment.crop=32"),
+    *("augment.short_sides=[36, 40]", "data.selection_fraction=0.3", "compute.workers=1", "compute.device=cpu"),
+    *("init.from=none", "selection.strategies=1", "selection.batch_norm_clips=4"),
+]
+SHORT = ("epochs=1", "schedule=cosine", "milestones=[]", "batch_size=6")
 DATASETS = ("sthv1", "sthv2", "ucf101", "k400")
 BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
 OTHERS = 9  # of the made sets
@@ -127,3 +135,14 @@ def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dic
     assert training.cut.random_stride == (dataset == "k400")
     batch = training.batch(np.arange(2), recipe.seed, "warmup", 0)
     assert batch.clips.shape == (2, 1, 4, 32, 32, 3)
+
+
+def test_a_recipe_trains_two_steps_of_every_stage_on_small_clips(roots: dict[str, Path], tmp_path: Path) -> None:
+    """Of the smallest backbone; the others take minutes on a processor, and tests/nets trains their small siblings."""
+    stages = [f"{stage}.{change}" for stage in ("warmup", "variational") for change in SHORT]
+    recipe = read("ucf101-mobilenet_v2", [*SMALL, *stages, f"data.root='{roots['ucf101']}'"])
+    run = Run(tmp_path / "run", recipe)
+    made, _ = prepare(run, tmp_path / "cache", say=lambda sentence: None, progress=False)
+    assert made.training.batches_an_epoch(6) == 2
+    assert len(made.select(made.variational(), 1)) == 1
+    assert [entry["epoch"] for stage in ("warmup", "variational") for entry in run.recorded(stage)] == [1, 1]
