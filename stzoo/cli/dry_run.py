@@ -39,7 +39,7 @@ def dry_run(recipe: Recipe, given: str) -> bool:
         _print_costs(recipe, forecast(recipe, size), size, counted)
     if lists is not None:
         _print_lists(recipe, lists)
-        problems += _unreadable(recipe, lists)
+        problems += _unfit(recipe, lists)
     for problem in problems:
         click.echo(problem)
     if not problems:
@@ -101,20 +101,28 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
     table = plain_table("list", "videos:right", "decoded clips on disk:right")
     contract = recipe.input
     clip = contract.frames * contract.crop**2 * 3
+    augment, train = recipe.augment, ""
+    if recipe.data.cache and augment.strip_frames is not None and augment.strip_size is not None:
+        train = f"{len(lists.train) * augment.strip_frames * augment.strip_size**2 * 3 / 1e9:.2f} GB"
     held_out = round(len(lists.train) * recipe.data.selection_fraction)
     sizes = {"selection": (held_out, held_out * clip)}
     sizes |= {name: (len(items), len(items) * contract.clips * clip) for name, items in lists.tests.items()}
-    table.add_row("train", str(len(lists.train)), "")
+    table.add_row("train", str(len(lists.train)), train)
     for name, (videos, size) in sizes.items():
         table.add_row(f"{name} (of train)" if name == "selection" else name, str(videos), f"{size / 1e9:.2f} GB")
     print_parts(table)
 
 
-def _unreadable(recipe: Recipe, lists: Lists) -> list[str]:
-    """A sentence for every list whose first videos are not all there and readable."""
+def _unfit(recipe: Recipe, lists: Lists) -> list[str]:
+    """A sentence for a split that would be empty, and for every list whose first videos cannot all be read."""
+    from stzoo.training.data import split
     from stzoo.video.reader import read_clips
 
     sentences = []
+    try:
+        split([item.group for item in lists.train], recipe.data.selection_fraction, recipe.seed)
+    except DataError as error:
+        sentences.append(str(error))
     for name, items in {"train": lists.train, **lists.tests}.items():
         reasons = []
         for item in islice(items, _FIRST_VIDEOS):

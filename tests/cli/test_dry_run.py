@@ -63,7 +63,7 @@ def test_a_dry_run_shows_net_steps_and_data_and_writes_nothing(small: Path) -> N
     (fixed,) = (line for line in lines if line[:1] == ["fixed"])
     assert fixed[1:6] == ["3", "4", "0.1", "2", "6"]
     assert "strategy st alone" in result.stdout
-    assert ["train", "8"] in lines
+    assert ["train", "8", f"{8 * 6 * 36 * 36 * 3 / 1e9:.2f}", "GB"] in lines
     clip = 4 * 32 * 32 * 3
     assert ["val", "2", f"{2 * 2 * clip / 1e9:.2f}", "GB"] in lines
     assert "Nothing was trained or written." in result.stdout
@@ -78,6 +78,12 @@ def test_a_video_that_is_not_there_fails_a_dry_run_and_is_named(small: Path) -> 
     assert "2 of the first 2 videos of val cannot be read: " in result.stdout
     assert "val.mp4" in result.stdout
     assert "parameters" in result.stdout
+
+
+def test_a_list_too_short_to_be_split_fails_a_dry_run(small: Path) -> None:
+    result = run("train", "small.toml", "--dry-run", "--set", "data.selection_fraction=0.01")
+    assert result.exit_code == 1
+    assert "data.selection_fraction = 0.01 of 8 training videos" in result.stdout
 
 
 def test_without_data_an_official_dataset_is_forecast_all_the_same(
