@@ -22,8 +22,9 @@ import torch
 from torch import nn
 
 from stzoo import nets
-from stzoo.evaluation import accuracy, video_scores
+from stzoo.evaluation import video_scores
 from stzoo.files import write_json
+from stzoo.metrics import accuracy
 from stzoo.plot import posteriors_side_by_side
 from stzoo.selection import best, pruned, references
 from stzoo.strategies import named

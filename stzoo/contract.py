@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stzoo.errors import UsageError
+from stzoo.validation import problems
 
 Triple = tuple[float, float, float]
 
@@ -28,9 +31,11 @@ class InputContract(BaseModel):
         Literal["dense", "segments"], Field(description="neighbouring frames, or one out of each part of the video")
     ] = "dense"
     clips: Annotated[int, Field(ge=1, le=1000, description="clips a video, spread uniformly")] = 1
-    crops: Annotated[Literal[1], Field(description="spatial crops a clip: the centre")] = 1
+    crops: Annotated[
+        Literal[1, 3], Field(description="spatial crops a clip: the centre, and both ends of the long side with it")
+    ] = 1
     resize: Annotated[int, Field(ge=8, le=4096, description="short side in pixels before the crop")]
-    crop: Annotated[int, Field(ge=8, le=4096, description="side of the square centre crop in pixels")]
+    crop: Annotated[int, Field(ge=8, le=4096, description="side of the square crop in pixels")]
     mean: Annotated[Triple, Field(description="RGB mean of pixel / 255")] = (0.485, 0.456, 0.406)
     std: Annotated[Triple, Field(description="RGB standard deviation of pixel / 255")] = (0.229, 0.224, 0.225)
     short_video: Annotated[
@@ -48,8 +53,47 @@ class InputContract(BaseModel):
         rate = f"{self.fps:g} frames a second" if self.fps is not None else f"one frame in {self.stride_frames}"
         if self.sampling == "segments":
             rate = "one out of each equal part of the video"
-        clips = f"{self.clips} clip{'s' if self.clips > 1 else ''} of {self.frames} frames"
-        return f"{clips}, {rate}, short side {self.resize}, centre crop {self.crop}"
+        clips = f"{self.clips} clip{'s' if self.clips > 1 else ''}"
+        frames = f"{self.frames} frame{'s' if self.frames > 1 else ''}"
+        return f"{clips} of {frames}, {rate}, short side {self.resize}, {self._crops_text}"
+
+    @property
+    def protocol(self) -> str:
+        """The way of measuring with it, in words."""
+        clips = f"{self.clips} clip{'s' if self.clips > 1 else ''}"
+        return f"video level, {clips} spread uniformly, {self._crops_text}, mean softmax"
+
+    def changed(
+        self,
+        *,
+        clips: int | None = None,
+        crops: int | None = None,
+        frames: int | None = None,
+        stride_frames: int | None = None,
+        fps: float | None = None,
+    ) -> InputContract:
+        """The same contract but for what is given; `stride_frames` and `fps` take each other's place.
+
+        Raises `UsageError` for a value out of range and for both distances at once.
+        """
+        if stride_frames is not None and fps is not None:
+            raise UsageError(
+                f"one frame in {stride_frames} and {fps:g} frames a second were asked for at once; give one of the two"
+            )
+        changes: dict[str, int | float] = {
+            name: value for name, value in (("clips", clips), ("crops", crops), ("frames", frames)) if value is not None
+        }
+        values = self.model_dump() | changes
+        if stride_frames is not None or fps is not None:
+            values |= {"stride_frames": stride_frames, "fps": fps}
+        try:
+            return InputContract.model_validate(values)
+        except ValidationError as error:
+            raise UsageError(f"the input cannot be changed so: {problems(error)}") from error
+
+    @property
+    def _crops_text(self) -> str:
+        return f"centre crop {self.crop}" if self.crops == 1 else f"{self.crops} crops {self.crop} along the long side"
 
     @model_validator(mode="after")
     def _consistent(self) -> InputContract:

@@ -1,29 +1,18 @@
-"""Video-level scores of a fixed net on cached clips, accuracy with its interval, and batch-norm re-estimation."""
+"""Scores of a fixed net on clips that have been read, and batch-norm re-estimation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.nets import is_template
 from stzoo.nets.norm import Statistics
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A share of right answers among `n` videos, with the bounds of its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def to_input(
@@ -33,6 +22,13 @@ def to_input(
     scale = 1.0 / (255.0 * torch.tensor(contract.std, device=clips.device))
     shift = torch.tensor(contract.mean, device=clips.device) / torch.tensor(contract.std, device=clips.device)
     return (clips.float() * scale - shift).permute(0, 4, 1, 2, 3)
+
+
+def clip_scores(
+    net: Callable[[Tensor], Tensor], clips: UInt8[Tensor, "clips frames height width 3"], contract: InputContract
+) -> Float[Tensor, "clips classes"]:
+    """The softmax of the net's logits, on the clips' own device: what evaluation and prediction average."""
+    return net(to_input(clips, contract)).float().softmax(dim=1)
 
 
 def video_scores(
@@ -58,20 +54,10 @@ def video_scores(
     with torch.inference_mode():
         for start in range(0, len(clips), batch_size):
             batch = torch.from_numpy(np.array(clips[start : start + batch_size])).to(device)
-            logits = net(to_input(batch.flatten(0, 1), contract)).float()
-            scores.append(logits.softmax(dim=1).view(len(batch), -1, logits.shape[1]).mean(dim=1).cpu().numpy())
+            of_clips = clip_scores(net, batch.flatten(0, 1), contract)
+            scores.append(of_clips.view(len(batch), -1, of_clips.shape[1]).mean(dim=1).cpu().numpy())
             advance(len(batch))
     return np.concatenate(scores)
-
-
-def accuracy(
-    scores: Float32[np.ndarray, "videos classes"], labels: Int64[np.ndarray, " videos"], *, resamples: int = 2000
-) -> Accuracy:
-    """Top-1 accuracy, with a percentile bootstrap over videos (seed 0)."""
-    right = (scores.argmax(axis=1) == labels).astype(np.float64)
-    counts = np.random.default_rng(0).binomial(len(right), right.mean(), size=resamples)
-    low, high = np.percentile(counts / len(right), [2.5, 97.5])
-    return Accuracy(float(right.mean()), float(low), float(high), len(right))
 
 
 def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:

@@ -137,7 +137,16 @@ def load(
                 BatchNormWarning,
                 stacklevel=2,
             )
-    made = Predictor(net, bundle.contract, bundle.labels, name=bundle.name, device=device, strategy=wanted)
+    as_stored = weights is not None and is_own and not videos
+    made = Predictor(
+        net,
+        bundle.contract,
+        bundle.labels,
+        name=bundle.name,
+        device=device,
+        strategy=wanted,
+        digest=bundles.weights_digest(found.folder) if as_stored else "",
+    )
     if videos:
         rebuild.calibrate(net, videos, bundle.contract)
     return made

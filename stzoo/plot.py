@@ -69,9 +69,7 @@ def posteriors_side_by_side(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    form = Path(path).suffix.lower().lstrip(".")
-    if form not in _FORMATS:
-        raise UsageError(f'{path} has the suffix ".{form}"; figures are written as {", ".join(_FORMATS)}')
+    _form(path)
     if not panels:
         raise UsageError(f"{path} would show nothing; give at least one posterior")
     drawn = [_Panel.of(*panel, convention) for panel in panels]
@@ -91,9 +89,25 @@ def posteriors_side_by_side(
         _draw_legend(figure, list(dict.fromkeys(unit for panel in drawn for unit in panel.units)), height)
         caption = f"P(unit): {FORMULAS[convention]}"
         figure.text(0.5, 0.0, caption, ha="center", va="bottom", fontsize=7.5, color="#666666")
-        metadata = {"Date": None} if form == "svg" else {}
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+        save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path | str) -> None:
+    """Writes a figure, the same bytes every time, in the format that the suffix of `path` says: PNG, SVG or PDF.
+
+    Raises `UsageError` for another suffix.
+    """
+    form = _form(path)
+    metadata = {"Date": None} if form == "svg" else {}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+
+
+def _form(path: Path | str) -> str:
+    form = Path(path).suffix.lower().lstrip(".")
+    if form not in _FORMATS:
+        raise UsageError(f'{path} has the suffix ".{form}"; figures are written as {", ".join(_FORMATS)}')
+    return form
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from torch import nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
+from stzoo.evaluation import clip_scores
 from stzoo.nets import is_template, merge
 from stzoo.strategy import Strategy
-from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 
 _CLIPS_A_BATCH_ON_GPU = 8
@@ -61,6 +61,8 @@ class Predictor:
     device: torch.device | str | None = None
     """None and "auto" take a GPU if there is one; the attribute then holds what was found."""
     strategy: Strategy | None = dataclasses.field(default=None, kw_only=True, repr=False)
+    digest: str = dataclasses.field(default="", kw_only=True, repr=False)
+    """SHA-256 of the weights file; empty where the net's weights are not those of one."""
     _merged: _Merged | None = dataclasses.field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -92,9 +94,12 @@ class Predictor:
         """
         if topk < 1:
             raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
-        scores = self._scores(path, clips)
-        best = np.argsort(-scores, kind="stable")[:topk]
-        return [Prediction(self.labels[index], float(scores[index])) for index in best.tolist()]
+        return self.best(self._scores(path, clips), topk)
+
+    def best(self, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Prediction]:
+        """The `topk` classes with the highest scores, best first."""
+        ranked = np.argsort(-scores, kind="stable")[:topk]
+        return [Prediction(self.labels[index], float(scores[index])) for index in ranked.tolist()]
 
     def scores(self, path: Path | str, clips: int | None = None) -> Float32[np.ndarray, " classes"]:
         """The probability of every class: the mean over the clips of the softmax of the logits.
@@ -107,17 +112,20 @@ class Predictor:
         read = read_clips(path, self.contract, clips)
         for sentence in read.warnings:
             warnings.warn(sentence, VideoWarning, stacklevel=3)
+        return self.scores_of(read.clips)
+
+    def scores_of(self, clips: UInt8[np.ndarray, "clips frames height width 3"]) -> Float32[np.ndarray, " classes"]:
+        """What `scores` gives, of clips that have been read already, as `read_clips` reads them."""
         device = _found(self.device)
         net = self._net_to_run()
         # One clip at a time on a CPU: a batch is no faster there and takes more memory.
         step = 1 if device.type == "cpu" else _CLIPS_A_BATCH_ON_GPU
         total = np.zeros(len(self.labels), dtype=np.float64)
         with torch.inference_mode():
-            for start in range(0, len(read.clips), step):
-                pixels = normalise(read.clips[start : start + step], self.contract)
-                logits = net(torch.from_numpy(pixels).to(device)).float()
-                total += logits.softmax(dim=1).sum(dim=0).cpu().numpy()
-        return np.asarray(total / len(read.clips), dtype=np.float32)
+            for start in range(0, len(clips), step):
+                batch = torch.from_numpy(clips[start : start + step]).to(device)
+                total += clip_scores(net, batch, self.contract).sum(dim=0).cpu().numpy()
+        return np.asarray(total / len(clips), dtype=np.float32)
 
     def _net_to_run(self) -> nn.Module:
         if any(module._forward_hooks or module._forward_pre_hooks for module in self.net.modules()):

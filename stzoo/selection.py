@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from stzoo.contract import InputContract
@@ -59,6 +59,17 @@ def pruned(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.
     return net
 
 
+def judge(net: nn.Module, data: SelectionClips) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy in nats of a fixed net on the selection split.
+
+    They are rounded as the file of scores holds them, so that a resumed selection compares the same values.
+    """
+    scores = video_scores(net, data.clips, data.contract, device=data.device)
+    likelihood = np.log(np.maximum(scores[np.arange(len(scores)), data.labels], 1e-12))
+    right = (scores.argmax(axis=1) == data.labels).mean()
+    return round(float(right), 6), round(float(-likelihood.mean()), 6)
+
+
 def references(template: nn.Module) -> dict[str, Strategy]:
     """The strategies measured beside the winner: `most-probable`, and every uniform one by its name, such as `sst`."""
     shape = architecture(template)
@@ -91,8 +102,8 @@ def score_strategies(
         strategy = found.sample(seed, index)
         row = by_strategy.get(strategy)
         if row is None:
-            scores = video_scores(pruned(template, strategy, data), data.clips, data.contract, device=data.device)
-            row = _scored(index, scores, data.labels, found.log_probability(strategy), strategy)
+            accuracy, cross_entropy = judge(pruned(template, strategy, data), data)
+            row = Scored(index, accuracy, cross_entropy, round(found.log_probability(strategy), 6), strategy)
             by_strategy[strategy] = row
         scored.append(Scored(index, row.accuracy, row.cross_entropy, row.log_probability, strategy))
         _write(scores_file, scored)
@@ -103,21 +114,6 @@ def score_strategies(
 def best(scored: list[Scored]) -> Scored:
     """The most accurate strategy; of equally accurate ones, that with the lower cross-entropy."""
     return min(scored, key=lambda row: (-row.accuracy, row.cross_entropy, row.index))
-
-
-def _scored(
-    index: int,
-    scores: Float32[np.ndarray, "videos classes"],
-    labels: Int64[np.ndarray, " videos"],
-    log_probability: float,
-    strategy: Strategy,
-) -> Scored:
-    """Numbers rounded as the file holds them, so that a resumed selection compares the same values."""
-    likelihood = np.log(np.maximum(scores[np.arange(len(scores)), labels], 1e-12))
-    right = (scores.argmax(axis=1) == labels).mean()
-    return Scored(
-        index, round(float(right), 6), round(float(-likelihood.mean()), 6), round(log_probability, 6), strategy
-    )
 
 
 def _write(path: Path, scored: list[Scored]) -> None:

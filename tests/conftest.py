@@ -44,7 +44,7 @@ def write_video(
     path: Path,
     frames: int = 20,
     *,
-    fps: int = 10,
+    fps: int | Fraction = 10,
     width: int = 48,
     height: int = 32,
     codec: str | None = None,

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from stzoo.contract import InputContract
+from stzoo.errors import UsageError
 
 GOOD: dict[str, Any] = {"frames": 8, "fps": 4.0, "clips": 3, "resize": 72, "crop": 64}
 
@@ -37,6 +38,41 @@ def test_its_text_says_what_a_net_sees() -> None:
 def test_it_round_trips_through_json() -> None:
     contract = InputContract(**GOOD)
     assert InputContract.model_validate_json(contract.model_dump_json()) == contract
+
+
+def test_crops_are_named_where_there_are_several() -> None:
+    contract = InputContract(**GOOD | {"crops": 3})
+    assert contract.text.endswith("short side 72, 3 crops 64 along the long side")
+    assert contract.protocol == "video level, 3 clips spread uniformly, 3 crops 64 along the long side, mean softmax"
+    assert (
+        InputContract(**GOOD | {"clips": 1}).protocol
+        == "video level, 1 clip spread uniformly, centre crop 64, mean softmax"
+    )
+
+
+def test_a_changed_contract_differs_in_what_is_given_alone() -> None:
+    contract = InputContract(**GOOD)
+    assert contract.changed() == contract
+    assert contract.changed(clips=2, crops=3, frames=16) == InputContract(
+        **GOOD | {"clips": 2, "crops": 3, "frames": 16}
+    )
+    strided = contract.changed(stride_frames=2)
+    assert (strided.fps, strided.stride_frames) == (None, 2)
+    assert strided.changed(fps=4.0) == contract
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"stride_frames": 2, "fps": 4.0}, "one frame in 2 and 4 frames a second were asked for at once"),
+        ({"crops": 2}, "crops is 2: input should be 1 or 3"),
+        ({"frames": 0}, "frames is 0"),
+        ({"fps": float("inf")}, "fps is inf"),
+    ],
+)
+def test_changes_out_of_range_are_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        InputContract(**GOOD).changed(**changes)
 
 
 def test_segments_need_no_distance_between_frames() -> None:

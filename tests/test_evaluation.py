@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.evaluation import accuracy, reestimate_batch_norm, to_input, video_scores
+from stzoo.evaluation import reestimate_batch_norm, to_input, video_scores
 from stzoo.nets import Architecture
 from stzoo.nets.norm import Statistics
 from stzoo.video.frames import normalise
@@ -89,31 +89,6 @@ def test_a_template_and_a_net_in_training_are_refused() -> None:
     with pytest.raises(UsageError, match="training mode"):
         video_scores(made.train(), videos(), CONTRACT)
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
-
-
-def answers(right: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    scores = np.zeros((n, 3), np.float32)
-    scores[:, 1] = 1.0
-    return scores, np.array([1] * right + [2] * (n - right))
-
-
-@pytest.mark.parametrize(("right", "n"), [(80, 100), (3, 8), (700, 1000)])
-def test_the_interval_is_that_of_a_bootstrap_over_videos(right: int, n: int) -> None:
-    scores, labels = answers(right, n)
-    found = accuracy(scores, labels)
-    assert found.value == right / n
-    assert found.n == n
-    resampled = np.random.default_rng(1).choice(labels == 1, size=(4000, n)).mean(1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    assert found.low == pytest.approx(low, abs=1.01 / n + 0.003)
-    assert found.high == pytest.approx(high, abs=1.01 / n + 0.003)
-    assert accuracy(scores, labels) == found
-
-
-@pytest.mark.parametrize(("right", "value"), [(0, 0.0), (9, 1.0)])
-def test_where_all_answers_agree_the_interval_is_a_point(right: int, value: float) -> None:
-    found = accuracy(*answers(right, 9))
-    assert (found.value, found.low, found.high) == (value, value, value)
 
 
 def test_re_estimated_statistics_are_the_plain_average_of_all_batches() -> None:

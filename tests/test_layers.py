@@ -15,6 +15,7 @@ WITHOUT_TORCH = (
     "stzoo.files",
     "stzoo.hub",
     "stzoo.literature",
+    "stzoo.metrics",
     "stzoo.posterior",
     "stzoo.published",
     "stzoo.recipe",

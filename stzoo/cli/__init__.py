@@ -37,6 +37,7 @@ class Entry:
 
 COMMANDS = {
     "predict": Entry("stzoo.cli.predict:predict", "Say what happens in one or more video files."),
+    "evaluate": Entry("stzoo.cli.evaluate:evaluate", "Measure a model on labelled videos."),
     "list": Entry("stzoo.cli.zoo:list_models_command", "List the models of the zoo."),
     "show": Entry("stzoo.cli.zoo:show", "Show one model: its strategy, marginals and numbers."),
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),

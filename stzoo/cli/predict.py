@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import rich_click as click
 
-from stzoo.errors import VideoError
+from stzoo.cli.inputs import files
+from stzoo.cli.protocol import overridden, protocol_options
+from stzoo.cli.rows import resumed, row, writer
+from stzoo.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
-    from stzoo.predictor import Prediction, Predictor
+    from stzoo.predictor import Predictor
 
-_BAR_WIDTH = 30
+_FORMATS = ("text", "json", "jsonl", "csv")
+_RESUMABLE = ("jsonl", "csv")
 
 
 @click.command()
 @click.pass_context
-@click.argument("files", metavar="FILE [FILE ...]", nargs=-1, required=True)
+@click.argument("inputs", metavar="FILE|FOLDER|PATTERN|- ...", nargs=-1, required=True)
 @click.option(
     "--model",
     metavar="NAME",
@@ -28,12 +32,7 @@ _BAR_WIDTH = 30
     show_default=True,
     help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
 )
-@click.option(
-    "--clips",
-    metavar="N",
-    type=click.IntRange(1, 1000),
-    help="Clips spread uniformly over each video, whose scores are averaged.  [default: what the model was made for]",
-)
+@protocol_options
 @click.option(
     "--topk",
     metavar="K",
@@ -45,10 +44,24 @@ _BAR_WIDTH = 30
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json is a list with one object a file: path and predictions, or path and error.",
+    type=click.Choice(_FORMATS),
+    help="json is a list with one object a video, jsonl one object a line: path and predictions, or path and error.  "
+    "[default: what the suffix of -o says, or text]",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write there in place of standard output. A file that exists is not replaced.",
+)
+@click.option("--resume", is_flag=True, help="Go on with FILE (jsonl or csv): skip the videos that it has.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first file that cannot be read.")
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(0, 256),
+    help="Processes that read ahead; 0 for none.  [default: one a processor where there are many videos]",
 )
 @click.option(
     "--device",
@@ -58,56 +71,86 @@ _BAR_WIDTH = 30
     help="Where the net runs; auto takes a GPU if there is one.",
 )
 def predict(
-    context: click.Context, files: tuple[str, ...], model: str, clips: int | None, topk: int, format_: str, device: str
+    context: click.Context,
+    /,
+    inputs: tuple[str, ...],
+    model: str,
+    topk: int,
+    format_: str | None,
+    output: Path | None,
+    resume: bool,
+    fail_fast: bool,
+    workers: int | None,
+    device: str,
+    **wishes: Any,
 ) -> None:
-    """Say what happens in one or more video files.
+    """Say what happens in videos: files, folders with all that is in them, patterns, or a list on standard input (-).
 
     A file that cannot be read is named on standard error, the others are predicted all the same, and the exit code is
     1. A file that is cut off is predicted from what can be decoded, with a warning on standard error.
     """
     from stzoo.hub import load
 
-    predictor = load(model, device=device)
-    results: list[dict[str, Any]] = []
-    for path in files:
-        try:
-            predictions = _predict(predictor, path, topk, clips)
-        except VideoError as error:
-            click.echo(f"Error: {error}", err=True)
-            results.append({"path": path, "error": str(error)})
-            continue
-        if format_ == "text":
-            gap = [""] if any("predictions" in result for result in results) else []
-            header = click.style(click.format_filename(path), bold=True)
-            click.echo("\n".join([*gap, header, *_lines(predictions, bars=sys.stdout.isatty())]))
-        results.append({"path": path, "predictions": [prediction._asdict() for prediction in predictions]})
-    if format_ == "json":
-        click.echo(json.dumps(results, indent=2))
-    if any("error" in result for result in results):
+    form = format_ or _form(output)
+    _refuse(output, form, resume)
+    paths = files(inputs)
+    predictor = overridden(load(model, device=device), **wishes)
+    answers = min(topk, len(predictor.labels))
+    done, broken = set[str](), False
+    if resume and output is not None and output.exists():
+        done, broken = resumed(output, form, predictor, answers)
+        paths = [path for path in paths if path not in done]
+    with _opened(output, resume) as stream:
+        fresh = output is None or output.stat().st_size == 0
+        with closing(writer(form, stream, answers, header=fresh)) as out:
+            shown = len(paths) + len(done) > 1 and sys.stderr.isatty() and not stream.isatty()
+            for entry in _rows(predictor, paths, topk, workers, len(done), shown=shown):
+                out.write(entry)
+                broken |= "error" in entry
+                if fail_fast and "error" in entry:
+                    break
+    if broken:
         context.exit(VideoError.exit_code)
 
 
-def _predict(predictor: Predictor, path: str, topk: int, clips: int | None) -> list[Prediction]:
-    """The predictor's answer; its warnings become lines on standard error."""
-    from stzoo.predictor import VideoWarning
+def _rows(
+    predictor: Predictor, paths: list[str], topk: int, workers: int | None, done: int, *, shown: bool
+) -> Iterator[dict[str, Any]]:
+    """A row a video; errors and warnings become lines on standard error."""
+    from stzoo.scoring import Failed, score_files
+    from stzoo.video.progress import counting
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", VideoWarning)
-        predictions = predictor.predict(path, topk=topk, clips=clips)
-    for warning in caught:
-        prefix = "Warning: " if issubclass(warning.category, VideoWarning) else f"{warning.category.__name__}: "
-        click.echo(f"{prefix}{warning.message}", err=True)
-    return predictions
+    with counting("Predicting", done + len(paths), unit="videos", completed=done, show=shown) as bar:
+        for found in score_files(predictor, paths, workers=workers):
+            if isinstance(found, Failed):
+                click.echo(f"Error: {found.reason}", err=True)
+                yield {"path": found.path, "error": found.reason}
+            else:
+                for sentence in found.warnings:
+                    click.echo(f"Warning: {sentence}", err=True)
+                yield row(predictor, found, topk)
+            bar.advance()
 
 
-def _lines(predictions: Sequence[Prediction], *, bars: bool) -> list[str]:
-    """One line a label: rank, probability in percent, label, and a bar for people."""
-    width = max(len(label) for label, _ in predictions)
-    lines = []
-    for rank, (label, score) in enumerate(predictions, 1):
-        line = f"{rank:3}  {100 * score:5.1f} %  {label}"
-        if bars:
-            bar = click.style("█" * round(_BAR_WIDTH * score), fg="green" if rank == 1 else "cyan")
-            line += f"{' ' * (width - len(label))}  {bar}"
-        lines.append(line.rstrip())
-    return lines
+def _form(output: Path | None) -> str:
+    suffix = output.suffix.lower().removeprefix(".") if output is not None else ""
+    return suffix if suffix in _FORMATS else "text"
+
+
+def _refuse(output: Path | None, form: str, resume: bool) -> None:
+    if resume and (output is None or form not in _RESUMABLE):
+        raise UsageError(f"--resume goes on with a file of {' or '.join(_RESUMABLE)}; name it with -o.")
+    if not resume and output is not None and output.is_file() and output.stat().st_size > 0:
+        go_on = " or go on with it by --resume" if form in _RESUMABLE else ""
+        raise UsageError(f"{output} exists; choose another name for the results{go_on}.")
+
+
+@contextmanager
+def _opened(output: Path | None, resume: bool) -> Iterator[TextIO]:
+    """The file to write, or standard output."""
+    if output is None:
+        yield sys.stdout
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("a" if resume else "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        yield stream

@@ -14,11 +14,10 @@ from torch import nn
 
 from stzoo import nets
 from stzoo.errors import TrainingError
-from stzoo.evaluation import video_scores
 from stzoo.files import replacing, write_text
 from stzoo.plot import marginals_figure
 from stzoo.recipe import Compute, Recipe
-from stzoo.selection import best, pruned, references
+from stzoo.selection import best, judge, pruned, references
 from stzoo.strategy import Strategy
 from stzoo.training.data import RunData
 from stzoo.training.initial import initialise, record_origin, recorded_origin
@@ -107,8 +106,8 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
     finetuned = stages.finetune(template, scored)
     if finetuned is not None:
         compared["opt-finetuned"] = ("finetuned", winner.strategy, finetuned)
-        right = _selection_accuracy(finetuned, stages)
-        better = right > winner.accuracy
+        right, cross_entropy = judge(finetuned, selection)
+        better = (-right, cross_entropy) < (-winner.accuracy, winner.cross_entropy)
         shipped = "opt-finetuned" if better else "opt"
         stages.say(f"Finetuned it reaches {right:.4f} there; the bundle gets the {compared[shipped][0]} weights.")
 
@@ -137,13 +136,6 @@ def _measured(stages: Stages, data: RunData, compared: dict[str, tuple[str, Stra
     rows = measure_nets(compared, data, stages.machine.device, progress=stages.progress)
     write_metrics(stages.run.path("metrics.json"), rows, stages.run.recipe.input)
     return rows
-
-
-def _selection_accuracy(net: nn.Module, stages: Stages) -> float:
-    """Rounded like the scores of sampled strategies, which it is compared with."""
-    data = stages.selection
-    scores = video_scores(net, data.clips, data.contract, device=data.device)
-    return round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
 
 
 @dataclass(frozen=True)
@@ -184,7 +176,7 @@ def sweep(
         found = nets.posterior(template)
         compared = references(template)
         most_probable, sst = (
-            _selection_accuracy(pruned(template, compared[key], stages.selection), stages)
+            judge(pruned(template, compared[key], stages.selection), stages.selection)[0]
             for key in ("most-probable", "sst")
         )
         drops = [drop for branches in found.drop.values() for drop in branches.values()]

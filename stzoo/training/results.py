@@ -19,9 +19,10 @@ import stzoo
 from stzoo import card as cards
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
 from stzoo.contract import InputContract
-from stzoo.evaluation import Accuracy, accuracy, video_scores
+from stzoo.evaluation import video_scores
 from stzoo.files import write_json
 from stzoo.measure import measure
+from stzoo.metrics import Estimate, accuracy
 from stzoo.nets import architecture
 from stzoo.posterior import Posterior
 from stzoo.strategies import UNIFORM
@@ -39,14 +40,8 @@ class Row:
     name: str
     how: str
     split: str
-    accuracy: Accuracy
+    accuracy: Estimate
     strategy: Strategy
-
-
-def protocol(contract: InputContract) -> str:
-    """The way of measuring, in words."""
-    clips = f"{contract.clips} clip{'s' if contract.clips > 1 else ''}"
-    return f"video level, {clips} spread uniformly, centre crop {contract.crop}, mean softmax"
 
 
 def measure_nets(
@@ -59,7 +54,7 @@ def measure_nets(
     rows = []
     for split in data.tests:
         cache, contract = data.test(split)
-        seen: dict[tuple[str, Strategy], Accuracy] = {}
+        seen: dict[tuple[str, Strategy], Estimate] = {}
         with counting(f"measuring {split}", len(nets) * len(cache), unit="videos", show=progress) as bar:
             for name, (how, strategy, net) in nets.items():
                 if (how, strategy) not in seen:
@@ -80,7 +75,7 @@ def write_metrics(path: Path, rows: list[Row], contract: InputContract) -> None:
                 "net": row.name,
                 "how": row.how,
                 "split": row.split,
-                "protocol": protocol(contract),
+                "protocol": contract.protocol,
                 "accuracy": round(row.accuracy.value, 6),
                 "low": round(row.accuracy.low, 6),
                 "high": round(row.accuracy.high, 6),
@@ -116,7 +111,7 @@ def save_bundle(
         Result(
             dataset=run.recipe.name,
             split=row.split,
-            protocol=protocol(contract),
+            protocol=contract.protocol,
             metric="top1",
             value=row.accuracy.value,
             n=row.accuracy.n,
@@ -223,5 +218,5 @@ def table(rows: list[Row]) -> Any:
     return shown
 
 
-def _interval(accuracy: Accuracy) -> str:
+def _interval(accuracy: Estimate) -> str:
     return f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"

@@ -75,7 +75,7 @@ class ClipCache:
 
     folder: Path
     clips: UInt8[np.ndarray, "videos ..."]
-    """Memory map, read only: [videos, clips, frames, crop, crop, 3] or [videos, strip frames, size, size, 3]."""
+    """Memory map, read only: [videos, views, frames, crop, crop, 3] or [videos, strip frames, size, size, 3]."""
     items: tuple[Item, ...]
     broken: tuple[Broken, ...]
 
@@ -116,10 +116,11 @@ def open_clips(
         DataError: the list is empty, more of it than `max_broken` is broken, or the disk has no room.
     """
     count = contract.clips if clips is None else clips
-    shape = (count, contract.frames, contract.crop, contract.crop, 3)
+    shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
     decisive = {
         **_timing(contract, frame_rate),
         "clips": count,
+        "crops": contract.crops,
         "frames": contract.frames,
         "resize": contract.resize,
         "crop": contract.crop,

@@ -60,6 +60,20 @@ class VideoInfo:
     def frames(self) -> int:
         return len(self.timestamps_seconds)
 
+    @property
+    def fps(self) -> float | None:
+        """Frames a second on average; None where all frames are shown at once, as a single one is."""
+        seconds = float(self.timestamps_seconds[-1] - self.timestamps_seconds[0])
+        return (self.frames - 1) / seconds if seconds > 0 else None
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the first frame's beginning to the last one's end, which is shown for as long as frames are on average.
+
+        0 where all frames are shown at once.
+        """
+        return self.frames / self.fps if self.fps is not None else 0.0
+
 
 def probe(path: Path | str) -> VideoInfo:
     """Reads a file's index, or its packets where it has none, and decodes the first frame.

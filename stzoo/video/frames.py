@@ -11,11 +11,15 @@ from stzoo.errors import UsageError
 
 
 def resize_and_crop(
-    frame: UInt8[np.ndarray, "height width 3"], short_side: int, crop: int, pixel_aspect: float = 1.0
+    frame: UInt8[np.ndarray, "height width 3"],
+    short_side: int,
+    crop: int,
+    pixel_aspect: float = 1.0,
+    place: float = 0.5,
 ) -> UInt8[np.ndarray, "crop crop 3"]:
-    """Scales the short side to `short_side` pixels and takes the centre square of `crop` pixels.
+    """Scales the short side to `short_side` pixels and takes a square of `crop` pixels, by default the centre.
 
-    The crop is never wider than the short side, so only the frame's centre square is resized: the same scale in both
+    The crop is never wider than the short side, so only a square of the frame is resized: the same scale in both
     directions, and a frame of any aspect ratio costs no more than a square one. A square is what is shown as one: where
     pixels are shown wider than high, it has fewer columns than rows.
     Filter: OpenCV's area when shrinking, bilinear when enlarging in either direction.
@@ -25,6 +29,7 @@ def resize_and_crop(
         short_side: pixels.
         crop: pixels, at most `short_side`.
         pixel_aspect: how much wider than high a pixel of the frame is shown.
+        place: where the square lies along the long side: 0 at the left or top end, 1 at the right or bottom end.
 
     Raises:
         UsageError: `crop` is not between 1 and `short_side`.
@@ -34,9 +39,21 @@ def resize_and_crop(
             f"cannot crop {crop} pixels out of a short side of {short_side}; crop at least 1 and at most that."
         )
     height, width = frame.shape[:2]
-    square = resize_square(frame[_centre_square(height, width, pixel_aspect)], short_side)
-    margin = (short_side - crop) // 2
-    return np.ascontiguousarray(square[margin : margin + crop, margin : margin + crop])
+    square = resize_square(frame[_square(height, width, pixel_aspect, place)], short_side)
+    across, along = (short_side - crop) // 2, int((short_side - crop) * place)
+    top, left = (along, across) if height > width * pixel_aspect else (across, along)
+    return np.ascontiguousarray(square[top : top + crop, left : left + crop])
+
+
+def crops_along(
+    frame: UInt8[np.ndarray, "height width 3"], short_side: int, crop: int, crops: int, pixel_aspect: float = 1.0
+) -> UInt8[np.ndarray, "crops crop crop 3"]:
+    """`crops` squares of a frame as `resize_and_crop` takes them: the centre, or evenly from one end to the other.
+
+    Errors are those of `resize_and_crop`.
+    """
+    places = np.linspace(0.0, 1.0, crops).tolist() if crops > 1 else [0.5]
+    return np.stack([resize_and_crop(frame, short_side, crop, pixel_aspect, place) for place in places])
 
 
 def resize_square(part: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
@@ -48,11 +65,11 @@ def resize_square(part: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8
     return np.asarray(cv2.resize(part, (side, side), interpolation=filter_), dtype=np.uint8)
 
 
-def _centre_square(height: int, width: int, pixel_aspect: float) -> tuple[slice, slice]:
-    """Rows and columns of the largest centred part of a frame that is shown as a square."""
+def _square(height: int, width: int, pixel_aspect: float, place: float) -> tuple[slice, slice]:
+    """Rows and columns of the largest part of a frame that is shown as a square."""
     side = min(height, width * pixel_aspect)
     tall, wide = max(1, round(side)), max(1, min(width, round(side / pixel_aspect)))
-    top, left = (height - tall) // 2, (width - wide) // 2
+    top, left = int((height - tall) * place), int((width - wide) * place)
     return slice(top, top + tall), slice(left, left + wide)
 
 

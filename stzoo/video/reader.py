@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
 from stzoo.video.clips import plan, strip
 from stzoo.video.decode import VideoInfo, decodable, probe, read_frames
-from stzoo.video.frames import resize_and_crop
+from stzoo.video.frames import crops_along, resize_and_crop
 from stzoo.video.images import find_frames, read_pictures
 
 
@@ -22,10 +23,15 @@ from stzoo.video.images import find_frames, read_pictures
 class VideoClips:
     """The clips of one video, ready to be normalised."""
 
-    clips: UInt8[np.ndarray, "clips frames height width 3"]
+    clips: UInt8[np.ndarray, "views frames height width 3"]
+    """A view is a crop of a clip; those of one clip stand together."""
+    times_seconds: Float64[np.ndarray, "clips 2"]
+    """When the first and the last frame of each clip are shown."""
     info: VideoInfo
     warnings: tuple[str, ...]
     """One sentence for everything that was not as it should be: so far, a file that is cut off or damaged."""
+    decode_seconds: float
+    """What reading took, on the clock."""
 
 
 def read_clips(
@@ -34,19 +40,24 @@ def read_clips(
     """Reads `clips` clips (by default `contract.clips`) spread uniformly over a video of any length, rate and size.
 
     The video is a file, a folder of frames, or such a folder within a zip file (`stzoo.video.images`), whose frames
-    follow each other at `frame_rate` a second. Of a damaged or cut-off video, the clips are spread over the frames that
-    can be decoded, and a warning says so.
+    follow each other at `frame_rate` a second. Of each clip there are `contract.crops` crops. Of a damaged or cut-off
+    video, the clips are spread over the frames that can be decoded, and a warning says so.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
         UsageError: a folder of frames without `frame_rate`, while the contract wants frames a second.
     """
     count = contract.clips if clips is None else clips
-    transform = partial(resize_and_crop, short_side=contract.resize, crop=contract.crop)
-    pixels, info = read_chosen(
-        path, lambda info: plan(info.timestamps_seconds, contract, count), transform, contract, frame_rate
-    )
-    return VideoClips(pixels, info, _warnings(info))
+    began = time.perf_counter()
+
+    def choose(info: VideoInfo) -> Int64[np.ndarray, "clips frames"]:
+        return plan(info.timestamps_seconds, contract, count)
+
+    transform = partial(crops_along, short_side=contract.resize, crop=contract.crop, crops=contract.crops)
+    pixels, info = read_chosen(path, choose, transform, contract, frame_rate)
+    views = np.ascontiguousarray(np.moveaxis(pixels, 2, 1)).reshape(-1, contract.frames, *pixels.shape[3:])
+    times = info.timestamps_seconds[choose(info)[:, [0, -1]]]
+    return VideoClips(views, times, info, _warnings(info), time.perf_counter() - began)
 
 
 def read_strip(
@@ -65,7 +76,7 @@ def read_strip(
 def read_chosen(
     path: Path | str,
     choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-    transform: Callable[..., UInt8[np.ndarray, "size size 3"]],
+    transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
     contract: InputContract,
     frame_rate: float | None,
 ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
@@ -99,7 +110,7 @@ def read_chosen(
 
 
 def _stacked(
-    chosen: Int64[np.ndarray, "..."], found: Mapping[int, UInt8[np.ndarray, "size size 3"]]
+    chosen: Int64[np.ndarray, "..."], found: Mapping[int, UInt8[np.ndarray, "... size size 3"]]
 ) -> UInt8[np.ndarray, "... size size 3"]:
     frames = np.stack([found[index] for index in chosen.ravel().tolist()])
     return frames.reshape(*chosen.shape, *frames.shape[1:])

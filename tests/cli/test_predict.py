@@ -5,16 +5,16 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
 from stzoo import cli
-from stzoo.cli.predict import _lines
 from stzoo.contract import InputContract
 from stzoo.errors import ModelNotFoundError
-from stzoo.predictor import Prediction, Predictor
+from stzoo.predictor import Predictor
 from tests.conftest import MakeVideo
 
 LABELS = ("still", "turn-left", "zoom ärgerlich")
@@ -115,7 +115,9 @@ def test_a_broken_file_does_not_stop_the_others(make_video: MakeVideo, tmp_path:
 def test_every_kind_of_bad_file_is_one_sentence_and_exit_code_1(tmp_path: Path, sound_file: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video\n")
-    for path in (tmp_path / "missing.mp4", tmp_path, tmp_path / "empty.mp4", tmp_path / "text.mp4", sound_file):
+    (tmp_path / "folder").mkdir()
+    names = ("missing.mp4", "folder", "empty.mp4", "text.mp4")
+    for path in (*(tmp_path / name for name in names), sound_file):
         result = run(path)
         assert result.exit_code == 1
         assert result.stdout == ""
@@ -144,18 +146,102 @@ def test_without_a_file_usage_is_shown() -> None:
     assert "FILE" in run("--help").stdout
 
 
+@pytest.mark.parametrize("args", [["--resume"], ["--resume", "-o", "a.json"], ["--fps", "2", "--stride", "3"]])
+def test_options_that_contradict_each_other_are_one_sentence(args: list[str], make_video: MakeVideo) -> None:
+    result = run(make_video("a.mp4", 2), *args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_a_pattern_and_a_list_are_the_same_videos(make_video: MakeVideo, tmp_path: Path) -> None:
+    paths = [str(make_video(name, 2)) for name in ("in/a.mp4", "in/b/c.avi")]
+    (tmp_path / "in" / "notes.txt").touch()
+    for argument in (tmp_path / "in", f"{tmp_path}/in/**/*.[ma][pv][4i]", "-"):
+        result = CliRunner().invoke(
+            cli.main, ["predict", str(argument), "--format", "jsonl"], input="\n".join([*paths, ""])
+        )
+        assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == paths
+        assert result.exit_code == 0
+
+
+def test_everything_that_is_known_of_a_prediction_is_in_its_row(make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20, fps=10, width=64)
+    result = run(path, "--format", "jsonl", "--clips", 1, "--crops", 3, "--frames", 3, "--stride", 2)
+    (entry,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert entry["clips"] == [[0.8, 1.2]]
+    assert entry["video"] == {"width": 64, "height": 32, "frames": 20, "fps": 10.0, "duration_seconds": 2.0}
+    changed = {"clips": 1, "crops": 3, "frames": 3, "stride_frames": 2, "fps": None}
+    assert changed.items() <= entry["contract"].items()
+    assert entry["model"] == {"name": "camera-motion-opt", "digest": ""}
+    assert min(entry["seconds"].values()) > 0
+    assert entry["warnings"] == []
+    assert result.stderr == (
+        "Input: 1 clip of 3 frames, one frame in 2, short side 16, 3 crops 16 along the long side; "
+        "the model was made for 2 clips of 2 frames, 5 frames a second, short side 16, centre crop 16\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_file_of_results_goes_on_where_it_ended(make_video: MakeVideo, tmp_path: Path, form: str) -> None:
+    paths = [make_video(f"{index}.mp4", 2) for index in range(3)]
+    output = tmp_path / f"out.{form}"
+    assert run(*paths, "-o", output).exit_code == 0
+    whole = output.read_bytes()
+    again = run(*paths, "-o", output)
+    assert again.exit_code == 2
+    assert "exists; choose another name for the results or go on with it by --resume" in again.stderr
+    rows = whole.splitlines(keepends=True)
+    output.write_bytes(b"".join(rows[:-2]) + rows[-2][:40])
+    assert run(*paths, "-o", output, "--resume").exit_code == 0
+    assert [line.split(b",")[0] for line in output.read_bytes().splitlines()] == [
+        line.split(b",")[0] for line in whole.splitlines()
+    ]
+    other = run(*paths, "-o", output, "--resume", "--clips", 5)
+    assert other.exit_code == 1
+    assert "holds results of another model or input" in other.stderr
+    output.write_text("something else\n")
+    assert "does not hold results" in run(*paths, "-o", output, "--resume").stderr
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
+def test_an_interruption_leaves_what_was_found(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    paths = [make_video(f"{index}.mp4", 2) for index in range(3)]
+    scores_of, calls = Predictor.scores_of, []
+
+    def interrupted(self: Predictor, clips: np.ndarray) -> np.ndarray:
+        calls.append(len(clips))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return scores_of(self, clips)
+
+    monkeypatch.setattr(Predictor, "scores_of", interrupted)
+    output = tmp_path / f"out.{form}"
+    assert run(*paths, "-o", output).exit_code == 130
+    text = output.read_text()
+    rows = json.loads(text) if form == "json" else text.splitlines()[form == "csv" :]
+    assert len(rows) == 2
+
+
+def test_the_first_broken_file_can_be_the_last(make_video: MakeVideo, tmp_path: Path) -> None:
+    result = run(
+        make_video("a.mp4", 2), tmp_path / "no.mp4", make_video("b.mp4", 2), "--fail-fast", "--format", "jsonl"
+    )
+    assert result.exit_code == 1
+    assert [list(json.loads(line))[:2] for line in result.stdout.splitlines()] == [
+        ["path", "predictions"],
+        ["path", "error"],
+    ]
+
+
 def test_an_interruption_ends_quietly(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Predictor, "predict", interrupt)
+    monkeypatch.setattr(Predictor, "scores_of", interrupt)
     result = run(make_video("a.mp4", 2))
     assert result.exit_code == 130
     assert "Traceback" not in result.stderr
-
-
-def test_people_see_bars_that_line_up() -> None:
-    lines = _lines([Prediction("left", 0.5), Prediction("upwards", 0.25), Prediction("no", 0.0)], bars=True)
-    starts = [line.index("\x1b") for line in lines[:2]]
-    assert starts[0] == starts[1]
-    assert [line.count("█") for line in lines] == [15, 8, 0]

@@ -221,3 +221,10 @@ def test_the_record_of_a_finished_cache_is_readable(tmp_path: Path, items: list[
     folder = strips(tmp_path, items).folder
     assert json.loads((folder / "complete.json").read_text()) == {"format": 1, "videos": 4, "broken": {}}
     assert sorted(path.name for path in folder.iterdir()) == ["complete.json", "frames.u8", "lock"]
+
+
+def test_crops_are_kept_beside_clips(items: list[Item], tmp_path: Path) -> None:
+    one = open_clips(tmp_path / "cache", items, CONTRACT, progress=False)
+    three = open_clips(tmp_path / "cache", items, CONTRACT.changed(crops=3), progress=False)
+    assert three.clips.shape == (4, 6, 3, 16, 16, 3)
+    np.testing.assert_array_equal(three.clips[:, 1::3], one.clips)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.video.frames import _centre_square, normalise, resize_and_crop
+from stzoo.video.frames import _square, crops_along, normalise, resize_and_crop
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.data())
@@ -71,7 +71,7 @@ def test_normalise_is_the_formula_in_the_order_of_the_nets() -> None:
 @given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([0.125, 0.5, 10 / 11, 1.0, 16 / 11, 2.0, 8.0]))
 def test_pixels_that_are_not_square_are_shown_as_squares(height: int, width: int, aspect: float) -> None:
     """The frame holds its own coordinates as shown; a square of it must look square and lie in the centre."""
-    rows, columns = _centre_square(height, width, aspect)
+    rows, columns = _square(height, width, aspect, 0.5)
     tall, wide = rows.stop - rows.start, columns.stop - columns.start
     assert 0 <= rows.start < rows.stop <= height
     assert 0 <= columns.start < columns.stop <= width
@@ -87,3 +87,26 @@ def test_wide_pixels_and_their_square_copy_give_the_same_picture() -> None:
     stored = shown.reshape(96, 96, 2, 3).mean(axis=2).astype(np.uint8)
     square, wide = resize_and_crop(shown, 48, 32), resize_and_crop(stored, 48, 32, pixel_aspect=2.0)
     assert np.abs(square.astype(int) - wide).max() <= 2
+
+
+@given(st.integers(8, 60), st.integers(8, 60), st.integers(4, 8), st.sampled_from([0.5, 1.0, 2.0]))
+def test_three_crops_are_the_centre_and_both_ends_of_the_long_side(
+    height: int, width: int, crop: int, aspect: float
+) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    first, centre, last = crops_along(frame, 8, crop, 3, aspect)
+    np.testing.assert_array_equal(centre, resize_and_crop(frame, 8, crop, aspect))
+    np.testing.assert_array_equal(crops_along(frame, 8, crop, 1, aspect), centre[None])
+    mirrored = crops_along(np.ascontiguousarray(np.rot90(frame, 2)), 8, crop, 3, aspect)
+    if (8 - crop) % 2 == 0:  # a margin that cannot be halved is a pixel wider on one side
+        np.testing.assert_allclose(np.rot90(mirrored[0], 2), last.astype(int), atol=2)
+        np.testing.assert_allclose(np.rot90(mirrored[2], 2), first.astype(int), atol=2)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_crops_reach_the_ends(turned: bool) -> None:
+    ramp = np.repeat(np.arange(60, dtype=np.uint8)[None, :, None], 20, axis=0).repeat(3, axis=2)
+    crops = crops_along(ramp.transpose(1, 0, 2) if turned else ramp, 20, 16, 3)
+    positions = crops.transpose(0, 2, 1, 3) if turned else crops
+    assert positions[:, 0, 0, 0].tolist() == [0, 22, 44]
+    assert positions[:, 0, -1, 0].tolist() == [15, 37, 59]

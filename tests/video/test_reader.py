@@ -96,3 +96,24 @@ def test_native_frames_are_never_kept(make_video: MakeVideo) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5 * native
+
+
+def test_crops_of_a_clip_stand_together(make_video: MakeVideo) -> None:
+    path = make_video(
+        "wide.mp4", 12, width=96, pixels=np.random.default_rng(0).integers(0, 256, (12, 32, 96, 3), np.uint8)
+    )
+    one = read_clips(path, CONTRACT)
+    three = read_clips(path, CONTRACT.changed(crops=3))
+    assert three.clips.shape == (9, 4, 16, 16, 3)
+    np.testing.assert_array_equal(three.clips[1::3], one.clips)
+    assert (three.clips[0] != three.clips[2]).any()
+
+
+def test_the_times_of_clips_and_of_reading_are_told(make_video: MakeVideo) -> None:
+    read = read_clips(make_video("a.mp4", 20, fps=10), CONTRACT.changed(crops=3))
+    np.testing.assert_allclose(read.times_seconds, [[0.0, 0.6], [0.6, 1.2], [1.3, 1.9]], atol=0.1)
+    np.testing.assert_allclose(np.diff(read.times_seconds), 0.6, atol=1e-6)
+    assert read.decode_seconds > 0
+    assert (read.info.fps, read.info.duration_seconds) == (pytest.approx(10), pytest.approx(2))
+    still = read_clips(make_video("b.mp4", 1), CONTRACT).info
+    assert (still.fps, still.duration_seconds) == (None, 0.0)

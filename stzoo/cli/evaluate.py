@@ -1,0 +1,146 @@
+"""`stzoo evaluate`: a model measured on labelled videos."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from stzoo.cli.protocol import overridden, protocol_options
+from stzoo.errors import VideoError
+
+if TYPE_CHECKING:
+    from stzoo.assessment import Assessment
+    from stzoo.metrics import Estimate
+    from stzoo.video.datasets import Item
+
+_CLASSES_SHOWN = 20
+
+
+@click.command()
+@click.pass_context
+@click.argument("model", metavar="NAME|PATH")
+@click.option(
+    "--data",
+    required=True,
+    metavar="LIST",
+    type=click.Path(path_type=Path, exists=True),
+    help="A list with `path label` a line, the label a class of the model or its index; or a folder with a folder a "
+    "class.",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder that the paths of the list start in.  [default: the list's own]",
+)
+@protocol_options
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder for scores, numbers and figures; a run that was stopped goes on there.  "
+    "[default: evaluation-MODEL-LIST]",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the net runs; auto takes a GPU if there is one.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(0, 256),
+    help="Processes that read ahead; 0 for none.  [default: one a processor where there are many videos]",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="text for people, json for programs.",
+)
+def evaluate(
+    context: click.Context,
+    /,
+    model: str,
+    data: Path,
+    root: Path | None,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    format_: str,
+    **wishes: Any,
+) -> None:
+    """Measure a model on labelled videos: accuracy, classes, confusion and calibration.
+
+    Files that cannot be read are named on standard error and counted, accuracies are about the others, and the exit
+    code is 1.
+    """
+    from stzoo.assessment import assess
+    from stzoo.hub import load
+
+    predictor = overridden(load(model, device=device), **wishes)
+    items = _items(data, root, predictor.labels)
+    folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
+    found = assess(predictor, items, folder, workers=workers, progress=sys.stderr.isatty())
+    found.write(folder)
+    for failed in found.failed:
+        click.echo(f"Error: {failed.reason}", err=True)
+    if format_ == "json":
+        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        _print(found, folder)
+    if found.failed:
+        context.exit(VideoError.exit_code)
+
+
+def _items(data: Path, root: Path | None, labels: tuple[str, ...]) -> list[Item]:
+    from stzoo.video.datasets import read_folders, read_list
+
+    if data.is_dir():
+        return read_folders(data, Path(), labels)
+    return read_list(data, root or data.parent, labels)
+
+
+def _print(found: Assessment, folder: Path) -> None:
+    from stzoo.cli.drawing import plain_table, print_parts
+
+    table = plain_table("metric", "value:right", "95 % interval", "n:right")
+    named: list[tuple[str, Estimate | None]] = [("top-1", found.top1), ("top-5", found.top5)]
+    named.append(("expected calibration error", found.calibration.error))
+    for name, value in named:
+        if value is not None:
+            table.add_row(name, *_cells(value))
+    classes = [
+        (value.value, label, value)
+        for label, value in zip(found.about["labels"], found.classes, strict=True)
+        if value is not None
+    ]
+    worst = sorted(classes, key=lambda entry: entry[0])[:_CLASSES_SHOWN]
+    by_class = plain_table("class", "top-1:right", "95 % interval", "n:right")
+    for _, label, value in worst:
+        by_class.add_row(label, *_cells(value))
+    more = len(classes) - len(worst)
+    others = f"The worst {len(worst)} of {len(classes)} classes; results.json has all.\n" if more else ""
+    failed = f"{len(found.failed)} of {len(found.failed) + len(found.labels)} files could not be read.\n"
+    print_parts(
+        table,
+        by_class,
+        f"{others}{failed if found.failed else ''}Measured: {found.about['protocol']}.\n"
+        f"{folder}: scores.npz, results.json, confusion.png, reliability.png",
+    )
+
+
+def _cells(value: Estimate) -> tuple[str, str, str]:
+    return f"{100 * value.value:.1f} %", f"{100 * value.low:.1f} to {100 * value.high:.1f} %", str(value.n)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"

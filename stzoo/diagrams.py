@@ -1,0 +1,107 @@
+"""Figures of measurements: the confusion matrix and the reliability diagram, in the style of `stzoo.plot`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int64
+
+from stzoo.metrics import Calibration
+from stzoo.plot import COLOURS, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_INK, _FAINT = "#222222", "#B8B8B8"
+_LABELLED, _NUMBERED = 60, 20  # classes up to which every label, and every share, is written
+
+
+def confusion_figure(
+    matrix: Int64[np.ndarray, "classes classes"], labels: Sequence[str], path: Path | str, title: str
+) -> None:
+    """Draws videos by right class (row) and answer (column), each row as shares of its videos.
+
+    Where there are many classes, labels and shares are left out. The suffix of `path` decides between PNG, SVG and
+    PDF.
+
+    Raises `UsageError` for another suffix.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    classes = len(labels)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(14.0, max(3.5, 1.5 + (0.32 if classes <= _NUMBERED else 0.16) * classes))
+    with rc_context({"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}):
+        figure = Figure(figsize=(side, side))
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        if classes <= _LABELLED:
+            size = 8 if classes <= _NUMBERED else 6
+            names = [label if len(label) <= 30 else f"{label[:29]}…" for label in labels]
+            axes.set_xticks(range(classes), names, rotation=90, fontsize=size)
+            axes.set_yticks(range(classes), names, fontsize=size)
+        else:
+            axes.set_xticks([])
+            axes.set_yticks([])
+        if classes <= _NUMBERED:
+            for row, column in np.argwhere(matrix > 0).tolist():
+                share = shares[row, column]
+                colour = "white" if share > 0.5 else _INK
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+        axes.set_xlabel("answer", fontsize=9, color=_INK)
+        axes.set_ylabel("right class", fontsize=9, color=_INK)
+        axes.set_title(f"{title}\nper cent of each row's videos", loc="left", fontsize=9, color=_INK)
+        _bare(axes)
+        save_figure(figure, path)
+
+
+def reliability_figure(calibration: Calibration, path: Path | str, title: str) -> None:
+    """Draws how often answers are right against the confidence they are given with, above how many there are.
+
+    The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another one.
+
+    Reference: Fig. 1, Guo et al. 2017, "On calibration of modern neural networks".
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    bins = len(calibration.videos)
+    centres = (np.arange(bins) + 0.5) / bins
+    some = calibration.videos > 0
+    with rc_context({"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}):
+        figure = Figure(figsize=(4.2, 4.8))
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        above.plot([0, 1], [0, 1], color=_FAINT, linewidth=1, zorder=1)
+        above.bar(centres[some], calibration.accuracy[some], width=0.92 / bins, color=COLOURS["S"], zorder=2)
+        above.plot(
+            calibration.confidence[some], calibration.accuracy[some], "o", ms=4, color=COLOURS["ST"], mew=0, zorder=3
+        )
+        error = calibration.error
+        above.set_title(
+            f"{title}\nexpected calibration error {100 * error.value:.1f} % "
+            f"({100 * error.low:.1f} to {100 * error.high:.1f} %), n = {error.n}",
+            loc="left",
+            fontsize=9,
+            color=_INK,
+        )
+        above.set_ylabel("share of right answers", fontsize=9, color=_INK)
+        above.set_ylim(0, 1)
+        below.bar(centres, calibration.videos, width=0.92 / bins, color=_FAINT)
+        below.set_ylabel("videos", fontsize=9, color=_INK)
+        below.set_xlabel("confidence: the best class's score", fontsize=9, color=_INK)
+        below.set_xlim(0, 1)
+        for axes in (above, below):
+            axes.grid(axis="y", color="#E6E6E6", linewidth=0.7, zorder=0)
+            axes.tick_params(labelsize=8)
+            _bare(axes)
+        save_figure(figure, path)
+
+
+def _bare(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, colors=_INK)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from stzoo.cli.inputs import files
+from stzoo.errors import UsageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.MP4", "a.webm", "notes.txt", ".hidden.mp4", "sub/c.mkv", ".git/d.mp4", "empty/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_folder_is_its_videos_in_order(folder: Path) -> None:
+    expected = [str(folder / name) for name in ("a.webm", "b.MP4", "sub/c.mkv")]
+    assert files([str(folder)]) == expected
+    assert files([str(folder / "b.MP4"), str(folder)]) == [expected[1], *expected]
+
+
+def test_a_pattern_is_what_it_matches_and_a_file_called_like_one_is_itself(folder: Path) -> None:
+    assert files([f"{folder}/*.[mM]*"]) == [str(folder / "b.MP4")]
+    assert files([f"{folder}/*"]) == [
+        str(folder / name) for name in ("a.webm", "b.MP4", "empty", "notes.txt", "sub/c.mkv")
+    ]
+    (folder / "[ab].webm").touch()
+    assert files([f"{folder}/[ab].webm"]) == [str(folder / "[ab].webm")]
+
+
+def test_what_means_nothing_is_kept_to_be_named(folder: Path) -> None:
+    words = [f"{folder}/*.gif", f"{folder}/empty", f"{folder}/missing.mp4"]
+    assert files(words) == words
+
+
+def test_standard_input_lists_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{folder}/a b.mp4\r\n\n{folder}/sub\n"))
+    assert files(["-", "x.mp4"]) == [f"{folder}/a b.mp4", f"{folder}/sub/c.mkv", "x.mp4"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(UsageError, match="lists no video"):
+        files(["-"])

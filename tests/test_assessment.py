@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stzoo.assessment import SCORES, assess
+from stzoo.contract import InputContract
+from stzoo.errors import DataError
+from stzoo.predictor import Predictor
+from stzoo.video.datasets import Item
+from tests.conftest import MakeVideo
+
+CONTRACT = InputContract(frames=2, fps=5.0, clips=2, resize=24, crop=16)
+
+
+class Brightness(nn.Module):
+    """Counts videos, and is interrupted when one too many is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clips, self.most = 0, 1000
+
+    def forward(self, clips: Tensor) -> Tensor:
+        self.clips += len(clips)
+        if self.clips > self.most:
+            raise KeyboardInterrupt
+        mean = clips.mean(dim=(1, 2, 3, 4))
+        return torch.stack([-mean, mean, mean - 9], dim=1)
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(Brightness(), CONTRACT, ("dark", "bright", "never"), "brightness", "cpu", digest="0" * 64)
+
+
+@pytest.fixture
+def items(make_video: MakeVideo, tmp_path: Path) -> list[Item]:
+    frames = (1, 1, 40, 40)
+    made = [Item(make_video(f"{index}.mp4", count), int(count > 1)) for index, count in enumerate(frames)]
+    return [*made, Item(made[0].path, 1), Item(tmp_path / "missing.mp4", 2)]
+
+
+def test_everything_is_measured_and_failures_are_named(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
+    found = assess(predictor, items, tmp_path / "out")
+    found.write(tmp_path / "out")
+    assert predictor.net.clips == 4 * CONTRACT.clips  # the video that is listed twice is read once
+    np.testing.assert_array_equal(found.scores[0], predictor.scores(items[0].path))
+    assert found.top1.value == 4 / 5
+    assert found.top5 is None
+    assert [None if value is None else (value.value, value.n) for value in found.classes] == [
+        (1.0, 2),
+        (2 / 3, 3),
+        None,
+    ]
+    written = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert written == found.to_json()
+    assert written["videos"] == 5
+    missing = str(items[-1].path)
+    assert written["failed"] == [{"path": missing, "reason": f"{missing} does not exist; check the path."}]
+    assert written["protocol"] == CONTRACT.protocol
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "confusion.png",
+        "reliability.png",
+        "results.json",
+        "scores.npz",
+    ]
+
+
+def test_an_interrupted_run_goes_on(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
+    predictor.net.most = 2 * CONTRACT.clips
+    with pytest.raises(KeyboardInterrupt):
+        assess(predictor, items, tmp_path)
+    predictor.net.clips, predictor.net.most = 0, 1000
+    resumed = assess(predictor, items, tmp_path)
+    assert predictor.net.clips == 2 * CONTRACT.clips
+    whole = assess(predictor, items, tmp_path / "whole")
+    np.testing.assert_array_equal(resumed.scores, whole.scores)
+    os.utime(items[1].path, ns=(0, 0))
+    predictor.net.clips = 0
+    assess(predictor, items, tmp_path)
+    assert predictor.net.clips == CONTRACT.clips  # a video that has changed is read again
+
+
+def test_scores_of_something_else_are_refused(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
+    assess(predictor, items, tmp_path)
+    for name, changes in {"contract": {"contract": CONTRACT.changed(clips=3)}, "digest": {"digest": "1" * 64}}.items():
+        with pytest.raises(DataError, match=f"holds scores with another {name}; choose another folder"):
+            assess(dataclasses.replace(predictor, **changes), items, tmp_path)
+    (tmp_path / SCORES).write_bytes(b"no scores")
+    with pytest.raises(DataError, match="does not hold scores of stzoo"):
+        assess(predictor, items, tmp_path)
+
+
+def test_without_a_single_video_there_is_no_number(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none of the 1 videos can be read; the first: .* does not exist"):
+        assess(predictor, items[-1:], tmp_path / "out")

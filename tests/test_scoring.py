@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stzoo import scoring
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError, VideoError
+from stzoo.predictor import Predictor
+from stzoo.scoring import Failed, Scored, score_files, worker_count
+from stzoo.video.reader import VideoClips, read_clips
+from tests.conftest import MakeVideo
+
+CONTRACT = InputContract(frames=2, fps=5.0, clips=2, crops=3, resize=24, crop=16)
+
+
+class Brightness(nn.Module):
+    def forward(self, clips: Tensor) -> Tensor:
+        mean = clips.mean(dim=(1, 2, 3, 4))
+        return torch.stack([-mean, mean], dim=1)
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(Brightness(), CONTRACT, ("dark", "bright"), "brightness", "cpu")
+
+
+def test_every_file_has_the_scores_of_the_predictor_or_a_reason(
+    predictor: Predictor, make_video: MakeVideo, tmp_path: Path
+) -> None:
+    paths = [str(make_video("a.mp4", 4)), str(tmp_path / "missing.mp4"), str(make_video("b.mp4", 12))]
+    first, missing, last = score_files(predictor, paths)
+    assert missing == Failed(paths[1], f"{paths[1]} does not exist; check the path.")
+    for path, found in ((paths[0], first), (paths[2], last)):
+        assert isinstance(found, Scored)
+        assert found.path == path
+        np.testing.assert_array_equal(found.scores, predictor.scores(path))
+        assert found.times_seconds.shape == (2, 2)
+        assert min(found.decode_seconds, found.compute_seconds) > 0
+
+
+def test_few_files_start_no_process_and_many_do(
+    predictor: Predictor, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def read_many(
+        paths: list[Path], contract: InputContract, *, workers: int, seconds_a_file: float
+    ) -> Iterator[tuple[Path, VideoClips | VideoError]]:
+        started.append(workers)
+        return ((path, read_clips(path, contract)) for path in paths)
+
+    monkeypatch.setattr(scoring, "read_many", read_many)
+    monkeypatch.setattr(scoring, "processors", lambda: 4)
+    path = str(make_video("a.mp4", 2))
+    assert len(list(score_files(predictor, [path] * 15))) == 15
+    assert started == []
+    assert len(list(score_files(predictor, [path] * 17))) == 17
+    assert len(list(score_files(predictor, [path], workers=3))) == 1
+    assert started == [2, 3]
+    assert worker_count(10_000) == 4
+
+
+def test_a_negative_number_of_workers_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(UsageError, match="-1 workers"):
+        score_files(predictor, [], workers=-1)
