@@ -1,4 +1,4 @@
-"""How large a net is: parameters, and one clip's multiply-adds and activations; how long it takes on this machine."""
+"""How large a net is, what one clip costs it in multiply-adds, activations and memory, and how long it takes here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from stzoo.nets import Architecture, fixed_net
+from stzoo.nets import Architecture, fixed_net, template
 from stzoo.nets.blank import without_memory
 from stzoo.strategy import Strategy
 
@@ -26,6 +27,15 @@ class Measurement:
     parameters: int
     multiply_adds: int
     activations: int
+
+
+@dataclass(frozen=True)
+class TrainingMeasurement:
+    """`parameters` of the net; `multiply_adds` of one clip forward, and `kept_bytes` of it for the backward pass."""
+
+    parameters: int
+    multiply_adds: int
+    kept_bytes: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,37 @@ def measure(architecture: Architecture, strategy: Strategy, *, frames: int, heig
         net(clip)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return Measurement(parameters, counter.multiply_adds, counter.activations)
+
+
+def measure_training(
+    architecture: Architecture, strategy: Strategy | None, *, frames: int, height: int, width: int
+) -> TrainingMeasurement:
+    """Counts on meta tensors what one clip of a training batch costs, in float32: with None, in the template.
+
+    Memory is every tensor that autograd keeps for the backward pass, each once, without the net's own. What the
+    backward pass and the allocator need besides is not counted.
+
+    Raises `StrategyError` when the strategy does not fit the backbone.
+    """
+    with without_memory():
+        if strategy is None:
+            net = template(architecture.backbone, architecture.classes, **architecture.options)
+        else:
+            net = fixed_net(architecture, strategy)
+    own = {tensor.untyped_storage()._cdata for tensor in net.state_dict().values()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept.setdefault(storage._cdata, storage)
+        return tensor
+
+    clip = torch.empty(1, 3, frames, height, width, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _Counter() as counter:
+        net.train()(clip)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    kept_bytes = sum(storage.nbytes() for address, storage in kept.items() if address not in own)
+    return TrainingMeasurement(parameters, counter.multiply_adds, kept_bytes)
 
 
 def measure_latency(architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int) -> Latency:

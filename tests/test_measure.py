@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from stzoo import nets
 from stzoo.errors import ContractError, StrategyError
-from stzoo.measure import measure, measure_latency
-from stzoo.nets import Architecture
+from stzoo.measure import measure, measure_latency, measure_training
+from stzoo.nets import Architecture, fixed, template
 from stzoo.nets.layers import Conv
 from stzoo.strategies import named
 from stzoo.strategy import Strategy
@@ -92,3 +93,26 @@ def test_what_cannot_be_measured_is_refused() -> None:
         measure(shape, Architecture("densenet121", 7, {}).uniform("S"), frames=8, height=64, width=64)
     with pytest.raises(ContractError, match="too small"):
         measure(shape, shape.uniform("S"), frames=8, height=64, width=16)
+
+
+@pytest.mark.parametrize("backbone", ["densenet_tiny", "resnet_tiny", "mobilenet_v2_tiny"])
+@pytest.mark.parametrize("unit", [None, "S", "S+ST"])
+def test_training_keeps_what_is_counted_without_computing(backbone: str, unit: str | None) -> None:
+    shape = Architecture(backbone, 5, {})
+    strategy = None if unit is None else shape.uniform(unit)
+    found = measure_training(shape, strategy, frames=4, height=32, width=32)
+    net = template(backbone, 5) if strategy is None else fixed(backbone, strategy, 5)
+    own = {tensor.data_ptr() for tensor in net.state_dict().values()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        net.train()(torch.zeros(1, 3, 4, 32, 32))
+    assert found.parameters == sum(parameter.numel() for parameter in net.parameters())
+    right = sum(tensor.untyped_storage().nbytes() for address, tensor in kept.items() if address not in own)
+    assert found.kept_bytes == pytest.approx(right, rel=0.02)
+    alone = measure(shape, strategy or shape.all_open, frames=4, height=32, width=32)
+    assert found.multiply_adds == alone.multiply_adds

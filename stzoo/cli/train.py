@@ -25,25 +25,36 @@ if TYPE_CHECKING:
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
 )
+@click.option("--dry-run", "dry", is_flag=True, help="Show what would be trained and its cost, and look at the data.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.pass_context
 def train(
+    context: click.Context,
     recipe: str,
     out: Path | None,
     overrides: tuple[str, ...],
     sweeps: tuple[str, ...],
     data_root: str | None,
     cache: Path | None,
+    dry: bool,
     quiet: bool,
 ) -> None:
     """Run a RECIPE (a file, or the name of one that stzoo brings) from warm-up to bundle.
 
     Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains one template for
     every combination of values instead, judges them on the selection split, and writes sweep.csv.
+    With --dry-run it trains and writes nothing; the exit code is 1 where the data is not there.
     """
+    from stzoo.cli.dry_run import dry_run
+    from stzoo.errors import UsageError
     from stzoo.recipe import expand, read
 
     overrides = (*overrides, *root_override(data_root))
     resolved = read(recipe, overrides)
+    if dry:
+        if sweeps:
+            raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
+        context.exit(0 if dry_run(resolved, recipe) else 1)
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
     points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []

@@ -102,6 +102,9 @@ class Augment(Table):
             description="a frame's short side before the crop, drawn for every clip; else strip_size or input.resize"
         ),
     ] = ()
+    crop: Annotated[
+        int | None, Field(ge=8, le=4096, description="side of the random crop in pixels; input.crop if it is not given")
+    ] = None
     flip: Annotated[
         bool | Literal["label-aware"],
         Field(description="mirror half of the clips; label-aware: classes of left and right change places"),
@@ -301,10 +304,13 @@ def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterato
     if contract and augment:
         if augment.strip_frames is not None and augment.strip_frames < contract.frames:
             yield f"augment.strip_frames = {augment.strip_frames}: less than input.frames, which is {contract.frames}"
-        if augment.strip_size is not None and augment.strip_size < contract.crop:
-            yield f"augment.strip_size = {augment.strip_size}: less than input.crop, which is {contract.crop}"
-        if augment.short_sides and min(augment.short_sides) < contract.crop:
-            yield f"augment.short_sides = {list(augment.short_sides)}: less than input.crop, which is {contract.crop}"
+        table, crop = ("input", contract.crop) if augment.crop is None else ("augment", augment.crop)
+        if augment.strip_size is not None and augment.strip_size < crop:
+            yield f"augment.strip_size = {augment.strip_size}: less than {table}.crop, which is {crop}"
+        if augment.short_sides and min(augment.short_sides) < crop:
+            yield f"augment.short_sides = {list(augment.short_sides)}: less than {table}.crop, which is {crop}"
+        if not augment.short_sides and augment.strip_size is None and contract.resize < crop:
+            yield f"input.resize = {contract.resize}: less than {table}.crop, which is {crop}"
         if contract.sampling == "segments" and data and data.cache:
             yield 'input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
         if augment.stride == "random" and contract.stride_frames is None:

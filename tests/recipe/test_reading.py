@@ -128,6 +128,20 @@ def test_strips_hold_a_crop(template: Path) -> None:
     ]
 
 
+def test_training_may_crop_otherwise_than_the_contract(template: Path) -> None:
+    assert read(template, ["augment.crop=72"]).augment.crop == 72
+    assert problems(template, "augment.crop=80", "augment.short_sides=[79, 90]") == [
+        f"{template} has 2 problems:",
+        "  augment.strip_size = 72: less than augment.crop, which is 80",
+        "  augment.short_sides = [79, 90]: less than augment.crop, which is 80",
+    ]
+    bare = template.with_name("bare.toml")
+    bare.write_text(template.read_text().replace("strip_frames = 12\nstrip_size = 72\n", ""))
+    assert problems(bare, "augment.crop=80", "data.cache=false") == [
+        f"{bare}: input.resize = 72: less than augment.crop, which is 80"
+    ]
+
+
 def test_what_is_cached_and_what_is_not_go_with_their_own_options(template: Path) -> None:
     place = f"{template}: "
     fewer = ("augment.short_sides=[72, 56]", "input.fps=5", "augment.flip=label-aware")

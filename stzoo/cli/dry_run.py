@@ -1,0 +1,136 @@
+"""What `stzoo train --dry-run` shows: what would be trained, what it would cost, and whether the data is there."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from stzoo.cli.drawing import pairs, plain_table, print_parts
+from stzoo.errors import DataError, VideoError
+
+if TYPE_CHECKING:
+    from stzoo.recipe import Recipe
+    from stzoo.training.forecast import Forecast, Size
+    from stzoo.video.lists import Lists
+
+_FIRST_VIDEOS = 3
+
+
+def dry_run(recipe: Recipe, given: str) -> bool:
+    """Prints all of it for the recipe that was `given` under that name; whether training could start."""
+    from stzoo.training.forecast import OFFICIAL, Size, forecast
+    from stzoo.video.lists import read_lists
+
+    problems = []
+    size, lists = OFFICIAL.get(recipe.data.format), None
+    try:
+        lists = read_lists(recipe.data)
+        size = Size(len(lists.classes), len(lists.train))
+    except DataError as error:
+        problems.append(str(error))
+    print_parts(pairs(_facts(recipe)))
+    if size is None:
+        click.echo("\nWhat it would cost is known once the lists can be read.")
+    else:
+        counted = "the official dataset" if lists is None else "the lists that are here"
+        _print_costs(recipe, forecast(recipe, size), size, counted)
+    if lists is not None:
+        _print_lists(recipe, lists)
+        problems += _unfit(recipe, lists)
+    for problem in problems:
+        click.echo(problem)
+    if not problems:
+        click.echo("The lists can be read, and so can the first videos of each. Nothing was trained or written.")
+    click.echo(f"To decode every video: stzoo data check {given}")
+    return not problems
+
+
+def _facts(recipe: Recipe) -> dict[str, str]:
+    net, augment = recipe.net, recipe.augment
+    crop = recipe.input.crop if augment.crop is None else augment.crop
+    sides = augment.short_sides or (augment.strip_size or recipe.input.resize,)
+    trained = "template, from which a strategy is selected"
+    if recipe.fixed is not None:
+        trained = f"strategy {recipe.fixed.strategy} alone"
+    return {
+        "recipe": recipe.name,
+        "data": f"{recipe.data.format} in {recipe.data.root}",
+        "input": recipe.input.text,
+        "training": f"random crop {crop} of short side {' or '.join(map(str, sides))}, stride {augment.stride}, "
+        f"flip {str(augment.flip).lower()}",
+        "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {','.join(net.branches)}; {trained}",
+        "starts from": "none" if recipe.init is None else recipe.init.source,
+        "machine": f"device {recipe.compute.device}, {recipe.compute.precision}",
+    }
+
+
+def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> None:
+    from stzoo.training.forecast import power
+    from stzoo.training.stages import architecture_of
+
+    table = plain_table(
+        "stage",
+        "epochs:right",
+        "batch:right",
+        "rate:right",
+        "steps an epoch:right",
+        "steps:right",
+        "multiply-adds:right",
+    )
+    for stage in costs.stages:
+        each = stage.steps // stage.epochs
+        numbers = (stage.epochs, stage.batch_size, getattr(recipe, stage.name).learning_rate, each, stage.steps)
+        table.add_row(stage.name, *map(str, numbers), power(stage.multiply_adds))
+    steps = sum(stage.steps for stage in costs.stages)
+    table.add_row("all", "", "", "", "", str(steps), power(costs.multiply_adds))
+    facts = {
+        "classes": f"{size.classes}, {size.videos} training videos ({counted}), of which about {costs.clips} train",
+        "sites": str(len(architecture_of(recipe, size.classes).sites)),
+        "parameters": f"{costs.net.parameters:,}",
+        "multiply-adds": f"{costs.net.multiply_adds:,} of a training clip, forward",
+        "memory": f"about {costs.memory_bytes / 1e9:.1f} GB for the largest batch: what autograd keeps of it in "
+        f"float32 ({costs.net.kept_bytes / 1e9:.2f} GB a clip), weights, gradients and momentum",
+    }
+    print_parts(pairs(facts), "", table)
+
+
+def _print_lists(recipe: Recipe, lists: Lists) -> None:
+    table = plain_table("list", "videos:right", "decoded clips on disk:right")
+    contract = recipe.input
+    clip = contract.frames * contract.crop**2 * 3
+    augment, train = recipe.augment, ""
+    if recipe.data.cache and augment.strip_frames is not None and augment.strip_size is not None:
+        train = f"{len(lists.train) * augment.strip_frames * augment.strip_size**2 * 3 / 1e9:.2f} GB"
+    held_out = round(len(lists.train) * recipe.data.selection_fraction)
+    sizes = {"selection": (held_out, held_out * clip)}
+    sizes |= {name: (len(items), len(items) * contract.clips * clip) for name, items in lists.tests.items()}
+    table.add_row("train", str(len(lists.train)), train)
+    for name, (videos, size) in sizes.items():
+        table.add_row(f"{name} (of train)" if name == "selection" else name, str(videos), f"{size / 1e9:.2f} GB")
+    print_parts(table)
+
+
+def _unfit(recipe: Recipe, lists: Lists) -> list[str]:
+    """A sentence for a split that would be empty, and for every list whose first videos cannot all be read."""
+    from stzoo.training.data import split
+    from stzoo.video.reader import read_clips
+
+    sentences = []
+    try:
+        split([item.group for item in lists.train], recipe.data.selection_fraction, recipe.seed)
+    except DataError as error:
+        sentences.append(str(error))
+    for name, items in {"train": lists.train, **lists.tests}.items():
+        reasons = []
+        for item in islice(items, _FIRST_VIDEOS):
+            try:
+                read_clips(Path(item.path), recipe.input, 1, frame_rate=lists.frame_rate)
+            except VideoError as error:
+                reasons.append(str(error))
+        if reasons:
+            looked = min(_FIRST_VIDEOS, len(items))
+            sentences.append(f"{len(reasons)} of the first {looked} videos of {name} cannot be read: {reasons[0]}")
+    return sentences

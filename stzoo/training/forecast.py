@@ -1,0 +1,109 @@
+"""What a recipe's run costs, told before anything is trained: steps, multiply-adds and memory. No data is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stzoo.measure import TrainingMeasurement, measure_training
+from stzoo.recipe import Optimisation, Recipe
+from stzoo.training.data import training_contract
+from stzoo.training.stages import architecture_of, strategy_of
+
+FORWARD_AND_BACKWARD = 3
+"""Multiply-adds of a training step for each of its forward pass; gradients of inputs and of weights cost one each."""
+
+BYTES_A_PARAMETER = 3 * 4
+"""Weight, gradient and momentum in float32."""
+
+
+class Size(NamedTuple):
+    """How many classes a dataset has, and how many videos its official training list."""
+
+    classes: int
+    videos: int
+
+
+OFFICIAL = {
+    "kinetics400": Size(400, 240_436),
+    "something-v1": Size(174, 86_017),
+    "something-v2": Size(174, 168_913),
+    "ucf101": Size(101, 9_537),
+}
+"""By `data.format`. Copies of Kinetics-400 differ, as videos vanish; of UCF101 it is the first split."""
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """One stage that trains; `steps` are the optimiser's in all epochs."""
+
+    name: str
+    epochs: int
+    batch_size: int
+    steps: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run costs that trains on `clips` videos; what selection and evaluation cost besides is not counted."""
+
+    clips: int
+    net: TrainingMeasurement
+    stages: tuple[StageForecast, ...]
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of all stages."""
+        return sum(stage.multiply_adds for stage in self.stages)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the stage with the largest batch, on one device."""
+        batch = max(stage.batch_size for stage in self.stages)
+        return self.net.parameters * BYTES_A_PARAMETER + batch * self.net.kept_bytes
+
+    @property
+    def sentence(self) -> str:
+        """Both in one line, as every recipe for an official dataset opens with it."""
+        return (
+            f"{power(self.multiply_adds)} multiply-adds in training, {self.net.kept_bytes / 1e9:.2g} GB of memory for "
+            "every clip of a batch; counted, no GPU was measured."
+        )
+
+
+def power(count: int) -> str:
+    """`5.4e18`."""
+    return f"{count:.1e}".replace("e+", "e")
+
+
+def forecast(recipe: Recipe, size: Size) -> Forecast:
+    """Counts on meta tensors what training costs on so many classes and training videos.
+
+    All stages of a template count as the template itself, whose gates change nothing but its memory. A finetuned
+    winner has fewer branches, so its stage is counted too high.
+
+    Raises `UsageError` and `StrategyError` when backbone, options and strategy do not go together.
+    """
+    architecture = architecture_of(recipe, size.classes)
+    contract = training_contract(recipe)
+    net = measure_training(
+        architecture,
+        strategy_of(recipe, architecture),
+        frames=contract.frames,
+        height=contract.crop,
+        width=contract.crop,
+    )
+    clips = size.videos - round(size.videos * recipe.data.selection_fraction)
+    stages = tuple(
+        _stage(name, table, clips, net.multiply_adds)
+        for name in ("warmup", "variational", "finetune", "fixed")
+        if (table := getattr(recipe, name)) is not None
+    )
+    return Forecast(clips, net, stages)
+
+
+def _stage(name: str, table: Optimisation, clips: int, multiply_adds: int) -> StageForecast:
+    steps = table.epochs * -(-clips // table.batch_size)
+    seen = table.epochs * clips
+    return StageForecast(name, table.epochs, table.batch_size, steps, seen * FORWARD_AND_BACKWARD * multiply_adds)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stzoo import cli
+from tests.conftest import write_video
+
+SMALL = """
+name = "small"
+[data]
+root = "data"
+classes = "classes.txt"
+train = "train.txt"
+val = "val.txt"
+selection_fraction = 0.25
+[input]
+frames = 4
+fps = 6.0
+clips = 2
+resize = 36
+crop = 32
+[augment]
+strip_frames = 6
+strip_size = 36
+[net]
+backbone = "densenet_tiny"
+[fixed]
+strategy = "st"
+epochs = 3
+batch_size = 4
+learning_rate = 0.1
+weight_decay = 0.0
+"""
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(cli.main, args, prog_name="stzoo")
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe with eight training videos, in the working directory; one file stands for all videos."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(SMALL)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "classes.txt").write_text("a\nb\n")
+    for split, count in (("train", 8), ("val", 2)):
+        (data / f"{split}.txt").write_text("".join(f"{split}.mp4 {index % 2}\n" for index in range(count)))
+        write_video(data / f"{split}.mp4", 6)
+    return tmp_path
+
+
+def test_a_dry_run_shows_net_steps_and_data_and_writes_nothing(small: Path) -> None:
+    before = sorted(small.rglob("*"))
+    result = run("train", "small.toml", "--dry-run")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["sites", "15"] in lines
+    (fixed,) = (line for line in lines if line[:1] == ["fixed"])
+    assert fixed[1:6] == ["3", "4", "0.1", "2", "6"]
+    assert "strategy st alone" in result.stdout
+    assert ["train", "8", f"{8 * 6 * 36 * 36 * 3 / 1e9:.2f}", "GB"] in lines
+    clip = 4 * 32 * 32 * 3
+    assert ["val", "2", f"{2 * 2 * clip / 1e9:.2f}", "GB"] in lines
+    assert "Nothing was trained or written." in result.stdout
+    assert "stzoo data check small.toml" in result.stdout
+    assert sorted(small.rglob("*")) == before
+
+
+def test_a_video_that_is_not_there_fails_a_dry_run_and_is_named(small: Path) -> None:
+    (small / "data" / "val.mp4").unlink()
+    result = run("train", "small.toml", "--dry-run")
+    assert result.exit_code == 1
+    assert "2 of the first 2 videos of val cannot be read: " in result.stdout
+    assert "val.mp4" in result.stdout
+    assert "parameters" in result.stdout
+
+
+def test_a_list_too_short_to_be_split_fails_a_dry_run(small: Path) -> None:
+    result = run("train", "small.toml", "--dry-run", "--set", "data.selection_fraction=0.01")
+    assert result.exit_code == 1
+    assert "data.selection_fraction = 0.01 of 8 training videos" in result.stdout
+
+
+def test_without_data_an_official_dataset_is_forecast_all_the_same(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = run("train", "small.toml", "--dry-run", "--data-root", "nowhere")
+    assert unknown.exit_code == 1
+    assert "is known once the lists can be read" in unknown.stdout
+    known = run("train", "small.toml", "--dry-run", "--data-root", "nowhere", "--set", "data.format=ucf101")
+    assert known.exit_code == 1
+    assert "101, 9537 training videos (the official dataset)" in known.stdout
+    assert "(data.root) does not exist" in known.stdout
+
+
+def test_a_dry_run_is_of_one_run(small: Path) -> None:
+    result = run("train", "small.toml", "--dry-run", "--sweep", "seed=1,2")
+    assert result.exit_code == 2
+    assert "--dry-run shows one run" in result.stderr

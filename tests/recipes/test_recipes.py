@@ -1,0 +1,148 @@
+"""Every recipe that ships: it resolves, its net can be built, its cost is that of its first lines, its data is read."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stzoo.files import packaged
+from stzoo.measure import TrainingMeasurement, measure_training
+from stzoo.nets import Architecture
+from stzoo.recipe import Recipe, read
+from stzoo.strategy import Strategy
+from stzoo.training import forecast as forecasts
+from stzoo.training.batches import DecodedClips
+from stzoo.training.data import RunData
+from stzoo.training.forecast import OFFICIAL, forecast
+from stzoo.training.pipeline import prepare
+from stzoo.training.run import Run
+from stzoo.training.stages import architecture_of, strategy_of
+from stzoo.video.lists import read_lists
+from tests.video import layouts
+
+FILES = sorted(packaged("recipes").glob("*.toml"))
+RECIPES = {file.stem: read(file) for file in FILES}
+LARGE = {name: recipe for name, recipe in RECIPES.items() if recipe.data.format in OFFICIAL}
+SMALL = [
+    *("input.frames=4", "input.clips=1", "input.resize=36", "input.crop=32", "augment.crop=32"),
+    *("augment.short_sides=[36, 40]", "data.selection_fraction=0.3", "compute.workers=1", "compute.device=cpu"),
+    *("init.from=none", "selection.strategies=1", "selection.batch_norm_clips=4"),
+]
+SHORT = ("epochs=1", "schedule=cosine", "milestones=[]", "batch_size=6")
+DATASETS = ("sthv1", "sthv2", "ucf101", "k400")
+BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
+OTHERS = 9  # of the made sets
+
+
+@functools.cache
+def _measured(
+    backbone: str, options: tuple[tuple[str, object], ...], strategy: Strategy | None, frames: int, side: int
+) -> TrainingMeasurement:
+    return measure_training(
+        Architecture(backbone, 400, dict(options)), strategy, frames=frames, height=side, width=side
+    )
+
+
+def measured_once(
+    architecture: Architecture, strategy: Strategy | None, *, frames: int, height: int, width: int
+) -> TrainingMeasurement:
+    """As with 400 classes: the classifier is a ten thousandth of any net's cost."""
+    return _measured(architecture.backbone, tuple(architecture.options.items()), strategy, frames, height)
+
+
+@pytest.fixture(scope="session")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny dataset in each official layout."""
+    made = {name: tmp_path_factory.mktemp(name) for name in OFFICIAL}
+    layouts.kinetics(made["kinetics400"])
+    layouts.something_v1(made["something-v1"])
+    layouts.something_v2(made["something-v2"])
+    layouts.ucf101(made["ucf101"])
+    return made
+
+
+def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
+    wanted = {
+        dataset if backbone == "densenet121" else f"{dataset}-{backbone}"
+        for dataset in DATASETS
+        for backbone in BACKBONES
+    }
+    alone = {f"{dataset}-{strategy}" for dataset in DATASETS for strategy in ("s", "st", "sst")}
+    further = {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400"}
+    assert set(LARGE) == wanted | alone | further
+    assert len(wanted) == 24
+    assert len(FILES) == len(LARGE) + OTHERS == 48
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_asks_for_a_net_and_a_strategy_that_exist(name: str) -> None:
+    recipe = RECIPES[name]
+    architecture = architecture_of(recipe, 400)
+    strategy = strategy_of(recipe, architecture)
+    assert (strategy is None) == (recipe.fixed is None)
+    assert architecture.sites
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_net_trained_alone_gets_the_whole_budget_of_the_template(dataset: str) -> None:
+    template = RECIPES[dataset]
+    assert template.warmup is not None
+    assert template.variational is not None
+    for strategy in ("s", "st", "sst"):
+        recipe = RECIPES[f"{dataset}-{strategy}"]
+        assert recipe.fixed is not None
+        assert recipe.fixed.strategy == strategy
+        assert recipe.fixed.epochs == template.warmup.epochs + template.variational.epochs
+        assert recipe.fixed.batch_size == template.warmup.batch_size == template.variational.batch_size
+        assert recipe.model_copy(update={"fixed": None}).input == template.input
+        assert (recipe.net, recipe.data, recipe.augment) == (template.net, template.data, template.augment)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_a_recipe_says_it_costs_is_counted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecasts, "measure_training", measured_once)
+    recipe = LARGE[name]
+    second = (packaged("recipes") / f"{name}.toml").read_text(encoding="utf-8").split("\n")[1]
+    assert second == f"# {forecast(recipe, OFFICIAL[recipe.data.format]).sentence}"
+
+
+def on(recipe: Recipe, root: Path) -> Recipe:
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": str(root)})})
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_recipe_finds_its_data_in_the_official_layout(name: str, roots: dict[str, Path]) -> None:
+    recipe = on(LARGE[name], roots[LARGE[name].data.format])
+    lists = read_lists(recipe.data)
+    assert len(lists.classes) == (400 if recipe.data.format == "kinetics400" else 3)
+    assert set(lists.tests) == {"val"}
+    assert all(item.path.exists() for items in (lists.train, lists.tests["val"]) for item in items)
+    assert len(lists.train) >= 5
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
+    root = roots[RECIPES[dataset].data.format]
+    small = ["input.frames=4", "input.resize=40", "input.crop=36", "augment.crop=32", "data.selection_fraction=0.3"]
+    sides = ["augment.short_sides=[36, 40]"] if RECIPES[dataset].augment.short_sides else []
+    recipe = read(dataset, [*small, *sides, "compute.workers=1", f"data.root='{root}'"])
+    training = RunData(recipe, tmp_path, progress=False).training()
+    assert isinstance(training, DecodedClips)
+    assert training.cut.flip == (dataset in ("ucf101", "k400"))
+    assert training.cut.random_stride == (dataset == "k400")
+    batch = training.batch(np.arange(2), recipe.seed, "warmup", 0)
+    assert batch.clips.shape == (2, 1, 4, 32, 32, 3)
+
+
+def test_a_recipe_trains_two_steps_of_every_stage_on_small_clips(roots: dict[str, Path], tmp_path: Path) -> None:
+    """Of the smallest backbone alone: the others take too long on a processor."""
+    stages = [f"{stage}.{change}" for stage in ("warmup", "variational") for change in SHORT]
+    recipe = read("ucf101-mobilenet_v2", [*SMALL, *stages, f"data.root='{roots['ucf101']}'"])
+    run = Run(tmp_path / "run", recipe)
+    made, _ = prepare(run, tmp_path / "cache", say=lambda sentence: None, progress=False)
+    assert made.training.batches_an_epoch(6) == 2
+    assert len(made.select(made.variational(), 1)) == 1
+    assert [entry["epoch"] for stage in ("warmup", "variational") for entry in run.recorded(stage)] == [1, 1]

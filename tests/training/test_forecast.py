@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from stzoo.errors import UsageError
+from stzoo.recipe import Recipe, read
+from stzoo.training.forecast import Size, forecast, power
+
+
+def test_a_forecast_adds_up(smoke: Recipe) -> None:
+    found = forecast(smoke, Size(3, 101))
+    assert found.clips == 101 - 25
+    assert [(stage.name, stage.epochs, stage.steps) for stage in found.stages] == [
+        ("warmup", 2, 20),
+        ("variational", 2, 20),
+        ("finetune", 1, 10),
+    ]
+    assert found.multiply_adds == 5 * 76 * 3 * found.net.multiply_adds
+    assert found.memory_bytes == 12 * found.net.parameters + 8 * found.net.kept_bytes
+    assert found.sentence.startswith(f"{power(found.multiply_adds)} multiply-adds in training, ")
+
+
+def test_a_fixed_recipe_has_one_stage_and_only_its_branches() -> None:
+    alone, template = (forecast(read(f"recipes/camera-motion{kind}.toml"), Size(10, 1000)) for kind in ("-s", ""))
+    assert [(stage.name, stage.batch_size) for stage in alone.stages] == [("fixed", 32)]
+    assert alone.net.multiply_adds < template.net.multiply_adds
+    assert alone.net.kept_bytes < template.net.kept_bytes
+
+
+def test_training_costs_what_its_own_crop_costs(smoke: Recipe) -> None:
+    larger = smoke.model_copy(update={"augment": smoke.augment.model_copy(update={"crop": 36})})
+    assert forecast(larger, Size(3, 101)).net.kept_bytes > forecast(smoke, Size(3, 101)).net.kept_bytes
+
+
+def test_a_net_that_cannot_be_built_is_refused(smoke: Recipe) -> None:
+    wrong = smoke.model_copy(update={"net": smoke.net.model_copy(update={"temporal_stride": "x8"})})
+    with pytest.raises(UsageError, match='no temporal stride "x8"'):
+        forecast(wrong, Size(3, 101))
+
+
+def test_a_count_is_written_as_a_power_of_ten() -> None:
+    assert power(5_400_000_000_000_000_001) == "5.4e18"
