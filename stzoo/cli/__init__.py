@@ -38,7 +38,8 @@ class Entry:
 COMMANDS = {
     "predict": Entry("stzoo.cli.predict:predict", "Say what happens in one or more video files."),
     "list": Entry("stzoo.cli.zoo:list_models_command", "List the models of the zoo."),
-    "show": Entry("stzoo.cli.zoo:show", "Show one model: its strategy, marginals and numbers."),
+    "show": Entry("stzoo.cli.show:show", "Show one model: its strategy, marginals and numbers."),
+    "diff": Entry("stzoo.cli.diff:diff", "Show where two strategies differ."),
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),
     "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
