@@ -6,9 +6,9 @@ read the same input: they are one convolution whose outputs are parted, and so o
 batch norm that they share, as in the ResNets. The branches of a module without a reduction, and the pools in it, are
 spatial in every strategy; time is in the stem, as elsewhere, and in ST.
 
-Reference: Fig. 5, Ioffe and Szegedy 2015, with the channels of the network that was released, in which the pools of 4c
-and 4d are projected to 128 channels: without the biases of its convolutions, which a batch norm cancels, an S net has
-the parameters of that 2D network and those of four more frames of the stem's kernel.
+Reference: Fig. 5, Ioffe and Szegedy 2015, with the channels of the network that was released, in which 4c and 4d have
+608 outputs. An S net has the parameters of that 2D network, but for the biases of its convolutions, which a batch norm
+cancels, and those of four more frames of the stem's kernel.
 """
 
 from __future__ import annotations

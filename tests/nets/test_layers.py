@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stzoo.nets.layers import (
     Conv,
+    average_around,
     average_pool,
     frame_view,
     from_frames,
@@ -126,8 +127,9 @@ def test_views_are_views_and_lead_back(shape: tuple[int, ...]) -> None:
 
 @settings(max_examples=30)
 @given(shapes)
-def test_halving_counts_zeros_beyond_the_border(shape: tuple[int, ...]) -> None:
+def test_means_around_a_position_count_zeros_beyond_the_border(shape: tuple[int, ...]) -> None:
     x = random(shape)
     ninths = torch.full((shape[-1], 1, 1, 3, 3), 1 / 9)
-    expected = F.conv3d(to_torch(x), ninths, stride=(1, 2, 2), padding=(0, 1, 1), groups=shape[-1])
-    torch.testing.assert_close(to_torch(halve_positions(x)), expected)
+    expected = F.conv3d(to_torch(x), ninths, padding=(0, 1, 1), groups=shape[-1])
+    torch.testing.assert_close(to_torch(average_around(x)), expected)
+    torch.testing.assert_close(to_torch(halve_positions(x)), expected[..., ::2, ::2])

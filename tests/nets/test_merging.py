@@ -18,6 +18,7 @@ from stzoo.errors import UsageError
 from stzoo.nets import merge
 from stzoo.nets.densenet import DenseNet3d, DenseNetSizes, densenet_sites
 from stzoo.nets.fusion import Closed, Fusion, fixed_fuse
+from stzoo.nets.inception import Inception3d, InceptionSizes, MixedSizes, inception_sites
 from stzoo.nets.layers import Conv, Size
 from stzoo.nets.mobilenet import MobileNet3d, MobileNetSizes, mobilenet_sites
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
@@ -27,6 +28,9 @@ from stzoo.strategy import NONE, Site, Strategy
 RESIDUAL = ResNetSizes((2, 1), width=8, outputs=12, stem_width=6)
 INVERTED = MobileNetSizes(((6, 2, 2), (8, 2, 1)), stem_width=6, first_width=4, head_width=12, expansion=3)
 DENSE = DenseNetSizes((2, 2), growth=4, stem_width=6, stem_kernel=(5, 7, 7), pool_kernel=(3, 3, 3), bottleneck=2)
+MIXED = InceptionSizes(
+    ((MixedSizes(3, 4, 5, 2, 3, 2), MixedSizes(0, 4, 6, 4, 4, 0, "max")),), stem_width=4, stem_outputs=6
+)
 ALL = ("S", "T", "ST")
 KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., tuple[Site, ...]], object, dict[str, object]]] = {
     "densenet": (DenseNet3d, densenet_sites, DENSE, {"temporal_stride": "x8"}),
@@ -36,6 +40,7 @@ KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., tuple[Site, ...]]
     "resnet": (ResNet3d, resnet_sites, RESIDUAL, {"temporal_stride": "x2"}),
     "resnext": (ResNet3d, resnet_sites, replace(RESIDUAL, groups=4), {}),
     "resnet-units": (ResNet3d, resnet_sites, RESIDUAL, {"branches": ALL}),
+    "inception": (Inception3d, inception_sites, MIXED, {}),
     "mobilenet": (MobileNet3d, mobilenet_sites, INVERTED, {}),
 }
 
@@ -131,7 +136,7 @@ def test_outputs_are_the_same_for_fewer_operations(
         assert_same(merge(exact)(x.double()), exact(x.double()), 1e-10)
 
 
-@pytest.mark.parametrize("kind", ["resnet", "resnext", "resnet-units", "densenet-shared"])
+@pytest.mark.parametrize("kind", ["resnet", "resnext", "resnet-units", "inception", "densenet-shared"])
 def test_both_branches_of_one_activation_cost_what_st_costs(kind: str) -> None:
     x = torch.randn(1, 3, 5, 16, 16)
     both, st_alone = net_of(kind, uniform(kind, "S+ST")), net_of(kind, uniform(kind, "ST"))
@@ -148,6 +153,7 @@ def test_both_branches_of_one_activation_cost_what_st_costs(kind: str) -> None:
         ("densenet-shared", 5 + 1),
         ("resnet", 0),
         ("resnext", 0),
+        ("inception", 0),
         ("mobilenet", 0),
     ],
 )
