@@ -1,6 +1,7 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
-# make fuzz   read hundreds of damaged videos of every container, as docs/results/fuzz-video.md records
+# make fuzz   read hundreds of damaged videos of every container and load 2000 damaged bundles, as docs/results/fuzz-*.md
+#             record
 # make clean  remove .venv and everything that tools left behind
 #
 # Another Python:  make demo PYTHON=python3.12
@@ -33,6 +34,7 @@ suite: $(VENV)/.installed-test
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
+	$(BIN)/python benchmarks/fuzz_bundle.py
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,11 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError
 from stzoo.files import packaged
-from stzoo.validation import problems
+from stzoo.validation import problems, shortened
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_OWN = ("name", "weights", "paper")
+_COUNTED = ("parameters", "multiply_adds")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads the whole zoo in the time of two cards
 
 
 class _Value(BaseModel):
@@ -47,13 +54,34 @@ class OnHub(_Value):
 class Net(_Value):
     """All that is needed to build a card's net before anybody has trained it.
 
-    `strategy` is a name as `stzoo.strategies.named` takes it, `options` are the backbone's.
+    `strategy` is a name as `stzoo.strategies.named` takes it, `options` are the backbone's. `parameters` are the
+    net's, `multiply_adds` those of one clip of `input`, as `stzoo.measure` counts them.
     """
 
     classes: Annotated[int, Field(ge=2, le=100_000)]
     strategy: Line
     options: Annotated[dict[Name, bool | int | float | str], Field(max_length=50)] = {}
     input: InputContract
+    parameters: Annotated[int | None, Field(ge=1)] = None
+    multiply_adds: Annotated[int | None, Field(ge=1)] = None
+
+
+class Quoted(_Value):
+    """Accuracies in percent as Zhou et al. 2020 print them in the table or figure `source`: theirs, not measured here.
+
+    `protocol` says on which clips of which split, and what the net was pre-trained on, as far as they say so.
+    """
+
+    source: Line
+    protocol: Line
+    top1: Annotated[float, Field(gt=0, le=100)]
+    top5: Annotated[float | None, Field(gt=0, le=100)] = None
+
+    @property
+    def text(self) -> str:
+        """For people: `62.9 % top-1, 88 % top-5 (Table 3; validation split)`."""
+        top5 = f", {self.top5:g} % top-5" if self.top5 is not None else ""
+        return f"{self.top1:g} % top-1{top5} ({self.source}; {self.protocol})"
 
 
 class Card(_Value):
@@ -61,7 +89,7 @@ class Card(_Value):
 
     `task` is the question the model answers, `strategy` its label (`Opt`, `S`, `ST`, `S+ST`), `weights` where its
     weights are, `"none"` if nobody has trained them, and `body` the prose below the front matter. `net` builds the net
-    where there are no weights.
+    where there are no weights, and `paper` quotes what the paper publishes for it.
 
     `license` is the weights' as the Hub writes it (`apache-2.0`), `data_license` that of the training data in words,
     `hub_dataset` the dataset's name on the Hub, and `limits` what the model is not for.
@@ -75,6 +103,7 @@ class Card(_Value):
     strategy: Line
     weights: Bundled | OnHub | Literal["none"]
     net: Net | None = None
+    paper: Annotated[tuple[Quoted, ...], Field(max_length=20)] = ()
     license: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,60}$")] = None
     data_license: Line | None = None
     hub_dataset: Repository | None = None
@@ -88,8 +117,28 @@ class Card(_Value):
 
 
 def read(path: Path | str) -> Card:
-    """Reads one card. Raises `BundleError` naming the file, the field and the value that is wrong."""
+    """Reads one card.
+
+    `like: NAME` in the front matter lends what this card does not say: the fields and the prose of the card NAME
+    beside it, but for its weights and all that is counted or quoted for it alone. What both say of `net` is joined.
+
+    Raises `BundleError` naming the file, the field and the value that is wrong.
+    """
     source = Path(path)
+    value = _read_fields(source)
+    if "like" in value:
+        value = _completed(value, source)
+    try:
+        card = Card.model_validate_json(json.dumps(value, default=str))
+    except ValidationError as error:
+        raise BundleError(f"the card {source}: {problems(error)}") from error
+    if card.name != source.stem:
+        raise BundleError(f'the card {source} is for the name "{card.name}"; a card\'s file is called after its name')
+    return card
+
+
+def _read_fields(source: Path) -> dict[str, Any]:
+    """Front matter and prose of one file, unchecked."""
     try:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -99,20 +148,28 @@ def read(path: Path | str) -> Card:
     if start or not fence:
         raise BundleError(f'the card {source} has no front matter; begin it with YAML between two lines "---"')
     try:
-        value: Any = yaml.safe_load(front)
+        value: Any = yaml.load(front, _Loader)
     except yaml.YAMLError as error:
         raise BundleError(
             f"the card {source} has front matter that is not YAML: {' '.join(str(error).split())}"
         ) from error
     if not isinstance(value, dict) or "body" in value:
         raise BundleError(f"the card {source} has front matter without fields; give name, title and so on")
-    try:
-        card = Card.model_validate_json(json.dumps(value | {"body": body.strip()}, default=str))
-    except ValidationError as error:
-        raise BundleError(f"the card {source}: {problems(error)}") from error
-    if card.name != source.stem:
-        raise BundleError(f'the card {source} is for the name "{card.name}"; a card\'s file is called after its name')
-    return card
+    return value | ({"body": body.strip()} if body.strip() else {})
+
+
+def _completed(value: dict[str, Any], source: Path) -> dict[str, Any]:
+    """The fields of a card that is like another one, completed from that card."""
+    like, value = value["like"], {key: part for key, part in value.items() if key != "like"}
+    if not isinstance(like, str) or not _NAME.fullmatch(like):
+        raise BundleError(f"the card {source} is like {shortened(repr(like))}; give the name of a card beside it")
+    lent = {key: part for key, part in _read_fields(source.with_name(f"{like}.md")).items() if key not in _OWN}
+    if "like" in lent:
+        raise BundleError(f'the card {source} is like {like}, which itself is like "{lent["like"]}"; name that one')
+    nets = lent.get("net"), value.get("net")
+    if isinstance(nets[0], dict) and isinstance(nets[1], dict):
+        value["net"] = {key: part for key, part in nets[0].items() if key not in _COUNTED} | nets[1]
+    return lent | value
 
 
 def names() -> list[str]:

@@ -218,9 +218,16 @@ def _nothing_to_load(text: str, card: Card | None) -> ModelNotFoundError:
         )
     return ModelNotFoundError(
         f'"{card.name}" has no weights yet, since nobody has trained it on {card.dataset}; build the net with '
-        f'stzoo.load("{card.name}", weights=None), or train it with `stzoo train` and load the bundle\'s folder; '
+        f'stzoo.load("{card.name}", weights=None), or {_training(card)} and load the bundle\'s folder; '
         f"{NAMESPACE} names a Hub organisation that has trained it."
     )
+
+
+def _training(card: Card) -> str:
+    """How to train a card's net: by the recipe of its name, in which `-opt` is left out."""
+    recipe = card.name.removesuffix("-opt")
+    is_there = (packaged("recipes") / f"{recipe}.toml").is_file()
+    return f"train it with `stzoo train {recipe}`" if is_there else "write a recipe, run it with `stzoo train`"
 
 
 def _bundle_of_run(run: Path) -> Path:

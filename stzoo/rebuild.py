@@ -40,7 +40,7 @@ def build(folder: Path, bundle: Bundle) -> nn.Module:
     with _described(folder), without_memory():
         net = nets.fixed_net(built, bundle.strategy)
     _refuse_misfits(folder / bundles.MODEL, _shapes(net.state_dict()), bundles.weight_shapes(folder))
-    return _filled(net, bundles.read_weights(folder))
+    return _filled(net, bundles.read_weights(folder), folder / bundles.MODEL)
 
 
 def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[nn.Module, bool]:
@@ -58,12 +58,14 @@ def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[nn.
         raise BundleError(f"{folder} has no {bundles.TEMPLATE}; it gives the strategy it was trained for and no other")
     shapes = bundles.weight_shapes(folder, "template")
     _refuse_misfits(folder / bundles.TEMPLATE, _shapes(template.state_dict()), shapes)
-    net = nets.prune(_filled(template, bundles.read_weights(folder, "template")), strategy)
+    template = _filled(template, bundles.read_weights(folder, "template"), folder / bundles.TEMPLATE)
+    net = nets.prune(template, strategy)
     statistics = bundles.read_statistics(folder, strategy)
     if statistics is not None:
         buffers = dict(net.named_buffers())
         given = {name: array.shape for name, array in statistics.items()}
         _refuse_misfits(folder / bundles.statistics_file(strategy), _shapes(buffers), given)
+        _refuse_values(folder / bundles.statistics_file(strategy), buffers, statistics)
         for name, array in statistics.items():
             buffers[name].copy_(torch.from_numpy(array))
     return net, statistics is not None
@@ -122,7 +124,8 @@ def _described(folder: Path) -> Iterator[None]:
         raise BundleError(f"{folder / bundles.CONFIG} does not describe a net of stzoo: {error}") from error
 
 
-def _filled(net: nn.Module, arrays: bundles.Arrays) -> nn.Module:
+def _filled(net: nn.Module, arrays: bundles.Arrays, path: Path) -> nn.Module:
+    _refuse_values(path, net.state_dict(), arrays)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=True, assign=True)
     return net.eval()
 
@@ -148,6 +151,17 @@ def _refuse_misfits(path: Path, wanted: Mapping[str, Shape], given: Mapping[str,
         problems.append(f"it has {', '.join(misshaped[:3])}{_more(misshaped)}")
     if problems:
         raise BundleError(f"{path} does not fit its {bundles.CONFIG}: {'; '.join(problems)}")
+
+
+def _refuse_values(path: Path, wanted: Mapping[str, Tensor], given: bundles.Arrays) -> None:
+    """Refuses whole numbers where the net has others, or the other way round, and negative variances."""
+    for name, array in given.items():
+        shown = shortened(repr(name))
+        if wanted[name].is_floating_point() != (array.dtype.kind == "f"):
+            kind = str(wanted[name].dtype).removeprefix("torch.")
+            raise BundleError(f"{path} stores the array {shown} as {array.dtype}; the net has it as {kind}")
+        if name.endswith("running_var") and array.min() < 0:
+            raise BundleError(f"{path}: the array {shown} holds {array.min()}; variances are not negative")
 
 
 def _listing(names: list[str]) -> str:

@@ -112,3 +112,49 @@ weights: none"""
     assert card.net.input.mean == (0.5, 0.5, 0.5)
     assert card.net.options == {"temporal_stride": "x8"}
     assert cards.read(write(tmp_path, cards.render(card))) == card
+
+
+ALIKE = """---
+name: toy-s
+like: toy-opt
+strategy: S
+weights: none
+net: {strategy: s}
+---
+"""
+
+
+def test_a_card_that_is_like_another_says_only_what_differs(tmp_path: Path) -> None:
+    net = """net:
+  classes: 3
+  strategy: published:toy
+  input: {frames: 4, fps: 5, resize: 32, crop: 32}
+  parameters: 1000
+paper: [{source: Table 2, protocol: one clip, top1: 50.2}]
+weights:"""
+    write(tmp_path, GOOD.replace("weights:", net))
+    card = cards.read(write(tmp_path, ALIKE, "toy-s"))
+    lender = cards.read(tmp_path / "toy-opt.md")
+    assert (card.title, card.body, card.backbone) == (lender.title, lender.body, lender.backbone)
+    assert (card.strategy, card.weights, card.paper) == ("S", "none", ())
+    assert card.net is not None
+    assert lender.net is not None
+    assert (card.net.classes, card.net.strategy, card.net.parameters) == (3, "s", None)
+    assert card.net.input == lender.net.input
+    assert cards.read(write(tmp_path, cards.render(card), "toy-s")) == card
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("like: toy-opt", "like: ../toy-opt", "is like '../toy-opt'"),
+        ("like: toy-opt", "like: [1]", "give the name of a card beside it"),
+        ("like: toy-opt", "like: toy-none", r"toy-none\.md cannot be read"),
+        ("like: toy-opt", "like: toy-s", 'itself is like "toy-s"'),
+        ("weights: none", "wights: none", "weights is missing;.*wights is unknown"),
+    ],
+)
+def test_a_card_that_is_like_nothing_is_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    write(tmp_path, GOOD)
+    with pytest.raises(BundleError, match=sentence):
+        cards.read(write(tmp_path, ALIKE.replace(old, new), "toy-s"))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from stzoo import bundle as bundles
 from stzoo import rebuild
@@ -61,6 +62,10 @@ def test_arrays_that_do_not_fit_are_named(folder: Path) -> None:
         (lambda config: config["backbone"].update(name="densenet_huge"), "net is densenet_huge"),
         (lambda config: config["backbone"]["options"].update(temporal_stride="x9"), "x9"),
         (lambda config: config["backbone"]["options"].update(surprise=1), "surprise"),
+        (lambda config: config["backbone"]["options"].update(dropout=10**9), "no dropout 1000000000; give a rate"),
+        (lambda config: config["backbone"]["options"].update(dropout=True), "no dropout True"),
+        (lambda config: config["backbone"]["options"].update(dropout=["a"]), "no dropout"),
+        (lambda config: config["backbone"]["options"].update(shared_norm="yes"), "no shared_norm 'yes'; choose true"),
     ],
 )
 def test_a_config_that_describes_no_net_is_refused(
@@ -139,3 +144,63 @@ def test_an_untrained_net_is_the_same_every_time(folder: Path) -> None:
     nets = [rebuild.untrained(built, built.uniform("S")) for _ in range(2)]
     for one, other in zip(*(net.parameters() for net in nets), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_labels_that_the_head_has_not_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["classes"] = bundles.Classes.of(["left", "right"]).model_dump(mode="json")
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        BundleError, match=r"model\.safetensors does not fit.*'head\.bias' of shape \(3,\) in place of \(2,\)"
+    ):
+        rebuild.build(folder, bundles.read(folder))
+
+
+def test_a_strategy_of_another_backbone_is_refused(folder: Path) -> None:
+    strategy = Strategy("densenet_tiny", {"stage1.block1": "S"}).to_json()
+    config = json.loads((folder / "config.json").read_text()) | {"strategy": strategy}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "strategy.json").write_text(json.dumps(strategy))
+    (folder / "marginals.json").unlink()
+    with pytest.raises(BundleError, match=r"config\.json does not describe a net of stzoo: .*stage1\.block1"):
+        rebuild.build(folder, bundles.read(folder))
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "sentence"),
+    [
+        ("head.bias", np.zeros(3, np.int64), "stores the array 'head.bias' as int64; the net has it as float32"),
+        ("stem.1.num_batches_tracked", np.array(7.0, np.float32), "as float32; the net has it as int64"),
+        ("stem.1.running_var", None, "holds -1.0; variances are not negative"),
+    ],
+)
+@pytest.mark.parametrize("file", ["model", "template", "statistics"])
+def test_values_that_no_net_has_are_refused(
+    with_template: Path, file: str, array: str, value: np.ndarray | None, sentence: str
+) -> None:
+    bundle, st = bundles.read(with_template), uniform(with_template, "ST")
+    name = bundles.statistics_file(st) if file == "statistics" else f"{file}.safetensors"
+    if file == "statistics" and array == "head.bias":
+        array, value, sentence = "stem.1.running_mean", np.zeros(16, np.int64), "as int64; the net has it as float32"
+    arrays = dict(load_file(with_template / name))
+    arrays[array] = np.full_like(arrays[array], -1) if value is None else value
+    (with_template / name).write_bytes(bundles.serialise(arrays))
+    with pytest.raises(BundleError, match=sentence) as caught:
+        rebuild.build(with_template, bundle) if file == "model" else rebuild.from_template(with_template, bundle, st)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["strategy.json", "model.safetensors", "template.safetensors", "statistics"])
+def test_links_out_of_the_folder_are_refused_wherever_they_stand(
+    with_template: Path, tmp_path: Path, name: str
+) -> None:
+    load = (
+        rebuild.from_template
+        if name != "model.safetensors"
+        else lambda folder, bundle, _: rebuild.build(folder, bundle)
+    )
+    (with_template / name).rename(tmp_path / "elsewhere")
+    (with_template / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="leads out of its folder"):
+        load(with_template, bundles.read(with_template), uniform(with_template, "ST"))

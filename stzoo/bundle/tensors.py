@@ -134,27 +134,26 @@ def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
 
 def _checked_entry(path: Path, name: str, entry: Any) -> tuple[int, int]:
     """First and last byte of one array. Raises `BundleError` unless type, shape and bytes agree."""
+    shown = shortened(repr(name))
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise BundleError(
-            f"{path} describes the array {shortened(repr(name))} without type, shape and place; it is not safetensors"
-        )
+        raise BundleError(f"{path} describes the array {shown} without type, shape and place; it is not safetensors")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         raise BundleError(
-            f"{path} stores the array {shortened(repr(name))} as {dtype!r}; stzoo reads {', '.join(_ITEM_BYTES)}"
+            f"{path} stores the array {shown} as {shortened(repr(dtype))}; stzoo reads {', '.join(_ITEM_BYTES)}"
         )
     if not _whole_numbers(shape, least=1) or len(shape) > 8:
         raise BundleError(
-            f"{path} gives the array {shortened(repr(name))} the shape {shape!r}; a shape is at most 8 positive numbers"
+            f"{path} gives the array {shown} the shape {shortened(repr(shape))}; a shape is at most 8 positive numbers"
         )
     if not _whole_numbers(offsets, least=0) or len(offsets) != 2:
         raise BundleError(
-            f"{path} gives the array {shortened(repr(name))} the place {offsets!r}; a place is first and last byte"
+            f"{path} gives the array {shown} the place {shortened(repr(offsets))}; a place is first and last byte"
         )
     needed = math.prod(shape) * _ITEM_BYTES[dtype]
     if offsets[1] - offsets[0] != needed:
         given = f"{offsets[1] - offsets[0]} bytes"
-        raise BundleError(f"{path} gives the array {shortened(repr(name))} {given}; its shape {shape} takes {needed}")
+        raise BundleError(f"{path} gives the array {shown} {given}; its shape {shape} takes {needed}")
     return offsets[0], offsets[1]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 _BAR_CELLS, _SHORT_BAR_CELLS = 12, 4
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
-_PIPE_WIDTH = 180
+_PIPE_WIDTH = 200
 
 
 def bar(value: float, cells: int = _BAR_CELLS) -> str:
@@ -29,6 +29,13 @@ def bar(value: float, cells: int = _BAR_CELLS) -> str:
 def megabytes(size: int | None) -> str:
     """`1.4 MB`, or a dash for None."""
     return f"{size / 1e6:.1f} MB" if size is not None else UNKNOWN
+
+
+def billions(number: int | None) -> str:
+    """`161.4 G`, three digits below ten as in `0.117 G`, or a dash for None."""
+    if number is None:
+        return UNKNOWN
+    return f"{number / 1e9:.1f} G" if number >= 10**10 else f"{number / 1e9:.3f} G"
 
 
 def accuracy(result: Result | None) -> str:
@@ -69,6 +76,18 @@ def site_table(strategy: Strategy, posterior: Posterior | None, convention: Conv
     return parts
 
 
+def difference_table(first: str, second: str, sites: Mapping[str, tuple[str, str]]) -> Table:
+    """The two units of every site given, stages set apart."""
+    from rich.text import Text
+
+    table = plain_table("site", first, second)
+    for names in stages(sites).values():
+        for site in names:
+            table.add_row(site, *(Text(unit, style=f"bold {COLOURS.get(unit, '')}") for unit in sites[site]))
+        table.add_section()
+    return table
+
+
 def pairs(*facts: Mapping[str, str]) -> Table:
     """Names and values in two columns; no part can replace what another says."""
     from rich.table import Table
@@ -88,7 +107,9 @@ def plain_table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for column in columns:
         name, _, side = column.partition(":")
-        table.add_column(name, justify="right" if side else "left", no_wrap=name not in ("protocol", "weights"))
+        table.add_column(
+            name, justify="right" if side else "left", no_wrap=name not in ("dataset", "protocol", "weights")
+        )
     return table
 
 

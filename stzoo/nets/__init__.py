@@ -30,6 +30,7 @@ from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, m
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.posterior import Posterior
 from stzoo.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
+from stzoo.validation import shortened
 
 Options = Mapping[str, Any]
 
@@ -87,6 +88,11 @@ class Architecture:
             raise UsageError(
                 f'{self.backbone} has no temporal stride "{stride}"; choose {" or ".join(known.temporal_strides)}'
             )
+        dropout = options.get("dropout", 0.0)
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+            raise UsageError(f"{self.backbone} has no dropout {shortened(repr(dropout))}; give a rate from 0 to 1")
+        if not isinstance(shared := options.get("shared_norm", False), bool):
+            raise UsageError(f"{self.backbone} has no shared_norm {shortened(repr(shared))}; choose true or false")
         if (branches := options.get("branches", BRANCHES)) not in (BRANCHES, ALL_BRANCHES):
             given = ",".join(map(str, branches)) if isinstance(branches, tuple) else repr(branches)
             choices = f"{','.join(BRANCHES)} or {','.join(ALL_BRANCHES)}"

@@ -1,0 +1,138 @@
+"""`stzoo show`: what one model is. torch is imported for the sites of a backbone alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import rich_click as click
+
+from stzoo.card import Card, Net
+from stzoo.cli.drawing import megabytes, pairs, print_parts, results_table, site_table
+from stzoo.cli.references import PUBLISHED, by_name
+from stzoo.cli.zoo import Opened, Row, format_option
+from stzoo.errors import ModelNotFoundError
+from stzoo.strategies import FORMS
+
+if TYPE_CHECKING:
+    from stzoo.bundle import Bundle
+    from stzoo.posterior import Convention, Posterior
+    from stzoo.strategy import Strategy
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--strategy", help=f"Draw this strategy of the backbone MODEL: {FORMS}, or a file.")
+@click.option(
+    "--convention",
+    type=click.Choice(["paper", "linear"]),
+    default="paper",
+    show_default=True,
+    help="paper keeps a branch with 1 - sqrt(drop), as the paper's figures do; linear with 1 - drop, as sampling does.",
+)
+@format_option
+def show(model: str, strategy: str | None, convention: str, format_: str) -> None:
+    """Show one model: its strategy and marginals site by site, its input, labels and numbers.
+
+    MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
+    like for what the paper publishes. With --strategy it is a backbone, such as densenet121.
+    """
+    shown = _shown(model) if strategy is None else _of_backbone(model, strategy)
+    chosen = cast("Convention", convention)
+    if format_ == "json":
+        click.echo(json.dumps(shown.to_json(chosen), indent=2, ensure_ascii=False))
+    else:
+        print_parts(*shown.parts(chosen))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Everything that `show` prints of a model. `remark` is a sentence at the end."""
+
+    name: str
+    facts: Mapping[str, str]
+    strategy: Strategy
+    posterior: Posterior | None = None
+    bundle: Bundle | None = None
+    row: Row | None = None
+    net: Net | None = None
+    remark: str | None = None
+
+    def to_json(self, convention: Convention) -> dict[str, Any]:
+        value: dict[str, Any] = {"name": self.name, "strategy": self.strategy.to_json(), "digest": self.strategy.digest}
+        if self.posterior is not None:
+            value |= {"convention": convention, "marginals": self.posterior.marginals(convention)}
+        if self.bundle is not None:
+            value |= {"input": self.bundle.contract.model_dump(mode="json"), "labels": list(self.bundle.labels)}
+            value |= {"provenance": self.bundle.config.provenance}
+        elif self.net is not None:
+            value |= {"input": self.net.input.model_dump(mode="json"), "classes": self.net.classes}
+        return value | (dict(self.facts) if self.row is None else {"model": asdict(self.row)})
+
+    def parts(self, convention: Convention) -> list[Any]:
+        from rich.text import Text
+
+        parts: list[Any] = [Text(self.name, style="bold")]
+        if self.bundle is not None:
+            labels = ", ".join(self.bundle.labels[:30])
+            more = f" and {len(self.bundle.labels) - 30} more" if len(self.bundle.labels) > 30 else ""
+            about = {"input": self.bundle.contract.text, f"{len(self.bundle.labels)} labels": labels + more}
+            parts += [pairs(self.facts, about, self.bundle.config.provenance)]
+            parts += [results_table(self.bundle.metrics)] if self.bundle.metrics else []
+        else:
+            parts += [pairs(self.facts)]
+        remark = [Text(self.remark)] if self.remark is not None else []
+        return [*parts, *site_table(self.strategy, self.posterior, convention), *remark]
+
+
+def _of_backbone(backbone: str, strategy: str) -> _Shown:
+    return _Shown(strategy, {"backbone": backbone}, by_name(strategy, backbone))
+
+
+def _shown(model: str) -> _Shown:
+    from stzoo import card as cards
+    from stzoo.hub import find
+
+    if model.startswith(PUBLISHED):
+        from stzoo.published import published
+
+        panel = published(model.removeprefix(PUBLISHED))
+        facts = {"backbone": panel.strategy.backbone, "source": panel.source}
+        return _Shown(model, facts, panel.strategy, panel.posterior)
+    try:
+        found = find(model)
+    except ModelNotFoundError as error:
+        card = cards.named(model) if model in cards.names() else None
+        if card is None or card.net is None:
+            raise
+        return _untrained(card, card.net, str(error))
+    opened = Opened.of(found.folder)
+    bundle, row = opened.bundle, Row.of(found.card, opened)
+    facts = _facts(row, found.card) | {"folder": str(found.folder)}
+    return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle, row)
+
+
+def _untrained(card: Card, net: Net, remark: str) -> _Shown:
+    """A name that nobody has trained: its net, and the posterior that the paper publishes for it."""
+    row = Row.of(card, None)
+    facts = _facts(row, card) | {"classes": str(net.classes), "input": net.input.text}
+    strategy, posterior = by_name(net.strategy, card.backbone, net.options), None
+    if net.strategy.startswith(PUBLISHED):
+        from stzoo.published import published
+
+        posterior = published(net.strategy.removeprefix(PUBLISHED)).posterior
+    return _Shown(card.name, facts, strategy, posterior, row=row, net=net, remark=remark)
+
+
+def _facts(row: Row, card: Card | None) -> dict[str, str]:
+    facts = {"title": row.title, "dataset": row.dataset, "task": row.task, "backbone": row.backbone}
+    if row.parameters is not None:
+        facts["parameters"] = f"{row.parameters:,}"
+    if row.multiply_adds is not None:
+        facts["multiply-adds"] = f"{row.multiply_adds:,} a clip"
+    facts |= {"size": f"{megabytes(row.bytes)}, {row.weights}"} if row.bytes is not None else {"weights": row.weights}
+    if card is not None and card.paper:
+        facts["the paper says"] = "\n".join(quoted.text for quoted in card.paper)
+    return {key: value for key, value in facts.items() if value}
