@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stzoo.cli.protocol import overridden, protocol_options
+from stzoo.cli.protocol import device_option, overridden, protocol_options, workers_option
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
@@ -45,19 +45,8 @@ _CLASSES_SHOWN = 20
     help="The folder for scores, numbers and figures; a run that was stopped goes on there.  "
     "[default: evaluation-MODEL-LIST]",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the net runs; auto takes a GPU if there is one.",
-)
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(0, 256),
-    help="Processes that read ahead; 0 for none.  [default: one a processor where there are many videos]",
-)
+@device_option
+@workers_option
 @click.option(
     "--format",
     "format_",

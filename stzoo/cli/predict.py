@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import rich_click as click
 
 from stzoo.cli.inputs import files
-from stzoo.cli.protocol import overridden, protocol_options
+from stzoo.cli.protocol import device_option, overridden, protocol_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
 from stzoo.errors import UsageError, VideoError
 
@@ -57,19 +57,8 @@ _RESUMABLE = ("jsonl", "csv")
 )
 @click.option("--resume", is_flag=True, help="Go on with FILE (jsonl or csv): skip the videos that it has.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first file that cannot be read.")
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(0, 256),
-    help="Processes that read ahead; 0 for none.  [default: one a processor where there are many videos]",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the net runs; auto takes a GPU if there is one.",
-)
+@workers_option
+@device_option
 def predict(
     context: click.Context,
     /,

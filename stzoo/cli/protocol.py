@@ -1,4 +1,4 @@
-"""The options that ask for another input than a model's contract says, the same for every command that reads videos."""
+"""The options of commands that read videos: another input than a model's contract says, and where it is computed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ _OPTIONS = (
         type=click.FloatRange(0, 1000, min_open=True),
         help="Take so many frames a second, whatever the file's rate.",
     ),
+)
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the net runs; auto takes a GPU if there is one.",
+)
+workers_option = click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(0, 256),
+    help="Processes that read ahead; 0 for none.  [default: one a processor where there are many videos]",
 )
 
 
