@@ -106,7 +106,7 @@ def score_strategies(
             row = Scored(index, accuracy, cross_entropy, round(found.log_probability(strategy), 6), strategy)
             by_strategy[strategy] = row
         scored.append(Scored(index, row.accuracy, row.cross_entropy, row.log_probability, strategy))
-        _write(scores_file, scored)
+        write_text(scores_file, scores_text(scored))
         advance()
     return scored[:strategies]
 
@@ -116,14 +116,15 @@ def best(scored: list[Scored]) -> Scored:
     return min(scored, key=lambda row: (-row.accuracy, row.cross_entropy, row.index))
 
 
-def _write(path: Path, scored: list[Scored]) -> None:
+def scores_text(scored: list[Scored]) -> str:
+    """The scores as CSV, a line a strategy, with `FIELDS` as its head."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(FIELDS)
     for row in scored:
         numbers = (f"{row.accuracy:.6f}", f"{row.cross_entropy:.6f}", f"{row.log_probability:.6f}")
         rows.writerow((row.index, *numbers, row.strategy.digest[:12], row.strategy.text()))
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def _read(path: Path, found: Posterior, seed: int) -> list[Scored]:

@@ -17,7 +17,7 @@ from stzoo.errors import TrainingError
 from stzoo.files import replacing, write_text
 from stzoo.plot import marginals_figure
 from stzoo.recipe import Compute, Recipe
-from stzoo.selection import best, judge, pruned, references
+from stzoo.selection import best, judge, pruned, references, scores_text
 from stzoo.strategy import Strategy
 from stzoo.training.data import RunData
 from stzoo.training.initial import initialise, record_origin, recorded_origin
@@ -125,6 +125,7 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
         strategy,
         own,
         posterior=found,
+        scores=scores_text(scored),
         template=template,
         figure=figure,
         normalised=others if re_estimated else (),

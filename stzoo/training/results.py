@@ -95,13 +95,15 @@ def save_bundle(
     rows: list[Row],
     *,
     posterior: Posterior | None = None,
+    scores: str | None = None,
     template: nn.Module | None = None,
     figure: Path | None = None,
     normalised: Sequence[tuple[Strategy, nn.Module]] = (),
 ) -> Path:
     """Writes the run's bundle; `rows` are the measurements of exactly this net.
 
-    `normalised` are nets of the same template with batch-norm statistics of their own, which the bundle keeps too.
+    `scores` is the CSV of the strategies that it was selected from. `normalised` are nets of the same template with
+    batch-norm statistics of their own, which the bundle keeps too.
     """
     built = architecture(net)
     contract = run.recipe.input
@@ -132,13 +134,12 @@ def save_bundle(
         multiply_adds=size.multiply_adds,
         provenance=_provenance(run, rows[0].how, next(net.parameters()).device),
     )
-    scores = run.path("scores.csv")
     bundle = Bundle(
         config=config,
         posterior=posterior,
         metrics=results,
         recipe=run.recipe.to_toml(),
-        scores=scores.read_text(encoding="utf-8") if posterior is not None and scores.exists() else None,
+        scores=scores,
     )
     return save(
         run.bundle,

@@ -164,6 +164,10 @@ def test_select_draws_more_strategies_of_the_same_stream(
     lines = run.path("scores.csv").read_text().splitlines()
     assert lines[:4] == finished.path("scores.csv").read_text().splitlines()
     assert len(lines) == 6
+    select(run, 2, clip_cache, say=silent, progress=False)
+    bundled = read_bundle(run.bundle).scores
+    assert bundled is not None
+    assert bundled.splitlines() == lines[:3]
 
 
 def test_every_winner_is_finetuned_on_its_own(
