@@ -109,7 +109,9 @@ def _require_frames(timestamps_seconds: Float64[np.ndarray, " n"]) -> None:
 def _of_segments(n: int, within: Float64[np.ndarray, "*clips frames"]) -> Int64[np.ndarray, "*clips frames"]:
     """One frame of each segment of `n` frames, `within` [0, 1) of it."""
     frames = within.shape[-1]
-    return np.minimum(np.floor((np.arange(frames) + within) * (n / frames)), n - 1).astype(np.int64)
+    segments = np.arange(frames)
+    last = -(-(segments + 1) * n // frames) - 1  # exact, where the product below may round up to the next segment
+    return np.minimum(np.floor((segments + within) * n / frames), last).astype(np.int64)
 
 
 def _nearest(

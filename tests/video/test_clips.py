@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
@@ -146,6 +146,7 @@ def runs(draw: st.DrawFn) -> tuple[np.ndarray, InputContract, np.ndarray, bool]:
 
 
 @given(runs())
+@example((np.arange(2.0), contract(8, sampling="segments"), np.full(12, LAST_DRAW), False))
 def test_a_random_run_ascends_within_the_video(run: tuple[np.ndarray, InputContract, np.ndarray, bool]) -> None:
     times, wanted, draws, random_stride = run
     chosen = random_run(times, wanted, draws, random_stride=random_stride)
