@@ -27,7 +27,7 @@ FILES = sorted(packaged("recipes").glob("*.toml"))
 RECIPES = {file.stem: read(file) for file in FILES}
 LARGE = {name: recipe for name, recipe in RECIPES.items() if recipe.data.format in OFFICIAL}
 SMALL = [
-    *("input.frames=4", "input.clips=1", "input.resize=36", "input.crop=32", "augment.crop=32"),
+    *("input.frames=4", "augment.frames=4", "input.clips=1", "input.resize=36", "input.crop=32", "augment.crop=32"),
     *("augment.short_sides=[36, 40]", "data.selection_fraction=0.3", "compute.workers=1", "compute.device=cpu"),
     *("init.from=none", "selection.strategies=1", "selection.batch_norm_clips=4"),
 ]
@@ -126,7 +126,14 @@ def test_a_recipe_finds_its_data_in_the_official_layout(name: str, roots: dict[s
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
     root = roots[RECIPES[dataset].data.format]
-    small = ["input.frames=4", "input.resize=40", "input.crop=36", "augment.crop=32", "data.selection_fraction=0.3"]
+    small = [
+        "input.frames=4",
+        "augment.frames=4",
+        "input.resize=40",
+        "input.crop=36",
+        "augment.crop=32",
+        "data.selection_fraction=0.3",
+    ]
     sides = ["augment.short_sides=[36, 40]"] if RECIPES[dataset].augment.short_sides else []
     recipe = read(dataset, [*small, *sides, "compute.workers=1", f"data.root='{root}'"])
     training = RunData(recipe, tmp_path, progress=False).training()
