@@ -33,6 +33,7 @@ SMALL = [
 ]
 SHORT = ("epochs=1", "schedule=cosine", "milestones=[]", "batch_size=6")
 DATASETS = ("sthv1", "sthv2", "ucf101", "k400")
+WITH_BASELINES = (*DATASETS, "sthv1-lowtemporal")
 BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
 OTHERS = 9  # of the made sets
 
@@ -70,11 +71,10 @@ def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
         for dataset in DATASETS
         for backbone in BACKBONES
     }
-    alone = {f"{dataset}-{strategy}" for dataset in DATASETS for strategy in ("s", "st", "sst")}
-    further = {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400"}
-    assert set(LARGE) == wanted | alone | further
+    alone = {f"{template}-{strategy}" for template in WITH_BASELINES for strategy in ("s", "st", "sst")}
+    assert set(LARGE) == wanted | alone | {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400"}
     assert len(wanted) == 24
-    assert len(FILES) == len(LARGE) + OTHERS == 48
+    assert len(FILES) == len(LARGE) + OTHERS == 51
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -86,13 +86,13 @@ def test_a_recipe_asks_for_a_net_and_a_strategy_that_exist(name: str) -> None:
     assert architecture.sites
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_a_net_trained_alone_gets_the_whole_budget_of_the_template(dataset: str) -> None:
-    template = RECIPES[dataset]
+@pytest.mark.parametrize("name", WITH_BASELINES)
+def test_a_net_trained_alone_gets_the_whole_budget_of_the_template(name: str) -> None:
+    template = RECIPES[name]
     assert template.warmup is not None
     assert template.variational is not None
     for strategy in ("s", "st", "sst"):
-        recipe = RECIPES[f"{dataset}-{strategy}"]
+        recipe = RECIPES[f"{name}-{strategy}"]
         assert recipe.fixed is not None
         assert recipe.fixed.strategy == strategy
         assert recipe.fixed.epochs == template.warmup.epochs + template.variational.epochs
