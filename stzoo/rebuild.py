@@ -121,7 +121,9 @@ def _described(folder: Path) -> Iterator[None]:
     try:
         yield
     except (StzooError, TypeError, KeyError, ValueError) as error:
-        raise BundleError(f"{folder / bundles.CONFIG} does not describe a net of stzoo: {error}") from error
+        raise BundleError(
+            f"{folder / bundles.CONFIG} does not describe a net of stzoo: {shortened(str(error), 400)}"
+        ) from error
 
 
 def _filled(net: nn.Module, arrays: bundles.Arrays, path: Path) -> nn.Module:

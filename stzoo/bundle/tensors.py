@@ -158,4 +158,5 @@ def _checked_entry(path: Path, name: str, entry: Any) -> tuple[int, int]:
 
 
 def _whole_numbers(value: Any, least: int) -> bool:
-    return isinstance(value, list) and all(type(number) is int and number >= least for number in value)
+    """Whether a value lists whole numbers from `least` on, none of which is past what a file can have."""
+    return isinstance(value, list) and all(type(number) is int and least <= number < 2**63 for number in value)

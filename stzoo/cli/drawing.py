@@ -117,8 +117,9 @@ def print_parts(*parts: Any) -> None:
     """Prints to stdout: as wide as the terminal, or wide enough for every column where there is none."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    plain = {"highlight": False, "markup": False, "emoji": False}  # what is shown was written by others
+    console = Console(**plain)
     if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPE_WIDTH)
+        console = Console(width=_PIPE_WIDTH, **plain)
     for part in parts:
         console.print(part)

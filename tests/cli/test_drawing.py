@@ -37,6 +37,14 @@ def test_an_accuracy_comes_with_its_interval() -> None:
     assert drawing.accuracy(result.model_copy(update={"low": 0.1, "high": 0.9})) == "50.0 % (10.0 to 90.0)"
 
 
+def test_nothing_that_is_shown_is_taken_for_an_order(capsys: pytest.CaptureFixture[str]) -> None:
+    result = Result(dataset="d", split="[bold]s", protocol="[/p] :smile:", metric="top1", value=0.5, n=4)
+    drawing.print_parts(drawing.results_table([result]))
+    shown = capsys.readouterr().out
+    assert "[bold]s" in shown
+    assert "[/p] :smile:" in shown
+
+
 def test_seven_units_fit_beside_each_other() -> None:
     posterior = Posterior("toy", {"B1.L1": {"S": 0.1, "T": 0.5, "ST": 0.9}})
     table, *_ = drawing.site_table(Strategy("toy", {"B1.L1": "S+T+ST"}), posterior, "linear")
