@@ -117,8 +117,8 @@ class InputContract(BaseModel):
             )
         if pixels * self.clips * self.crops > MOST_VIDEO_PIXELS:
             raise ValueError(
-                f"{self.clips} clips of {self.frames} frames and {self.crops} crops {self.crop} are together larger than "
-                f"{MOST_VIDEO_PIXELS} pixels"
+                f"{self.clips} clips of {self.frames} frames and {self.crops} crops {self.crop} are together larger "
+                f"than {MOST_VIDEO_PIXELS} pixels"
             )
         if min(self.std) <= 0:
             raise ValueError(f"std {self.std} holds a value that is not positive")

@@ -128,8 +128,8 @@ class Predictor:
                 total += clip_scores(net, batch, self.contract).sum(dim=0).cpu().numpy()
         if not np.isfinite(total).all():
             raise BundleError(
-                f"the net{f' {self.name}' if self.name else ''} answers with numbers that are not finite; its weights or "
-                "its input contract cannot be right"
+                f"the net{f' {self.name}' if self.name else ''} answers with numbers that are not finite; its weights "
+                "or its input contract cannot be right"
             )
         return np.asarray(total / len(clips), dtype=np.float32)
 

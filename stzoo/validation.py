@@ -16,7 +16,7 @@ def _refuse_unseen(text: str) -> str:
 
 
 OneLine = AfterValidator(_refuse_unseen)
-"""For text of one line that shows all it holds: nothing that a terminal obeys, no invisible space, no turn of direction.
+"""For text of one line that shows all it holds: nothing that a terminal obeys, no unseen space, no turn of direction.
 
 The joiners that Persian and the languages of India spell with (U+200C and U+200D) are allowed.
 """
