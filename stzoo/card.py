@@ -79,9 +79,9 @@ class Quoted(_Value):
 
     @property
     def text(self) -> str:
-        """For people: `62.9 % top-1, 88 % top-5 (Table 3; validation split)`."""
-        top5 = f", {self.top5:g} % top-5" if self.top5 is not None else ""
-        return f"{self.top1:g} % top-1{top5} ({self.source}; {self.protocol})"
+        """For people: `62.9 % top-1, 88.0 % top-5 (Table 3; validation split)`."""
+        top5 = f", {self.top5:.1f} % top-5" if self.top5 is not None else ""
+        return f"{self.top1:.1f} % top-1{top5} ({self.source}; {self.protocol})"
 
 
 class Card(_Value):

@@ -46,6 +46,17 @@ def list_models(pattern: str = "*") -> list[str]:
     return fnmatch.filter(cards.names(), pattern)
 
 
+def serving(namespace: str | None = None) -> str | None:
+    """The Hub organisation that serves the zoo's names: the one given, or else STZOO_HUB_NAMESPACE, or none.
+
+    Raises `UsageError` for a name that no organisation has.
+    """
+    namespace = namespace or os.environ.get(NAMESPACE) or None
+    if namespace is not None and not is_repository(f"{namespace}/name"):
+        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
+    return namespace
+
+
 def find(
     ref: Ref,
     *,
@@ -176,9 +187,7 @@ class _Meaning:
 
 def _meant(text: str, revision: str | None, namespace: str | None) -> _Meaning:
     name, _, suffix = text.partition("@")
-    namespace = namespace or os.environ.get(NAMESPACE) or None
-    if namespace is not None and not is_repository(f"{namespace}/name"):
-        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
+    namespace = serving(namespace)
     path = Path(text).expanduser()
     if name not in cards.names() and text and path.exists():
         if revision is not None:
