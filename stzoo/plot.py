@@ -38,7 +38,7 @@ _INK, _FAINT = "#222222", "#B8B8B8"
 _STAGE_GAP, _BARS_WIDTH = 0.9, 0.84
 _PANEL_INCHES, _GAP_INCHES = 2.7, 0.95
 _FORMATS = ("png", "svg", "pdf")
-_STYLE = {"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}
+_STYLE: Any = {"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}
 
 
 def stages(sites: Iterable[str]) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from stzoo.errors import HubError, ModelNotFoundError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
     from stzoo.bundle import Bundle
@@ -171,19 +172,23 @@ def _listing(rows: Sequence[tuple[Row, Opened | None]], output: Console) -> list
     from rich.text import Text
 
     on: list[str] = []
-    cells = [_cells(row, opened, on) for row, opened in rows]
-    for dropped in range(len(_DISPENSABLE) + 1):
-        left_out = _DISPENSABLE[:dropped]
-        table = plain_table(*(heading for name, heading in _HEADINGS.items() if name not in left_out))
-        for index, line in enumerate(cells):
-            last_of_dataset = rows[index][0].dataset != rows[min(index + 1, len(rows) - 1)][0].dataset
-            table.add_row(*(cell for name, cell in line.items() if name not in left_out), end_section=last_of_dataset)
-        if fits(table, output):
-            break
+    lines = [(row.dataset, _cells(row, opened, on)) for row, opened in rows]
+    left_out: tuple[str, ...] = ()
+    while not fits(table := _table(lines, left_out), output) and len(left_out) < len(_DISPENSABLE):
+        left_out = _DISPENSABLE[: len(left_out) + 1]
     parts: list[Any] = [table, *(Text(f"{_raised(number)} {text}.", style="dim") for number, text in enumerate(on, 1))]
     if left_out:
         parts.append(Text(f"No room for {', '.join(left_out)}; --format json says everything.", style="dim"))
     return parts
+
+
+def _table(lines: Sequence[tuple[str, dict[str, str | Text]]], left_out: Sequence[str]) -> Table:
+    """One line a model, datasets set apart."""
+    table = plain_table(*(heading for column, heading in _HEADINGS.items() if column not in left_out))
+    for index, (dataset, cells) in enumerate(lines):
+        is_last = lines[index + 1 : index + 2] != [] and lines[index + 1][0] != dataset
+        table.add_row(*(cell for column, cell in cells.items() if column not in left_out), end_section=is_last)
+    return table
 
 
 def _cells(row: Row, opened: Opened | None, on: list[str]) -> dict[str, str | Text]:
