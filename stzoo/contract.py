@@ -56,7 +56,8 @@ class InputContract(BaseModel):
     @property
     def text(self) -> str:
         """In one line, for people: `3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64`."""
-        rate = f"{self.fps:g} frames a second" if self.fps is not None else f"one frame in {self.stride_frames}"
+        stride = "every frame" if self.stride_frames == 1 else f"one frame in {self.stride_frames}"
+        rate = f"{self.fps:g} frames a second" if self.fps is not None else stride
         if self.sampling == "segments":
             rate = "one out of each equal part of the video"
         clips = f"{self.clips} clip{'s' if self.clips > 1 else ''}"

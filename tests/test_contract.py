@@ -35,6 +35,7 @@ def test_its_text_says_what_a_net_sees() -> None:
     assert contract.text == "3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64"
     by_count = InputContract(**GOOD | {"fps": None, "stride_frames": 2, "clips": 1})
     assert by_count.text == "1 clip of 8 frames, one frame in 2, short side 72, centre crop 64"
+    assert ", every frame, " in by_count.changed(stride_frames=1).text
 
 
 def test_it_round_trips_through_json() -> None:
