@@ -99,7 +99,7 @@ def load(
     offline: bool | None = None,
     token: str | None = None,
     namespace: str | None = None,
-    calibrate: Iterable[Path | str] = (),
+    calibrate: Path | str | Iterable[Path | str] = (),
 ) -> Predictor:
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
 
@@ -113,7 +113,7 @@ def load(
         offline: whether only the Hub cache may be used; by default HF_HUB_OFFLINE decides.
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
-        calibrate: videos from whose clips the batch-norm statistics are re-estimated.
+        calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
 
     Raises `ModelNotFoundError`, `BundleError` and `HubError`, each naming what was looked for or the file that is not
     to be trusted; `StrategyError` for a strategy that does not fit.
@@ -134,7 +134,7 @@ def load(
     if found.repository is not None and weights is not None:
         files = (bundles.MODEL,) if is_own else (bundles.TEMPLATE, bundles.statistics_file(wanted))
         remote.fetch(found.repository, files, offline=offline, token=token)
-    videos = list(calibrate)
+    videos: list[Path | str] = [calibrate] if isinstance(calibrate, str | Path) else list(calibrate)
     if weights is None:
         net = rebuild.untrained(built, wanted)
     elif is_own:

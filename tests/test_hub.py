@@ -182,6 +182,9 @@ def test_stored_or_calibrated_statistics_need_no_warning(published: HubServer, m
     assert all((b == 0.25).all() for name, b in stored.net.named_buffers() if name.endswith("running_mean"))
     calibrated = stzoo.load("lab/toy", strategy=stored.strategy, calibrate=[make_video("a.mp4")])
     assert not all((b == 0.25).all() for name, b in calibrated.net.named_buffers() if name.endswith("running_mean"))
+    again = stzoo.load("lab/toy", strategy=stored.strategy, calibrate=make_video("a.mp4"))
+    for (name, one), (_, other) in zip(calibrated.net.named_buffers(), again.net.named_buffers(), strict=True):
+        assert torch.equal(one, other), name
 
 
 def test_a_namespace_serves_the_names_of_the_zoo(

@@ -186,6 +186,16 @@ def test_who_is_nobody_or_has_no_rights_is_told(
         publishing.publish(folder, TOY, token=WRITER)
 
 
+def test_the_card_of_what_was_published_can_be_copied_from_what_is_said(
+    member: HubServer, folder: Path, card: Card, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(command, [str(folder), "--repo", "lab/toy"], catch_exceptions=False)
+    line = result.stderr.rpartition("`weights:")[2].partition("`")[0]
+    text = cards.render(card).replace("weights: none", f"weights:{line}")
+    (tmp_path / "tiny-opt.md").write_text(text)
+    assert cards.read(tmp_path / "tiny-opt.md").where == f"lab/toy@{member.repos['lab/toy'].refs['main']}"
+
+
 def test_the_command_prints_url_and_commit(member: HubServer, folder: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> list[str]:
         result = CliRunner().invoke(command, [str(folder), "--repo", "lab/toy", *arguments], catch_exceptions=False)
