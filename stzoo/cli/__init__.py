@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -102,9 +103,10 @@ class LazyGroup(click.RichGroup):
             _discard_output()
             sys.exit(EXIT_BROKEN_PIPE)
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno != errno.ENOSPC:
                 raise
-            _fail(f"Error: {error.strerror}: {error.filename}", StzooError.exit_code)
+            where = f": {error.filename}" if error.filename is not None else ""
+            _fail(f"Error: {error.strerror}{where}", StzooError.exit_code)
         # Without standalone mode click returns the code of `ctx.exit(code)`; commands themselves return nothing.
         sys.exit(result if isinstance(result, int) else 0)
 
