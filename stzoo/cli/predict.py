@@ -13,12 +13,13 @@ import rich_click as click
 from stzoo.cli.inputs import files
 from stzoo.cli.protocol import device_option, overridden, protocol_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
+from stzoo.cli.timeline import OverTime, timeline_options, timeline_writer
 from stzoo.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
     from stzoo.predictor import Predictor
 
-_FORMATS = ("text", "json", "jsonl", "csv")
+_FORMATS = ("text", "json", "jsonl", "csv", "srt")
 _RESUMABLE = ("jsonl", "csv")
 
 
@@ -45,7 +46,8 @@ _RESUMABLE = ("jsonl", "csv")
     "--format",
     "format_",
     type=click.Choice(_FORMATS),
-    help="json is a list with one object a video, jsonl one object a line: path and predictions, or path and error.  "
+    help="json is a list with one object a video, jsonl one object a line: path and predictions, or path and error; "
+    "srt is the subtitles of one timeline.  "
     "[default: what the suffix of -o says, or text]",
 )
 @click.option(
@@ -57,6 +59,7 @@ _RESUMABLE = ("jsonl", "csv")
 )
 @click.option("--resume", is_flag=True, help="Go on with FILE (jsonl or csv): skip the videos that it has.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first file that cannot be read.")
+@timeline_options
 @workers_option
 @device_option
 def predict(
@@ -71,6 +74,7 @@ def predict(
     fail_fast: bool,
     workers: int | None,
     device: str,
+    over_time: OverTime,
     **wishes: Any,
 ) -> None:
     """Say what happens in videos: files, folders with all that is in them, patterns, or a list on standard input (-).
@@ -83,6 +87,7 @@ def predict(
     form = format_ or _form(output)
     _refuse(output, form, resume)
     paths = files(inputs)
+    over_time.refuse(paths, form, resume=resume, workers=workers)
     predictor = overridden(load(model, device=device), **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
@@ -91,9 +96,18 @@ def predict(
         paths = [path for path in paths if path not in done]
     with _opened(output, resume) as stream:
         fresh = output is None or output.stat().st_size == 0
-        with closing(writer(form, stream, answers, header=fresh)) as out:
+        with closing(
+            timeline_writer(form, stream, answers)
+            if over_time.timeline
+            else writer(form, stream, answers, header=fresh)
+        ) as out:
             shown = len(paths) + len(done) > 1 and sys.stderr.isatty() and not stream.isatty()
-            for entry in _rows(predictor, paths, topk, workers, len(done), shown=shown):
+            found = (
+                over_time.rows(predictor, paths, topk, None)
+                if over_time.timeline
+                else _rows(predictor, paths, topk, workers, len(done), shown=shown)
+            )
+            for entry in found:
                 out.write(entry)
                 broken |= "error" in entry
                 if fail_fast and "error" in entry:

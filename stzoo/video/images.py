@@ -125,16 +125,7 @@ def read_pictures(
     size = (0, 0)
     while good.any():
         rows = np.flatnonzero(good)
-        info = VideoInfo(
-            path=folder.path,
-            width=size[1],
-            height=size[0],
-            rotation_degrees=0,
-            mirrored=False,
-            timestamps_seconds=(folder.numbers[rows] - folder.numbers[0]) / (rate or 1.0),
-            counted=rate is None,
-            truncated=folder.truncated or not good.all(),
-        )
+        info = describe(folder, rows, rate, size)
         chosen = choose(info)
         for row in {int(rows[index]) for index in chosen.ravel()} - kept.keys():
             picture = read_picture(folder, row)
@@ -148,6 +139,22 @@ def read_pictures(
             info = dataclasses.replace(info, height=size[0], width=size[1])
             return chosen, {index_of[row]: value for row, value in kept.items() if row in index_of}, info
     raise VideoError(f"{folder.path} holds no frame that can be decoded; its pictures are damaged.")
+
+
+def describe(
+    folder: FrameFolder, rows: Int64[np.ndarray, " frames"], rate: float | None, size: tuple[int, int]
+) -> VideoInfo:
+    """What is known about a video of which these rows can be decoded, in pictures of `size` (height, width)."""
+    return VideoInfo(
+        path=folder.path,
+        width=size[1],
+        height=size[0],
+        rotation_degrees=0,
+        mirrored=False,
+        timestamps_seconds=(folder.numbers[rows] - folder.numbers[0]) / (rate or 1.0),
+        counted=rate is None,
+        truncated=folder.truncated or len(rows) < len(folder.names),
+    )
 
 
 def read_picture(folder: FrameFolder, row: int) -> UInt8[np.ndarray, "height width 3"] | None:
