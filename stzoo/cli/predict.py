@@ -105,7 +105,7 @@ def predict(
             found = (
                 over_time.rows(predictor, paths, topk, None)
                 if over_time.timeline
-                else _rows(predictor, paths, topk, workers, len(done), shown=shown)
+                else over_time.rendered(_rows(predictor, paths, topk, workers, len(done), shown=shown), None)
             )
             for entry in found:
                 out.write(entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -18,9 +18,11 @@ from stzoo.errors import UsageError, VideoError
 if TYPE_CHECKING:
     from stzoo.predictor import Predictor
     from stzoo.timeline import Timeline
+    from stzoo.video.overlay import Lines
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_LABELS_SHOWN = 3  # on a rendered video
 _WINDOW_SECONDS, _HOP_SECONDS = 2.0, 1.0
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _PATH = click.Path(path_type=Path, dir_okay=False)
@@ -31,6 +33,12 @@ _OPTIONS = (
         "--window", metavar="SECONDS", type=_SECONDS, help=f"How long the window is.  [default: {_WINDOW_SECONDS:g}]"
     ),
     click.option("--hop", metavar="SECONDS", type=_SECONDS, help=f"How far it moves.  [default: {_HOP_SECONDS:g}]"),
+    click.option(
+        "--render",
+        metavar="FILE",
+        type=_PATH,
+        help="Write one video with its labels on it (mp4, mov or mkv); with --timeline they change over time.",
+    ),
     click.option("--figure", metavar="FILE", type=_PATH, help="Draw the timeline of one video: png, svg or pdf."),
 )
 
@@ -43,6 +51,7 @@ class OverTime:
     window: float | None
     hop: float | None
     figure: Path | None
+    render: Path | None
 
     def refuse(self, paths: list[str], form: str, *, resume: bool, workers: int | None) -> None:
         """Raises `UsageError` for options that do not go together, before anything takes time."""
@@ -55,7 +64,7 @@ class OverTime:
             raise UsageError("--resume goes on with predictions and not with timelines; leave one of the two out.")
         if self.timeline and workers:
             raise UsageError("a timeline is read while it is computed, without workers; leave --workers out.")
-        for what, wanted in (("srt", form == "srt"), ("--figure", self.figure)):
+        for what, wanted in (("srt", form == "srt"), ("--figure", self.figure), ("--render", self.render)):
             if wanted and len(paths) > 1:
                 raise UsageError(f"{what} is about one video, and {len(paths)} were given; give one.")
         if self.figure is not None:
@@ -63,6 +72,11 @@ class OverTime:
 
             figure_format(self.figure)
             _refuse_existing(self.figure)
+        if self.render is not None:
+            from stzoo.video.render import render_format
+
+            render_format(self.render)
+            _refuse_existing(self.render)
 
     def rows(self, predictor: Predictor, paths: list[str], topk: int, frame_rate: float | None) -> Iterator[Row]:
         """A row a video, as `stzoo.cli.predict` yields them; the figure is drawn after the row is taken."""
@@ -94,6 +108,17 @@ class OverTime:
                 from stzoo.diagrams import timeline_figure
 
                 timeline_figure(found, self.figure, f"{Path(path).name}, {predictor.name}")
+            if self.render is not None:
+                best = [predictor.best(scores, min(topk, _LABELS_SHOWN)) for scores in found.scores]
+                _render(path, self.render, best, found.window_at, frame_rate)
+
+    def rendered(self, rows: Iterator[Row], frame_rate: float | None) -> Iterator[Row]:
+        """Rows of whole videos; after the row is taken, its labels are written onto the video where that is asked."""
+        for row in rows:
+            yield row
+            if self.render is not None and "error" not in row:
+                best = [(entry["label"], entry["score"]) for entry in row["predictions"][:_LABELS_SHOWN]]
+                _render(row["path"], self.render, [best], lambda seconds: 0, frame_rate)
 
     def _row(self, predictor: Predictor, found: Timeline, topk: int, window: float, hop: float) -> Row:
         return {
@@ -119,7 +144,7 @@ class OverTime:
 
 
 def timeline_options(command: Command) -> Command:
-    """Adds `--timeline --window --hop --figure`; the command gets them as one `OverTime`, called `over_time`."""
+    """Adds `--timeline --window --hop --render --figure`; the command gets them as one `OverTime`, `over_time`."""
 
     @wraps(command)
     def with_over_time(
@@ -128,9 +153,10 @@ def timeline_options(command: Command) -> Command:
         window: float | None,
         hop: float | None,
         figure: Path | None,
+        render: Path | None,
         **options: Any,
     ) -> Any:
-        return command(*args, over_time=OverTime(timeline, window, hop, figure), **options)
+        return command(*args, over_time=OverTime(timeline, window, hop, figure, render), **options)
 
     wrapped: Any = with_over_time
     for option in reversed(_OPTIONS):
@@ -190,6 +216,19 @@ class Srt(Writer):
         from stzoo.timeline import Caption, srt
 
         self._stream.write(srt([Caption(**caption) for caption in row.get("captions", [])]))
+
+
+def _render(
+    path: str, output: Path, lines: Sequence[Lines], at: Callable[[float], int], frame_rate: float | None
+) -> None:
+    """Writes a video with those of the lines on it that `at` says for a time."""
+    from stzoo.video.progress import counting
+    from stzoo.video.render import render
+
+    with counting("Rendering", 1, unit="frames", show=sys.stderr.isatty()) as bar:
+        left_out = render(path, output, lambda seconds: lines[at(seconds)], frame_rate=frame_rate, advance=bar.reach)
+        for sentence in left_out:
+            click.echo(f"Warning: {sentence}", err=True)
 
 
 def _refuse_existing(path: Path) -> None:
