@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import rich_click as click
 
 from stzoo.cli.inputs import files
-from stzoo.cli.protocol import device_option, overridden, protocol_options, workers_option
+from stzoo.cli.protocol import device_option, frame_rate_option, overridden, protocol_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
 from stzoo.cli.timeline import OverTime, timeline_options, timeline_writer
 from stzoo.errors import UsageError, VideoError
@@ -34,6 +34,7 @@ _RESUMABLE = ("jsonl", "csv")
     help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
 )
 @protocol_options
+@frame_rate_option
 @click.option(
     "--topk",
     metavar="K",
@@ -74,6 +75,7 @@ def predict(
     fail_fast: bool,
     workers: int | None,
     device: str,
+    frame_rate: float | None,
     over_time: OverTime,
     **wishes: Any,
 ) -> None:
@@ -86,7 +88,7 @@ def predict(
 
     form = format_ or _form(output)
     _refuse(output, form, resume)
-    paths = files(inputs)
+    paths = files(inputs, frames=frame_rate is not None)
     over_time.refuse(paths, form, resume=resume, workers=workers)
     predictor = overridden(load(model, device=device), **wishes)
     answers = min(topk, len(predictor.labels))
@@ -103,9 +105,11 @@ def predict(
         ) as out:
             shown = len(paths) + len(done) > 1 and sys.stderr.isatty() and not stream.isatty()
             found = (
-                over_time.rows(predictor, paths, topk, None)
+                over_time.rows(predictor, paths, topk, frame_rate)
                 if over_time.timeline
-                else over_time.rendered(_rows(predictor, paths, topk, workers, len(done), shown=shown), None)
+                else over_time.rendered(
+                    _rows(predictor, paths, topk, workers, frame_rate, len(done), shown=shown), frame_rate
+                )
             )
             for entry in found:
                 out.write(entry)
@@ -117,14 +121,21 @@ def predict(
 
 
 def _rows(
-    predictor: Predictor, paths: list[str], topk: int, workers: int | None, done: int, *, shown: bool
+    predictor: Predictor,
+    paths: list[str],
+    topk: int,
+    workers: int | None,
+    frame_rate: float | None,
+    done: int,
+    *,
+    shown: bool,
 ) -> Iterator[dict[str, Any]]:
     """A row a video; errors and warnings become lines on standard error."""
     from stzoo.scoring import Failed, score_files
     from stzoo.video.progress import counting
 
     with counting("Predicting", done + len(paths), unit="videos", completed=done, show=shown) as bar:
-        for found in score_files(predictor, paths, workers=workers):
+        for found in score_files(predictor, paths, workers=workers, frame_rate=frame_rate):
             if isinstance(found, Failed):
                 click.echo(f"Error: {found.reason}", err=True)
                 yield {"path": found.path, "error": found.reason}

@@ -53,6 +53,11 @@ class OverTime:
     figure: Path | None
     render: Path | None
 
+    @property
+    def lengths(self) -> tuple[float, float]:
+        """Seconds of the window, and from one to the next."""
+        return self.window or _WINDOW_SECONDS, self.hop or _HOP_SECONDS
+
     def refuse(self, paths: list[str], form: str, *, resume: bool, workers: int | None) -> None:
         """Raises `UsageError` for options that do not go together, before anything takes time."""
         for option, value in (("--window", self.window), ("--hop", self.hop), ("--figure", self.figure)):
@@ -60,8 +65,12 @@ class OverTime:
                 raise UsageError(f"{option} is about a timeline; add --timeline.")
         if form == "srt" and not self.timeline:
             raise UsageError("srt is a format of timelines; add --timeline, or choose another format.")
-        if self.timeline and resume:
-            raise UsageError("--resume goes on with predictions and not with timelines; leave one of the two out.")
+        if self.timeline:
+            from stzoo.video.windows import spans
+
+            spans(0.0, *self.lengths)
+        if resume and (self.timeline or self.render):
+            raise UsageError("--resume goes on with rows of whole videos; leave --timeline and --render out.")
         if self.timeline and workers:
             raise UsageError("a timeline is read while it is computed, without workers; leave --workers out.")
         for what, wanted in (("srt", form == "srt"), ("--figure", self.figure), ("--render", self.render)):
@@ -83,7 +92,7 @@ class OverTime:
         from stzoo.timeline import follow
         from stzoo.video.progress import counting
 
-        window, hop = self.window or _WINDOW_SECONDS, self.hop or _HOP_SECONDS
+        window, hop = self.lengths
         for path in paths:
             try:
                 with counting(Path(path).name, 1, unit="windows", show=sys.stderr.isatty()) as bar:
@@ -97,7 +106,7 @@ class OverTime:
                         frame_rate=frame_rate,
                         advance=bar.reach,
                     )
-            except VideoError as error:
+            except (VideoError, UsageError) as error:
                 click.echo(f"Error: {error}", err=True)
                 yield {"path": path, "error": str(error)}
                 continue

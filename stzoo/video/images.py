@@ -56,6 +56,11 @@ def archive_of(path: Path) -> Path | None:
     return None
 
 
+def is_frame(name: str) -> bool:
+    """Whether a file name is that of a numbered picture; optical flow beside the frames (`flow_x_00001.jpg`) is not."""
+    return _FRAME.fullmatch(name) is not None and not name.startswith((".", "flow_"))
+
+
 def find_frames(path: Path) -> FrameFolder | None:
     """The frames that a folder, a zip file or a folder within one holds; `None` where the path is none of these.
 
@@ -214,14 +219,11 @@ def _opened_archive(path: Path, size: int, modified_ns: int) -> _Archive:
 
 
 def _ordered(path: Path, archive: Path | None, inner: str, names: Iterable[str]) -> FrameFolder | None:
-    """The frames among the names of a folder, in the order of their numbers; `None` where there is none.
-
-    Optical flow beside the frames (`flow_x_00001.jpg`) is passed over.
-    """
+    """The frames among the names of a folder, in the order of their numbers; `None` where there is none."""
     families: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for name in names:
         match = _FRAME.fullmatch(name)
-        if match and not name.startswith((".", "flow_")):
+        if match and is_frame(name):
             families.setdefault((match["prefix"], match["suffix"].lower()), []).append((int(match["number"]), name))
     if not families:
         return None

@@ -97,7 +97,8 @@ def read_chosen(
         if frame_rate is None and contract.fps is not None:
             raise UsageError(
                 f"{path} is a folder of frames, and {contract.fps:g} frames a second are wanted of it; say how many "
-                "a second it holds (frame_rate), or count frames (stride_frames in place of fps)."
+                "a second it holds (--frame-rate, in Python frame_rate), or count frames (stride_frames in place of "
+                "fps)."
             )
         chosen, found, info = read_pictures(folder, frame_rate, choose, transform)
         return stacked(chosen, found), info

@@ -49,7 +49,9 @@ def open_source(path: Path | str, frame_rate: float | None = None) -> Source:
         info = probe(path)
         return _File(info, in_order=False).repaired() if info.truncated else _File(info, in_order=False)
     if frame_rate is None:
-        raise UsageError(f"{path} is a folder of frames; say how many a second it holds (frame_rate).")
+        raise UsageError(
+            f"{path} is a folder of frames; say how many a second it holds (--frame-rate, in Python frame_rate)."
+        )
     return _Pictures.of(folder, np.arange(len(folder.names)), frame_rate)
 
 

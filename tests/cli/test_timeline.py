@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 import stzoo
 from stzoo import cli
 from stzoo.video import render as module
+from stzoo.video.decode import probe
 from stzoo.video.overlay import Lines
 from tests.conftest import MakeVideo
+from tests.video.layouts import write_frames
 
 MODEL = "camera-motion-s"
 
@@ -95,12 +97,16 @@ def test_a_folder_gives_a_row_a_video_and_errors(video: Path, tmp_path: Path) ->
         (["--timeline", "--figure", "t.gif"], 't.gif has the suffix ".gif"; figures are written as png, svg, pdf'),
         (
             ["--timeline", "-o", "t.jsonl", "--resume"],
-            "--resume goes on with predictions and not with timelines; leave one of the two out.",
+            "--resume goes on with rows of whole videos; leave --timeline and --render out.",
         ),
         (["--render", "out.gif"], 'out.gif has the suffix ".gif"; videos are written as .mp4, .mov, .mkv'),
         (["--render", "there.mp4"], "there.mp4 exists; choose another name."),
         (["--render", "out.mp4", "b.mp4"], "--render is about one video, and 2 were given; give one."),
         (["--timeline", "-o", "t.srt", "b.mp4"], "srt is about one video, and 2 were given; give one."),
+        (
+            ["--timeline", "--hop", "nan"],
+            "windows of 2 seconds every nan seconds were asked for; both must be above 0.",
+        ),
         (["--timeline", "--figure", "there.png"], "there.png exists; choose another name."),
     ],
 )
@@ -143,3 +149,18 @@ def test_a_video_that_cannot_be_read_is_not_rendered(tmp_path: Path) -> None:
         assert result.exit_code == 1
         assert result.stderr.count("\n") == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["b.mp4"]
+
+
+def test_folders_of_frames_in_a_folder_are_videos_at_a_rate(tmp_path: Path) -> None:
+    for name in ("v/1", "v/2"):
+        write_frames(tmp_path / name, 20)
+    common = (tmp_path, "--format", "jsonl", "--clips", 1, "--frame-rate", 5)
+    for options in ([], ["--timeline"]):
+        rows = [json.loads(line) for line in run(*common, *options).stdout.splitlines()]
+        assert [row["path"] for row in rows] == [f"{tmp_path}/v/1", f"{tmp_path}/v/2"]
+        assert {row["video"]["fps"] for row in rows} == {5.0}
+        lacking = run(tmp_path / "v" / "1", "--format", "jsonl", *options)
+        assert lacking.exit_code == 1
+        assert "is a folder of frames" in json.loads(lacking.stdout)["error"]
+    assert run(tmp_path / "v" / "1", "--frame-rate", 5, "--render", tmp_path / "out.mp4").exit_code == 0
+    assert probe(tmp_path / "out.mp4").fps == pytest.approx(5.0)
