@@ -100,7 +100,8 @@ def follow(
         contract: how clips are taken of a window, and how many.
         labels: the classes in the order of the scores.
         scores_of: uint8 clips -> the scores of a video that consists of them.
-        window_seconds: the length of a window; a shorter video is one window.
+        window_seconds: the length of a window; a shorter video is one window. A window shorter than a clip is treated
+            like a video that short (`contract.short_video`).
         hop_seconds: how far apart windows begin; the last one ends with the video.
         frame_rate: frames a second of a folder of frames.
         advance: is told after every window how many are done, and how many there are.

@@ -44,12 +44,16 @@ def _within(path: str, frames: bool) -> list[str]:
 
 
 def _videos(folder: str, frames: bool) -> Iterator[str]:
-    from stzoo.video.images import is_frame
-
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         videos = [name for name in names if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES]
-        if frames and not videos and any(map(is_frame, names)):
+        if frames and not videos and _hold_frames(names):
             yield parent
         for name in sorted(videos):
             yield os.path.join(parent, name)
+
+
+def _hold_frames(names: Iterable[str]) -> bool:
+    from stzoo.video.images import is_frame
+
+    return any(map(is_frame, names))

@@ -30,7 +30,10 @@ _PATH = click.Path(path_type=Path, dir_okay=False)
 _OPTIONS = (
     click.option("--timeline", is_flag=True, help="Scores over time: of a window that moves along each video."),
     click.option(
-        "--window", metavar="SECONDS", type=_SECONDS, help=f"How long the window is.  [default: {_WINDOW_SECONDS:g}]"
+        "--window",
+        metavar="SECONDS",
+        type=_SECONDS,
+        help=f"How long the window is, best not below the length of a clip.  [default: {_WINDOW_SECONDS:g}]",
     ),
     click.option("--hop", metavar="SECONDS", type=_SECONDS, help=f"How far it moves.  [default: {_HOP_SECONDS:g}]"),
     click.option(
