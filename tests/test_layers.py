@@ -22,6 +22,7 @@ WITHOUT_TORCH = (
     "stzoo.remote",
     "stzoo.strategies",
     "stzoo.strategy",
+    "stzoo.timeline",
     "stzoo.transfer",
     "stzoo.validation",
     "stzoo.video.augment",

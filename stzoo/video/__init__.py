@@ -8,6 +8,9 @@ workers   clips of many files, read by processes of their own
 decode    what is inside a file, and its frames: the three above put together
 frames    resize, crop, normalise
 reader    path -> clips, the three above put together
+source    the frames of a video one after the other, whatever it is kept as
+windows   a video seen through windows that move along it
+render    a video written anew with labels on it; overlay draws them
 images    frames kept as pictures, in folders and zip files
 datasets  lists of labelled videos, and a folder a class
 official  the annotation files of Kinetics-400, Something-Something and UCF101
