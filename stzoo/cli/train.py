@@ -14,6 +14,7 @@ from stzoo.cli.drawing import print_parts
 
 if TYPE_CHECKING:
     from stzoo.recipe import Recipe
+    from stzoo.training.run import Run
 
 
 @click.command()
@@ -48,13 +49,16 @@ def train(
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
     from stzoo.recipe import expand, read
+    from stzoo.training.run import Run
 
     overrides = (*overrides, *root_override(data_root))
     resolved = read(recipe, overrides)
     if dry:
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
-        context.exit(0 if dry_run(resolved, recipe) else 1)
+        can_start = dry_run(resolved)
+        click.echo(f"To decode every video: stzoo data check {recipe}")
+        context.exit(0 if can_start else 1)
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
     points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
@@ -62,7 +66,7 @@ def train(
         if points:
             _sweep(points, folder, cache, quiet)
         else:
-            _train(resolved, folder, cache, quiet)
+            train_run(Run(folder, resolved), cache, quiet)
 
 
 def root_override(data_root: str | None) -> tuple[str, ...]:
@@ -80,15 +84,14 @@ def saying_how_to_go_on() -> Iterator[None]:
         raise click.Abort from None
 
 
-def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
+def train_run(run: Run, cache: Path, quiet: bool) -> None:
+    """Trains what a run lacks, and prints its measurements and where its bundle is."""
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
-    from stzoo.training.run import Run
 
-    run = Run(folder, recipe)
     rows = run_all(run, cache, say=click.echo, progress=not quiet)
     if not rows:
-        click.echo(f"{folder} is finished; its bundle is {run.bundle}")
+        click.echo(f"{run.folder} is finished; its bundle is {run.bundle}")
         return
     print_parts(table(rows))
     click.echo(f"Bundle: {run.bundle}")
