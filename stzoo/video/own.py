@@ -139,8 +139,8 @@ def _refuse_rare(given: Path, classes: Sequence[str], train: Sequence[Item], lea
     if rare:
         found, name = rare[0]
         raise DataError(
-            f'{given} holds {found} videos of the class "{name}" and needs at least {least}'
-            f"{', one of them to validate on' if least > 1 else ''}; add some, or leave the class out."
+            f'{given} holds {found} video{"" if found == 1 else "s"} of the class "{name}" and needs at least {least}'
+            f"{', one of them to validate on' if least > 1 else ''}; add some, or take the class out of the data."
         )
 
 
