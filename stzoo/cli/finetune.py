@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from stzoo.cli.train import saying_how_to_go_on, train_run
+from stzoo.cli.train import saying_how_to_go_on, train_recipe
 
 
 @click.command()
@@ -97,7 +97,7 @@ def finetune(
     run = Run(folder, recipe)
     with saying_how_to_go_on():
         begin(run, texts)
-        train_run(run, cache or folder.parent / "cache", quiet)
+        train_recipe(recipe, folder, cache or folder.parent / "cache", quiet)
     click.echo(f"Try it: stzoo predict --model {run.bundle} VIDEO")
 
 

@@ -14,7 +14,6 @@ from stzoo.cli.drawing import print_parts
 
 if TYPE_CHECKING:
     from stzoo.recipe import Recipe
-    from stzoo.training.run import Run
 
 
 @click.command()
@@ -49,7 +48,6 @@ def train(
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
     from stzoo.recipe import expand, read
-    from stzoo.training.run import Run
 
     overrides = (*overrides, *root_override(data_root))
     resolved = read(recipe, overrides)
@@ -66,7 +64,7 @@ def train(
         if points:
             _sweep(points, folder, cache, quiet)
         else:
-            train_run(Run(folder, resolved), cache, quiet)
+            train_recipe(resolved, folder, cache, quiet)
 
 
 def root_override(data_root: str | None) -> tuple[str, ...]:
@@ -84,14 +82,16 @@ def saying_how_to_go_on() -> Iterator[None]:
         raise click.Abort from None
 
 
-def train_run(run: Run, cache: Path, quiet: bool) -> None:
-    """Trains what a run lacks, and prints its measurements and where its bundle is."""
+def train_recipe(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
+    """Trains what a recipe's run in `folder` lacks, and prints its measurements and where its bundle is."""
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
+    from stzoo.training.run import Run
 
+    run = Run(folder, recipe)
     rows = run_all(run, cache, say=click.echo, progress=not quiet)
     if not rows:
-        click.echo(f"{run.folder} is finished; its bundle is {run.bundle}")
+        click.echo(f"{folder} is finished; its bundle is {run.bundle}")
         return
     print_parts(table(rows))
     click.echo(f"Bundle: {run.bundle}")
