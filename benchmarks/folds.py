@@ -21,7 +21,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,11 @@ class Cell:
 class ShuffledClips(TrainingClips):
     """Training clips whose frames are in an order of their own for every clip and epoch."""
 
-    def batch(self, chosen: Any, seed: int, stage: Stage, epoch: int, gates: int = 0) -> Batch:
-        made = super().batch(chosen, seed, stage, epoch, gates)
+    def batch(self, chosen: Any, seed: int, stage: Stage, epoch: int, *noise: Any) -> Batch:
+        made = super().batch(chosen, seed, stage, epoch, *noise)
         orders = [np.argsort(uniforms(seed, stage, epoch, _SHUFFLE + int(sample), self.frames)) for sample in chosen]
         clips = [clip[:, torch.from_numpy(order)] for clip, order in zip(made.clips, orders, strict=True)]
-        return Batch(torch.stack(clips), made.labels, made.gate_draws)
+        return replace(made, clips=torch.stack(clips))
 
 
 def shuffled(clips: np.ndarray) -> np.ndarray:
