@@ -34,6 +34,7 @@ WITHOUT_TORCH = (
     "stzoo.video.images",
     "stzoo.video.lists",
     "stzoo.video.official",
+    "stzoo.video.own",
     "stzoo.video.reader",
 )
 
