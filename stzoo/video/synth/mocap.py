@@ -147,7 +147,7 @@ def _parsed(text: bytes, place: str) -> Motion:
         tree = json.loads(text)
         frames = np.array(tree["Frames"], dtype=np.float64)
         loops = tree.get("Loop") == "wrap"
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(f"{place} is not a motion file: {error}") from error
     good = frames.ndim == 2 and frames.shape[1] == 1 + _VALUES and 2 <= len(frames) <= _MOST_FRAMES
     if not good or not np.isfinite(frames).all() or not (frames[:-1, 0] > 0).all():

@@ -87,6 +87,7 @@ def test_a_wheel_is_read_as_its_folder(motion_files: Path, tmp_path: Path) -> No
     [
         ("{", "humanoid3d_walk.txt is not a motion file: Expecting"),
         ("[]", "is not a motion file"),
+        ('{"Frames": [[1' + "0" * 400 + "]]}", "is not a motion file"),
         ('{"Frames": [[1, 2], [3]]}', "is not a motion file"),
         ('{"Frames": [[1, 2], [3, 4]]}', "its frames are not a duration and 43 numbers each"),
         (json.dumps({"Frames": [[0.1] * 44]}), "its frames are not"),
