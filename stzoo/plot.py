@@ -71,7 +71,7 @@ def strategy_figure(strategy: Strategy, path: Path | str, title: str) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    _form(path)
+    figure_format(path)
     panel = _Panel.of(title, None, strategy, "paper")
     lanes_inches = 0.22 * len(panel.branches)
     height = lanes_inches + 1.1
