@@ -56,13 +56,18 @@ class InputContract(BaseModel):
     @property
     def text(self) -> str:
         """In one line, for people: `3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64`."""
-        stride = "every frame" if self.stride_frames == 1 else f"one frame in {self.stride_frames}"
-        rate = f"{self.fps:g} frames a second" if self.fps is not None else stride
-        if self.sampling == "segments":
-            rate = "one out of each equal part of the video"
         clips = f"{self.clips} clip{'s' if self.clips > 1 else ''}"
         frames = f"{self.frames} frame{'s' if self.frames > 1 else ''}"
-        return f"{clips} of {frames}, {rate}, short side {self.resize}, {self._crops_text}"
+        return f"{clips} of {frames}, {self.rate}, short side {self.resize}, {self._crops_text}"
+
+    @property
+    def rate(self) -> str:
+        """The distance between a clip's frames, in words."""
+        if self.sampling == "segments":
+            return "one out of each equal part of the video"
+        if self.fps is not None:
+            return f"{self.fps:g} frames a second"
+        return "every frame" if self.stride_frames == 1 else f"one frame in {self.stride_frames}"
 
     @property
     def protocol(self) -> str:

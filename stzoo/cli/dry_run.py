@@ -50,7 +50,7 @@ def dry_run(recipe: Recipe, given: str) -> bool:
 
 def _facts(recipe: Recipe) -> dict[str, str]:
     net, augment = recipe.net, recipe.augment
-    crop = recipe.input.crop if augment.crop is None else augment.crop
+    own = recipe.training_input
     sides = augment.short_sides or (augment.strip_size or recipe.input.resize,)
     trained = "template, from which a strategy is selected"
     if recipe.fixed is not None:
@@ -59,8 +59,8 @@ def _facts(recipe: Recipe) -> dict[str, str]:
         "recipe": recipe.name,
         "data": f"{recipe.data.format} in {recipe.data.root}",
         "input": recipe.input.text,
-        "training": f"random crop {crop} of short side {' or '.join(map(str, sides))}, stride {augment.stride}, "
-        f"flip {str(augment.flip).lower()}",
+        "training": f"{own.frames} frames, {own.rate}, random crop {own.crop} of short side "
+        f"{' or '.join(map(str, sides))}, {augment.stride} stride, flip {str(augment.flip).lower()}",
         "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {','.join(net.branches)}; {trained}",
         "starts from": "none" if recipe.init is None else recipe.init.source,
         "machine": f"device {recipe.compute.device}, {recipe.compute.precision}",

@@ -68,15 +68,6 @@ def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
     return Splits(train, np.sort(np.array(selection, dtype=np.int64)))
 
 
-def training_contract(recipe: Recipe) -> InputContract:
-    """How training cuts its clips: as the recipe's contract says, but for the side of the crop where [augment] has one.
-
-    Its `crop` may be larger than its `resize`, which training's strips and short sides take the place of.
-    """
-    crop = recipe.augment.crop
-    return recipe.input if crop is None else recipe.input.model_copy(update={"crop": crop})
-
-
 class RunData:
     """The data of a recipe. Lists are read at once; videos are decoded into `cache` when they are first needed.
 
@@ -99,7 +90,7 @@ class RunData:
     def training(self) -> ClipSource:
         """The training part of the training list: as strips, or as videos to be decoded when they are needed."""
         augment, data = self.recipe.augment, self.recipe.data
-        contract = training_contract(self.recipe)
+        contract = self.recipe.training_input
         flip = augment.flip is not False
         mirrored = mirrored_classes(self.labels) if augment.flip == "label-aware" else None
         if not data.cache:
