@@ -71,7 +71,7 @@ def strategy_figure(strategy: Strategy, path: Path | str, title: str) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    _form(path)
+    figure_format(path)
     panel = _Panel.of(title, None, strategy, "paper")
     lanes_inches = 0.22 * len(panel.branches)
     height = lanes_inches + 1.1
@@ -91,7 +91,7 @@ def posteriors_side_by_side(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    _form(path)
+    figure_format(path)
     if not panels:
         raise UsageError(f"{path} would show nothing; give at least one posterior")
     drawn = [_Panel.of(*panel, convention) for panel in panels]
@@ -119,13 +119,14 @@ def save_figure(figure: Figure, path: Path | str) -> None:
 
     Raises `UsageError` for another suffix.
     """
-    form = _form(path)
+    form = figure_format(path)
     metadata = {"Date": None} if form == "svg" else {}
     with replacing(path) as temporary:
         figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
 
 
-def _form(path: Path | str) -> str:
+def figure_format(path: Path | str) -> str:
+    """What the suffix of a figure's path says: png, svg or pdf. Raises `UsageError` for another suffix."""
     form = Path(path).suffix.lower().lstrip(".")
     if form not in _FORMATS:
         raise UsageError(f'{path} has the suffix ".{form}"; figures are written as {", ".join(_FORMATS)}')

@@ -46,6 +46,7 @@ COMMANDS = {
     "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),
+    "finetune": Entry("stzoo.cli.finetune:finetune", "Train a model further on your own videos and classes."),
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
     "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
 }
