@@ -22,7 +22,7 @@ def test_two_workers_write_the_rows_of_one_process(make_video: MakeVideo, tmp_pa
     (tmp_path / "text.mp4").write_text("no video")
     output = tmp_path / "rows.jsonl"
     command = [sys.executable, SCRIPT, tmp_path, "-o", output, "--workers", "2", "--batch", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 1, done.stderr
     assert "text.mp4 is a text file" in done.stderr
     rows = [json.loads(line) for line in output.read_text().splitlines()]
