@@ -11,6 +11,12 @@ from stzoo.validation import problems
 
 Triple = tuple[float, float, float]
 
+MOST_CLIP_PIXELS = 2**26
+"""The largest clip: 1024 frames of 256 x 256, sixteen of 2048 x 2048."""
+
+MOST_VIDEO_PIXELS = 2**31
+"""The most that the clips and crops of one video may hold together."""
+
 
 class InputContract(BaseModel):
     """Which frames of a video a net sees, and how each is resized, cropped and normalised.
@@ -59,7 +65,9 @@ class InputContract(BaseModel):
         """The distance between a clip's frames, in words."""
         if self.sampling == "segments":
             return "one out of each equal part of the video"
-        return f"{self.fps:g} frames a second" if self.fps is not None else f"one frame in {self.stride_frames}"
+        if self.fps is not None:
+            return f"{self.fps:g} frames a second"
+        return "every frame" if self.stride_frames == 1 else f"one frame in {self.stride_frames}"
 
     @property
     def protocol(self) -> str:
@@ -108,6 +116,16 @@ class InputContract(BaseModel):
             raise ValueError("set exactly one of fps and stride_frames")
         if self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than the resized short side {self.resize}")
+        pixels = self.frames * self.crop**2
+        if pixels > MOST_CLIP_PIXELS:
+            raise ValueError(
+                f"a clip of {self.frames} frames and crop {self.crop} is larger than {MOST_CLIP_PIXELS} pixels"
+            )
+        if pixels * self.clips * self.crops > MOST_VIDEO_PIXELS:
+            raise ValueError(
+                f"{self.clips} clips of {self.frames} frames and {self.crops} crops {self.crop} are together larger "
+                f"than {MOST_VIDEO_PIXELS} pixels"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"std {self.std} holds a value that is not positive")
         return self

@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt8
 from torch import nn
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError
+from stzoo.errors import BundleError, UsageError
 from stzoo.evaluation import clip_scores
 from stzoo.nets import is_template, merge
 from stzoo.strategy import Strategy
@@ -91,6 +91,7 @@ class Predictor:
 
         Raises:
             VideoError: the file cannot be read; the sentence says why.
+            BundleError: the net answers with numbers that are not finite.
             UsageError: `topk` or `clips` is below 1, or a folder lacks the `frame_rate` that the contract needs.
 
         Warns:
@@ -156,6 +157,11 @@ class Predictor:
             for start in range(0, len(clips), step):
                 batch = torch.from_numpy(clips[start : start + step]).to(device)
                 total += clip_scores(net, batch, self.contract).sum(dim=0).cpu().numpy()
+        if not np.isfinite(total).all():
+            raise BundleError(
+                f"the net{f' {self.name}' if self.name else ''} answers with numbers that are not finite; its weights "
+                "or its input contract cannot be right"
+            )
         return np.asarray(total / len(clips), dtype=np.float32)
 
     def _net_to_run(self) -> nn.Module:

@@ -35,6 +35,7 @@ WITHOUT_TORCH = (
     "stzoo.video.images",
     "stzoo.video.lists",
     "stzoo.video.official",
+    "stzoo.video.own",
     "stzoo.video.reader",
 )
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _FIRST_VIDEOS = 3
 
 
-def dry_run(recipe: Recipe, given: str) -> bool:
-    """Prints all of it for the recipe that was `given` under that name; whether training could start."""
+def dry_run(recipe: Recipe) -> bool:
+    """Prints all of it for a recipe; whether training could start."""
     from stzoo.training.forecast import OFFICIAL, Size, forecast
     from stzoo.video.lists import read_lists
 
@@ -44,7 +44,6 @@ def dry_run(recipe: Recipe, given: str) -> bool:
         click.echo(problem)
     if not problems:
         click.echo("The lists can be read, and so can the first videos of each. Nothing was trained or written.")
-    click.echo(f"To decode every video: stzoo data check {given}")
     return not problems
 
 
@@ -54,7 +53,7 @@ def _facts(recipe: Recipe) -> dict[str, str]:
     sides = augment.short_sides or (augment.strip_size or recipe.input.resize,)
     trained = "template, from which a strategy is selected"
     if recipe.fixed is not None:
-        trained = f"strategy {recipe.fixed.strategy} alone"
+        trained = f"strategy {Path(recipe.fixed.strategy).name} alone"
     return {
         "recipe": recipe.name,
         "data": f"{recipe.data.format} in {recipe.data.root}",
