@@ -162,6 +162,14 @@ class Compute(Table):
     precision: Annotated[
         Literal["float32", "bfloat16", "float16"], Field(description="autocast of the networks; gates stay float32")
     ] = "float32"
+    micro_batch: Annotated[
+        int,
+        Field(ge=0, le=65_536, description="most clips a device computes at once, gradients add up; 0: its whole part"),
+    ] = 0
+    checkpoint_activations: Annotated[
+        bool, Field(description="less memory: activations within the blocks are computed again on the way back")
+    ] = False
+    compile: Annotated[bool, Field(description="torch.compile the networks that are trained")] = False
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
     workers: Annotated[
         int, Field(ge=0, le=1024, description="processes that decode where data.cache is off; 0: one a processor core")
@@ -177,6 +185,9 @@ class Optimisation(Table):
     momentum: Rate = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     dropout: Annotated[Rate, Field(description="before the classifier; [net]'s if it is not given")] = 0.0
+    ema: Annotated[
+        Rate, Field(description="decay of a moving average of the weights, which is what is kept of the stage; 0: off")
+    ] = 0.0
     schedule: Literal["cosine", "step"] = "cosine"
     milestones: Annotated[
         tuple[int, ...], Field(description="schedule = step: epochs after which the rate falls", validate_default=True)

@@ -21,13 +21,14 @@ from stzoo.selection import best, judge, pruned, references, scores_text
 from stzoo.strategy import Strategy
 from stzoo.training.data import RunData
 from stzoo.training.initial import initialise, record_origin, recorded_origin
-from stzoo.training.loop import Machine
+from stzoo.training.machine import Machine
 from stzoo.training.results import Row, measure_nets, save_bundle, write_metrics
 from stzoo.training.run import Run
 from stzoo.training.stages import Stages, architecture_of, first_net, require_variational, strategy_of
 
 Say = Callable[[str], None]
 SWEPT_STRATEGIES = 20
+COMPILER = "inductor"
 
 
 def machine_of(compute: Compute) -> Machine:
@@ -38,7 +39,13 @@ def machine_of(compute: Compute) -> Machine:
     name = ("cuda" if found else "cpu") if compute.device == "auto" else compute.device
     if name.startswith("cuda") and not found:
         raise TrainingError(f'compute.device is "{name}" but torch finds no GPU; use "auto" or "cpu"')
-    return Machine(torch.device(name), compute.precision)
+    return Machine(
+        torch.device(name),
+        compute.precision,
+        compute.micro_batch,
+        compute.checkpoint_activations,
+        COMPILER if compute.compile else None,
+    )
 
 
 def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:

@@ -22,7 +22,8 @@ from stzoo.strategy import BRANCHES, Strategy
 from stzoo.training.batches import ClipSource
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.draws import Stage
-from stzoo.training.loop import Machine, fit
+from stzoo.training.loop import fit
+from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
 from stzoo.training.run import Run
 from stzoo.video.progress import counting

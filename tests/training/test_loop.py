@@ -23,8 +23,9 @@ from stzoo.evaluation import to_input
 from stzoo.nets import Architecture
 from stzoo.nets.fusion import named_gates, set_noise
 from stzoo.recipe import Optimisation
-from stzoo.training.batches import TrainingClips
-from stzoo.training.loop import Machine, fit, learning_rate_factor, optimiser_of
+from stzoo.training.batches import Noise, TrainingClips
+from stzoo.training.loop import fit, learning_rate_factor, optimiser_of
+from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
 
 CPU = Machine(torch.device("cpu"))
@@ -203,7 +204,7 @@ def test_the_first_steps_are_sgd_on_the_loss(tmp_path: Path) -> None:
 
     velocities: dict[str, Tensor] = {}
     losses, entropies, rights = [], [], []
-    for step, batch in enumerate(clips().epoch(0, "variational", 0, 4, 30)):
+    for step, batch in enumerate(clips().epoch(0, "variational", 0, 4, Noise(30))):
         set_noise(by_hand, batch.gate_draws)
         logits = by_hand(to_input(batch.clips[:, 0], CONTRACT))
         cross_entropy = F.cross_entropy(logits, batch.labels)
