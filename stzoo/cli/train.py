@@ -13,6 +13,7 @@ import rich_click as click
 from stzoo.cli.drawing import print_parts
 
 if TYPE_CHECKING:
+    from stzoo.ranks import Ranks
     from stzoo.recipe import Recipe
 
 
@@ -44,10 +45,13 @@ def train(
     Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains one template for
     every combination of values instead, judges them on the selection split, and writes sweep.csv.
     With --dry-run it trains and writes nothing; the exit code is 1 where the data is not there.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m stzoo train RECIPE. Each computes its part of every batch.
     """
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
     from stzoo.recipe import expand, read
+    from stzoo.training.processes import joined
 
     overrides = (*overrides, *root_override(data_root))
     resolved = read(recipe, overrides)
@@ -58,11 +62,11 @@ def train(
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
     points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
-    with saying_how_to_go_on():
+    with joined(resolved.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
         if points:
-            _sweep(points, folder, cache, quiet)
+            _sweep(points, folder, cache, quiet, ranks)
         else:
-            _train(resolved, folder, cache, quiet)
+            _train(resolved, folder, cache, quiet, ranks)
 
 
 def root_override(data_root: str | None) -> tuple[str, ...]:
@@ -71,22 +75,25 @@ def root_override(data_root: str | None) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def saying_how_to_go_on() -> Iterator[None]:
+def saying_how_to_go_on(aloud: bool = True) -> Iterator[None]:
     """Answers an interrupt with the sentence that nothing finished is lost."""
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("Stopped. The same command goes on from what is finished.", err=True)
+        if aloud:
+            click.echo("Stopped. The same command goes on from what is finished.", err=True)
         raise click.Abort from None
 
 
-def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
+def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool, ranks: Ranks) -> None:
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
     from stzoo.training.run import Run
 
     run = Run(folder, recipe)
-    rows = run_all(run, cache, say=click.echo, progress=not quiet)
+    rows = run_all(run, cache, say=click.echo, progress=not quiet, ranks=ranks)
+    if not ranks.leads:
+        return
     if not rows:
         click.echo(f"{folder} is finished; its bundle is {run.bundle}")
         return
@@ -94,13 +101,15 @@ def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
     click.echo(f"Bundle: {run.bundle}")
 
 
-def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool) -> None:
+def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool, ranks: Ranks) -> None:
     from rich.table import Column, Table
 
     from stzoo.training.pipeline import sweep, sweep_folder
 
     folder = sweep_folder(folder)
-    trials = sweep(points, folder, cache, say=click.echo, progress=not quiet)
+    trials = sweep(points, folder, cache, say=click.echo, progress=not quiet, ranks=ranks)
+    if not ranks.leads:
+        return
     shown = Table(
         Column("overrides", overflow="fold"),
         "best",

@@ -62,17 +62,15 @@ class Statistics(nn.Module):
 
     def normalise(self, x: Activation, weight: Tensor | None, bias: Tensor | None) -> Activation:
         """Standardises and, where given, scales and shifts every channel."""
-        mean: Tensor | None = self.running_mean
-        variance: Tensor | None = self.running_var
         factor = 0.0
         if self.training and self.follows_batches:
             self.num_batches_tracked.add_(1)
             factor = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-        elif self.training:
-            mean = variance = None
         if self.training and self.ranks.count > 1:
             return from_frames(self._together(frame_view(x), weight, bias, factor), x.shape[1])
-        y = F.batch_norm(frame_view(x), mean, variance, weight, bias, self.training, factor, EPSILON)
+        y = F.batch_norm(
+            frame_view(x), self.running_mean, self.running_var, weight, bias, self.training, factor, EPSILON
+        )
         return from_frames(y, x.shape[1])
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]

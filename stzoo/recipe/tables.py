@@ -172,7 +172,12 @@ class Compute(Table):
     compile: Annotated[bool, Field(description="torch.compile the networks that are trained")] = False
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
     workers: Annotated[
-        int, Field(ge=0, le=1024, description="processes that decode where data.cache is off; 0: one a processor core")
+        int,
+        Field(
+            ge=0,
+            le=1024,
+            description="processes that decode for each that trains where data.cache is off; 0: one a processor core",
+        ),
     ] = 0
 
 

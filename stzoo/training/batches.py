@@ -28,7 +28,7 @@ Mirrored = tuple[int | None, ...]
 """The class of a mirrored video of each class; `None` where it must not be mirrored."""
 
 
-Samples = Int64[np.ndarray, " samples"]
+Samples = Int64[np.ndarray, " _samples"]
 Divide = Callable[[Samples], list[Samples]]
 """What this process reads of a batch: its part of every pass, of which some may be empty."""
 

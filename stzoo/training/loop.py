@@ -87,13 +87,13 @@ def fit(
         net, optimisation, gate_learning_rate=gate_learning_rate, gate_weight_decay=gate_weight_decay
     )
     scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "float16")
-    average = Average(net, optimisation.ema) if optimisation.ema else None
-    epochs_done = load_checkpoint(checkpoint, stage, net, optimiser, scaler, average, machine.ranks)
     head: nn.Linear = net.head  # type: ignore[assignment]
     noise = Noise(sum(1 for _ in named_gates(net)), head.in_features if optimisation.dropout else 0)
     steps = clips.batches_an_epoch(optimisation.batch_size)
 
     with machine.training(net) as called:
+        average = Average(net, optimisation.ema) if optimisation.ema else None
+        epochs_done = load_checkpoint(checkpoint, stage, net, optimiser, scaler, average, machine.ranks)
         taken = _Steps(net, called, optimiser, scaler, machine, contract, regulariser)
         for epoch in range(epochs_done, optimisation.epochs):
             sums = dict.fromkeys(NUMBERS, 0.0)

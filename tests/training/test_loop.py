@@ -22,6 +22,7 @@ from stzoo.errors import TrainingError
 from stzoo.evaluation import to_input
 from stzoo.nets import Architecture
 from stzoo.nets.fusion import named_gates, set_noise
+from stzoo.nets.norm import Statistics
 from stzoo.recipe import Optimisation
 from stzoo.training.batches import Noise, TrainingClips
 from stzoo.training.loop import fit, learning_rate_factor, optimiser_of
@@ -302,6 +303,66 @@ def test_half_precision_is_that_of_convolutions_alone(tmp_path: Path, precision:
     train(other, tmp_path / "stopped", table, machine=machine)
     assert same(net, other)
     assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "checkpoint.safetensors")
+
+
+def without_batch_statistics(net: nn.Module) -> nn.Module:
+    """In double precision, and normalised by the statistics of the start whatever the mode: clips do not mix."""
+    for module in net.double().modules():
+        if isinstance(module, Statistics):
+            module.eval()
+            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign,misc]
+    return net
+
+
+@pytest.fixture
+def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stzoo.training.loop.to_input", lambda pixels, contract: to_input(pixels, contract).double())
+
+
+def test_gradients_of_passes_add_up_to_those_of_the_whole_batch(tmp_path: Path, in_double: None) -> None:
+    """Two batches of four clips, whole and in passes of two and of one."""
+    found = []
+    for micro_batch in (0, 3, 1):
+        net = without_batch_statistics(net_of("template"))
+        machine = Machine(torch.device("cpu"), micro_batch=micro_batch)
+        recorded = train(
+            net, tmp_path / str(micro_batch), optimisation(epochs=2, batch_size=6, dropout=0.5), machine=machine
+        )
+        found.append((recorded, net.state_dict()))
+    (recorded, state), *others = found
+    for its_recorded, its_state in others:
+        for epoch, its_epoch in zip(recorded, its_recorded, strict=True):
+            assert its_epoch == pytest.approx(epoch, rel=1e-9)
+        for name, value in state.items():
+            torch.testing.assert_close(its_state[name], value, rtol=1e-8, atol=1e-10, msg=name)
+
+
+def test_batch_norm_sees_a_pass(tmp_path: Path) -> None:
+    net = net_of("fixed")
+    train(net, tmp_path, optimisation(epochs=1, batch_size=8), machine=Machine(torch.device("cpu"), micro_batch=4))
+    assert int(net.get_buffer("norm.num_batches_tracked")) == 2
+
+
+def test_a_moving_average_is_what_is_shown_and_kept(tmp_path: Path) -> None:
+    """And stopped after an epoch it ends the same."""
+
+    def stop(epoch: int, _: dict[str, float]) -> None:
+        if epoch == 2:
+            raise StopError
+
+    shown: list[Tensor] = []
+    net, plain = net_of("fixed"), net_of("fixed")
+    table = optimisation(epochs=2, ema=0.9)
+    train(net, tmp_path / "whole", table, record=lambda *_: shown.append(net.head.weight.detach().clone()))
+    assert torch.equal(shown[-1], net.head.weight)
+    train(plain, tmp_path / "plain", optimisation(epochs=2))
+    assert not same(net, plain)
+    with pytest.raises(StopError):
+        train(net_of("fixed"), tmp_path / "stopped", table, record=stop)
+    other = net_of("fixed", seed=1)
+    train(other, tmp_path / "stopped", table)
+    assert same(net, other)
+    assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "whole" / "checkpoint.safetensors")
 
 
 def test_every_parameter_is_in_one_group_and_gates_in_their_own() -> None:
