@@ -118,9 +118,10 @@ def score_strategies(
         for strategy in drawn:
             log_probability = round(found.log_probability(strategy), 6)
             scored.append(Scored(len(scored), *judged[strategy], log_probability, strategy))
-            advance()
         if ranks.leads:
             write_text(scores_file, scores_text(scored))
+        for _ in drawn:
+            advance()
     return scored[:strategies]
 
 

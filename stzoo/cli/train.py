@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
 )
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    type=click.Choice(["tensorboard", "wandb"]),
+    help="Tell TensorBoard or Weights & Biases of every epoch, too; the run's metrics.jsonl has it always.",
+)
 @click.option("--dry-run", "dry", is_flag=True, help="Show what would be trained and its cost, and look at the data.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @click.pass_context
@@ -37,6 +44,7 @@ def train(
     sweeps: tuple[str, ...],
     data_root: str | None,
     cache: Path | None,
+    logs: tuple[str, ...],
     dry: bool,
     quiet: bool,
 ) -> None:
@@ -59,6 +67,8 @@ def train(
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
         context.exit(0 if dry_run(resolved, recipe) else 1)
+    if logs and sweeps:
+        raise UsageError("--log follows one run; give the values of --sweep with --set instead")
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
     points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
@@ -66,7 +76,7 @@ def train(
         if points:
             _sweep(points, folder, cache, quiet, ranks)
         else:
-            _train(resolved, folder, cache, quiet, ranks)
+            _train(resolved, folder, cache, logs, quiet, ranks)
 
 
 def root_override(data_root: str | None) -> tuple[str, ...]:
@@ -85,12 +95,13 @@ def saying_how_to_go_on(aloud: bool = True) -> Iterator[None]:
         raise click.Abort from None
 
 
-def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool, ranks: Ranks) -> None:
+def _train(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
     from stzoo.training.run import Run
+    from stzoo.training.trackers import tracker
 
-    run = Run(folder, recipe)
+    run = Run(folder, recipe, [tracker(name, folder, recipe) for name in logs])
     rows = run_all(run, cache, say=click.echo, progress=not quiet, ranks=ranks)
     if not ranks.leads:
         return

@@ -169,7 +169,9 @@ class Compute(Table):
     checkpoint_activations: Annotated[
         bool, Field(description="less memory: activations within the blocks are computed again on the way back")
     ] = False
-    compile: Annotated[bool, Field(description="torch.compile the networks that are trained")] = False
+    compile: Annotated[
+        bool, Field(description="torch.compile the nets that are trained; without checkpoint_activations")
+    ] = False
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
     workers: Annotated[
         int,
@@ -179,6 +181,13 @@ class Compute(Table):
             description="processes that decode for each that trains where data.cache is off; 0: one a processor core",
         ),
     ] = 0
+
+    @field_validator("compile")
+    @classmethod
+    def _compiles_what_is_kept(cls, compiled: bool, info: Any) -> bool:
+        if compiled and info.data.get("checkpoint_activations"):
+            raise ValueError("torch.compile cannot trace checkpoint_activations; leave one of the two out")
+        return compiled
 
 
 class Optimisation(Table):

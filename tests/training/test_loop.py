@@ -15,13 +15,15 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.evaluation import to_input
 from stzoo.nets import Architecture
-from stzoo.nets.fusion import named_gates, set_noise
+from stzoo.nets.densenet import DenseNet3d, DenseNetSizes
+from stzoo.nets.fusion import named_gates, set_noise, template_fuse
 from stzoo.nets.norm import Statistics
 from stzoo.recipe import Optimisation
 from stzoo.training.batches import Noise, TrainingClips
@@ -363,6 +365,24 @@ def test_a_moving_average_is_what_is_shown_and_kept(tmp_path: Path) -> None:
     train(other, tmp_path / "stopped", table)
     assert same(net, other)
     assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "whole" / "checkpoint.safetensors")
+
+
+def test_a_compiled_net_learns_the_same(tmp_path: Path) -> None:
+    """With the cheapest backend that also compiles the way back."""
+    sizes = DenseNetSizes((1, 1), growth=4, stem_width=8, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=2)
+    found = []
+    for compiler in (None, "aot_eager"):
+        torch.manual_seed(0)
+        net = DenseNet3d(template_fuse(0.1, 0.2), sizes, CLASSES)
+        machine = Machine(torch.device("cpu"), compiler=compiler)
+        (recorded,) = train(net, tmp_path / str(compiler), optimisation(epochs=1, dropout=0.5), machine=machine)
+        found.append((net, recorded))
+    assert counters["stats"]["unique_graphs"] == 1, "one graph for all steps"
+    assert counters["graph_break"] == {}
+    (net, recorded), (compiled, its_recorded) = found
+    assert its_recorded == pytest.approx(recorded, rel=1e-5)
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_every_parameter_is_in_one_group_and_gates_in_their_own() -> None:

@@ -37,15 +37,13 @@ def started(folder: Path) -> list[subprocess.Popen[bytes]]:
     """Two processes, whose words go to `said0` and `said1` in the folder, and their errors to `error0` and `error1`."""
     together = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     together |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd(), "USE_LIBUV": "0"}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.training.pair", str(folder)],
-            env=os.environ | together | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=(folder / f"said{rank}").open("wb"),
-            stderr=(folder / f"error{rank}").open("wb"),
-        )
-        for rank in range(2)
-    ]
+    processes = []
+    for rank in range(2):
+        with (folder / f"said{rank}").open("wb") as said, (folder / f"error{rank}").open("wb") as error:
+            environment = os.environ | together | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            command = [sys.executable, "-m", "tests.training.pair", str(folder)]
+            processes.append(subprocess.Popen(command, env=environment, stdout=said, stderr=error))
+    return processes
 
 
 @KILLED
@@ -64,7 +62,7 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
     smoke = Path("recipes/smoke.toml").absolute()
     (together / "recipe.toml").write_text(
         f'extends = "{smoke}"\nname = "pair"\n[data]\nroot = "{motions}"\n'
-        '[fixed]\nstrategy = "st"\nepochs = 8\nbatch_size = 8\nlearning_rate = 0.1\nweight_decay = 0.0\n'
+        '[fixed]\nstrategy = "st"\nepochs = 4\nbatch_size = 8\nlearning_rate = 0.1\nweight_decay = 0.0\n'
     )
     (together / "cache").symlink_to(clip_cache)
     both = started(together)
@@ -90,12 +88,12 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
 
     for rank in range(2):
         its_recorded, its_scores = json.loads((together / f"numbers{rank}.json").read_text())
-        assert [entry["epoch"] for entry in its_recorded] == [2, 3], "it has gone on from the checkpoint of one process"
+        assert [entry["epoch"] for entry in its_recorded] == [2], "it has gone on from the checkpoint of one process"
         for entry, its_entry in zip(recorded[1:], its_recorded, strict=True):
-            assert its_entry == pytest.approx(entry, rel=1e-9)
+            assert its_entry == pytest.approx(entry, rel=1e-8)
         state = torch.load(together / f"net{rank}.pt")
         for name, value in net.state_dict().items():
-            torch.testing.assert_close(state[name], value, rtol=1e-7, atol=1e-9, msg=name)
+            torch.testing.assert_close(state[name], value, rtol=0.0, atol=1e-6 * float(value.abs().max()), msg=name)
         assert its_scores == pytest.approx(scores, abs=1e-6)
     assert (together / "scores.csv").read_bytes() == (alone / "scores.csv").read_bytes()
 
@@ -104,7 +102,7 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
     (row,) = train(run, clip_cache, say=said_alone.append, progress=False)
     assert row.accuracy.n == 9
     assert not any(sentence.startswith("fixed 1 ") for sentence in said_alone)
-    assert [entry["epoch"] for entry in run.recorded("fixed")] == list(range(1, 9))
+    assert [entry["epoch"] for entry in run.recorded("fixed")] == list(range(1, 5))
     assert np.isfinite([entry["loss"] for entry in run.recorded("fixed")]).all()
 
 
