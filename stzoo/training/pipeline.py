@@ -92,7 +92,7 @@ def train(run: Run, cache: Path, *, say: Say, progress: bool = True, ranks: Rank
         net = stages.fixed()
         rows = _measured(stages, data, {run.recipe.name: ("alone", stages.strategy, net)})
         if ranks.leads:
-            save_bundle(run, data.labels, net, stages.strategy, rows)
+            save_bundle(run, data.labels, net, stages.strategy, rows, processes=ranks.count)
         return rows
 
 
@@ -161,6 +161,7 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
         template=template,
         figure=figure,
         normalised=others if re_estimated else (),
+        processes=stages.machine.ranks.count,
     )
     return rows
 

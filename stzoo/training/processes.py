@@ -99,6 +99,8 @@ class Watch(threading.Thread):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._wake.send(bytes(1))
         self.join()
+        self._wake.close()
+        self._signals.close()
 
     def speaks_first(self) -> bool:
         """Whether nobody has told yet why the run stops; true of one process alone."""

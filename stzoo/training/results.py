@@ -117,11 +117,12 @@ def save_bundle(
     template: nn.Module | None = None,
     figure: Path | None = None,
     normalised: Sequence[tuple[Strategy, nn.Module]] = (),
+    processes: int = 1,
 ) -> Path:
     """Writes the run's bundle; `rows` are the measurements of exactly this net.
 
     `scores` is the CSV of the strategies that it was selected from. `normalised` are nets of the same template with
-    batch-norm statistics of their own, which the bundle keeps too.
+    batch-norm statistics of their own, which the bundle keeps too. So many `processes` have made it.
     """
     built = architecture(net)
     contract = run.recipe.input
@@ -150,7 +151,7 @@ def save_bundle(
         input=contract,
         versions=Versions(stzoo=stzoo.__version__, torch=torch.__version__),
         multiply_adds=size.multiply_adds,
-        provenance=_provenance(run, rows[0].how, next(net.parameters()).device),
+        provenance=_provenance(run, rows[0].how, next(net.parameters()).device, processes),
     )
     bundle = Bundle(
         config=config,
@@ -179,7 +180,7 @@ def _buffers(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     return {name: buffer.detach().cpu().contiguous().numpy() for name, buffer in net.named_buffers()}
 
 
-def _provenance(run: Run, how: str, device: torch.device) -> dict[str, str]:
+def _provenance(run: Run, how: str, device: torch.device, processes: int) -> dict[str, str]:
     recipe = run.recipe
     facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how}
     if (origin := recorded_origin(run)) is not None:
@@ -188,6 +189,8 @@ def _provenance(run: Run, how: str, device: torch.device) -> dict[str, str]:
         facts["batch norm"] = recipe.selection.batch_norm
     on_gpu = device.type == "cuda"
     facts["hardware"] = torch.cuda.get_device_name(device) if on_gpu else f"CPU, {platform.machine()}"
+    if processes > 1:
+        facts["processes"] = str(processes)
     seconds = sum(sum(epochs.values()) for epochs in run.seconds().values())
     if seconds:
         facts["training time"] = duration(seconds)

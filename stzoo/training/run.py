@@ -46,13 +46,15 @@ class Run:
         self.recipe = recipe
         self.trackers = trackers
         path = self.path("recipe.toml")
+        # Looked at first, because another process may be beginning this run.
+        strange = folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)})
         if path.exists():
             if not _says(path, recipe):
                 raise TrainingError(
                     f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
                     "or remove this one"
                 )
-        elif folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)}):
+        elif strange:
             raise TrainingError(f"{folder} exists and is not a run; choose another folder with --out")
 
     def begin(self) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from stzoo.errors import TrainingError
 from stzoo.ranks import ALONE
 from stzoo.recipe import read
 from stzoo.training.machine import Machine
@@ -104,6 +105,16 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
     assert not any(sentence.startswith("fixed 1 ") for sentence in said_alone)
     assert [entry["epoch"] for entry in run.recorded("fixed")] == list(range(1, 5))
     assert np.isfinite([entry["loss"] for entry in run.recorded("fixed")]).all()
+
+
+def test_processes_that_have_no_gpu_each_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    for device, words in (("cuda:0", "names one GPU"), ("auto", "2 processes .* with 1 GPUs; .*--nproc-per-node 1")):
+        with pytest.raises(TrainingError, match=words), joined(device):
+            pass
 
 
 def test_a_process_that_was_started_alone_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
