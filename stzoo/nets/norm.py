@@ -111,10 +111,9 @@ class BatchNormOfAll(torch.autograd.Function):
         channels = x.shape[1]
         precision = torch.promote_types(x.dtype, torch.float32)
         values = x.new_tensor([x.numel() / channels], dtype=precision)
-        if x.numel():
-            own_mean, own_variance = torch.batch_norm_update_stats(x, None, None, 0.0)
-        else:
-            own_mean = own_variance = x.new_zeros(channels, dtype=precision)
+        own_mean, own_variance = x.new_zeros(2, channels, dtype=precision)
+        if x.numel():  # given statistics in single precision, it computes in single precision
+            own_mean, own_variance = torch.batch_norm_update_stats(x, own_mean, own_variance, 0.0)
         means, variances, counts = ranks.gathered(torch.cat([own_mean, own_variance, values])).split(
             [channels, channels, 1], dim=1
         )

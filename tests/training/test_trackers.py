@@ -57,6 +57,7 @@ def test_weights_and_biases_goes_on_with_the_same_run(
         return SimpleNamespace(log=logged.append, define_metric=lambda *_, **__: None)
 
     installed(monkeypatch, "wandb", init=init)
+    Run(tmp_path, smoke).begin()
     for _ in range(2):
         Run(tmp_path, smoke, [tracker("wandb", tmp_path, smoke)]).record("warmup", 1, NUMBERS)
     assert begun[0] == begun[1]
