@@ -6,13 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 import torch
 
 import stzoo
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo import rebuild, remote
+from stzoo import exported, rebuild, remote
 from stzoo.bundle import Bundle
 from stzoo.bundle.metadata import eval_results
 from stzoo.bundle.readme import render
@@ -24,11 +25,11 @@ from stzoo.measure import measure
 from stzoo.onnx_export import compare
 from stzoo.plot import marginals_figure
 from stzoo.remote import Repository, Uploaded
+from stzoo.runtimes import Precision
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 
 FIGURE = "marginals.png"
-_EXPORT = ("model.onnx", "model.onnx.json")
 _PICTURES = (".png", ".svg")
 
 Say = Callable[[str], None]
@@ -107,7 +108,7 @@ def belongs(name: str) -> bool:
         return len(parts.parts) == 2 and parts.suffix == {"statistics": ".safetensors"}.get(parts.parts[0], ".yaml")
     if name.endswith(_PICTURES):
         return parts.parts[:-1] in ((), ("figures",))
-    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *_EXPORT)
+    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *bundles.EXPORTED)
 
 
 def _checked(folder: Path, bundle: Bundle) -> int:
@@ -130,8 +131,11 @@ def _checked(folder: Path, bundle: Bundle) -> int:
         logits = net(torch.from_numpy(clips))
     if not torch.isfinite(logits).all():
         raise BundleError(f"the net of {folder} answers a clip with numbers that are not finite; do not publish it")
-    if (folder / "model.onnx").exists() and not compare(net, folder / "model.onnx", clips, (1,)).passed:
-        raise BundleError(f"{folder / 'model.onnx'} answers a clip otherwise than the net; export it again")
+    onnx = folder / bundles.ONNX
+    if onnx.exists() and not compare(net, onnx, clips, (1,)).passed:
+        raise BundleError(f"{onnx} answers a clip otherwise than the net; export it again")
+    for precision in get_args(Precision):
+        exported.find(folder, bundle, contract, precision)
     return size.parameters
 
 

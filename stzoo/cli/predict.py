@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import rich_click as click
 
 from stzoo.cli.inputs import files
-from stzoo.cli.protocol import device_option, overridden, protocol_options, workers_option
+from stzoo.cli.protocol import loaded, protocol_options, runtime_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
 from stzoo.errors import UsageError, VideoError
 
@@ -58,7 +58,7 @@ _RESUMABLE = ("jsonl", "csv")
 @click.option("--resume", is_flag=True, help="Go on with FILE (jsonl or csv): skip the videos that it has.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first file that cannot be read.")
 @workers_option
-@device_option
+@runtime_options
 def predict(
     context: click.Context,
     /,
@@ -70,7 +70,6 @@ def predict(
     resume: bool,
     fail_fast: bool,
     workers: int | None,
-    device: str,
     **wishes: Any,
 ) -> None:
     """Say what happens in videos: files, folders with all that is in them, patterns, or a list on standard input (-).
@@ -78,12 +77,10 @@ def predict(
     A file that cannot be read is named on standard error, the others are predicted all the same, and the exit code is
     1. A file that is cut off is predicted from what can be decoded, with a warning on standard error.
     """
-    from stzoo.hub import load
-
     form = format_ or _form(output)
     _refuse(output, form, resume)
     paths = files(inputs)
-    predictor = overridden(load(model, device=device), **wishes)
+    predictor = loaded(model, **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
     if resume and output is not None and output.exists():

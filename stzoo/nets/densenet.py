@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
-from stzoo.nets.layers import Activation, Conv, Size, average_pool, max_pool
+from stzoo.nets.layers import Activation, Conv, Size, average_pool, join, max_pool
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.strategy import BRANCHES, Site
 
@@ -144,7 +143,7 @@ class DenseLayer(nn.Module):
         self.tail = behind(self.unit, tail)
 
     def forward(self, x: Activation) -> Activation:
-        return torch.cat([x, self.unit(x, self._tail)], dim=-1)
+        return join([x, self.unit(x, self._tail)])
 
     def _tail(self, x: Activation) -> Activation:
         return self.tail(F.relu(self.norm(x), inplace=True))
