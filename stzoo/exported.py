@@ -143,9 +143,11 @@ def _checked(file: OnnxFile, folder: Path, bundle: Bundle, name: str) -> OnnxFil
     if reports is None:
         return file
     found = read_json(reports)
-    report = found.get(name) if isinstance(found, dict) else None
+    report = found.get(name, {}) if isinstance(found, dict) else None
     if not isinstance(report, dict):
-        raise BundleError(f"{reports} says nothing about {name}; write it again with `stzoo export`")
+        raise BundleError(f"{reports} does not hold what stzoo writes about ONNX files; write it again")
+    if not report:
+        return file
     if report.get("sha256") != hashlib.sha256(file.content).hexdigest():
         raise BundleError(f"{reports} is about another {name} than the one beside it; write it again")
     if report.get("passed") is not True:

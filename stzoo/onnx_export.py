@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 import stzoo
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, ExportError
+from stzoo.errors import ExportError
 from stzoo.evaluation import to_input
 from stzoo.files import replacing
 from stzoo.nets import is_template, merge
 from stzoo.nets.layers import frames_as_images
+from stzoo.runtimes import threads
 from stzoo.runtimes.onnx_file import INPUT, OUTPUT
-from stzoo.runtimes.onnxruntime_session import opened
+from stzoo.runtimes.onnxruntime_session import explaining, opened
 from stzoo.strategy import Strategy
 
 FRAMES, PROBABILITIES = "frames", "probabilities"
@@ -181,11 +182,9 @@ def compare(
     """
     import onnxruntime
 
-    from stzoo.runtimes import threads
-
     differences, agreements = [], []
-    try:
-        session = opened(str(path), device, str(path))
+    with explaining(f"onnxruntime cannot run {path}", ExportError):
+        session = opened(str(path), device, str(path), ExportError)
         name = session.get_inputs()[0].name
         for size in batch_sizes:
             batch = np.ascontiguousarray(clips[:size])
@@ -197,12 +196,6 @@ def compare(
             agreements.append(np.mean(given.argmax(axis=-1) == expected.argmax(axis=-1)))
         first = np.ascontiguousarray(clips[:1])
         seconds = statistics.median(_seconds(lambda: session.run(None, {name: first})) for _ in range(_TIMED_RUNS))
-    except BundleError as error:
-        raise ExportError(str(error)) from error
-    except Exception as error:
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        raise ExportError(f"onnxruntime cannot run {path}: {str(error).strip().partition(chr(10))[0]}") from error
     return Agreement(
         largest_difference=float(max(differences)),
         top1_agreement=float(np.mean(agreements)),

@@ -19,6 +19,7 @@ from stzoo.metrics import Estimate
 from stzoo.predictor import Predictor
 from stzoo.runtimes import open_session
 from stzoo.runtimes.onnx_file import read
+from stzoo.runtimes.onnxruntime_session import explaining
 from stzoo.video.datasets import Item
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
@@ -65,7 +66,11 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
     level = logging.root.level
     try:
         logging.root.setLevel(logging.ERROR)
-        with tempfile.TemporaryDirectory() as folder, replacing(target) as temporary:
+        with (
+            explaining(f"{target} cannot be written in int8", ExportError),
+            tempfile.TemporaryDirectory() as folder,
+            replacing(target) as temporary,
+        ):
             prepared = Path(folder) / "prepared.onnx"
             quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
             quantize_static(

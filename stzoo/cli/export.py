@@ -130,11 +130,11 @@ def export(
             loss = quantise_and_measure(predictor, exact, output, items)
     if output.exists():
         click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, operator set {chosen}")
+    reports.pop(output.name, None)
     if agreement is not None or loss is not None:
-        report = _report(output, predictor, chosen, precision, agreement, source)
-        if loss is not None and calibrate is not None:
-            report |= {"calibrated_on": calibrate.name, "int8": asdict(loss)}
-        write_json(output.with_name(REPORT), reports | {output.name: report})
+        reports[output.name] = _report(output, predictor, chosen, agreement, source) | _quantised(calibrate, loss)
+    if reports or output.with_name(REPORT).exists():
+        write_json(output.with_name(REPORT), reports)
     if loss is not None:
         click.echo(
             f"In int8 on {loss.videos} videos of {calibrate}: top-1 {loss.top1_int8.value:.1%}, in fp32 "
@@ -165,7 +165,7 @@ def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixel
 
 
 def _reports(path: Path) -> dict[str, Any]:
-    """What is known of other files in the folder. Raises `DataError` when the file is about something else."""
+    """What is known of the files in the folder. Raises `DataError` when the file is about something else."""
     if not path.exists():
         return {}
     try:
@@ -177,24 +177,28 @@ def _reports(path: Path) -> dict[str, Any]:
     return found
 
 
-def _report(
-    output: Path, predictor: Predictor, opset: int, precision: str, agreement: Agreement | None, video: Path
-) -> dict[str, Any]:
+def _report(output: Path, predictor: Predictor, opset: int, agreement: Agreement | None, video: Path) -> dict[str, Any]:
     import onnx
     import torch
 
     import stzoo
     from stzoo.onnx_export import TOLERANCE
 
-    report: dict[str, Any] = {
+    compared = {} if agreement is None else {"tolerance": TOLERANCE, **asdict(agreement), "video": video.name}
+    return {
         "model": predictor.name,
         "model_digest": predictor.digest,
         "sha256": hashlib.sha256(output.read_bytes()).hexdigest() if output.exists() else None,
         "opset": opset,
-        "precision": precision,
+        "precision": "fp32",
         "passed": agreement is None or agreement.passed,
+        **compared,
         "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }
-    if agreement is not None:
-        report |= {"tolerance": TOLERANCE, **asdict(agreement), "video": video.name}
-    return report
+
+
+def _quantised(calibrate: Path | None, loss: Loss | None) -> dict[str, Any]:
+    """What else is said of a file in int8; the comparison with torch is that of the file it was made of."""
+    if calibrate is None or loss is None:
+        return {}
+    return {"precision": "int8", "calibrated_on": calibrate.name, "int8": asdict(loss)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from stzoo.errors import BundleError, UsageError
+from stzoo.errors import BundleError, StzooError, UsageError
 from stzoo.runtimes import Session, has_gpu, threads
 from stzoo.runtimes.onnx_file import INPUT, OUTPUT, OnnxFile, Precision
 
@@ -32,10 +34,10 @@ class OnnxRuntimeSession(Session):
         return np.asarray(given, dtype=np.float32)
 
 
-def opened(model: bytes | str, device: str, name: str) -> Any:
-    """Onnxruntime's session of a model, given as bytes or as a path, on `cpu` or `cuda`.
+def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = BundleError) -> Any:
+    """A session of a model, given as bytes or as a path, on `cpu` or `cuda`.
 
-    Raises `BundleError` when onnxruntime refuses the model, `UsageError` when it cannot reach a GPU.
+    Raises `BundleError`, or what `kind` is, when onnxruntime refuses the model, `UsageError` when it cannot reach a GPU.
     """
     import onnxruntime
 
@@ -48,13 +50,19 @@ def opened(model: bytes | str, device: str, name: str) -> Any:
     if device == "cuda":
         onnxruntime.preload_dlls()
         providers = [(_GPU, {"use_tf32": "0"}), _CPU]
-    try:
+    with explaining(f"onnxruntime refuses {name}", kind):
         session = onnxruntime.InferenceSession(model, options, providers=providers)
-    except Exception as error:
-        # onnxruntime's errors share no base class of their own.
-        if not type(error).__module__.startswith("onnxruntime"):
-            raise
-        raise BundleError(f"onnxruntime refuses {name}: {str(error).strip().partition(chr(10))[0]}") from error
     if device == "cuda" and session.get_providers()[0] != _GPU:
         raise UsageError("onnxruntime finds no GPU that it can use; install onnxruntime-gpu, or choose the device cpu.")
     return session
+
+
+@contextlib.contextmanager
+def explaining(what: str, kind: type[StzooError]) -> Iterator[None]:
+    """Turns onnxruntime's errors, which share no base class of their own, into one of ours."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        raise kind(f"{what}: {str(error).strip().partition(chr(10))[0]}") from error

@@ -78,6 +78,15 @@ def test_the_sample_in_the_package_is_compared_by_default(
     assert list(reports) == ["model.onnx", "other.onnx"]
 
 
+def test_a_file_that_nobody_compared_loses_its_old_report(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _instant_export(monkeypatch)
+    (tmp_path / "export.json").write_text('{"model.onnx": {"passed": true}, "other.onnx": {}}')
+    run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--no-verify")
+    assert json.loads((tmp_path / "export.json").read_text()) == {"other.onnx": {}}
+
+
 def test_a_report_of_something_else_is_not_replaced(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "export.json").write_text("[]")
     with pytest.raises(DataError, match="move it away"):
