@@ -37,7 +37,7 @@ class OnnxRuntimeSession(Session):
 def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = BundleError) -> Any:
     """A session of a model, given as bytes or as a path, on `cpu` or `cuda`.
 
-    Raises `BundleError`, or what `kind` is, when onnxruntime refuses the model, `UsageError` when it cannot reach a GPU.
+    Raises `BundleError`, or what `kind` is, when onnxruntime refuses the model; `UsageError` when it reaches no GPU.
     """
     import onnxruntime
 
