@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,13 +48,17 @@ def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = 
     # Threads that wait for work do not take the processor from those that decode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [_CPU]
+    missing = "onnxruntime finds no GPU that it can use; install onnxruntime-gpu, or choose the device cpu."
     if device == "cuda":
-        onnxruntime.preload_dlls()
+        if not has_gpu():
+            raise UsageError(missing)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+            onnxruntime.preload_dlls()
         providers = [(_GPU, {"use_tf32": "0"}), _CPU]
     with explaining(f"onnxruntime refuses {name}", kind):
         session = onnxruntime.InferenceSession(model, options, providers=providers)
     if device == "cuda" and session.get_providers()[0] != _GPU:
-        raise UsageError("onnxruntime finds no GPU that it can use; install onnxruntime-gpu, or choose the device cpu.")
+        raise UsageError(missing)
     return session
 
 
