@@ -49,6 +49,17 @@ def list_models(pattern: str = "*") -> list[str]:
     return fnmatch.filter(cards.names(), pattern)
 
 
+def serving(namespace: str | None = None) -> str | None:
+    """The Hub organisation that serves the zoo's names: the one given, or else STZOO_HUB_NAMESPACE, or none.
+
+    Raises `UsageError` for a name that no organisation has.
+    """
+    namespace = namespace or os.environ.get(NAMESPACE) or None
+    if namespace is not None and not is_repository(f"{namespace}/name"):
+        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
+    return namespace
+
+
 def find(
     ref: Ref,
     *,
@@ -91,7 +102,7 @@ def load(
     offline: bool | None = None,
     token: str | None = None,
     namespace: str | None = None,
-    calibrate: Iterable[Path | str] = (),
+    calibrate: Path | str | Iterable[Path | str] = (),
     runtime: Runtime | Literal["auto"] = "torch",
     precision: Precision = "fp32",
     protocol: Mapping[str, Any] = MappingProxyType({}),
@@ -109,7 +120,7 @@ def load(
         offline: whether only the Hub cache may be used; by default HF_HUB_OFFLINE decides.
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
-        calibrate: videos from whose clips the batch-norm statistics are re-estimated.
+        calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
         runtime: `torch`, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX file or one
             that is exported into a cache once; `auto` takes the fastest of those that can run at once.
         precision: `bf16` is openvino's; `int8` runs the file that `stzoo export --precision int8` put into the bundle.
@@ -125,7 +136,7 @@ def load(
     from stzoo import exported
     from stzoo.predictor import Predictor
 
-    videos = list(calibrate)
+    videos: list[Path | str] = [calibrate] if isinstance(calibrate, str | Path) else list(calibrate)
     if (runtime not in ("torch", "auto") or precision != "fp32") and (
         weights is None or strategy is not None or videos
     ):
@@ -211,9 +222,7 @@ class _Meaning:
 
 def _meant(text: str, revision: str | None, namespace: str | None) -> _Meaning:
     name, _, suffix = text.partition("@")
-    namespace = namespace or os.environ.get(NAMESPACE) or None
-    if namespace is not None and not is_repository(f"{namespace}/name"):
-        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
+    namespace = serving(namespace)
     path = Path(text).expanduser()
     if name not in cards.names() and text and path.exists():
         if revision is not None:

@@ -29,6 +29,7 @@ WITHOUT_TORCH = (
     "stzoo.scoring",
     "stzoo.strategies",
     "stzoo.strategy",
+    "stzoo.timeline",
     "stzoo.transfer",
     "stzoo.validation",
     "stzoo.video.augment",
@@ -41,6 +42,7 @@ WITHOUT_TORCH = (
     "stzoo.video.images",
     "stzoo.video.lists",
     "stzoo.video.official",
+    "stzoo.video.own",
     "stzoo.video.reader",
 )
 

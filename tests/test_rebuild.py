@@ -61,6 +61,7 @@ def test_arrays_that_do_not_fit_are_named(folder: Path) -> None:
     [
         (lambda config: config["backbone"].update(name="densenet_huge"), "net is densenet_huge"),
         (lambda config: config["backbone"]["options"].update(temporal_stride="x9"), "x9"),
+        (lambda config: config["backbone"]["options"].update(temporal_stride="\x1b[31m\n"), r'stride "\\x1b\[31m\\n"'),
         (lambda config: config["backbone"]["options"].update(surprise=1), "surprise"),
         (lambda config: config["backbone"]["options"].update(dropout=10**9), "no dropout 1000000000; give a rate"),
         (lambda config: config["backbone"]["options"].update(dropout=True), "no dropout True"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stzoo.cli.protocol import loaded, protocol_options, runtime_options, workers_option
+from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _CLASSES_SHOWN = 20
     help="The folder that the paths of the list start in.  [default: the list's own]",
 )
 @protocol_options
+@frame_rate_option
 @click.option(
     "-o",
     "--out",
@@ -63,6 +64,7 @@ def evaluate(
     root: Path | None,
     out: Path | None,
     workers: int | None,
+    frame_rate: float | None,
     format_: str,
     **wishes: Any,
 ) -> None:
@@ -76,7 +78,7 @@ def evaluate(
     predictor = loaded(model, **wishes)
     items = labelled(data, root, predictor.labels)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
-    found = assess(predictor, items, folder, workers=workers, progress=sys.stderr.isatty())
+    found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
     found.write(folder)
     for failed in found.failed:
         click.echo(f"Error: {failed.reason}", err=True)

@@ -55,6 +55,12 @@ _RUNTIME_OPTIONS = (
         help="bf16 is openvino's; int8 takes a file that stzoo export has written with --precision int8.",
     ),
 )
+frame_rate_option = click.option(
+    "--frame-rate",
+    metavar="RATE",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="Folders of numbered pictures are videos with so many frames a second.",
+)
 workers_option = click.option(
     "--workers",
     metavar="N",

@@ -54,7 +54,9 @@ def train(
     if dry:
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
-        context.exit(0 if dry_run(resolved, recipe) else 1)
+        can_start = dry_run(resolved)
+        click.echo(f"To decode every video: stzoo data check {recipe}")
+        context.exit(0 if can_start else 1)
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
     points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
@@ -62,7 +64,7 @@ def train(
         if points:
             _sweep(points, folder, cache, quiet)
         else:
-            _train(resolved, folder, cache, quiet)
+            train_recipe(resolved, folder, cache, quiet)
 
 
 def root_override(data_root: str | None) -> tuple[str, ...]:
@@ -80,7 +82,8 @@ def saying_how_to_go_on() -> Iterator[None]:
         raise click.Abort from None
 
 
-def _train(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
+def train_recipe(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
+    """Trains what a recipe's run in `folder` lacks, and prints its measurements and where its bundle is."""
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
     from stzoo.training.run import Run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import itertools
 import json
 from collections.abc import Container, Iterator, Mapping
@@ -102,8 +100,12 @@ class Augment(Table):
             description="a frame's short side before the crop, drawn for every clip; else strip_size or input.resize"
         ),
     ] = ()
+    frames: Annotated[int | None, Field(ge=1, le=1024, description="of a training clip; else input.frames")] = None
+    stride_frames: Annotated[
+        int | None, Field(ge=1, le=1000, description="of a training clip; else input.stride_frames")
+    ] = None
     crop: Annotated[
-        int | None, Field(ge=8, le=4096, description="side of the random crop in pixels; input.crop if it is not given")
+        int | None, Field(ge=8, le=4096, description="side of the random crop in pixels; else input.crop")
     ] = None
     flip: Annotated[
         bool | Literal["label-aware"],
@@ -271,16 +273,23 @@ class Recipe(Table):
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def training_input(self) -> InputContract:
+        """How training cuts its clips: as [input] says, but for what [augment] says otherwise.
+
+        Its `crop` may be larger than its `resize`, which training's strips and short sides take the place of.
+        """
+        return training_input(self.input, self.augment)
+
     def to_toml(self) -> str:
         """The resolved recipe, every default written out: reading it gives an equal recipe."""
         return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True, by_alias=True))
 
-    @functools.cached_property
-    def digest(self) -> str:
-        """SHA-256 of all values, in hex: two recipes with one digest are one run. An absent [init] does not count."""
-        values = self.model_dump(mode="json", by_alias=True, exclude={"init"} if self.init is None else None)
-        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+
+def training_input(contract: InputContract, augment: Augment) -> InputContract:
+    """The contract with what [augment] says otherwise of a training clip: `Recipe.training_input`."""
+    own = augment.model_dump(include={"frames", "stride_frames", "crop"}, exclude_none=True)
+    return contract.model_copy(update=own)
 
 
 def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterator[str]:
@@ -302,15 +311,19 @@ def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterato
         if augment.stride == "random":
             yield 'augment.stride = "random": needs data.cache = false, because strips have a fixed stride'
     if contract and augment:
-        if augment.strip_frames is not None and augment.strip_frames < contract.frames:
-            yield f"augment.strip_frames = {augment.strip_frames}: less than input.frames, which is {contract.frames}"
-        table, crop = ("input", contract.crop) if augment.crop is None else ("augment", augment.crop)
-        if augment.strip_size is not None and augment.strip_size < crop:
-            yield f"augment.strip_size = {augment.strip_size}: less than {table}.crop, which is {crop}"
-        if augment.short_sides and min(augment.short_sides) < crop:
-            yield f"augment.short_sides = {list(augment.short_sides)}: less than {table}.crop, which is {crop}"
-        if not augment.short_sides and augment.strip_size is None and contract.resize < crop:
-            yield f"input.resize = {contract.resize}: less than {table}.crop, which is {crop}"
+        own = training_input(contract, augment)
+        frames = f"{'augment' if augment.frames else 'input'}.frames, which is {own.frames}"
+        crop = f"{'augment' if augment.crop else 'input'}.crop, which is {own.crop}"
+        if augment.strip_frames is not None and augment.strip_frames < own.frames:
+            yield f"augment.strip_frames = {augment.strip_frames}: less than {frames}"
+        if augment.strip_size is not None and augment.strip_size < own.crop:
+            yield f"augment.strip_size = {augment.strip_size}: less than {crop}"
+        if augment.short_sides and min(augment.short_sides) < own.crop:
+            yield f"augment.short_sides = {list(augment.short_sides)}: less than {crop}"
+        if not augment.short_sides and augment.strip_size is None and contract.resize < own.crop:
+            yield f"input.resize = {contract.resize}: less than {crop}"
+        if augment.stride_frames is not None and contract.stride_frames is None:
+            yield f"augment.stride_frames = {augment.stride_frames}: needs input.stride_frames, whose place it takes"
         if contract.sampling == "segments" and data and data.cache:
             yield 'input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
         if augment.stride == "random" and contract.stride_frames is None:
