@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,32 @@ def test_values_that_no_net_has_are_refused(
         rebuild.build(with_template, bundle) if file == "model" else rebuild.from_template(with_template, bundle, st)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def endless(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 10 * 2**30)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("put", "sentence"),
+    [
+        (os.mkfifo, "not a plain file"),
+        (os.mkdir, "not a plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "leads out of its folder to /dev/zero"),
+        (endless, "has 10737418240 bytes; at most"),
+    ],
+    ids=["pipe", "folder", "device", "ten gigabytes"],
+)
+def test_what_is_no_file_or_an_endless_one_is_refused_at_once(
+    folder: Path, name: str, put: Callable[[Path], None], sentence: str
+) -> None:
+    (folder / name).unlink()
+    put(folder / name)
+    with pytest.raises(BundleError, match=sentence) as caught:
+        rebuild.build(folder, bundles.read(folder))
+    assert name in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["strategy.json", "model.safetensors", "template.safetensors", "statistics"])

@@ -154,8 +154,8 @@ def read_statistics(folder: Path | str, strategy: Strategy) -> Arrays | None:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether the folder has a bundle's config.json."""
-    return (folder / CONFIG).is_file()
+    """Whether the folder has a bundle's config.json, whatever that is; `read` takes a plain file alone."""
+    return os.path.lexists(folder / CONFIG)
 
 
 def _write_values(folder: Path, bundle: Bundle) -> None:

@@ -57,7 +57,7 @@ def render(
 
 def _answers(bundle: Bundle, card: Card | None) -> str:
     labels = bundle.labels
-    shown = ", ".join(f"`{label}`" for label in labels[:20])
+    shown = ", ".join(f"`{label}`" if "`" not in label else f"`` {label} ``" for label in labels[:20])
     more = f" and {len(labels) - 20} more (all in `config.json`)" if len(labels) > 20 else ""
     sentence = f"Shown a video, the model gives a probability to each of {len(labels)} labels: {shown}{more}."
     return f"{card.body}\n\n{sentence}" if card and card.body else sentence
@@ -95,8 +95,8 @@ def _caption(picture: str) -> str:
 
 def _results(results: Iterable[Result]) -> str:
     rows = [
-        f"| {result.dataset} | {result.split} | {_escaped(result.protocol)} | {result.metric} | {result.text} | "
-        f"{result.interval_text or '–'} | {result.n} |"
+        f"| {_escaped(result.dataset)} | {_escaped(result.split)} | {_escaped(result.protocol)} | {result.metric} | "
+        f"{result.text} | {result.interval_text or '–'} | {result.n} |"
         for result in results
     ]
     if not rows:

@@ -77,7 +77,7 @@ class Row:
             title=card.title if card else "",
             dataset=card.dataset if card else "",
             task=card.task if card else "",
-            backbone=card.backbone if card else bundle.strategy.backbone if bundle else UNKNOWN,
+            backbone=bundle.strategy.backbone if bundle else card.backbone if card else UNKNOWN,
             strategy=card.strategy if card else label,
             parameters=opened.parameters if opened else net.parameters if net else None,
             multiply_adds=bundle.config.multiply_adds if bundle else net.multiply_adds if net else None,

@@ -45,6 +45,15 @@ selection_fraction = 0.25
     assert "- training time: 1 h 2 min\n- commit: abc" in text
 
 
+def test_no_text_of_a_bundle_ends_its_place_in_the_card(bundle: Bundle) -> None:
+    result = bundle.metrics[0].model_copy(update={"dataset": "a | b", "split": "c|d"})
+    classes = bundles.Classes.of(["`tick`", "other"])
+    config = bundle.config.model_copy(update={"classes": classes})
+    text = render(Bundle(config, metrics=(result,)), None, 1)
+    assert "`` `tick` ``, `other`." in text
+    assert "| a \\| b | c\\|d |" in text
+
+
 def test_a_card_lends_title_and_prose(bundle: Bundle) -> None:
     card = Card.model_validate(
         {

@@ -68,9 +68,9 @@ def sample(rng: np.random.Generator) -> Body:
     return Body(
         stature=float(rng.uniform(0.88, 1.1)),
         radii=_RADII * rng.uniform(0.8, 1.35) * rng.uniform(0.92, 1.08, (len(_LIMBS), 1)),
-        colours=np.clip(np.stack([covers[limb[4]] for limb in _LIMBS]), 8, 255),
+        colours=np.clip(np.stack([covers[limb[4]] for limb in _LIMBS]), 40, 255),
         light=np.asarray(light / np.linalg.norm(light), np.float64),
-        ambient=float(rng.uniform(0.35, 0.65)),
+        ambient=float(rng.uniform(0.45, 0.75)),
         shadow=float(rng.uniform(0.15, 0.55)) if rng.random() < 0.8 else 0.0,
     )
 

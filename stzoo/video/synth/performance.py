@@ -75,7 +75,7 @@ def plan(seeds: tuple[int, ...]) -> Shot:
         roll=float(rng.normal(0, 0.03)),
         distance=float(rng.uniform(2.8, 7.0)),
         follow=float(rng.choice([0.0, 0.8, 1.0], p=[0.4, 0.2, 0.4])),
-        fill=float(rng.uniform(0.62, 0.96)),
+        fill=float(rng.uniform(0.72, 0.98)),
         place=(float(rng.uniform(-1, 1)), float(rng.uniform(-1, 1))),
         shake=float(rng.uniform(0, 0.012)) if rng.random() < 0.5 else 0.0,
         zoom=float(rng.uniform(0.4, 0.9)),
