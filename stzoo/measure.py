@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from stzoo.nets import Architecture, fixed_net, template
 from stzoo.nets.blank import without_memory
+from stzoo.nets.layers import Activation
 from stzoo.strategy import Strategy
 
 LATENCY_SECONDS, LATENCY_LEAST_RUNS, LATENCY_MOST_RUNS = 3.0, 5, 50
@@ -31,11 +32,17 @@ class Measurement:
 
 @dataclass(frozen=True)
 class TrainingMeasurement:
-    """`parameters` of the net; `multiply_adds` of one clip forward, and `kept_bytes` of it for the backward pass."""
+    """`parameters` of the net; `multiply_adds` of one clip forward, and `kept_bytes` of it for the backward pass.
+
+    With activation checkpointing the backward pass computes `recomputed_multiply_adds` again, part by part, and keeps
+    at most `recomputed_bytes` at a time while it does.
+    """
 
     parameters: int
     multiply_adds: int
     kept_bytes: int
+    recomputed_multiply_adds: int = 0
+    recomputed_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,13 @@ def measure(architecture: Architecture, strategy: Strategy, *, frames: int, heig
 
 
 def measure_training(
-    architecture: Architecture, strategy: Strategy | None, *, frames: int, height: int, width: int
+    architecture: Architecture,
+    strategy: Strategy | None,
+    *,
+    frames: int,
+    height: int,
+    width: int,
+    checkpoint_activations: bool = False,
 ) -> TrainingMeasurement:
     """Counts on meta tensors what one clip of a training batch costs, in float32: with None, in the template.
 
@@ -106,20 +119,54 @@ def measure_training(
             net = template(architecture.backbone, architecture.classes, **architecture.options)
         else:
             net = fixed_net(architecture, strategy)
-    own = {tensor.untyped_storage()._cdata for tensor in net.state_dict().values()}
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept.setdefault(storage._cdata, storage)
-        return tensor
-
+    kept = _Kept(net)
     clip = torch.empty(1, 3, frames, height, width, device="meta")
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _Counter() as counter:
+    again = largest = 0
+
+    def counted(part: nn.Module, function: Callable[..., Activation], *inputs: Activation) -> Activation:
+        nonlocal again, largest
+        for tensor in inputs:
+            kept.keep(tensor)
+        before = last = counter.multiply_adds
+
+        def keep(tensor: Tensor) -> Tensor:
+            nonlocal last
+            last = counter.multiply_adds  # the second pass ends with the last tensor that it needs
+            return inner.keep(tensor)
+
+        inner = _Kept(net, inputs)
+        with torch.autograd.graph.saved_tensors_hooks(keep, _given_back):
+            output = function(*inputs)
+        again += last - before
+        largest = max(largest, inner.bytes)
+        return output
+
+    if checkpoint_activations:
+        net.recompute = counted  # type: ignore[assignment]
+    with torch.autograd.graph.saved_tensors_hooks(kept.keep, _given_back), _Counter() as counter:
         net.train()(clip)
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    kept_bytes = sum(storage.nbytes() for address, storage in kept.items() if address not in own)
-    return TrainingMeasurement(parameters, counter.multiply_adds, kept_bytes)
+    return TrainingMeasurement(parameters, counter.multiply_adds, kept.bytes, again, largest)
+
+
+class _Kept:
+    """The memory of tensors that autograd keeps, each once; those of the net and `others` are there anyway."""
+
+    def __init__(self, net: nn.Module, others: Iterable[Tensor] = ()) -> None:
+        own = (*net.state_dict().values(), *others)
+        self._seen = {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in own}
+        self.bytes = 0
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._seen:
+            self._seen[storage._cdata] = storage
+            self.bytes += storage.nbytes()
+        return tensor
+
+
+def _given_back(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def measure_latency(architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int) -> Latency:

@@ -19,6 +19,7 @@ from stzoo.evaluation import reestimate_batch_norm, video_scores
 from stzoo.files import write_text
 from stzoo.nets import architecture, posterior, prune
 from stzoo.posterior import Posterior
+from stzoo.ranks import ALONE, Ranks
 from stzoo.strategies import uniform_names
 from stzoo.strategy import Strategy
 
@@ -85,29 +86,42 @@ def score_strategies(
     seed: int,
     scores_file: Path,
     advance: Callable[[], None] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> list[Scored]:
     """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and scores each on the selection split.
 
     Every score is written to `scores_file` (CSV) as it comes; those that are there already are not computed again. A
-    strategy that is drawn twice is computed once. The template is left as it was.
+    strategy that is drawn twice is computed once. The template is left as it was. Of several `ranks` each scores a
+    whole strategy at a time, and the leading one reads and writes the file.
 
     Raises `TrainingError` when the file holds scores of another posterior, or is no file of scores.
     """
     found = posterior(template)
-    scored = _read(scores_file, found, seed)
-    by_strategy = {row.strategy: row for row in scored}
+    scored = ranks.of_leader(_read(scores_file, found, seed) if ranks.leads else [])
+    judged = {row.strategy: (row.accuracy, row.cross_entropy) for row in scored}
     for _ in scored[:strategies]:
         advance()
-    for index in range(len(scored), strategies):
-        strategy = found.sample(seed, index)
-        row = by_strategy.get(strategy)
-        if row is None:
-            accuracy, cross_entropy = judge(pruned(template, strategy, data), data)
-            row = Scored(index, accuracy, cross_entropy, round(found.log_probability(strategy), 6), strategy)
-            by_strategy[strategy] = row
-        scored.append(Scored(index, row.accuracy, row.cross_entropy, row.log_probability, strategy))
-        write_text(scores_file, scores_text(scored))
-        advance()
+    while len(scored) < strategies:
+        drawn: list[Strategy] = []
+        new: list[Strategy] = []  # one for every process
+        for index in range(len(scored), strategies):
+            strategy = found.sample(seed, index)
+            if strategy not in judged and strategy not in new:
+                if len(new) == ranks.count:
+                    break
+                new.append(strategy)
+            drawn.append(strategy)
+        own = judge(pruned(template, new[ranks.rank], data), data) if ranks.rank < len(new) else None
+        for strategy, numbers in zip(new, ranks.of_all(own), strict=False):
+            assert numbers is not None
+            judged[strategy] = numbers
+        for strategy in drawn:
+            log_probability = round(found.log_probability(strategy), 6)
+            scored.append(Scored(len(scored), *judged[strategy], log_probability, strategy))
+        if ranks.leads:
+            write_text(scores_file, scores_text(scored))
+        for _ in drawn:
+            advance()
     return scored[:strategies]
 
 

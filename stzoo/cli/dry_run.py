@@ -62,8 +62,27 @@ def _facts(recipe: Recipe) -> dict[str, str]:
         f"{' or '.join(map(str, sides))}, {augment.stride} stride, flip {str(augment.flip).lower()}",
         "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {','.join(net.branches)}; {trained}",
         "starts from": "none" if recipe.init is None else recipe.init.source,
-        "machine": f"device {recipe.compute.device}, {recipe.compute.precision}",
+        "machine": _machine(recipe),
     }
+
+
+def _machine(recipe: Recipe) -> str:
+    compute = recipe.compute
+    words = [f"device {compute.device}", compute.precision]
+    if compute.micro_batch:
+        words.append(f"at most {compute.micro_batch} clips at once on each device, which their batch norm then sees")
+    if compute.checkpoint_activations:
+        words.append("activations within blocks computed again")
+    if compute.compile:
+        words.append("compiled")
+    averaged = [
+        f"{name} {table.ema}"
+        for name in ("warmup", "variational", "finetune", "fixed")
+        if (table := getattr(recipe, name)) is not None and table.ema
+    ]
+    if averaged:
+        words.append(f"moving average of the weights in {', '.join(averaged)}")
+    return ", ".join(words)
 
 
 def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> None:
@@ -90,8 +109,8 @@ def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> N
         "sites": str(len(architecture_of(recipe, size.classes).sites)),
         "parameters": f"{costs.net.parameters:,}",
         "multiply-adds": f"{costs.net.multiply_adds:,} of a training clip, forward",
-        "memory": f"about {costs.memory_bytes / 1e9:.1f} GB for the largest batch: what autograd keeps of it in "
-        f"float32 ({costs.net.kept_bytes / 1e9:.2f} GB a clip), weights, gradients and momentum",
+        "memory": f"about {costs.memory_bytes / 1e9:.1f} GB for {costs.at_once} clips at once on one device: what "
+        f"autograd keeps of them in float32 ({costs.clip_bytes / 1e9:.2f} GB a clip), weights, gradients and momentum",
     }
     print_parts(pairs(facts), "", table)
 

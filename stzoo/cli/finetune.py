@@ -72,6 +72,7 @@ def finetune(
     from stzoo.errors import UsageError
     from stzoo.hub import find
     from stzoo.training.adapting import GIVEN, begin, finetuning_recipe, given_texts, refuse_changed
+    from stzoo.training.processes import joined
     from stzoo.training.run import Run
     from stzoo.video.datasets import read_classes
     from stzoo.video.own import own_videos
@@ -95,10 +96,13 @@ def finetune(
             context.exit(0 if dry_run(recipe) else 1)
     refuse_changed(given, texts)
     run = Run(folder, recipe)
-    with saying_how_to_go_on():
-        begin(run, texts)
-        train_recipe(recipe, folder, cache or folder.parent / "cache", quiet)
-    click.echo(f"Try it: stzoo predict --model {run.bundle} VIDEO")
+    with joined(recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
+        if ranks.leads:
+            begin(run, texts)
+        ranks.of_leader("begun")  # the others wait for the folder
+        train_recipe(recipe, folder, cache or folder.parent / "cache", (), quiet, ranks)
+    if ranks.leads:
+        click.echo(f"Try it: stzoo predict --model {run.bundle} VIDEO")
 
 
 def _slug(text: str) -> str:

@@ -23,6 +23,7 @@ def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -
     Scores that are in the run's scores.csv already are not computed again.
     """
     from stzoo.training.pipeline import select as run_selection
+    from stzoo.training.processes import joined
     from stzoo.training.results import table
     from stzoo.training.run import Run
     from stzoo.training.stages import require_variational
@@ -32,7 +33,10 @@ def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -
     table_of_recipe = opened.recipe.selection
     assert table_of_recipe is not None
     count = strategies or table_of_recipe.strategies
-    with saying_how_to_go_on():
-        rows = run_selection(opened, count, cache or run.parent / "cache", say=click.echo, progress=not quiet)
+    cache = cache or run.parent / "cache"
+    with joined(opened.recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
+        rows = run_selection(opened, count, cache, say=click.echo, progress=not quiet, ranks=ranks)
+    if not ranks.leads:
+        return
     print_parts(table(rows))
     click.echo(f"Bundle: {opened.bundle}")

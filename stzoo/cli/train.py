@@ -13,6 +13,7 @@ import rich_click as click
 from stzoo.cli.drawing import print_parts
 
 if TYPE_CHECKING:
+    from stzoo.ranks import Ranks
     from stzoo.recipe import Recipe
 
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
 )
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    type=click.Choice(["tensorboard", "wandb"]),
+    help="Tell TensorBoard or Weights & Biases of every epoch, too; the run's metrics.jsonl has it always.",
+)
 @click.option("--dry-run", "dry", is_flag=True, help="Show what would be trained and its cost, and look at the data.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @click.pass_context
@@ -36,6 +44,7 @@ def train(
     sweeps: tuple[str, ...],
     data_root: str | None,
     cache: Path | None,
+    logs: tuple[str, ...],
     dry: bool,
     quiet: bool,
 ) -> None:
@@ -44,10 +53,13 @@ def train(
     Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains one template for
     every combination of values instead, judges them on the selection split, and writes sweep.csv.
     With --dry-run it trains and writes nothing; the exit code is 1 where the data is not there.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m stzoo train RECIPE. Each computes its part of every batch.
     """
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
     from stzoo.recipe import expand, read
+    from stzoo.training.processes import joined
 
     overrides = (*overrides, *root_override(data_root))
     resolved = read(recipe, overrides)
@@ -57,14 +69,16 @@ def train(
         can_start = dry_run(resolved)
         click.echo(f"To decode every video: stzoo data check {recipe}")
         context.exit(0 if can_start else 1)
+    if logs and sweeps:
+        raise UsageError("--log follows one run; give the values of --sweep with --set instead")
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
     points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
-    with saying_how_to_go_on():
+    with joined(resolved.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
         if points:
-            _sweep(points, folder, cache, quiet)
+            _sweep(points, folder, cache, quiet, ranks)
         else:
-            train_recipe(resolved, folder, cache, quiet)
+            train_recipe(resolved, folder, cache, logs, quiet, ranks)
 
 
 def root_override(data_root: str | None) -> tuple[str, ...]:
@@ -73,23 +87,27 @@ def root_override(data_root: str | None) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def saying_how_to_go_on() -> Iterator[None]:
+def saying_how_to_go_on(aloud: bool = True) -> Iterator[None]:
     """Answers an interrupt with the sentence that nothing finished is lost."""
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("Stopped. The same command goes on from what is finished.", err=True)
+        if aloud:
+            click.echo("Stopped. The same command goes on from what is finished.", err=True)
         raise click.Abort from None
 
 
-def train_recipe(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None:
+def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:
     """Trains what a recipe's run in `folder` lacks, and prints its measurements and where its bundle is."""
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
     from stzoo.training.run import Run
+    from stzoo.training.trackers import tracker
 
-    run = Run(folder, recipe)
-    rows = run_all(run, cache, say=click.echo, progress=not quiet)
+    run = Run(folder, recipe, [tracker(name, folder, recipe) for name in logs])
+    rows = run_all(run, cache, say=click.echo, progress=not quiet, ranks=ranks)
+    if not ranks.leads:
+        return
     if not rows:
         click.echo(f"{folder} is finished; its bundle is {run.bundle}")
         return
@@ -97,13 +115,15 @@ def train_recipe(recipe: Recipe, folder: Path, cache: Path, quiet: bool) -> None
     click.echo(f"Bundle: {run.bundle}")
 
 
-def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool) -> None:
+def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool, ranks: Ranks) -> None:
     from rich.table import Column, Table
 
     from stzoo.training.pipeline import sweep, sweep_folder
 
     folder = sweep_folder(folder)
-    trials = sweep(points, folder, cache, say=click.echo, progress=not quiet)
+    trials = sweep(points, folder, cache, say=click.echo, progress=not quiet, ranks=ranks)
+    if not ranks.leads:
+        return
     shown = Table(
         Column("overrides", overflow="fold"),
         "best",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from stzoo.errors import ContractError
 from stzoo.nets.layers import Activation, activation, average
+from stzoo.nets.recompute import Recompute
 
 
 class Classifier(nn.Module, ABC):
@@ -17,6 +19,9 @@ class Classifier(nn.Module, ABC):
 
     `smallest_size` is the least side in pixels, the product of all spatial strides, so that the last features see at
     least one whole position; `fewest_frames` the least number of frames.
+
+    `recompute`, where it is given, runs every part of the stages in training. `dropout_draws` holds the numbers in
+    [0, 1) that say which features the next forward pass drops; None takes them from torch's generator.
 
     Raises `ContractError` for clips that are smaller or shorter.
     """
@@ -29,6 +34,8 @@ class Classifier(nn.Module, ABC):
         self.fewest_frames = fewest_frames
         self.dropout = dropout
         self.stages: list[str] = []
+        self.recompute: Recompute | None = None
+        self.dropout_draws: Float[Tensor, "clips features"] | None = None
 
     def add_stage(self, name: str, stage: nn.Module) -> None:
         """Appends what `through_stages` runs, as the net's child of that name."""
@@ -37,8 +44,16 @@ class Classifier(nn.Module, ABC):
 
     def through_stages(self, x: Activation) -> Activation:
         """The added stages, one after the other."""
+        recompute = self.recompute if self.training and torch.is_grad_enabled() else None
         for name in self.stages:
-            x = self.get_submodule(name)(x)
+            stage = self.get_submodule(name)
+            x = stage(x) if recompute is None else self.stage_in_parts(stage, x, recompute)
+        return x
+
+    def stage_in_parts(self, stage: nn.Module, x: Activation, recompute: Recompute) -> Activation:
+        """A stage by `recompute`: each of its blocks where it is a sequence of them, else the whole."""
+        for part in stage if isinstance(stage, nn.Sequential) else [stage]:
+            x = recompute(part, part, x)
         return x
 
     @abstractmethod
@@ -55,5 +70,9 @@ class Classifier(nn.Module, ABC):
             raise ContractError(
                 f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
             )
-        x = average(self.features(activation(clips)))
-        return self.head(F.dropout(x, self.dropout, self.training))
+        return self.head(self._dropped(average(self.features(activation(clips)))))
+
+    def _dropped(self, x: Float[Tensor, "clips features"]) -> Float[Tensor, "clips features"]:
+        if self.dropout_draws is None or not self.training:
+            return F.dropout(x, self.dropout, self.training)
+        return x * (self.dropout_draws >= self.dropout).to(x.dtype) / (1.0 - self.dropout)

@@ -18,6 +18,7 @@ from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Activation, Conv, Size, average_pool, join, max_pool
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
+from stzoo.nets.recompute import Recompute
 from stzoo.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x8", "low"]
@@ -143,7 +144,12 @@ class DenseLayer(nn.Module):
         self.tail = behind(self.unit, tail)
 
     def forward(self, x: Activation) -> Activation:
-        return join([x, self.unit(x, self._tail)])
+        return join([x, self.growth(x)])
+
+    def growth(self, *features: Activation) -> Activation:
+        """What the layer adds to the features before it, which may come in several tensors."""
+        x = features[0] if len(features) == 1 else join(features)
+        return self.unit(x, self._tail)
 
     def _tail(self, x: Activation) -> Activation:
         return self.tail(F.relu(self.norm(x), inplace=True))
@@ -225,3 +231,13 @@ class DenseNet3d(Classifier):
     def features(self, x: Activation) -> Activation:
         x = self.through_stages(max_pool(self.stem(x), self.pool_kernel, self.pool_stride))
         return F.relu(self.norm(x), inplace=True)
+
+    def stage_in_parts(self, stage: nn.Module, x: Activation, recompute: Recompute) -> Activation:
+        """Of a dense block every layer's own output is kept, once; what they join is put together anew for each."""
+        if isinstance(stage, Transition):
+            return super().stage_in_parts(stage, x, recompute)
+        features = [x]
+        for layer in stage.children():
+            assert isinstance(layer, DenseLayer)
+            features.append(recompute(layer, layer.growth, *features))
+        return join(features)

@@ -16,8 +16,9 @@ from pydantic_core import ErrorDetails
 from stzoo.contract import InputContract
 from stzoo.errors import RecipeError, did_you_mean
 from stzoo.files import packaged
+from stzoo.recipe.agreement import TEMPLATE_TABLES, disagreements
 from stzoo.recipe.overrides import put
-from stzoo.recipe.tables import TEMPLATE_TABLES, Augment, Data, Recipe, disagreements
+from stzoo.recipe.tables import Augment, Data, Recipe
 
 Tree = dict[str, Any]
 

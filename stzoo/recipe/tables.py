@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Container, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from stzoo.contract import InputContract
+from stzoo.recipe.agreement import disagreements
 from stzoo.strategies import FORMS
 from stzoo.strategy import ALL_BRANCHES, BRANCHES
 
@@ -22,7 +22,6 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Format = Literal["list", "frame-list", "folders", "kinetics400", "something-v1", "something-v2", "ucf101"]
 
 OWN_SPLITS = ("train", "selection", "val")
-TEMPLATE_TABLES = ("warmup", "variational", "objective", "selection")
 
 
 class Table(BaseModel):
@@ -115,6 +114,12 @@ class Augment(Table):
         Literal["fixed", "random"], Field(description="random: steps of 1 to input.stride_frames; without data.cache")
     ] = "fixed"
 
+    def over(self, contract: InputContract) -> InputContract:
+        """The contract with what this table says otherwise of a training clip."""
+        return contract.model_copy(
+            update=self.model_dump(include={"frames", "stride_frames", "crop"}, exclude_none=True)
+        )
+
 
 class Net(Table):
     """[net]: the backbone and what is fixed about it."""
@@ -164,10 +169,32 @@ class Compute(Table):
     precision: Annotated[
         Literal["float32", "bfloat16", "float16"], Field(description="autocast of the networks; gates stay float32")
     ] = "float32"
+    micro_batch: Annotated[
+        int,
+        Field(ge=0, le=65_536, description="most clips a device computes at once, gradients add up; 0: its whole part"),
+    ] = 0
+    checkpoint_activations: Annotated[
+        bool, Field(description="less memory: activations within the blocks are computed again on the way back")
+    ] = False
+    compile: Annotated[
+        bool, Field(description="torch.compile the nets that are trained; without checkpoint_activations")
+    ] = False
     threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
     workers: Annotated[
-        int, Field(ge=0, le=1024, description="processes that decode where data.cache is off; 0: one a processor core")
+        int,
+        Field(
+            ge=0,
+            le=1024,
+            description="processes that decode for each that trains where data.cache is off; 0: one a processor core",
+        ),
     ] = 0
+
+    @field_validator("compile")
+    @classmethod
+    def _compiles_what_is_kept(cls, compiled: bool, info: Any) -> bool:
+        if compiled and info.data.get("checkpoint_activations"):
+            raise ValueError("torch.compile cannot trace checkpoint_activations; leave one of the two out")
+        return compiled
 
 
 class Optimisation(Table):
@@ -179,6 +206,9 @@ class Optimisation(Table):
     momentum: Rate = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     dropout: Annotated[Rate, Field(description="before the classifier; [net]'s if it is not given")] = 0.0
+    ema: Annotated[
+        Rate, Field(description="decay of a moving average of the weights, which is what is kept of the stage; 0: off")
+    ] = 0.0
     schedule: Literal["cosine", "step"] = "cosine"
     milestones: Annotated[
         tuple[int, ...], Field(description="schedule = step: epochs after which the rate falls", validate_default=True)
@@ -279,52 +309,8 @@ class Recipe(Table):
 
         Its `crop` may be larger than its `resize`, which training's strips and short sides take the place of.
         """
-        return training_input(self.input, self.augment)
+        return self.augment.over(self.input)
 
     def to_toml(self) -> str:
         """The resolved recipe, every default written out: reading it gives an equal recipe."""
         return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True, by_alias=True))
-
-
-def training_input(contract: InputContract, augment: Augment) -> InputContract:
-    """The contract with what [augment] says otherwise of a training clip: `Recipe.training_input`."""
-    own = augment.model_dump(include={"frames", "stride_frames", "crop"}, exclude_none=True)
-    return contract.model_copy(update=own)
-
-
-def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterator[str]:
-    """What contradicts between tables. `tables` holds the valid ones; `present` names all that were given."""
-    if "fixed" in present:
-        for name in (*TEMPLATE_TABLES, "finetune"):
-            if name in present:
-                yield f"[{name}] does not go with [fixed], which trains one strategy alone; leave one of them out"
-    elif missing := [f"[{name}]" for name in TEMPLATE_TABLES if name not in present]:
-        if len(missing) == len(TEMPLATE_TABLES):
-            yield "nothing to train: give [fixed], or [warmup], [variational], [objective] and [selection]"
-        else:
-            yield f"a template's recipe lacks {', '.join(missing)}; it needs {', '.join(TEMPLATE_TABLES)}"
-    contract, augment, data = tables.get("input"), tables.get("augment"), tables.get("data")
-    if data and augment and data.cache:
-        for name in ("strip_frames", "strip_size"):
-            if getattr(augment, name) is None:
-                yield f"augment.{name} is missing"
-        if augment.stride == "random":
-            yield 'augment.stride = "random": needs data.cache = false, because strips have a fixed stride'
-    if contract and augment:
-        own = training_input(contract, augment)
-        frames = f"{'augment' if augment.frames else 'input'}.frames, which is {own.frames}"
-        crop = f"{'augment' if augment.crop else 'input'}.crop, which is {own.crop}"
-        if augment.strip_frames is not None and augment.strip_frames < own.frames:
-            yield f"augment.strip_frames = {augment.strip_frames}: less than {frames}"
-        if augment.strip_size is not None and augment.strip_size < own.crop:
-            yield f"augment.strip_size = {augment.strip_size}: less than {crop}"
-        if augment.short_sides and min(augment.short_sides) < own.crop:
-            yield f"augment.short_sides = {list(augment.short_sides)}: less than {crop}"
-        if not augment.short_sides and augment.strip_size is None and contract.resize < own.crop:
-            yield f"input.resize = {contract.resize}: less than {crop}"
-        if augment.stride_frames is not None and contract.stride_frames is None:
-            yield f"augment.stride_frames = {augment.stride_frames}: needs input.stride_frames, whose place it takes"
-        if contract.sampling == "segments" and data and data.cache:
-            yield 'input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
-        if augment.stride == "random" and contract.stride_frames is None:
-            yield 'augment.stride = "random": needs input.stride_frames, of which it draws every step'

@@ -17,6 +17,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from stzoo.errors import DataError
+from stzoo.ranks import Ranks
 from stzoo.training.draws import Stage, order, uniforms
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, is_mirrored, random_clip
 from stzoo.video.cache import Broken, Cap
@@ -27,13 +28,39 @@ Mirrored = tuple[int | None, ...]
 """The class of a mirrored video of each class; `None` where it must not be mirrored."""
 
 
+Samples = Int64[np.ndarray, " _samples"]
+Divide = Callable[[Samples], list[Samples]]
+"""What this process reads of a batch: its part of every pass, of which some may be empty."""
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Clips, their labels, and the draws of every gate for every clip."""
+    """Clips, their labels, and for every clip the draws of every gate and of every feature that may be dropped."""
 
     clips: UInt8[Tensor, "batch 1 frames height width 3"]
     labels: Int64[Tensor, " batch"]
     gate_draws: Float32[Tensor, "batch gates"]
+    dropout_draws: Float32[Tensor, "batch features"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How many draws a net takes for every clip: one for each gate, one for each feature that may be dropped."""
+
+    gates: int = 0
+    features: int = 0
+
+    @property
+    def draws(self) -> int:
+        return self.gates + self.features
+
+
+NO_NOISE = Noise()
+
+
+def whole(chosen: Samples) -> list[Samples]:
+    """A batch in one pass of one process."""
+    return [chosen]
 
 
 class ClipSource(ABC):
@@ -47,18 +74,32 @@ class ClipSource(ABC):
         """How many videos there are."""
 
     @abstractmethod
-    def epoch(self, seed: int, stage: Stage, epoch: int, batch_size: int, gates: int = 0) -> Iterator[Batch]:
-        """Every clip once, in this epoch's order, in batches of nearly equal size of at most `batch_size`."""
+    def epoch(
+        self,
+        seed: int,
+        stage: Stage,
+        epoch: int,
+        batch_size: int,
+        noise: Noise = NO_NOISE,
+        divide: Divide = whole,
+    ) -> Iterator[Batch]:
+        """Every clip once, in this epoch's order: what `divide` makes of batches of nearly equal size.
+
+        None of them has more clips than `batch_size`, and some may have none.
+        """
 
     @abstractmethod
-    def batch(self, chosen: Int64[np.ndarray, " batch"], seed: int, stage: Stage, epoch: int, gates: int = 0) -> Batch:
+    def batch(self, chosen: Samples, seed: int, stage: Stage, epoch: int, noise: Noise = NO_NOISE) -> Batch:
         """The given samples as this epoch sees them."""
+
+    def agree(self, ranks: Ranks) -> None:  # noqa: B027
+        """Lets all processes know of the videos that one of them could not read, between two epochs."""
 
     def batches_an_epoch(self, batch_size: int) -> int:
         """How many batches of nearly equal size one epoch has."""
         return -(-len(self) // batch_size)
 
-    def shuffled(self, seed: int, stage: Stage, epoch: int, batch_size: int) -> list[Int64[np.ndarray, " batch"]]:
+    def shuffled(self, seed: int, stage: Stage, epoch: int, batch_size: int) -> list[Samples]:
         """The samples of each batch of an epoch."""
         return np.array_split(order(seed, stage, epoch, len(self)), self.batches_an_epoch(batch_size))
 
@@ -80,13 +121,22 @@ class TrainingClips(ClipSource):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def epoch(self, seed: int, stage: Stage, epoch: int, batch_size: int, gates: int = 0) -> Iterator[Batch]:
+    def epoch(
+        self,
+        seed: int,
+        stage: Stage,
+        epoch: int,
+        batch_size: int,
+        noise: Noise = NO_NOISE,
+        divide: Divide = whole,
+    ) -> Iterator[Batch]:
         for chosen in self.shuffled(seed, stage, epoch, batch_size):
-            yield self.batch(chosen, seed, stage, epoch, gates)
+            for part in divide(chosen):
+                yield self.batch(part, seed, stage, epoch, noise)
 
-    def batch(self, chosen: Int64[np.ndarray, " batch"], seed: int, stage: Stage, epoch: int, gates: int = 0) -> Batch:
+    def batch(self, chosen: Samples, seed: int, stage: Stage, epoch: int, noise: Noise = NO_NOISE) -> Batch:
         count = DRAWS + bool(self.short_sides)
-        draws = [uniforms(seed, stage, epoch, int(sample), count + gates) for sample in chosen]
+        draws = [uniforms(seed, stage, epoch, int(sample), count + noise.draws) for sample in chosen]
         labels = [int(self.labels[sample]) for sample in chosen]
         clips = [
             random_clip(
@@ -100,7 +150,7 @@ class TrainingClips(ClipSource):
             for sample, label, row in zip(chosen, labels, draws, strict=True)
         ]
         seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, draws, strict=True)]
-        return _stacked(clips, seen, [row[count:] for row in draws])
+        return _stacked(clips, (self.frames, self.crop, self.crop, 3), seen, [row[count:] for row in draws], noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,23 +172,30 @@ class DecodedClips(ClipSource):
     def __len__(self) -> int:
         return len(self.items)
 
-    def epoch(self, seed: int, stage: Stage, epoch: int, batch_size: int, gates: int = 0) -> Iterator[Batch]:
-        batches = self.shuffled(seed, stage, epoch, batch_size)
-        draws = partial(self._draws, seed, stage, epoch, gates)
-        jobs = (self._job(int(sample), draws(int(sample))) for chosen in batches for sample in chosen)
-        read = self._read_in_order(jobs, ahead=2 * batch_size + 2 * self.workers)
-        for chosen in batches:
-            batch = self._batch(chosen, draws, read)
-            if len(batch.labels):
-                yield batch
+    def epoch(
+        self,
+        seed: int,
+        stage: Stage,
+        epoch: int,
+        batch_size: int,
+        noise: Noise = NO_NOISE,
+        divide: Divide = whole,
+    ) -> Iterator[Batch]:
+        parts = [part for chosen in self.shuffled(seed, stage, epoch, batch_size) for part in divide(chosen)]
+        draws = partial(self._draws, seed, stage, epoch, noise)
+        jobs = (self._job(int(sample), draws(int(sample))) for part in parts for sample in part)
+        of_a_batch = sum(map(len, parts)) // self.batches_an_epoch(batch_size) + 1
+        read = self._read_in_order(jobs, ahead=2 * of_a_batch + 2 * self.workers)
+        for part in parts:
+            yield self._batch(part, draws, read, noise)
 
-    def batch(self, chosen: Int64[np.ndarray, " batch"], seed: int, stage: Stage, epoch: int, gates: int = 0) -> Batch:
-        draws = partial(self._draws, seed, stage, epoch, gates)
+    def batch(self, chosen: Samples, seed: int, stage: Stage, epoch: int, noise: Noise = NO_NOISE) -> Batch:
+        draws = partial(self._draws, seed, stage, epoch, noise)
         jobs = (self._job(int(sample), draws(int(sample))) for sample in chosen)
-        return self._batch(chosen, draws, self._read_in_order(jobs, ahead=len(chosen)))
+        return self._batch(chosen, draws, self._read_in_order(jobs, ahead=len(chosen)), noise)
 
-    def _draws(self, seed: int, stage: Stage, epoch: int, gates: int, sample: int) -> Float64[np.ndarray, " draws"]:
-        return uniforms(seed, stage, epoch, sample, self.cut.draws + gates)
+    def _draws(self, seed: int, stage: Stage, epoch: int, noise: Noise, sample: int) -> Float64[np.ndarray, " draws"]:
+        return uniforms(seed, stage, epoch, sample, self.cut.draws + noise.draws)
 
     def _job(
         self, sample: int, draws: Float64[np.ndarray, " draws"]
@@ -172,24 +229,31 @@ class DecodedClips(ClipSource):
 
     def _batch(
         self,
-        chosen: Int64[np.ndarray, " batch"],
+        chosen: Samples,
         draws: Callable[[int], Float64[np.ndarray, " draws"]],
         read: Iterator[UInt8[np.ndarray, "frames crop crop 3"] | str],
+        noise: Noise,
     ) -> Batch:
-        clips, labels, gate_draws = [], [], []
+        clips, labels, noises = [], [], []
         for sample, clip in zip(chosen.tolist(), read, strict=False):
             item, row = self.items[sample], draws(sample)
             if isinstance(clip, str):
-                self._leave_out(item, clip)
+                self._leave_out(item.path, clip)
                 continue
             clips.append(clip)
             labels.append(seen_label(item.label, row, self.cut.flip, self.mirrored))
-            gate_draws.append(row[self.cut.draws :])
-        return _stacked(clips, labels, gate_draws)
+            noises.append(row[self.cut.draws :])
+        contract = self.cut.contract
+        return _stacked(clips, (contract.frames, contract.crop, contract.crop, 3), labels, noises, noise)
 
-    def _leave_out(self, item: Item, reason: str) -> None:
-        if item.path not in self.broken:
-            self.broken[item.path] = reason
+    def agree(self, ranks: Ranks) -> None:
+        for found in ranks.of_all(self.broken):
+            for path, reason in found.items():
+                self._leave_out(path, reason)
+
+    def _leave_out(self, path: Path, reason: str) -> None:
+        if path not in self.broken:
+            self.broken[path] = reason
             self.say(f"left out: {reason}")
             self.cap.hold([Broken(path, why) for path, why in self.broken.items()], len(self.items))
 
@@ -207,9 +271,13 @@ def seen_label(label: int, draws: Float64[np.ndarray, " draws"], flip: bool, mir
 
 def _stacked(
     clips: Sequence[UInt8[np.ndarray, "frames crop crop 3"]],
+    shape: tuple[int, int, int, int],
     labels: Sequence[int],
-    gate_draws: Sequence[Float64[np.ndarray, " gates"]],
+    draws: Sequence[Float64[np.ndarray, " draws"]],
+    noise: Noise,
 ) -> Batch:
-    pixels = np.stack(clips)[:, None] if clips else np.zeros((0, 1, 1, 1, 1, 3), np.uint8)
-    draws = np.stack(gate_draws).astype(np.float32) if clips else np.zeros((0, 0), np.float32)
-    return Batch(torch.from_numpy(pixels), torch.tensor(labels, dtype=torch.int64), torch.from_numpy(draws))
+    pixels = np.stack(clips)[:, None] if clips else np.zeros((0, 1, *shape), np.uint8)
+    numbers = np.stack(draws).astype(np.float32) if clips else np.zeros((0, noise.draws), np.float32)
+    gates, features = np.split(numbers, [noise.gates], axis=1)
+    of_labels = torch.tensor(labels, dtype=torch.int64)
+    return Batch(torch.from_numpy(pixels), of_labels, torch.from_numpy(gates), torch.from_numpy(features))

@@ -1,59 +1,87 @@
-"""Where a stage stands after an epoch: weights, optimiser and loss scaling in one safetensors file, never a pickle."""
+"""Where a stage stands after an epoch: weights, optimiser, moving average and loss scaling, in one safetensors file."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stzoo.errors import TrainingError
+from stzoo.errors import StzooError, TrainingError
 from stzoo.files import replacing
+from stzoo.ranks import ALONE, Ranks
+from stzoo.training.average import Average
 
 
 def save_checkpoint(
-    path: Path, stage: str, epochs_done: int, net: nn.Module, optimiser: torch.optim.Optimizer, scaler_state: Any
+    path: Path,
+    stage: str,
+    epochs_done: int,
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    average: Average | None = None,
 ) -> None:
     """Writes the state after `epochs_done` epochs, atomically."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
-    metadata = {"stage": stage, "epochs_done": str(epochs_done), "scaler": json.dumps(scaler_state)}
+    if average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.tensors.items()}
+    metadata = {"stage": stage, "epochs_done": str(epochs_done), "scaler": json.dumps(scaler.state_dict())}
     with replacing(path) as temporary:
         save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, temporary, metadata)
 
 
-def load_checkpoint(path: Path, stage: str, net: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, Any]:
-    """Restores net and optimiser in place; returns the epochs done and the scaler's state.
+def load_checkpoint(
+    path: Path,
+    stage: str,
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    average: Average | None = None,
+    ranks: Ranks = ALONE,
+) -> int:
+    """Restores all of them in place; returns the epochs done. The leading one of `ranks` reads the file for all.
 
     Without a checkpoint of this stage nothing changes and 0 epochs are done.
 
     Raises `TrainingError` when the file cannot be read or belongs to another net.
     """
-    if not path.exists():
-        return 0, None
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            if metadata["stage"] != stage:
-                return 0, None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        net.load_state_dict({name[4:]: value for name, value in tensors.items() if name.startswith("net.")})
-        state: dict[int, dict[str, Tensor]] = {}
+        found = ranks.of_leader(_read(path) if ranks.leads and path.exists() else None)
+        if found is None or found[0]["stage"] != stage:
+            return 0
+        metadata, tensors = found
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "average": {}}
         for name, value in tensors.items():
-            if name.startswith("optimiser."):
-                _, index, key = name.split(".", 2)
-                state.setdefault(int(index), {})[key] = value
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value
+        net.load_state_dict(parts["net"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts["optimiser"].items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-        return int(metadata["epochs_done"]), json.loads(metadata["scaler"])
+        if average is not None:
+            average.tensors = {name: parts["average"][name].to(old.device) for name, old in average.tensors.items()}
+        if scaler_state := json.loads(metadata["scaler"]):
+            scaler.load_state_dict(scaler_state)
+        return int(metadata["epochs_done"])
+    except StzooError:
+        raise
     except Exception as error:
         raise TrainingError(
             f"the checkpoint {path} cannot be used ({type(error).__name__}); delete it to start its stage again"
         ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def save_weights(path: Path, net: nn.Module) -> None:
@@ -62,11 +90,15 @@ def save_weights(path: Path, net: nn.Module) -> None:
         save_file({name: value.detach().contiguous().clone() for name, value in net.state_dict().items()}, temporary)
 
 
-def load_weights(path: Path, net: nn.Module) -> None:
-    """Reads a net's whole state dict, strictly. Raises `TrainingError` when the file does not fit."""
+def load_weights(path: Path, net: nn.Module, ranks: Ranks = ALONE) -> None:
+    """Reads a net's whole state dict, strictly; the leading one of `ranks` reads it for all.
+
+    Raises `TrainingError` when the file does not fit.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            net.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        net.load_state_dict(ranks.of_leader(_read(path)[1] if ranks.leads else {}))
+    except StzooError:
+        raise
     except Exception as error:
         raise TrainingError(
             f"the weights {path} cannot be used ({type(error).__name__}); delete the file to make it again"

@@ -71,16 +71,25 @@ def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
 class RunData:
     """The data of a recipe. Lists are read at once; videos are decoded into `cache` when they are first needed.
 
+    So many `processes` of this machine do the same, and share its processor cores.
+
     Raises `DataError` when a list, class or too many videos cannot be read.
     """
 
     def __init__(
-        self, recipe: Recipe, cache: Path, *, say: Callable[[str], None] = lambda sentence: None, progress: bool
+        self,
+        recipe: Recipe,
+        cache: Path,
+        *,
+        say: Callable[[str], None] = lambda sentence: None,
+        progress: bool,
+        processes: int = 1,
     ) -> None:
         self.recipe = recipe
         self.cache = cache
         self.say = say
         self.progress = progress
+        self.processes = processes
         lists = read_lists(recipe.data)
         self.labels = lists.classes
         self.train_items = lists.train
@@ -99,7 +108,7 @@ class RunData:
                 Cut(contract, augment.short_sides, flip, augment.stride == "random"),
                 Cap(data.max_broken, len(self.train_items)),
                 self.say,
-                self.recipe.compute.workers or processors(),
+                self.recipe.compute.workers or max(1, processors() // self.processes),
                 self.frame_rate,
                 mirrored,
             )

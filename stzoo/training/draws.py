@@ -14,7 +14,6 @@ Stage = Literal["warmup", "variational", "finetune", "fixed", "selection"]
 
 _STAGES: dict[Stage, int] = {"warmup": 0, "fixed": 0, "variational": 1, "finetune": 2, "selection": 3}
 _ORDER = 2**64 - 1
-_TORCH = 2**64 - 2
 
 
 def _generator(seed: int, stage: Stage, epoch: int, sample: int) -> np.random.Generator:
@@ -31,8 +30,3 @@ def order(seed: int, stage: Stage, epoch: int, samples: int) -> Int64[np.ndarray
 def uniforms(seed: int, stage: Stage, epoch: int, sample: int, count: int) -> Float64[np.ndarray, " count"]:
     """`count` uniform numbers in [0, 1) that belong to one sample in one epoch."""
     return _generator(seed, stage, epoch, sample).random(count)
-
-
-def torch_seed(seed: int, stage: Stage, epoch: int) -> int:
-    """What torch's own generators start an epoch from: they draw the dropout before the classifier."""
-    return int(_generator(seed, stage, epoch, _TORCH).integers(2**63))

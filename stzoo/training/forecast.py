@@ -13,7 +13,7 @@ FORWARD_AND_BACKWARD = 3
 """Multiply-adds of a training step for each of its forward pass; gradients of inputs and of weights cost one each."""
 
 BYTES_A_PARAMETER = 3 * 4
-"""Weight, gradient and momentum in float32."""
+"""Weight, gradient and momentum in float32; a moving average takes a third more."""
 
 
 class Size(NamedTuple):
@@ -45,11 +45,16 @@ class StageForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run costs that trains on `clips` videos; what selection and evaluation cost besides is not counted."""
+    """What a run costs that trains on `clips` videos; what selection and evaluation cost besides is not counted.
+
+    `at_once` are the clips that one device computes in one pass, of the largest batch.
+    """
 
     clips: int
     net: TrainingMeasurement
     stages: tuple[StageForecast, ...]
+    at_once: int
+    averaged: bool
 
     @property
     def multiply_adds(self) -> int:
@@ -57,17 +62,22 @@ class Forecast:
         return sum(stage.multiply_adds for stage in self.stages)
 
     @property
+    def clip_bytes(self) -> int:
+        """Memory that one clip takes on its way forward and back."""
+        return self.net.kept_bytes + self.net.recomputed_bytes
+
+    @property
     def memory_bytes(self) -> int:
         """Of the stage with the largest batch, on one device."""
-        batch = max(stage.batch_size for stage in self.stages)
-        return self.net.parameters * BYTES_A_PARAMETER + batch * self.net.kept_bytes
+        bytes_a_parameter = BYTES_A_PARAMETER + 4 * self.averaged
+        return self.net.parameters * bytes_a_parameter + self.at_once * self.clip_bytes
 
     @property
     def sentence(self) -> str:
         """Both in one line, as every recipe for an official dataset opens with it."""
         return (
-            f"{power(self.multiply_adds)} multiply-adds in training, {self.net.kept_bytes / 1e9:.2g} GB of memory for "
-            "every clip of a batch; counted, no GPU was measured."
+            f"{power(self.multiply_adds)} multiply-adds in training, {self.clip_bytes / 1e9:.2g} GB of memory a clip, "
+            f"{self.memory_bytes / 1e9:.0f} GB for {self.at_once} clips at once; counted, no GPU was measured."
         )
 
 
@@ -92,17 +102,21 @@ def forecast(recipe: Recipe, size: Size) -> Forecast:
         frames=contract.frames,
         height=contract.crop,
         width=contract.crop,
+        checkpoint_activations=recipe.compute.checkpoint_activations,
     )
     clips = size.videos - round(size.videos * recipe.data.selection_fraction)
-    stages = tuple(
-        _stage(name, table, clips, net.multiply_adds)
+    tables: dict[str, Optimisation] = {
+        name: table
         for name in ("warmup", "variational", "finetune", "fixed")
         if (table := getattr(recipe, name)) is not None
-    )
-    return Forecast(clips, net, stages)
+    }
+    a_clip = FORWARD_AND_BACKWARD * net.multiply_adds + net.recomputed_multiply_adds
+    stages = tuple(_stage(name, table, clips, a_clip) for name, table in tables.items())
+    largest = max(table.batch_size for table in tables.values())
+    at_once = min(recipe.compute.micro_batch or largest, largest)
+    return Forecast(clips, net, stages, at_once, any(table.ema for table in tables.values()))
 
 
-def _stage(name: str, table: Optimisation, clips: int, multiply_adds: int) -> StageForecast:
+def _stage(name: str, table: Optimisation, clips: int, multiply_adds_a_clip: int) -> StageForecast:
     steps = table.epochs * -(-clips // table.batch_size)
-    seen = table.epochs * clips
-    return StageForecast(name, table.epochs, table.batch_size, steps, seen * FORWARD_AND_BACKWARD * multiply_adds)
+    return StageForecast(name, table.epochs, table.batch_size, steps, table.epochs * clips * multiply_adds_a_clip)

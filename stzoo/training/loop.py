@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,16 @@ from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.evaluation import to_input
 from stzoo.nets.fusion import Gate, named_gates, set_noise
+from stzoo.ranks import answering, sums_of
 from stzoo.recipe import Optimisation
-from stzoo.training.batches import ClipSource
+from stzoo.training.average import Average
+from stzoo.training.batches import Batch, ClipSource, Noise
 from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
-from stzoo.training.draws import Stage, torch_seed
+from stzoo.training.draws import Stage
+from stzoo.training.machine import Machine, Net, gradients_stay
 from stzoo.video.progress import counting
 
-AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a stage is computed, and in which precision convolutions and matrix products are."""
-
-    device: torch.device
-    precision: str = "float32"
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The context in which a net is called."""
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, AUTOCAST[self.precision])
+NUMBERS = ("loss", "cross_entropy", "divergence", "train_accuracy")
 
 
 def learning_rate_factor(optimisation: Optimisation, progress: float) -> float:
@@ -87,57 +76,117 @@ def fit(
     `divergence`, `train_accuracy`, `learning_rate`. It is called before the checkpoint is written, so that after a
     crash an epoch may be recorded again but never lost.
 
-    Raises `TrainingError` when the loss is no longer finite.
+    Every one of `machine.ranks` calls it with the same arguments, and ends with the same net; one of them writes. Where
+    a moving average of the weights is kept, that is what `record` sees and what the net ends with.
+
+    Raises `TrainingError` when the loss is no longer finite, and when another process is gone.
     """
-    net.to(machine.device).train()
+    net.to(machine.device)
     net.dropout = optimisation.dropout  # type: ignore[assignment]
     optimiser = optimiser_of(
         net, optimisation, gate_learning_rate=gate_learning_rate, gate_weight_decay=gate_weight_decay
     )
     scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "float16")
-    epochs_done, scaler_state = load_checkpoint(checkpoint, stage, net, optimiser)
-    if scaler_state:
-        scaler.load_state_dict(scaler_state)
-    gates = sum(1 for _ in named_gates(net))
+    head: nn.Linear = net.head  # type: ignore[assignment]
+    noise = Noise(sum(1 for _ in named_gates(net)), head.in_features if optimisation.dropout else 0)
     steps = clips.batches_an_epoch(optimisation.batch_size)
-    generators = [machine.device] if machine.device.type == "cuda" else []
 
-    for epoch in range(epochs_done, optimisation.epochs):
-        sums = {"loss": 0.0, "cross_entropy": 0.0, "divergence": 0.0, "train_accuracy": 0.0}
-        seen = 0
-        title = f"{stage} {epoch + 1}/{optimisation.epochs}"
-        net.train()
-        with torch.random.fork_rng(generators), counting(title, len(clips), unit="clips", show=progress) as bar:
-            torch.manual_seed(torch_seed(seed, stage, epoch))
-            batches = clips.epoch(seed, stage, epoch, optimisation.batch_size, gates)
-            for step, batch in enumerate(batches):
-                factor = learning_rate_factor(optimisation, epoch + step / steps)
-                for group in optimiser.param_groups:
-                    group["lr"] = group["base"] * factor
-                labels = batch.labels.to(machine.device)
-                if gates:
-                    set_noise(net, batch.gate_draws.to(machine.device))
-                with machine.autocast():
-                    logits = net(to_input(batch.clips.to(machine.device).flatten(0, 1), contract))
-                cross_entropy = F.cross_entropy(logits.float(), labels)
-                divergence = cross_entropy.new_zeros(()) if regulariser is None else regulariser(net)
-                loss = cross_entropy + divergence
-                if not torch.isfinite(loss):
-                    raise TrainingError(
-                        f"the loss of stage {stage} is {loss.item()} in epoch {epoch + 1}, step {step + 1}; "
-                        f"lower {stage}.learning_rate, which is {optimisation.learning_rate}"
-                    )
-                optimiser.zero_grad(set_to_none=True)
-                scaler.scale(loss).backward()
-                scaler.step(optimiser)
-                scaler.update()
-                right = (logits.argmax(dim=1) == labels).float().mean()
-                for name, value in zip(sums, (loss, cross_entropy, divergence, right), strict=True):
-                    sums[name] += float(value.detach()) * len(labels)
-                seen += len(labels)
-                bar.advance(len(labels))
-        set_noise(net, None)
-        net.eval()
-        numbers = {name: value / seen for name, value in sums.items()}
-        record(epoch + 1, numbers | {"learning_rate": optimiser.param_groups[0]["lr"]})
-        save_checkpoint(checkpoint, stage, epoch + 1, net, optimiser, scaler.state_dict())
+    with machine.training(net) as called:
+        average = Average(net, optimisation.ema) if optimisation.ema else None
+        epochs_done = load_checkpoint(checkpoint, stage, net, optimiser, scaler, average, machine.ranks)
+        taken = _Steps(net, called, optimiser, scaler, machine, contract, regulariser)
+        for epoch in range(epochs_done, optimisation.epochs):
+            sums = dict.fromkeys(NUMBERS, 0.0)
+            seen = 0
+            title = f"{stage} {epoch + 1}/{optimisation.epochs}"
+            net.train()
+            with counting(title, len(clips), unit="clips", show=progress) as bar:
+                batches = clips.epoch(seed, stage, epoch, optimisation.batch_size, noise, machine.passes)
+                for step, chosen in enumerate(clips.shuffled(seed, stage, epoch, optimisation.batch_size)):
+                    factor = learning_rate_factor(optimisation, epoch + step / steps)
+                    for group in optimiser.param_groups:
+                        group["lr"] = group["base"] * factor
+                    count, numbers = taken.step(list(islice(batches, len(machine.passes(chosen)))))
+                    if not math.isfinite(numbers["loss"]):
+                        raise TrainingError(
+                            f"the loss of stage {stage} is {numbers['loss']} in epoch {epoch + 1}, step {step + 1}; "
+                            f"lower {stage}.learning_rate, which is {optimisation.learning_rate}"
+                        )
+                    if count:
+                        scaler.step(optimiser)
+                        scaler.update()
+                    if average is not None:
+                        average.follow(net, epoch * steps + step + 1)
+                    for name, value in numbers.items():
+                        sums[name] += value * count
+                    seen += count
+                    bar.advance(count)
+            clips.agree(machine.ranks)
+            set_noise(net, None)
+            net.dropout_draws = None  # type: ignore[assignment]
+            net.eval()
+            means = {name: value / seen for name, value in sums.items()}
+            with nullcontext() if average is None else average.shown(net):
+                record(epoch + 1, means | {"learning_rate": optimiser.param_groups[0]["lr"]})
+            if machine.ranks.leads:
+                save_checkpoint(checkpoint, stage, epoch + 1, net, optimiser, scaler, average)
+    if average is not None:
+        net.load_state_dict(average.tensors)
+
+
+class _Steps:
+    """Forward and backward passes of a net, up to the gradients of one step of its optimiser."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        called: Net,
+        optimiser: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        machine: Machine,
+        contract: InputContract,
+        regulariser: Callable[[nn.Module], Tensor] | None,
+    ) -> None:
+        self.net = net
+        self.called = called
+        self.optimiser = optimiser
+        self.scaler = scaler
+        self.machine = machine
+        self.contract = contract
+        self.regulariser = regulariser
+
+    def step(self, parts: Sequence[Batch]) -> tuple[int, dict[str, float]]:
+        """Clips and mean numbers of a batch, of which this process has `parts`; its gradients are those of the mean.
+
+        The passes add up: every clip counts once, and the regulariser once.
+        """
+        device, ranks = self.machine.device, self.machine.ranks
+        counts = sums_of(ranks, [float(len(part.labels)) for part in parts], device)
+        count = int(sum(counts))
+        passes = [part for part, clips in zip(parts, counts, strict=True) if clips]
+        self.optimiser.zero_grad(set_to_none=True)
+        totals = torch.zeros(2, dtype=torch.float64, device=device)
+        divergence = torch.zeros((), device=device)
+        for number, part in enumerate(passes, start=1):
+            last = number == len(passes)
+            with gradients_stay(self.called, here=not last):
+                logits, labels = self._logits(part), part.labels.to(device)
+                cross_entropy = F.cross_entropy(logits, labels, reduction="sum")
+                loss = cross_entropy * (ranks.count / count)  # gradients are averaged over the processes
+                if last and self.regulariser is not None:
+                    divergence = self.regulariser(self.net)
+                    loss = loss + divergence
+                with answering():
+                    self.scaler.scale(loss).backward()
+            totals += torch.stack([cross_entropy.detach().double(), (logits.argmax(dim=1) == labels).sum().double()])
+        of_all = [value / max(count, 1) for value in ranks.total(totals).tolist()]
+        diverging = float(divergence.detach())
+        return count, dict(zip(NUMBERS, (of_all[0] + diverging, of_all[0], diverging, of_all[1]), strict=True))
+
+    def _logits(self, part: Batch) -> Tensor:
+        device = self.machine.device
+        set_noise(self.net, part.gate_draws.to(device))
+        self.net.dropout_draws = part.dropout_draws.to(device) if part.dropout_draws.shape[1] else None  # type: ignore[assignment]
+        with self.machine.autocast():
+            logits = self.called(to_input(part.clips.to(device).flatten(0, 1), self.contract))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))

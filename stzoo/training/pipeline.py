@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,77 +17,106 @@ from stzoo import nets
 from stzoo.errors import TrainingError
 from stzoo.files import replacing, write_text
 from stzoo.plot import marginals_figure
+from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Compute, Recipe
 from stzoo.selection import best, judge, pruned, references, scores_text
 from stzoo.strategy import Strategy
 from stzoo.training.data import RunData
 from stzoo.training.initial import initialise, record_origin, recorded_origin
-from stzoo.training.loop import Machine
+from stzoo.training.machine import Machine
 from stzoo.training.results import Row, measure_nets, save_bundle, write_metrics
 from stzoo.training.run import Run
 from stzoo.training.stages import Stages, architecture_of, first_net, require_variational, strategy_of
 
 Say = Callable[[str], None]
 SWEPT_STRATEGIES = 20
+COMPILER = "inductor"
 
 
-def machine_of(compute: Compute) -> Machine:
-    """The device and precision that a recipe asks for. Raises `TrainingError` when there is no such GPU."""
+def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
+    """What a recipe asks for, of one of several processes. Raises `TrainingError` when there is no such GPU."""
     if compute.threads:
         torch.set_num_threads(compute.threads)
     found = torch.cuda.is_available()
     name = ("cuda" if found else "cpu") if compute.device == "auto" else compute.device
     if name.startswith("cuda") and not found:
         raise TrainingError(f'compute.device is "{name}" but torch finds no GPU; use "auto" or "cpu"')
-    return Machine(torch.device(name), compute.precision)
+    if name == "cuda" and ranks.count > 1:
+        name = f"cuda:{torch.cuda.current_device()}"
+    return Machine(
+        torch.device(name),
+        compute.precision,
+        compute.micro_batch,
+        compute.checkpoint_activations,
+        COMPILER if compute.compile else None,
+        ranks,
+    )
 
 
-def prepare(run: Run, cache: Path, *, say: Say, progress: bool) -> tuple[Stages, RunData]:
-    """The stages of a run, begun once lists, backbone, strategy and first weights are found; its data is decoded."""
-    machine = machine_of(run.recipe.compute)
-    data = RunData(run.recipe, cache, say=say, progress=progress)
+def prepare(run: Run, cache: Path, *, say: Say, progress: bool, ranks: Ranks = ALONE) -> tuple[Stages, RunData]:
+    """The stages of a run, begun once lists, backbone, strategy and first weights are found; its data is decoded.
+
+    Of several `ranks`, here and below, every one does this; the leading one reads first weights, writes and speaks.
+    """
+    if not ranks.leads:
+        say, progress = _silent, False
+    machine = machine_of(run.recipe.compute, ranks)
+    data = RunData(run.recipe, cache, say=say, progress=progress, processes=ranks.local_count)
     architecture = architecture_of(run.recipe, len(data.labels))
     strategy = strategy_of(run.recipe, architecture)
     first = first_net(run.recipe, architecture, strategy)
-    origin = initialise(run, first, data.labels, say=say, progress=progress)
-    run.begin()
-    if origin is not None:
-        record_origin(run, origin)
+    if ranks.leads:
+        origin = initialise(run, first, data.labels, say=say, progress=progress)
+        run.begin()
+        if origin is not None:
+            record_origin(run, origin)
     training = data.training()
     selection = data.selection(machine.device, training)
     return Stages(run, architecture, strategy, first, training, selection, machine, say=say, progress=progress), data
 
 
-def train(run: Run, cache: Path, *, say: Say, progress: bool = True) -> list[Row]:
+def train(run: Run, cache: Path, *, say: Say, progress: bool = True, ranks: Ranks = ALONE) -> list[Row]:
     """Runs what is missing of a run, up to its bundle; returns the final measurements, none if it was finished.
 
     Raises `TrainingError`, `DataError` and `VideoError` as its stages do.
     """
-    if run.bundle.exists():
+    if ranks.of_leader(run.bundle.exists()):
         return []
-    stages, data = prepare(run, cache, say=say, progress=progress)
-    with run.alone():
+    stages, data = prepare(run, cache, say=say, progress=progress, ranks=ranks)
+    with _alone(run, ranks):
         if stages.strategy is None:
-            _share_warm_up(run, sweep_folder(run.folder))
+            if ranks.leads:
+                _share_warm_up(run, sweep_folder(run.folder))
             assert run.recipe.selection is not None
             return _finish_template(stages, data, run.recipe.selection.strategies)
         net = stages.fixed()
         rows = _measured(stages, data, {run.recipe.name: ("alone", stages.strategy, net)})
-        save_bundle(run, data.labels, net, stages.strategy, rows)
+        if ranks.leads:
+            save_bundle(run, data.labels, net, stages.strategy, rows, processes=ranks.count)
         return rows
 
 
-def select(run: Run, strategies: int, cache: Path, *, say: Say, progress: bool = True) -> list[Row]:
+def select(
+    run: Run, strategies: int, cache: Path, *, say: Say, progress: bool = True, ranks: Ranks = ALONE
+) -> list[Row]:
     """Selects among more (or fewer) strategies of a trained template, and makes the bundle anew.
 
     Raises `TrainingError` when the run has no template yet.
     """
     require_variational(run)
-    if not run.path("template.safetensors").exists():
+    if not ranks.of_leader(run.path("template.safetensors").exists()):
         raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
-    stages, data = prepare(run, cache, say=say, progress=progress)
-    with run.alone():
+    stages, data = prepare(run, cache, say=say, progress=progress, ranks=ranks)
+    with _alone(run, ranks):
         return _finish_template(stages, data, strategies)
+
+
+def _alone(run: Run, ranks: Ranks) -> AbstractContextManager[None]:
+    return run.alone() if ranks.leads else nullcontext()
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row]:
@@ -112,6 +142,8 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
         stages.say(f"Finetuned it reaches {right:.4f} there; the bundle gets the {compared[shipped][0]} weights.")
 
     rows = _measured(stages, data, compared)
+    if not stages.machine.ranks.leads:
+        return rows
     figure = run.path("marginals.png")
     marginals_figure(found, winner.strategy, figure, run.recipe.name)
     _, strategy, net = compared[shipped]
@@ -129,13 +161,15 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
         template=template,
         figure=figure,
         normalised=others if re_estimated else (),
+        processes=stages.machine.ranks.count,
     )
     return rows
 
 
 def _measured(stages: Stages, data: RunData, compared: dict[str, tuple[str, Strategy, nn.Module]]) -> list[Row]:
-    rows = measure_nets(compared, data, stages.machine.device, progress=stages.progress)
-    write_metrics(stages.run.path("metrics.json"), rows, stages.run.recipe.input)
+    rows = measure_nets(compared, data, stages.machine, progress=stages.progress)
+    if stages.machine.ranks.leads:
+        write_metrics(stages.run.path("metrics.json"), rows, stages.run.recipe.input)
     return rows
 
 
@@ -157,7 +191,13 @@ class Trial:
 
 
 def sweep(
-    recipes: Sequence[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, *, say: Say, progress: bool = True
+    recipes: Sequence[tuple[tuple[str, ...], Recipe]],
+    folder: Path,
+    cache: Path,
+    *,
+    say: Say,
+    progress: bool = True,
+    ranks: Ranks = ALONE,
 ) -> list[Trial]:
     """Trains a template for every recipe (overrides, recipe) and tabulates them in `sweep.csv`; validation is not read.
 
@@ -168,10 +208,11 @@ def sweep(
         name = ",".join(override.replace("/", "_") for override in overrides)
         run = Run(folder / name, recipe)
         require_variational(run)
-        say(f"sweep: {' '.join(overrides)}")
-        stages, _ = prepare(run, cache, say=say, progress=progress)
-        with run.alone():
-            _share_warm_up(run, folder)
+        stages, _ = prepare(run, cache, say=say, progress=progress, ranks=ranks)
+        stages.say(f"sweep: {' '.join(overrides)}")
+        with _alone(run, ranks):
+            if ranks.leads:
+                _share_warm_up(run, folder)
             template = stages.variational()
             scored = stages.select(template, SWEPT_STRATEGIES)
         found = nets.posterior(template)
@@ -185,7 +226,8 @@ def sweep(
         mean_entropy = sum(entropies) / len(entropies)
         right = best(scored).accuracy
         trials.append(Trial(overrides, right, most_probable, sst, min(drops), max(drops), mean_entropy))
-        _write_trials(folder / "sweep.csv", trials)
+        if ranks.leads:
+            _write_trials(folder / "sweep.csv", trials)
     return trials
 
 

@@ -6,13 +6,14 @@ import hashlib
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, UInt8
 from torch import nn
 
 import stzoo
@@ -29,6 +30,7 @@ from stzoo.strategies import UNIFORM
 from stzoo.strategy import Strategy, open_branches
 from stzoo.training.data import RunData
 from stzoo.training.initial import recorded_origin
+from stzoo.training.machine import Machine
 from stzoo.training.run import Run
 from stzoo.video.progress import counting
 
@@ -44,12 +46,28 @@ class Row:
     strategy: Strategy
 
 
+def shared_scores(
+    net: nn.Module,
+    clips: UInt8[np.ndarray, "videos clips frames height width 3"],
+    contract: InputContract,
+    machine: Machine,
+    advance: Callable[[int], None] = lambda videos: None,
+) -> Float32[np.ndarray, "videos classes"]:
+    """`video_scores`, of which every process of the machine computes a run of videos, each video once."""
+    ranks = machine.ranks
+    start, stop = (len(clips) * part // ranks.count for part in (ranks.rank, ranks.rank + 1))
+    own = (
+        video_scores(net, clips[start:stop], contract, device=machine.device, advance=advance) if stop > start else None
+    )
+    return np.concatenate([scores for scores in ranks.of_all(own) if scores is not None])
+
+
 def measure_nets(
-    nets: Mapping[str, tuple[str, Strategy, nn.Module]], data: RunData, device: torch.device, *, progress: bool
+    nets: Mapping[str, tuple[str, Strategy, nn.Module]], data: RunData, machine: Machine, *, progress: bool
 ) -> list[Row]:
     """Every net (name -> how, strategy, net) once on `val` and on each test list, with intervals.
 
-    Nets of the same strategy and origin share one measurement.
+    Nets of the same strategy and origin share one measurement, and the processes of the machine its videos.
     """
     rows = []
     for split in data.tests:
@@ -58,7 +76,7 @@ def measure_nets(
         with counting(f"measuring {split}", len(nets) * len(cache), unit="videos", show=progress) as bar:
             for name, (how, strategy, net) in nets.items():
                 if (how, strategy) not in seen:
-                    scores = video_scores(net, cache.clips, contract, device=device, advance=bar.advance)
+                    scores = shared_scores(net, cache.clips, contract, machine, bar.advance)
                     seen[how, strategy] = accuracy(scores, cache.labels)
                 else:
                     bar.advance(len(cache))
@@ -99,11 +117,12 @@ def save_bundle(
     template: nn.Module | None = None,
     figure: Path | None = None,
     normalised: Sequence[tuple[Strategy, nn.Module]] = (),
+    processes: int = 1,
 ) -> Path:
     """Writes the run's bundle; `rows` are the measurements of exactly this net.
 
     `scores` is the CSV of the strategies that it was selected from. `normalised` are nets of the same template with
-    batch-norm statistics of their own, which the bundle keeps too.
+    batch-norm statistics of their own, which the bundle keeps too. So many `processes` have made it.
     """
     built = architecture(net)
     contract = run.recipe.input
@@ -133,7 +152,7 @@ def save_bundle(
         input=contract,
         versions=Versions(stzoo=stzoo.__version__, torch=torch.__version__),
         multiply_adds=size.multiply_adds,
-        provenance=_provenance(run, rows[0].how, next(net.parameters()).device),
+        provenance=_provenance(run, rows[0].how, next(net.parameters()).device, processes),
     )
     bundle = Bundle(
         config=config,
@@ -162,7 +181,7 @@ def _buffers(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     return {name: buffer.detach().cpu().contiguous().numpy() for name, buffer in net.named_buffers()}
 
 
-def _provenance(run: Run, how: str, device: torch.device) -> dict[str, str]:
+def _provenance(run: Run, how: str, device: torch.device, processes: int) -> dict[str, str]:
     recipe = run.recipe
     facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how}
     if (origin := recorded_origin(run)) is not None:
@@ -171,6 +190,8 @@ def _provenance(run: Run, how: str, device: torch.device) -> dict[str, str]:
         facts["batch norm"] = recipe.selection.batch_norm
     on_gpu = device.type == "cuda"
     facts["hardware"] = torch.cuda.get_device_name(device) if on_gpu else f"CPU, {platform.machine()}"
+    if processes > 1:
+        facts["processes"] = str(processes)
     seconds = sum(sum(epochs.values()) for epochs in run.seconds().values())
     if seconds:
         facts["training time"] = duration(seconds)

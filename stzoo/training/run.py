@@ -23,7 +23,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +33,29 @@ from stzoo.errors import RecipeError, TrainingError
 from stzoo.files import write_json, write_text
 from stzoo.recipe import Recipe
 from stzoo.recipe import read as read_recipe
+from stzoo.training.trackers import Tracker, flat
 
 
 class Run:
-    """The directory of one recipe's run; nothing is written before `begin`.
+    """The directory of one recipe's run; nothing is written before `begin`. `trackers` are told what it records.
 
     Raises `TrainingError` when the directory belongs to another recipe or is something else.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, trackers: Sequence[Tracker] = ()) -> None:
         self.folder = folder
         self.recipe = recipe
+        self.trackers = trackers
         path = self.path("recipe.toml")
+        # Looked at first, because another process may be beginning this run.
+        strange = folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)})
         if path.exists():
             if not _says(path, recipe):
                 raise TrainingError(
                     f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
                     "or remove this one"
                 )
-        elif folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)}):
+        elif strange:
             raise TrainingError(f"{folder} exists and is not a run; choose another folder with --out")
 
     def begin(self) -> None:
@@ -115,6 +119,8 @@ class Run:
         kept = [line for line in lines if not _is_from(json.loads(line), stage, epoch)]
         kept.append(json.dumps({"stage": stage, "epoch": epoch, **numbers}))
         write_text(path, "\n".join(kept) + "\n")
+        for tell in self.trackers:
+            tell(stage, epoch, dict(flat(numbers)))
 
     def recorded(self, stage: str) -> list[dict[str, Any]]:
         """The numbers of a stage's epochs, as `record` got them, with their `epoch`."""

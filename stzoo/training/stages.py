@@ -12,7 +12,6 @@ from torch import nn
 
 from stzoo import nets
 from stzoo.errors import TrainingError
-from stzoo.evaluation import video_scores
 from stzoo.nets import Architecture
 from stzoo.posterior import Posterior
 from stzoo.recipe import Optimisation, Recipe
@@ -22,8 +21,10 @@ from stzoo.strategy import BRANCHES, Strategy
 from stzoo.training.batches import ClipSource
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.draws import Stage
-from stzoo.training.loop import Machine, fit
+from stzoo.training.loop import fit
+from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
+from stzoo.training.results import shared_scores
 from stzoo.training.run import Run
 from stzoo.video.progress import counting
 
@@ -129,6 +130,7 @@ class Stages:
                 seed=self.run.recipe.seed,
                 scores_file=self.run.path("scores.csv"),
                 advance=bar.advance,
+                ranks=self.machine.ranks,
             )
 
     def finetune(self, template: nn.Module, scored: list[Scored]) -> nn.Module | None:
@@ -153,7 +155,8 @@ class Stages:
     ) -> nn.Module:
         net.to(self.machine.device)
         done, checkpoint = self.run.path(file), self.run.path(f"checkpoint-{file}")
-        if not done.exists():
+        ranks = self.machine.ranks
+        if not ranks.of_leader(done.exists()):
             self._since = time.monotonic()
             fit(
                 net,
@@ -170,9 +173,11 @@ class Stages:
                 gate_weight_decay=gate_weight_decay,
                 progress=self.progress,
             )
-            save_weights(done, net)
-        checkpoint.unlink(missing_ok=True)
-        load_weights(done, net)
+            if ranks.leads:
+                save_weights(done, net)
+        if ranks.leads:
+            checkpoint.unlink(missing_ok=True)
+        load_weights(done, net, ranks)
         return net.eval()
 
     def _record(self, stage: Stage, net: nn.Module, epoch: int, numbers: Mapping[str, float]) -> None:
@@ -192,8 +197,10 @@ class Stages:
             entry["collapsed"] = has_collapsed(posterior)
             shown = nets.prune(net, self.architecture.all_open)
         data = self.selection
-        scores = video_scores(shown.eval(), data.clips, data.contract, device=data.device)
+        scores = shared_scores(shown.eval(), data.clips, data.contract, self.machine)
         entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
+        if not self.machine.ranks.leads:
+            return
         self.run.record(stage, epoch, entry)
         now = time.monotonic()
         self.run.record_seconds(stage, epoch, now - self._since)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from stzoo.nets.norm import Affine, BatchNorm, Statistics
+from stzoo.nets.norm import Affine, BatchNorm, Statistics, synchronise
+from stzoo.ranks import ALONE, Ranks
 
 CHANNELS = 5
 
@@ -114,3 +118,71 @@ def test_half_precision_activations_stay_so(training: bool) -> None:
         assert found.dtype == torch.bfloat16
         torch.testing.assert_close(found.float(), module(x), rtol=0.05, atol=0.2)
         assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
+
+
+@dataclass(frozen=True)
+class Threads(Ranks):
+    """Ranks that are threads of one process."""
+
+    meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(2))
+    brought: dict[int, Tensor] = field(default_factory=dict)
+
+    def gathered(self, tensor: Tensor) -> Tensor:
+        self.brought[self.rank] = tensor
+        self.meeting.wait(timeout=60)
+        rows = torch.stack([self.brought[rank] for rank in range(self.count)])
+        self.meeting.wait(timeout=60)
+        return rows
+
+    def total(self, tensor: Tensor) -> Tensor:
+        return self.gathered(tensor).sum(dim=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("sizes", [[3, 2], [5, 0]])
+@pytest.mark.parametrize("kind", [BatchNorm, Statistics])
+def test_two_processes_normalise_their_clips_as_one_does(
+    sizes: list[int], kind: type[Statistics], dtype: torch.dtype
+) -> None:
+    """Outputs, gradients and running statistics, also where one of them has no clip."""
+    precision = torch.promote_types(dtype, torch.float32)
+    draw = torch.Generator().manual_seed(0)
+    x = (torch.randn(5, 2, 4, 3, CHANNELS, generator=draw, dtype=torch.float64) * 3 + 7).to(dtype)
+    gradient = torch.randn(x.shape, generator=draw, dtype=torch.float64).to(dtype)
+
+    def passed(norm: Statistics, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Statistics]:
+        x = x.clone().requires_grad_()
+        y = norm(x)
+        y.backward(gradient)
+        assert x.grad is not None
+        return y.detach(), x.grad, norm
+
+    def made(ranks: Ranks) -> Statistics:
+        norm = kind(CHANNELS).to(precision)
+        synchronise(norm, ranks)
+        return norm
+
+    expected, of_x, norm = passed(made(ALONE), x, gradient)
+    found: dict[int, tuple[Tensor, Tensor, Statistics]] = {}
+    leader = Threads(0, 2, 2)
+    both = [leader, Threads(1, 2, 2, leader.meeting, leader.brought)]
+
+    def run(ranks: Threads) -> None:
+        parts = (whole.split(sizes)[ranks.rank] for whole in (x, gradient))
+        found[ranks.rank] = passed(made(ranks), *parts)
+
+    threads = [threading.Thread(target=run, args=(ranks,)) for ranks in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    close = {"rtol": 1e-9, "atol": 1e-11} if dtype == torch.float64 else {"rtol": 2e-2, "atol": 3e-2}
+    torch.testing.assert_close(torch.cat([found[0][0], found[1][0]]), expected, **close)
+    torch.testing.assert_close(torch.cat([found[0][1], found[1][1]]), of_x, **close)
+    for name, buffer in norm.named_buffers():
+        for rank in (0, 1):
+            torch.testing.assert_close(found[rank][2].get_buffer(name), buffer, rtol=1e-5, atol=1e-6)
+    for name, parameter in norm.named_parameters():
+        summed = sum(found[rank][2].get_parameter(name).grad for rank in (0, 1))
+        close_sum = close if dtype == torch.float64 else {"rtol": 2e-2, "atol": 2e-1}
+        torch.testing.assert_close(summed, parameter.grad, **close_sum)

@@ -45,6 +45,7 @@ def optimisations(draw: st.DrawFn) -> dict[str, Any]:
         "milestones": tuple(milestones),
         "gamma": draw(floats(0, 1)),
         "ramp_epochs": draw(st.integers(0, epochs)),
+        "ema": draw(floats(0, 1)),
     }
 
 
@@ -79,7 +80,11 @@ def recipes(draw: st.DrawFn) -> Recipe:
             shared_norm=draw(st.booleans()),
         ),
         "init": draw(st.none() | text.map(lambda source: Init.model_validate({"from": source}))),
-        "compute": Compute(device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]))),
+        "compute": Compute(
+            device=draw(st.sampled_from(["auto", "cpu", "cuda", "cuda:3"])),
+            micro_batch=draw(st.integers(0, 65_536)),
+            compile=draw(st.booleans()),
+        ),
     }
     if draw(st.booleans()):
         values["fixed"] = Fixed(strategy=draw(text), **draw(optimisations()))
@@ -158,6 +163,11 @@ def test_official_formats_know_their_own_lists() -> None:
 def test_an_unknown_device_is_refused(device: str) -> None:
     with pytest.raises(ValidationError, match="device"):
         Compute(device=device)
+
+
+def test_what_is_computed_again_cannot_be_compiled() -> None:
+    with pytest.raises(ValidationError, match="cannot trace checkpoint_activations"):
+        Compute(compile=True, checkpoint_activations=True)
 
 
 def test_a_recipe_is_frozen() -> None:

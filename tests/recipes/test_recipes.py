@@ -48,9 +48,16 @@ def _measured(
 
 
 def measured_once(
-    architecture: Architecture, strategy: Strategy | None, *, frames: int, height: int, width: int
+    architecture: Architecture,
+    strategy: Strategy | None,
+    *,
+    frames: int,
+    height: int,
+    width: int,
+    checkpoint_activations: bool,
 ) -> TrainingMeasurement:
     """As with 400 classes: the classifier is a ten thousandth of any net's cost."""
+    assert not checkpoint_activations
     return _measured(architecture.backbone, tuple(architecture.options.items()), strategy, frames, height)
 
 
@@ -106,7 +113,11 @@ def test_what_a_recipe_says_it_costs_is_counted(name: str, monkeypatch: pytest.M
     monkeypatch.setattr(forecasts, "measure_training", measured_once)
     recipe = LARGE[name]
     second = (packaged("recipes") / f"{name}.toml").read_text(encoding="utf-8").split("\n")[1]
-    assert second == f"# {forecast(recipe, OFFICIAL[recipe.data.format]).sentence}"
+    costs = forecast(recipe, OFFICIAL[recipe.data.format])
+    assert second == f"# {costs.sentence}"
+    assert costs.memory_bytes < 0.9 * 80e9, "fits no GPU of 80 GB"
+    largest = max(stage.batch_size for stage in costs.stages)
+    assert costs.at_once >= largest / 8, "takes more than one pass even on eight GPUs"
 
 
 def on(recipe: Recipe, root: Path) -> Recipe:

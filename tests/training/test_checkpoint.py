@@ -14,6 +14,15 @@ from stzoo.training.checkpoint import load_checkpoint, load_weights, save_checkp
 
 SCALER = {"scale": 1024.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 3}
 
+OFF = torch.amp.GradScaler("cpu", enabled=False)
+
+
+def scaler(state: dict[str, float] | None = None) -> torch.amp.GradScaler:
+    made = torch.amp.GradScaler("cpu")
+    if state is not None:
+        made.load_state_dict(state)
+    return made
+
 
 def make(seed: int = 0, momentum: float = 0.9, width: int = 4) -> tuple[nn.Module, torch.optim.SGD]:
     torch.manual_seed(seed)
@@ -39,11 +48,13 @@ def test_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path, momentum: flo
     path = tmp_path / "run" / "checkpoint.safetensors"
     net, optimiser = make(momentum=momentum)
     steps(net, optimiser, range(3))
-    save_checkpoint(path, "warmup", 3, net, optimiser, SCALER)
+    save_checkpoint(path, "warmup", 3, net, optimiser, scaler(SCALER))
     steps(net, optimiser, range(3, 6))
 
     other, its_optimiser = make(seed=1, momentum=momentum)
-    assert load_checkpoint(path, "warmup", other, its_optimiser) == (3, SCALER)
+    its_scaler = scaler()
+    assert load_checkpoint(path, "warmup", other, its_optimiser, its_scaler) == 3
+    assert its_scaler.state_dict() == SCALER
     steps(other, its_optimiser, range(3, 6))
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in net.state_dict().items())
     if momentum:
@@ -55,7 +66,7 @@ def test_a_checkpoint_is_one_file_that_holds_no_code(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "finetune", 1, net, optimiser, {})
+    save_checkpoint(path, "finetune", 1, net, optimiser, OFF)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     with safe_open(path, framework="pt") as file:
         assert file.metadata() == {"stage": "finetune", "epochs_done": "1", "scaler": "{}"}
@@ -66,11 +77,11 @@ def test_the_file_is_a_copy_of_that_moment(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "warmup", 1, net, optimiser, {})
+    save_checkpoint(path, "warmup", 1, net, optimiser, OFF)
     before = path.read_bytes()
     steps(net, optimiser, range(1, 2))
     assert path.read_bytes() == before
-    save_checkpoint(path, "warmup", 2, net, optimiser, {})
+    save_checkpoint(path, "warmup", 2, net, optimiser, OFF)
     assert path.read_bytes() != before
 
 
@@ -78,11 +89,11 @@ def test_without_a_checkpoint_of_the_stage_nothing_changes(tmp_path: Path) -> No
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    assert load_checkpoint(path, "warmup", net, optimiser) == (0, None)
+    assert load_checkpoint(path, "warmup", net, optimiser, OFF) == 0
     trained, its_optimiser = make(seed=1)
     steps(trained, its_optimiser, range(2))
-    save_checkpoint(path, "warmup", 2, trained, its_optimiser, {})
-    assert load_checkpoint(path, "variational", net, optimiser) == (0, None)
+    save_checkpoint(path, "warmup", 2, trained, its_optimiser, OFF)
+    assert load_checkpoint(path, "variational", net, optimiser, OFF) == 0
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert optimiser.state_dict()["state"] == {}
 
@@ -91,10 +102,10 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make(width=5)
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "warmup", 1, net, optimiser, {})
+    save_checkpoint(path, "warmup", 1, net, optimiser, OFF)
     for other in (make(), (nn.Linear(3, 5), torch.optim.SGD(nn.Linear(3, 5).parameters(), lr=0.1))):
         with pytest.raises(TrainingError, match=f"^the checkpoint {re.escape(str(path))} cannot be used .*; delete it"):
-            load_checkpoint(path, "warmup", *other)
+            load_checkpoint(path, "warmup", *other, OFF)
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "no metadata", "no number", "no tensors", "folder"])
@@ -102,7 +113,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "warmup", 1, net, optimiser, {})
+    save_checkpoint(path, "warmup", 1, net, optimiser, OFF)
     whole, metadata = load_file(path), {"stage": "warmup", "epochs_done": "1", "scaler": "{}"}
     if damage == "empty":
         path.write_bytes(b"")
@@ -120,7 +131,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
         path.unlink()
         path.mkdir()
     with pytest.raises(TrainingError, match=re.escape(str(path))):
-        load_checkpoint(path, "warmup", *make())
+        load_checkpoint(path, "warmup", *make(), OFF)
 
 
 def test_weights_are_kept_exactly(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stzoo.training.draws import order, torch_seed, uniforms
+from stzoo.training.draws import order, uniforms
 
 seeds = st.integers(0, 2**63 - 1)
 stages = st.sampled_from(["warmup", "variational", "finetune", "fixed", "selection"])
@@ -51,12 +51,6 @@ def test_orders_differ_between_epochs_stages_and_seeds() -> None:
         for seed, stage, epoch in itertools.product((0, 1), ("warmup", "variational", "finetune"), (0, 1, 2))
     }
     assert len(orders) == 18
-    seeds_of_torch = {
-        torch_seed(seed, stage, epoch)  # type: ignore[arg-type]
-        for seed, stage, epoch in itertools.product((0, 1), ("warmup", "variational", "finetune"), (0, 1, 2))
-    }
-    assert len(seeds_of_torch) == 18
-    assert all(0 <= seed < 2**63 for seed in seeds_of_torch)
 
 
 def test_a_net_trained_alone_starts_like_a_templates_warm_up() -> None:

@@ -20,6 +20,17 @@ def test_a_forecast_adds_up(smoke: Recipe) -> None:
     assert found.sentence.startswith(f"{power(found.multiply_adds)} multiply-adds in training, ")
 
 
+def test_a_pass_and_a_moving_average_take_memory(smoke: Recipe) -> None:
+    assert smoke.finetune is not None
+    compute = smoke.compute.model_copy(update={"micro_batch": 3, "checkpoint_activations": True})
+    averaged = smoke.finetune.model_copy(update={"ema": 0.99})
+    found = forecast(smoke.model_copy(update={"compute": compute, "finetune": averaged}), Size(3, 101))
+    assert found.at_once == 3
+    assert found.memory_bytes == 16 * found.net.parameters + 3 * (found.net.kept_bytes + found.net.recomputed_bytes)
+    assert found.multiply_adds == 5 * 76 * (3 * found.net.multiply_adds + found.net.recomputed_multiply_adds)
+    assert f" GB for {found.at_once} clips at once; " in found.sentence
+
+
 def test_a_fixed_recipe_has_one_stage_and_only_its_branches() -> None:
     alone, template = (forecast(read(f"recipes/camera-motion{kind}.toml"), Size(10, 1000)) for kind in ("-s", ""))
     assert [(stage.name, stage.batch_size) for stage in alone.stages] == [("fixed", 32)]

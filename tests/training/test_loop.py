@@ -15,16 +15,20 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.evaluation import to_input
 from stzoo.nets import Architecture
-from stzoo.nets.fusion import named_gates, set_noise
+from stzoo.nets.densenet import DenseNet3d, DenseNetSizes
+from stzoo.nets.fusion import named_gates, set_noise, template_fuse
+from stzoo.nets.norm import Statistics
 from stzoo.recipe import Optimisation
-from stzoo.training.batches import TrainingClips
-from stzoo.training.loop import Machine, fit, learning_rate_factor, optimiser_of
+from stzoo.training.batches import Noise, TrainingClips
+from stzoo.training.loop import fit, learning_rate_factor, optimiser_of
+from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
 
 CPU = Machine(torch.device("cpu"))
@@ -203,7 +207,7 @@ def test_the_first_steps_are_sgd_on_the_loss(tmp_path: Path) -> None:
 
     velocities: dict[str, Tensor] = {}
     losses, entropies, rights = [], [], []
-    for step, batch in enumerate(clips().epoch(0, "variational", 0, 4, 30)):
+    for step, batch in enumerate(clips().epoch(0, "variational", 0, 4, Noise(30))):
         set_noise(by_hand, batch.gate_draws)
         logits = by_hand(to_input(batch.clips[:, 0], CONTRACT))
         cross_entropy = F.cross_entropy(logits, batch.labels)
@@ -301,6 +305,84 @@ def test_half_precision_is_that_of_convolutions_alone(tmp_path: Path, precision:
     train(other, tmp_path / "stopped", table, machine=machine)
     assert same(net, other)
     assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "checkpoint.safetensors")
+
+
+def without_batch_statistics(net: nn.Module) -> nn.Module:
+    """In double precision, and normalised by the statistics of the start whatever the mode: clips do not mix."""
+    for module in net.double().modules():
+        if isinstance(module, Statistics):
+            module.eval()
+            module.train = lambda mode=True, module=module: module  # type: ignore[method-assign,misc]
+    return net
+
+
+@pytest.fixture
+def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stzoo.training.loop.to_input", lambda pixels, contract: to_input(pixels, contract).double())
+
+
+def test_gradients_of_passes_add_up_to_those_of_the_whole_batch(tmp_path: Path, in_double: None) -> None:
+    """Two batches of four clips, whole and in passes of two and of one."""
+    found = []
+    for micro_batch in (0, 3, 1):
+        net = without_batch_statistics(net_of("template"))
+        machine = Machine(torch.device("cpu"), micro_batch=micro_batch)
+        recorded = train(
+            net, tmp_path / str(micro_batch), optimisation(epochs=2, batch_size=6, dropout=0.5), machine=machine
+        )
+        found.append((recorded, net.state_dict()))
+    (recorded, state), *others = found
+    for its_recorded, its_state in others:
+        for epoch, its_epoch in zip(recorded, its_recorded, strict=True):
+            assert its_epoch == pytest.approx(epoch, rel=1e-9)
+        for name, value in state.items():
+            torch.testing.assert_close(its_state[name], value, rtol=1e-8, atol=1e-10, msg=name)
+
+
+def test_batch_norm_sees_a_pass(tmp_path: Path) -> None:
+    net = net_of("fixed")
+    train(net, tmp_path, optimisation(epochs=1, batch_size=8), machine=Machine(torch.device("cpu"), micro_batch=4))
+    assert int(net.get_buffer("norm.num_batches_tracked")) == 2
+
+
+def test_a_moving_average_is_what_is_shown_and_kept(tmp_path: Path) -> None:
+    """And stopped after an epoch it ends the same."""
+
+    def stop(epoch: int, _: dict[str, float]) -> None:
+        if epoch == 2:
+            raise StopError
+
+    shown: list[Tensor] = []
+    net, plain = net_of("fixed"), net_of("fixed")
+    table = optimisation(epochs=2, ema=0.9)
+    train(net, tmp_path / "whole", table, record=lambda *_: shown.append(net.head.weight.detach().clone()))
+    assert torch.equal(shown[-1], net.head.weight)
+    train(plain, tmp_path / "plain", optimisation(epochs=2))
+    assert not same(net, plain)
+    with pytest.raises(StopError):
+        train(net_of("fixed"), tmp_path / "stopped", table, record=stop)
+    other = net_of("fixed", seed=1)
+    train(other, tmp_path / "stopped", table)
+    assert same(net, other)
+    assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "whole" / "checkpoint.safetensors")
+
+
+def test_a_compiled_net_learns_the_same(tmp_path: Path) -> None:
+    """With the cheapest backend that also compiles the way back."""
+    sizes = DenseNetSizes((1, 1), growth=4, stem_width=8, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=2)
+    found = []
+    for compiler in (None, "aot_eager"):
+        torch.manual_seed(0)
+        net = DenseNet3d(template_fuse(0.1, 0.2), sizes, CLASSES)
+        machine = Machine(torch.device("cpu"), compiler=compiler)
+        (recorded,) = train(net, tmp_path / str(compiler), optimisation(epochs=1, dropout=0.5), machine=machine)
+        found.append((net, recorded))
+    assert counters["stats"]["unique_graphs"] == 1, "one graph for all steps"
+    assert counters["graph_break"] == {}
+    (net, recorded), (compiled, its_recorded) = found
+    assert its_recorded == pytest.approx(recorded, rel=1e-5)
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_every_parameter_is_in_one_group_and_gates_in_their_own() -> None:

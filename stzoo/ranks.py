@@ -1,0 +1,94 @@
+"""The processes that work on one run together, seen from one of them: who leads, and what all of them have to agree on.
+
+torchrun, or anything else that sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, starts them. All draw the same
+batches and each takes its part, so a process that works alone is simply one of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+
+from stzoo.errors import TrainingError
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One of `count` processes, `local_count` of them on this machine. The one with `rank` 0 writes and speaks."""
+
+    rank: int = 0
+    count: int = 1
+    local_count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and speaks for all."""
+        return self.rank == 0
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place. Raises `TrainingError` when one of them is gone."""
+        if self.count > 1:
+            with answering():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def gathered(self, tensor: Float[Tensor, " values"]) -> Float[Tensor, "count values"]:
+        """Everybody's tensor, in the order of their ranks. Raises `TrainingError` when a process is gone."""
+        if self.count == 1:
+            return tensor[None]
+        rows = [torch.empty_like(tensor) for _ in range(self.count)]
+        with answering():
+            dist.all_gather(rows, tensor)
+        return torch.stack(rows)
+
+    def of_leader(self, value: Value) -> Value:
+        """The leader's value, for all. Raises `TrainingError` when a process is gone."""
+        if self.count == 1:
+            return value
+        box = [value if self.leads else None]
+        with answering():
+            dist.broadcast_object_list(box)
+        return box[0]  # type: ignore[return-value]
+
+    def of_all(self, value: Value) -> list[Value]:
+        """Everybody's value, in the order of their ranks. Raises `TrainingError` when a process is gone."""
+        if self.count == 1:
+            return [value]
+        boxes: list[Value | None] = [None] * self.count
+        with answering():
+            dist.all_gather_object(boxes, value)
+        return boxes  # type: ignore[return-value]
+
+
+ALONE = Ranks()
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Answers the failure of a collective within the block with the sentence that a process is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise TrainingError(
+                "another process of this run is gone, so this one stops; the same command goes on from the last "
+                "checkpoint"
+            ) from error
+        raise
+
+
+def sums_of(ranks: Ranks, numbers: Sequence[float], device: torch.device) -> list[float]:
+    """The sum of each of the numbers over all processes, in double precision."""
+    if ranks.count == 1:
+        return list(numbers)
+    found: list[float] = ranks.total(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
+    return found

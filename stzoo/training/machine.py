@@ -1,0 +1,79 @@
+"""Where a stage is computed, and how: device, precision, passes, checkpointing, compilation, other processes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from stzoo.nets.norm import synchronise
+from stzoo.nets.recompute import recomputed
+from stzoo.ranks import ALONE, Ranks
+from stzoo.training.batches import Samples
+
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+Net = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device of this process and what it is to do there; `ranks` are the processes that train together.
+
+    A batch of a recipe is that of all processes. With a `micro_batch` no process computes more clips at once: it takes
+    as many passes as it needs to a step of the optimiser. `compiler` is a backend of torch.compile.
+    """
+
+    device: torch.device
+    precision: str = "float32"
+    micro_batch: int = 0
+    checkpoint_activations: bool = False
+    compiler: str | None = None
+    ranks: Ranks = ALONE
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which a net is called."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, AUTOCAST[self.precision])
+
+    def passes(self, chosen: Samples) -> list[Samples]:
+        """What this process computes of a batch in each pass; some of it may be empty.
+
+        The passes of all processes, put together, are those of one process with as many times the `micro_batch`.
+        """
+        at_once = self.micro_batch * self.ranks.count or len(chosen)
+        together = np.array_split(chosen, -(-len(chosen) // at_once))
+        return [np.array_split(part, self.ranks.count)[self.ranks.rank] for part in together]
+
+    @contextlib.contextmanager
+    def training(self, net: nn.Module) -> Iterator[Net]:
+        """The net as it is called in training: in the end its gradients are the mean over all processes.
+
+        What this changes of the net itself is undone when the block ends.
+        """
+        synchronise(net, self.ranks)
+        net.recompute = recomputed if self.checkpoint_activations else None  # type: ignore[assignment]
+        called: nn.Module = net
+        if self.compiler is not None:
+            called = torch.compile(called, backend=self.compiler, dynamic=False)  # type: ignore[assignment]
+        if self.ranks.count > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            called = DistributedDataParallel(called, device_ids=devices, forward_sync_buffers=False)
+        try:
+            yield called
+        finally:
+            synchronise(net, ALONE)
+            net.recompute = None  # type: ignore[assignment]
+
+
+def gradients_stay(called: Net, here: bool) -> AbstractContextManager[Any]:
+    """Within this context backward passes add to the gradients of this process alone, if they are to stay `here`."""
+    return called.no_sync() if here and isinstance(called, DistributedDataParallel) else nullcontext()
