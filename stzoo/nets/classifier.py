@@ -70,8 +70,7 @@ class Classifier(nn.Module, ABC):
             raise ContractError(
                 f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
             )
-        x = average(self.features(activation(clips)))
-        return self.head(self._dropped(x))
+        return self.head(self._dropped(average(self.features(activation(clips)))))
 
     def _dropped(self, x: Float[Tensor, "clips features"]) -> Float[Tensor, "clips features"]:
         if self.dropout_draws is None or not self.training:
