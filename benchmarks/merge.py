@@ -10,22 +10,18 @@ Weights are random, batch-norm statistics too: neither decides what an operation
 from __future__ import annotations
 
 import argparse
-import itertools
-import platform
 import sys
-import time
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
+from side_by_side import in_turn, machine, quartiles
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stzoo.nets import Architecture, fixed_net, merge
 from stzoo.nets.norm import Statistics
-
-FEWEST_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -40,18 +36,6 @@ class Case:
     @property
     def name(self) -> str:
         return f"{self.backbone}, {self.option}" if self.option else self.backbone
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of process CPU time of every round."""
-
-    plain: np.ndarray
-    merged: np.ndarray
-
-    @property
-    def ratios(self) -> np.ndarray:
-        return self.plain / self.merged
 
 
 CASES = (
@@ -85,34 +69,6 @@ def multiply_adds(net: nn.Module, clip: torch.Tensor) -> int:
     return counter.get_total_flops() // 2
 
 
-def timed(plain: nn.Module, merged: nn.Module, clip: torch.Tensor, seconds: float) -> Times:
-    """Rounds of both nets, after one round that does not count."""
-    rows: list[dict[str, float]] = []
-    nets = [("plain", plain), ("merged", merged)]
-    start = time.process_time()
-    for number in itertools.count():
-        row = {}
-        for name, net in nets[:: 1 if number % 2 else -1]:
-            before = time.process_time()
-            net(clip)
-            row[name] = time.process_time() - before
-        rows.append(row)
-        if number >= FEWEST_ROUNDS and time.process_time() - start > seconds:
-            break
-    columns = {name: np.array([row[name] for row in rows[1:]]) for name, _ in nets}
-    return Times(**columns)
-
-
-def processor() -> str:
-    """The processor's name as Linux tells it, or its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def main() -> None:
     """Measures every case with S, ST and S+ST and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -120,7 +76,7 @@ def main() -> None:
     parser.add_argument("--backbone", action="append", help="only this one; may be given several times")
     arguments = parser.parse_args()
     print(f"benchmarks/merge.py {' '.join(sys.argv[1:])}".strip())
-    print(f"{processor()}, {torch.get_num_threads()} thread, torch {torch.__version__}\n")
+    print(f"{machine()}\n")
     columns = (
         "backbone",
         "clip",
@@ -144,12 +100,12 @@ def main() -> None:
                 expected = plain(clip)
                 difference = float((merged(clip) - expected).abs().max() / expected.abs().max())
                 work = [multiply_adds(net, clip) / 1e9 for net in (plain, merged)]
-                times = timed(plain, merged, clip, arguments.seconds)
-            low, middle, high = np.percentile(times.ratios, [25, 50, 75])
+                times = in_turn({"plain": partial(plain, clip), "merged": partial(merged, clip)}, arguments.seconds)
+            ratios = times["plain"] / times["merged"]
             print(
                 f"| {case.name} | {case.frames}x{case.side}x{case.side} | {unit} | {work[0]:.3g} -> {work[1]:.3g} "
-                f"| {1e3 * np.median(times.plain):.1f} | {1e3 * np.median(times.merged):.1f} "
-                f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {len(times.ratios)} | {difference:.0e} |",
+                f"| {1e3 * np.median(times['plain']):.1f} | {1e3 * np.median(times['merged']):.1f} "
+                f"| {quartiles(ratios)} | {len(ratios)} | {difference:.0e} |",
                 flush=True,
             )
 

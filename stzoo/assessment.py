@@ -138,12 +138,14 @@ def assess(
     *,
     workers: int | None = None,
     seconds_a_file: float = SECONDS_A_FILE,
+    frame_rate: float | None = None,
     progress: bool = False,
 ) -> Assessment:
     """Scores every listed video once, keeps the scores in `folder`, and measures.
 
     Scores are saved twice a minute and when the run is interrupted; a video whose scores are there already is not read
-    again, one that could not be read is tried again. `workers` and `seconds_a_file` are those of `score_files`.
+    again, one that could not be read is tried again. `workers`, `seconds_a_file` and `frame_rate` are those of
+    `score_files`.
 
     Raises:
         DataError: none of the videos can be read, or `folder` holds scores by another model or in another protocol.
@@ -154,6 +156,7 @@ def assess(
         "digest": predictor.digest,
         "contract": predictor.contract.model_dump(mode="json"),
         "protocol": predictor.contract.protocol,
+        "frame_rate": frame_rate,
         "labels": list(predictor.labels),
     }
     book = ScoreBook(folder / SCORES, about)
@@ -163,7 +166,9 @@ def assess(
     done = len({item.path for item in items}) - len(pending)
     try:
         with counting("Scoring", done + len(pending), unit="videos", completed=done, show=progress) as bar:
-            for found in score_files(predictor, pending, workers=workers, seconds_a_file=seconds_a_file):
+            for found in score_files(
+                predictor, pending, workers=workers, seconds_a_file=seconds_a_file, frame_rate=frame_rate
+            ):
                 if isinstance(found, Failed):
                     failed[found.path] = found
                     bar.say(found.reason)

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError
 from stzoo.files import packaged
-from stzoo.validation import problems, shortened
+from stzoo.validation import OneLine, problems, shortened
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
-Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Line = Annotated[str, Field(min_length=1, max_length=200), OneLine]
 Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 
 
@@ -79,9 +79,9 @@ class Quoted(_Value):
 
     @property
     def text(self) -> str:
-        """For people: `62.9 % top-1, 88 % top-5 (Table 3; validation split)`."""
-        top5 = f", {self.top5:g} % top-5" if self.top5 is not None else ""
-        return f"{self.top1:g} % top-1{top5} ({self.source}; {self.protocol})"
+        """For people: `62.9 % top-1, 88.0 % top-5 (Table 3; validation split)`."""
+        top5 = f", {self.top5:.1f} % top-5" if self.top5 is not None else ""
+        return f"{self.top1:.1f} % top-1{top5} ({self.source}; {self.protocol})"
 
 
 class Card(_Value):
@@ -148,11 +148,16 @@ def _read_fields(source: Path) -> dict[str, Any]:
     if start or not fence:
         raise BundleError(f'the card {source} has no front matter; begin it with YAML between two lines "---"')
     try:
+        # A value that refers to another may stand for billions of them.
+        if "&" in front and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(front, _Loader)):
+            raise BundleError(f"the card {source} has front matter with references such as *name; write values out")
         value: Any = yaml.load(front, _Loader)
     except yaml.YAMLError as error:
         raise BundleError(
             f"the card {source} has front matter that is not YAML: {' '.join(str(error).split())}"
         ) from error
+    except RecursionError as error:
+        raise BundleError(f"the card {source} nests its values too deeply to be read") from error
     if not isinstance(value, dict) or "body" in value:
         raise BundleError(f"the card {source} has front matter without fields; give name, title and so on")
     return value | ({"body": body.strip()} if body.strip() else {})

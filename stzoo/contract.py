@@ -11,6 +11,12 @@ from stzoo.validation import problems
 
 Triple = tuple[float, float, float]
 
+MOST_CLIP_PIXELS = 2**26
+"""The largest clip: 1024 frames of 256 x 256, sixteen of 2048 x 2048."""
+
+MOST_VIDEO_PIXELS = 2**31
+"""The most that the clips and crops of one video may hold together."""
+
 
 class InputContract(BaseModel):
     """Which frames of a video a net sees, and how each is resized, cropped and normalised.
@@ -50,12 +56,18 @@ class InputContract(BaseModel):
     @property
     def text(self) -> str:
         """In one line, for people: `3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64`."""
-        rate = f"{self.fps:g} frames a second" if self.fps is not None else f"one frame in {self.stride_frames}"
-        if self.sampling == "segments":
-            rate = "one out of each equal part of the video"
         clips = f"{self.clips} clip{'s' if self.clips > 1 else ''}"
         frames = f"{self.frames} frame{'s' if self.frames > 1 else ''}"
-        return f"{clips} of {frames}, {rate}, short side {self.resize}, {self._crops_text}"
+        return f"{clips} of {frames}, {self.rate}, short side {self.resize}, {self._crops_text}"
+
+    @property
+    def rate(self) -> str:
+        """The distance between a clip's frames, in words."""
+        if self.sampling == "segments":
+            return "one out of each equal part of the video"
+        if self.fps is not None:
+            return f"{self.fps:g} frames a second"
+        return "every frame" if self.stride_frames == 1 else f"one frame in {self.stride_frames}"
 
     @property
     def protocol(self) -> str:
@@ -104,6 +116,16 @@ class InputContract(BaseModel):
             raise ValueError("set exactly one of fps and stride_frames")
         if self.crop > self.resize:
             raise ValueError(f"crop {self.crop} is larger than the resized short side {self.resize}")
+        pixels = self.frames * self.crop**2
+        if pixels > MOST_CLIP_PIXELS:
+            raise ValueError(
+                f"a clip of {self.frames} frames and crop {self.crop} is larger than {MOST_CLIP_PIXELS} pixels"
+            )
+        if pixels * self.clips * self.crops > MOST_VIDEO_PIXELS:
+            raise ValueError(
+                f"{self.clips} clips of {self.frames} frames and {self.crops} crops {self.crop} are together larger "
+                f"than {MOST_VIDEO_PIXELS} pixels"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"std {self.std} holds a value that is not positive")
         return self

@@ -1,4 +1,4 @@
-"""Figures of measurements: the confusion matrix and the reliability diagram, in the style of `stzoo.plot`."""
+"""Figures of measurements, in the style of `stzoo.plot`: confusion matrix, reliability diagram, scores over time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from jaxtyping import Int64
 
 from stzoo.metrics import Calibration
 from stzoo.plot import COLOURS, save_figure
+from stzoo.timeline import Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _INK, _FAINT = "#222222", "#B8B8B8"
+_LINES = 6  # classes of a timeline that are drawn, as many as there are colours
+_MARKED = 60  # windows up to which each is a dot
 _LABELLED, _NUMBERED = 60, 20  # classes up to which every label, and every share, is written
 
 
@@ -96,6 +99,44 @@ def reliability_figure(calibration: Calibration, path: Path | str, title: str) -
         below.set_xlim(0, 1)
         for axes in (above, below):
             axes.grid(axis="y", color="#E6E6E6", linewidth=0.7, zorder=0)
+            axes.tick_params(labelsize=8)
+            _bare(axes)
+        save_figure(figure, path)
+
+
+def timeline_figure(timeline: Timeline, path: Path | str, title: str) -> None:
+    """Draws the scores of a video's windows at their middles: the classes that are best most often, up to six.
+
+    A strip below shows when which of them is best; grey where it is another class. The suffix of `path` decides
+    between PNG, SVG and PDF; `UsageError` for another one.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    middles = timeline.spans_seconds.mean(axis=1)
+    best = np.bincount(timeline.scores.argmax(axis=1), minlength=len(timeline.labels))
+    shown = sorted(range(len(best)), key=lambda row: (-best[row], -timeline.scores[:, row].max()))[:_LINES]
+    palette = list(COLOURS.values())
+    colours = {timeline.labels[row]: palette[place] for place, row in enumerate(shown)}
+    with rc_context({"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans", "text.parse_math": False}):
+        figure = Figure(figsize=(8.0, 3.4))
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(9, 1))
+        for row in shown:
+            label = timeline.labels[row]
+            marker = "o" if len(middles) <= _MARKED else ""
+            above.plot(middles, timeline.scores[:, row], marker=marker, ms=3, lw=1.4, color=colours[label], label=label)
+        for caption in timeline.captions():
+            length = caption.end_seconds - caption.start_seconds
+            below.barh(0, length, left=caption.start_seconds, height=1, color=colours.get(caption.label, _FAINT))
+        above.set_title(title, loc="left", fontsize=9, color=_INK)
+        above.set_ylabel("score", fontsize=9, color=_INK)
+        above.set_ylim(0, 1.02)
+        above.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+        below.set_yticks([0], ["best"])
+        below.margins(x=0)
+        below.set_xlabel("seconds", fontsize=9, color=_INK)
+        above.grid(axis="y", color="#E6E6E6", linewidth=0.7)
+        for axes in (above, below):
             axes.tick_params(labelsize=8)
             _bare(axes)
         save_figure(figure, path)

@@ -46,6 +46,17 @@ def list_models(pattern: str = "*") -> list[str]:
     return fnmatch.filter(cards.names(), pattern)
 
 
+def serving(namespace: str | None = None) -> str | None:
+    """The Hub organisation that serves the zoo's names: the one given, or else STZOO_HUB_NAMESPACE, or none.
+
+    Raises `UsageError` for a name that no organisation has.
+    """
+    namespace = namespace or os.environ.get(NAMESPACE) or None
+    if namespace is not None and not is_repository(f"{namespace}/name"):
+        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
+    return namespace
+
+
 def find(
     ref: Ref,
     *,
@@ -88,7 +99,7 @@ def load(
     offline: bool | None = None,
     token: str | None = None,
     namespace: str | None = None,
-    calibrate: Iterable[Path | str] = (),
+    calibrate: Path | str | Iterable[Path | str] = (),
 ) -> Predictor:
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
 
@@ -102,7 +113,7 @@ def load(
         offline: whether only the Hub cache may be used; by default HF_HUB_OFFLINE decides.
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
-        calibrate: videos from whose clips the batch-norm statistics are re-estimated.
+        calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
 
     Raises `ModelNotFoundError`, `BundleError` and `HubError`, each naming what was looked for or the file that is not
     to be trusted; `StrategyError` for a strategy that does not fit.
@@ -123,7 +134,7 @@ def load(
     if found.repository is not None and weights is not None:
         files = (bundles.MODEL,) if is_own else (bundles.TEMPLATE, bundles.statistics_file(wanted))
         remote.fetch(found.repository, files, offline=offline, token=token)
-    videos = list(calibrate)
+    videos: list[Path | str] = [calibrate] if isinstance(calibrate, str | Path) else list(calibrate)
     if weights is None:
         net = rebuild.untrained(built, wanted)
     elif is_own:
@@ -176,9 +187,7 @@ class _Meaning:
 
 def _meant(text: str, revision: str | None, namespace: str | None) -> _Meaning:
     name, _, suffix = text.partition("@")
-    namespace = namespace or os.environ.get(NAMESPACE) or None
-    if namespace is not None and not is_repository(f"{namespace}/name"):
-        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
+    namespace = serving(namespace)
     path = Path(text).expanduser()
     if name not in cards.names() and text and path.exists():
         if revision is not None:

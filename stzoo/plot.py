@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stzoo.errors import StrategyError, UsageError
 from stzoo.files import replacing
 from stzoo.posterior import Convention, Posterior
-from stzoo.strategy import Strategy, open_branches
+from stzoo.strategy import BRANCHES, Strategy, open_branches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +38,7 @@ _INK, _FAINT = "#222222", "#B8B8B8"
 _STAGE_GAP, _BARS_WIDTH = 0.9, 0.84
 _PANEL_INCHES, _GAP_INCHES = 2.7, 0.95
 _FORMATS = ("png", "svg", "pdf")
+_STYLE: Any = {"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}
 
 
 def stages(sites: Iterable[str]) -> dict[str, list[str]]:
@@ -62,6 +63,27 @@ def marginals_figure(
     posteriors_side_by_side([(title, posterior, strategy)], path, convention)
 
 
+def strategy_figure(strategy: Strategy, path: Path | str, title: str) -> None:
+    """Draws which branches a strategy opens, site by site in network order, where no posterior tells more.
+
+    The suffix of `path` decides between PNG, SVG and PDF. Raises `UsageError` for another suffix.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    figure_format(path)
+    panel = _Panel.of(title, None, strategy, "paper")
+    lanes_inches = 0.22 * len(panel.branches)
+    height = lanes_inches + 1.1
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(panel.width_inches, height))
+        axes = figure.add_axes((0.08, 0.82 / height, 0.9, lanes_inches / height))
+        axes.set_title(title, loc="left", fontsize=11, color=_INK, pad=8, fontweight="bold")
+        panel.draw_lanes(axes)
+        _draw_legend(figure, panel.units, height)
+        save_figure(figure, path)
+
+
 def posteriors_side_by_side(
     panels: Sequence[tuple[str, Posterior, Strategy | None]], path: Path | str, convention: Convention = "paper"
 ) -> None:
@@ -69,12 +91,12 @@ def posteriors_side_by_side(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    _form(path)
+    figure_format(path)
     if not panels:
         raise UsageError(f"{path} would show nothing; give at least one posterior")
     drawn = [_Panel.of(*panel, convention) for panel in panels]
-    width = min(18.0, max(6.5, 1.2 + 0.26 * max(panel.right for panel in drawn)))
-    with rc_context({"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}):
+    width = max(panel.width_inches for panel in drawn)
+    with rc_context(_STYLE):
         height = len(drawn) * (_PANEL_INCHES + _GAP_INCHES)
         figure = Figure(figsize=(width, height))
         outer = figure.add_gridspec(
@@ -97,13 +119,14 @@ def save_figure(figure: Figure, path: Path | str) -> None:
 
     Raises `UsageError` for another suffix.
     """
-    form = _form(path)
+    form = figure_format(path)
     metadata = {"Date": None} if form == "svg" else {}
     with replacing(path) as temporary:
         figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
 
 
-def _form(path: Path | str) -> str:
+def figure_format(path: Path | str) -> str:
+    """What the suffix of a figure's path says: png, svg or pdf. Raises `UsageError` for another suffix."""
     form = Path(path).suffix.lower().lstrip(".")
     if form not in _FORMATS:
         raise UsageError(f'{path} has the suffix ".{form}"; figures are written as {", ".join(_FORMATS)}')
@@ -112,7 +135,7 @@ def _form(path: Path | str) -> str:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One posterior laid out along x: every site takes one unit of length, stages are set apart."""
+    """A posterior, a strategy or both, laid out along x: every site takes one unit of length, stages are set apart."""
 
     title: str
     marginals: Mapping[str, Mapping[str, float]]
@@ -121,28 +144,39 @@ class _Panel:
     branches: tuple[str, ...]
 
     @classmethod
-    def of(cls, title: str, posterior: Posterior, strategy: Strategy | None, convention: Convention) -> _Panel:
-        if strategy is not None and set(strategy.units) != set(posterior.drop):
-            other = sorted(set(strategy.units) ^ set(posterior.drop))
+    def of(cls, title: str, posterior: Posterior | None, strategy: Strategy | None, convention: Convention) -> _Panel:
+        drop = posterior.drop if posterior is not None else {}
+        if posterior is not None and strategy is not None and set(strategy.units) != set(drop):
+            other = sorted(set(strategy.units) ^ set(drop))
             raise StrategyError(
                 f"strategy and posterior differ in the site {other[0]}; draw a strategy with its own posterior"
             )
         centres: dict[str, float] = {}
         x = 0.0
-        for sites in stages(posterior.drop).values():
+        units = strategy.units if strategy is not None else {}
+        for sites in stages(drop or units).values():
             for site in sites:
                 centres[site] = x + 0.5
                 x += 1.0
             x += _STAGE_GAP
-        branches = tuple(dict.fromkeys(branch for drops in posterior.drop.values() for branch in drops))
-        return cls(title, posterior.marginals(convention), strategy, centres, branches)
+        branches = [branch for drops in drop.values() for branch in drops]
+        if not branches:
+            branches = [*BRANCHES, *(branch for unit in units.values() for branch in open_branches(unit))]
+        marginals = posterior.marginals(convention) if posterior is not None else {}
+        return cls(title, marginals, strategy, centres, tuple(dict.fromkeys(branches)))
 
     @property
     def right(self) -> float:
         return max(self.centres.values(), default=0.0) + 0.5
 
     @property
+    def width_inches(self) -> float:
+        return min(18.0, max(6.5, 1.2 + 0.26 * self.right))
+
+    @property
     def units(self) -> tuple[str, ...]:
+        if not self.marginals and self.strategy is not None:
+            return tuple(self.strategy.counts())
         return tuple(dict.fromkeys(unit for values in self.marginals.values() for unit in values))
 
     def draw_bars(self, axes: Axes) -> None:
@@ -162,7 +196,7 @@ class _Panel:
         """One lane a branch: a full dot where the strategy opens it, a small ring where it does not."""
         for lane, branch in enumerate(reversed(self.branches)):
             for site, centre in self.centres.items():
-                if branch not in "+".join(self.marginals[site]).split("+"):
+                if self.marginals and branch not in "+".join(self.marginals[site]).split("+"):
                     continue
                 unit = self.strategy.units[site] if self.strategy is not None else None
                 if unit is not None and branch in open_branches(unit):

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
-
 from stzoo.errors import StrategyError
 from stzoo.strategy import NONE, Site, Strategy, open_branches
 
@@ -68,6 +66,8 @@ class Posterior:
 
     def sample(self, seed: int, index: int, closable: Collection[str] = ()) -> Strategy:
         """Strategy number `index` of the stream `seed`: the same whatever else was drawn before."""
+        import numpy as np
+
         generator = np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
         units = {}
         for site, probabilities in self.distribution(closable).items():

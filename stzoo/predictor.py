@@ -13,10 +13,11 @@ from jaxtyping import Float32, UInt8
 from torch import nn
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError
+from stzoo.errors import BundleError, UsageError
 from stzoo.evaluation import clip_scores
 from stzoo.nets import is_template, merge
 from stzoo.strategy import Strategy
+from stzoo.timeline import Timeline, follow
 from stzoo.video.reader import read_clips
 
 _CLIPS_A_BATCH_ON_GPU = 8
@@ -77,39 +78,70 @@ class Predictor:
         """The same predictor on another device; the net itself moves there."""
         return dataclasses.replace(self, device=device)
 
-    def predict(self, path: Path | str, topk: int = 5, clips: int | None = None) -> list[Prediction]:
+    def predict(
+        self, path: Path | str, topk: int = 5, clips: int | None = None, *, frame_rate: float | None = None
+    ) -> list[Prediction]:
         """The `topk` most probable classes of a video, best first; all of them where there are fewer.
 
         Args:
-            path: a video file of any length, frame rate and size.
+            path: a video file of any length, frame rate and size; or a folder of frames, also within a zip file.
             topk: how many classes, at least 1.
             clips: clips spread uniformly over the video; by default as many as the net's contract says.
+            frame_rate: frames a second of a folder of frames.
 
         Raises:
             VideoError: the file cannot be read; the sentence says why.
-            UsageError: `topk` or `clips` is below 1.
+            BundleError: the net answers with numbers that are not finite.
+            UsageError: `topk` or `clips` is below 1, or a folder lacks the `frame_rate` that the contract needs.
 
         Warns:
             VideoWarning: the file is cut off or damaged, and the prediction is about the part that can be decoded.
         """
         if topk < 1:
             raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
-        return self.best(self._scores(path, clips), topk)
+        return self.best(self._scores(path, clips, frame_rate), topk)
 
     def best(self, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Prediction]:
         """The `topk` classes with the highest scores, best first."""
         ranked = np.argsort(-scores, kind="stable")[:topk]
         return [Prediction(self.labels[index], float(scores[index])) for index in ranked.tolist()]
 
-    def scores(self, path: Path | str, clips: int | None = None) -> Float32[np.ndarray, " classes"]:
+    def scores(
+        self, path: Path | str, clips: int | None = None, *, frame_rate: float | None = None
+    ) -> Float32[np.ndarray, " classes"]:
         """The probability of every class: the mean over the clips of the softmax of the logits.
 
         Arguments, errors and warnings are those of `predict`.
         """
-        return self._scores(path, clips)
+        return self._scores(path, clips, frame_rate)
 
-    def _scores(self, path: Path | str, clips: int | None) -> Float32[np.ndarray, " classes"]:
-        read = read_clips(path, self.contract, clips)
+    def timeline(
+        self,
+        path: Path | str,
+        window_seconds: float = 2.0,
+        hop_seconds: float = 1.0,
+        *,
+        frame_rate: float | None = None,
+    ) -> Timeline:
+        """The scores of a window that moves along a video; arguments and errors are those of `stzoo.timeline.follow`.
+
+        Warns as `predict` does.
+        """
+        found = follow(
+            path,
+            self.contract,
+            self.labels,
+            self.scores_of,
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
+            frame_rate=frame_rate,
+        )
+        for sentence in found.warnings:
+            warnings.warn(sentence, VideoWarning, stacklevel=2)
+        return found
+
+    def _scores(self, path: Path | str, clips: int | None, frame_rate: float | None) -> Float32[np.ndarray, " classes"]:
+        read = read_clips(path, self.contract, clips, frame_rate=frame_rate)
         for sentence in read.warnings:
             warnings.warn(sentence, VideoWarning, stacklevel=3)
         return self.scores_of(read.clips)
@@ -125,6 +157,11 @@ class Predictor:
             for start in range(0, len(clips), step):
                 batch = torch.from_numpy(clips[start : start + step]).to(device)
                 total += clip_scores(net, batch, self.contract).sum(dim=0).cpu().numpy()
+        if not np.isfinite(total).all():
+            raise BundleError(
+                f"the net{f' {self.name}' if self.name else ''} answers with numbers that are not finite; its weights "
+                "or its input contract cannot be right"
+            )
         return np.asarray(total / len(clips), dtype=np.float32)
 
     def _net_to_run(self) -> nn.Module:

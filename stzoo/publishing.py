@@ -22,12 +22,14 @@ from stzoo.files import packaged, write_text
 from stzoo.hub import find
 from stzoo.measure import measure
 from stzoo.onnx_export import compare
-from stzoo.plot import marginals_figure
+from stzoo.plot import marginals_figure, strategy_figure
 from stzoo.remote import Repository, Uploaded
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 
-FIGURE = "marginals.png"
+MARGINALS, STRATEGY = "marginals.png", "strategy.png"
+"""The card's picture: of the probabilities and the strategy, or of a strategy that was not drawn from any."""
+
 _EXPORT = ("model.onnx", "model.onnx.json")
 _PICTURES = (".png", ".svg")
 
@@ -61,7 +63,7 @@ def publish(
 def prepare(source: Path | str, target: Path, repository: Repository, *, say: Say = lambda _: None) -> Path:
     """Writes exactly what `publish` uploads into a new folder.
 
-    The net is rebuilt from the folder alone, measured, and run on one clip; README.md, the figure and `.eval_results`
+    The net is rebuilt from the folder alone, measured, and run on one clip; README.md, its picture and `.eval_results`
     are made anew from the bundle and its card, which is `NAME.md` beside the bundle's files, in the run's folder, or
     the zoo's.
 
@@ -86,8 +88,10 @@ def prepare(source: Path | str, target: Path, repository: Repository, *, say: Sa
                 _copy(folder, name, made)
             elif name not in (bundles.README, f"{bundle.name}.md"):
                 say(f"{name} stays here: it is no file of a bundle.")
-        if bundle.posterior is not None and not any(name.endswith(_PICTURES) for name in _files(made)):
-            marginals_figure(bundle.posterior, bundle.strategy, made / FIGURE, bundle.name)
+        if bundle.posterior is None:
+            strategy_figure(bundle.strategy, made / STRATEGY, bundle.name)
+        else:
+            marginals_figure(bundle.posterior, bundle.strategy, made / MARGINALS, bundle.name)
         pictures = [name for name in _files(made) if name.endswith(_PICTURES)]
         text = render(bundle, card, parameters, pictures, repository=str(repository))
         _refuse_bad_card(text, bundle)
@@ -148,8 +152,8 @@ def _files(folder: Path) -> list[str]:
 
 
 def _copy(folder: Path, name: str, target: Path) -> None:
-    if name == bundles.README or name.startswith(".eval_results/"):
-        return  # both are made anew
+    if name in (bundles.README, MARGINALS, STRATEGY) or name.startswith(".eval_results/"):
+        return  # all of them are made anew
     (target / name).parent.mkdir(exist_ok=True)
     shutil.copyfile(bundles.require(folder, name), target / name)
 

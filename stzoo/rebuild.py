@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ from stzoo.strategy import Strategy
 from stzoo.validation import shortened
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
+
+if TYPE_CHECKING:
+    from stzoo.bundle.tensors import Arrays
 
 CALIBRATION_BATCH = 16
 """Clips that batch-norm statistics are re-estimated from at a time."""
@@ -121,10 +125,12 @@ def _described(folder: Path) -> Iterator[None]:
     try:
         yield
     except (StzooError, TypeError, KeyError, ValueError) as error:
-        raise BundleError(f"{folder / bundles.CONFIG} does not describe a net of stzoo: {error}") from error
+        raise BundleError(
+            f"{folder / bundles.CONFIG} does not describe a net of stzoo: {shortened(str(error), 400)}"
+        ) from error
 
 
-def _filled(net: nn.Module, arrays: bundles.Arrays, path: Path) -> nn.Module:
+def _filled(net: nn.Module, arrays: Arrays, path: Path) -> nn.Module:
     _refuse_values(path, net.state_dict(), arrays)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=True, assign=True)
     return net.eval()
@@ -153,7 +159,7 @@ def _refuse_misfits(path: Path, wanted: Mapping[str, Shape], given: Mapping[str,
         raise BundleError(f"{path} does not fit its {bundles.CONFIG}: {'; '.join(problems)}")
 
 
-def _refuse_values(path: Path, wanted: Mapping[str, Tensor], given: bundles.Arrays) -> None:
+def _refuse_values(path: Path, wanted: Mapping[str, Tensor], given: Arrays) -> None:
     """Refuses whole numbers where the net has others, or the other way round, and negative variances."""
     for name, array in given.items():
         shown = shortened(repr(name))

@@ -72,11 +72,15 @@ def fetch(
     Raises `ModelNotFoundError` for a repository or revision that does not exist or may not be read, `HubError` for
     everything else that goes wrong.
     """
-    from huggingface_hub import is_offline_mode, snapshot_download
+    from huggingface_hub import constants
 
     import stzoo
 
-    offline = is_offline_mode() if offline is None else offline
+    offline = constants.HF_HUB_OFFLINE if offline is None else offline
+    if offline and not _cache_of(repository.id).is_dir():
+        raise _not_cached(repository)
+    from huggingface_hub import snapshot_download
+
     api = client(token)
     with explaining(repository):
         revision = api.resolve_revision(repository.id, revision=repository.revision, local_files_only=offline)
@@ -198,6 +202,20 @@ def _refuse_large(api: HfApi, repository: Repository, commit: str, files: Sequen
             )
 
 
+def _cache_of(name: str) -> Path:
+    """Where the Hub's cache keeps what it has of a repository."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+
+
+def _not_cached(repository: Repository) -> HubError:
+    return HubError(
+        f"{repository} is not in the Hub cache, and the Hub may not be asked; load it once without HF_HUB_OFFLINE "
+        "and `offline`"
+    )
+
+
 def _cached(name: str, commit: str, files: Sequence[str]) -> Path | None:
     """The cached snapshot, if it is known to have all of the `files` that its commit has; no request is made."""
     from huggingface_hub import snapshot_download
@@ -252,10 +270,7 @@ def _explained(error: BaseException, repository: Repository) -> StzooError:
             f"or if it is private {_LOG_IN}"
         )
     if isinstance(error, RevisionResolutionError):
-        return HubError(
-            f"{repository} is not in the Hub cache, and the Hub may not be asked; load it once without HF_HUB_OFFLINE "
-            "and `offline`"
-        )
+        return _not_cached(repository)
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if status == 401:
         return HubError(f"the Hub does not accept your token for {repository}; {_LOG_IN}")
@@ -265,6 +280,8 @@ def _explained(error: BaseException, repository: Repository) -> StzooError:
         return HubError(f"{repository} has changed on the Hub in the meantime; run the command again")
     if status is not None:
         return HubError(f"the Hub answers for {repository} with status {status}; try again later: {said}")
+    if "xet-write-token" in str(error) and "404" in str(error):
+        return HubError(f"this Hub does not take the large files of {repository} by Xet; set HF_HUB_DISABLE_XET=1")
     if isinstance(error, TransportError | ConnectionError):
         return HubError(f"the Hub cannot be reached for {repository}, or the connection broke; try again: {said}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -55,6 +55,7 @@ def score_files(
     *,
     workers: int | None = None,
     seconds_a_file: float = SECONDS_A_FILE,
+    frame_rate: float | None = None,
 ) -> Iterator[Scored | Failed]:
     """The scores of every file, as `predictor.scores` gives them, or the reason why there are none.
 
@@ -63,6 +64,8 @@ def score_files(
         paths: the files; few of them are held at a time.
         workers: processes that read ahead; 0 reads in this one, without a time limit; by default `worker_count`.
         seconds_a_file: after how long a worker gives a file up.
+        frame_rate: frames a second of videos that are folders of frames; where it is needed and not given, that is a
+            reason.
 
     Raises:
         UsageError: an argument is out of range.
@@ -73,16 +76,19 @@ def score_files(
     files = [Path(path) for path in paths]
     contract = predictor.contract
     if count:
-        return _scored(predictor, paths, read_many(files, contract, workers=count, seconds_a_file=seconds_a_file))
-    return _scored(predictor, paths, _one_by_one(files, contract))
+        reads = read_many(files, contract, workers=count, seconds_a_file=seconds_a_file, frame_rate=frame_rate)
+        return _scored(predictor, paths, reads)
+    return _scored(predictor, paths, _one_by_one(files, contract, frame_rate))
 
 
-def _one_by_one(files: Sequence[Path], contract: InputContract) -> Iterator[tuple[Path, VideoClips | VideoError]]:
+def _one_by_one(
+    files: Sequence[Path], contract: InputContract, frame_rate: float | None
+) -> Iterator[tuple[Path, VideoClips | VideoError]]:
     for file in files:
         try:
-            yield file, read_clips(file, contract)
-        except VideoError as error:
-            yield file, error
+            yield file, read_clips(file, contract, frame_rate=frame_rate)
+        except (VideoError, UsageError) as error:
+            yield file, VideoError(str(error))
 
 
 def _scored(

@@ -159,7 +159,7 @@ class Strategy:
         try:
             text = Path(path).read_text(encoding="utf-8")
             return cls.from_json(json.loads(text)) if text.lstrip().startswith("{") else cls.from_text(text)
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StrategyError(f"the strategy file {path} cannot be read: {error}") from error
 
     @property

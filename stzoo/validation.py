@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+import re
+
+from pydantic import AfterValidator, ValidationError
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def _refuse_unseen(text: str) -> str:
+    if found := _UNSEEN.search(text):
+        raise ValueError(f"it holds the character U+{ord(found[0]):04X}, which is a control or cannot be seen")
+    return text
+
+
+OneLine = AfterValidator(_refuse_unseen)
+"""For text of one line that shows all it holds: nothing that a terminal obeys, no unseen space, no turn of direction.
+
+The joiners that Persian and the languages of India spell with (U+200C and U+200D) are allowed.
+"""
 
 
 def problems(error: ValidationError, most: int = 5) -> str:

@@ -72,6 +72,9 @@ def test_cards_round_trip(tmp_path: Path) -> None:
         ("{bundled: toy-opt}", "null", "weights"),
         ("weights:", "net: {classes: 1}\nweights:", "net.classes is 1"),
         ("weights:", "license: My own\nweights:", "license is 'My own'"),
+        ("task: way", 'task: "\\e[31mway"', "task .* U\\+001B"),
+        ("task: way", "task: &a [x, x]\nmore: [*a, *a]", "write values out"),
+        ("task: way", "task: " + "[" * 20_000, "too deeply|not YAML"),
     ],
 )
 def test_a_broken_card_is_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:

@@ -21,6 +21,8 @@ GOOD: dict[str, Any] = {"frames": 8, "fps": 4.0, "clips": 3, "resize": 72, "crop
         ({"frames": 8.0}, "valid integer"),
         ({"fps": float("nan")}, "finite"),
         ({"frame": 8}, "not permitted"),
+        ({"frames": 1024, "resize": 512, "crop": 512}, "a clip of 1024 frames and crop 512 is larger than 67108864"),
+        ({"frames": 1024, "clips": 1000, "resize": 256, "crop": 256}, "1000 clips .* together larger than 2147483648"),
     ],
 )
 def test_a_contract_that_contradicts_itself_is_refused(changes: dict[str, Any], sentence: str) -> None:
@@ -33,6 +35,7 @@ def test_its_text_says_what_a_net_sees() -> None:
     assert contract.text == "3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64"
     by_count = InputContract(**GOOD | {"fps": None, "stride_frames": 2, "clips": 1})
     assert by_count.text == "1 clip of 8 frames, one frame in 2, short side 72, centre crop 64"
+    assert ", every frame, " in by_count.changed(stride_frames=1).text
 
 
 def test_it_round_trips_through_json() -> None:

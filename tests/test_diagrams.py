@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stzoo.diagrams import confusion_figure, reliability_figure
+from stzoo.diagrams import confusion_figure, reliability_figure, timeline_figure
 from stzoo.errors import UsageError
 from stzoo.metrics import calibration
+from tests.test_timeline import timeline_of
 
 
 @pytest.mark.parametrize("classes", [2, 70])
@@ -26,3 +27,15 @@ def test_a_reliability_diagram_is_drawn_the_same_every_time(tmp_path: Path) -> N
     for name in ("a.svg", "b.svg"):
         reliability_figure(found, tmp_path / name, "toy")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+@pytest.mark.parametrize("windows", [1, 70])
+def test_a_timeline_is_drawn_and_its_labels_are_no_formulas(tmp_path: Path, windows: int) -> None:
+    labels = tuple(f"$class_{index}" for index in range(8))
+    scores = np.random.default_rng(0).dirichlet(np.ones(8), windows).astype(np.float32)
+    found = timeline_of(scores, labels=labels)
+    timeline_figure(found, tmp_path / "t.svg", "toy")
+    text = (tmp_path / "t.svg").read_text()
+    often = max(labels, key=[caption.label for caption in found.captions()].count)
+    assert f"<!-- {often} -->" in text
+    assert sum(f"<!-- {label} -->" in text for label in labels) == 6

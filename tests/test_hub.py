@@ -163,11 +163,28 @@ def test_another_strategy_comes_from_the_template_alone(published: HubServer) ->
     assert published.counted("model.safetensors") == 0
 
 
+@pytest.mark.parametrize("strategy", [None, "s", "st"])
+@pytest.mark.filterwarnings("ignore::stzoo.hub.BatchNormWarning")
+def test_a_second_load_asks_for_a_branch_once_and_for_a_commit_never(
+    published: HubServer, strategy: str | None
+) -> None:
+    commit = published.repos["lab/toy"].refs["main"]
+    published.repos["lab/toy"].tags["v1"] = commit
+    for ref, requests in (("lab/toy", 1), ("lab/toy@v1", 1), (f"lab/toy@{commit}", 0)):
+        stzoo.load(ref, strategy=strategy)
+        published.requests.clear()
+        stzoo.load(ref, strategy=strategy)
+        assert len(published.requests) == requests, published.requests
+
+
 def test_stored_or_calibrated_statistics_need_no_warning(published: HubServer, make_video: Callable[..., Path]) -> None:
     stored = stzoo.load("lab/toy", strategy="st")
     assert all((b == 0.25).all() for name, b in stored.net.named_buffers() if name.endswith("running_mean"))
     calibrated = stzoo.load("lab/toy", strategy=stored.strategy, calibrate=[make_video("a.mp4")])
     assert not all((b == 0.25).all() for name, b in calibrated.net.named_buffers() if name.endswith("running_mean"))
+    again = stzoo.load("lab/toy", strategy=stored.strategy, calibrate=make_video("a.mp4"))
+    for (name, one), (_, other) in zip(calibrated.net.named_buffers(), again.net.named_buffers(), strict=True):
+        assert torch.equal(one, other), name
 
 
 def test_a_namespace_serves_the_names_of_the_zoo(

@@ -22,6 +22,7 @@ WITHOUT_TORCH = (
     "stzoo.remote",
     "stzoo.strategies",
     "stzoo.strategy",
+    "stzoo.timeline",
     "stzoo.transfer",
     "stzoo.validation",
     "stzoo.video.augment",
@@ -34,6 +35,7 @@ WITHOUT_TORCH = (
     "stzoo.video.images",
     "stzoo.video.lists",
     "stzoo.video.official",
+    "stzoo.video.own",
     "stzoo.video.reader",
 )
 

@@ -51,6 +51,17 @@ def test_the_published_panels_are_drawn(tmp_path: Path) -> None:
     assert height > 1000
 
 
+def test_a_strategy_is_drawn_without_a_posterior(tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        plot.strategy_figure(Strategy("toy", {"B1.L1": "S", "B1.L2": "S+ST", "T1": "T"}), tmp_path / name, "toy")
+    text = (tmp_path / "a.svg").read_text().lower()
+    assert all(plot.COLOURS[unit].lower() in text for unit in ("S", "S+ST", "T"))
+    assert plot.COLOURS["ST"].lower() not in text
+    assert (tmp_path / "b.svg").read_text().lower() == text
+    with pytest.raises(UsageError, match=r'suffix "\.gif"'):
+        plot.strategy_figure(CHOSEN, tmp_path / "m.gif", "toy")
+
+
 def test_the_global_state_of_pyplot_stays_untouched(tmp_path: Path) -> None:
     before = "matplotlib.pyplot" in sys.modules
     plot.marginals_figure(SMALL, CHOSEN, tmp_path / "m.png", "toy")

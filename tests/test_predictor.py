@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import BundleError, UsageError, VideoError
 from stzoo.nets import Architecture, fixed, fixed_net, grow
 from stzoo.predictor import Prediction, Predictor, VideoWarning
 from stzoo.video.frames import normalise
@@ -52,6 +52,13 @@ def test_scores_are_the_mean_of_the_clips_softmax(predictor: Predictor, make_vid
     with torch.inference_mode():
         expected = predictor.net(clips).softmax(dim=1).mean(dim=0)
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-6)
+
+
+def test_an_answer_that_is_no_number_is_refused(predictor: Predictor, make_video: MakeVideo) -> None:
+    with torch.no_grad():
+        predictor.net.scale.fill_(float("inf"))  # type: ignore[operator, union-attr]
+    with pytest.raises(BundleError, match="the net brightness answers with numbers that are not finite"):
+        predictor.predict(make_video("a.mp4", 4))
 
 
 def test_predictions_are_ranked(predictor: Predictor, make_video: MakeVideo) -> None:

@@ -83,7 +83,7 @@ def test_the_dry_run_writes_what_would_be_uploaded(member: HubServer, folder: Pa
     publishing.publish(folder, TOY)
     names = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
     assert names == member.files("lab/toy") - {".gitattributes"}
-    for name in names - {"marginals.png"}:
+    for name in names:
         assert (written / name).read_bytes() == member.content("lab/toy", name), name
     with pytest.raises(BundleError, match="exists; choose another place"):
         publishing.prepare(folder, written, TOY)
@@ -109,6 +109,21 @@ def test_the_card_says_what_bundle_and_card_file_say(folder: Path, card: Card, t
     (entry,) = parse_eval_result_entries(yaml.safe_load((written / ".eval_results" / "toy.yaml").read_text()))
     assert (entry.dataset_id, entry.task_id, entry.value) == ("lab/toy-videos", "test-top1", 0.9)
     assert entry.notes == "2 clips; n = 200, 95 % interval 0.85 to 0.94"
+
+
+def test_the_picture_is_made_of_the_bundle_and_of_nothing_else(folder: Path, tmp_path: Path) -> None:
+    (folder / "marginals.png").write_bytes(b"of another bundle")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "reliability.png").write_bytes(b"\x89PNG")
+    written = publishing.prepare(folder, tmp_path / "dry", TOY)
+    assert (written / "marginals.png").read_bytes().startswith(b"\x89PNG")
+    text = (written / "README.md").read_text()
+    assert "![Strategy and marginals](marginals.png)" in text
+    assert "![reliability](figures/reliability.png)" in text
+    (folder / "marginals.json").unlink()
+    text = (publishing.prepare(folder, tmp_path / "fixed", TOY) / "README.md").read_text()
+    assert "![Strategy](strategy.png)" in text
+    assert "marginals" not in text
 
 
 def test_without_a_card_no_licence_is_claimed(folder: Path, tmp_path: Path) -> None:
@@ -169,6 +184,16 @@ def test_who_is_nobody_or_has_no_rights_is_told(
     monkeypatch.setenv("HF_ENDPOINT", constants.ENDPOINT)
     with pytest.raises(HubError, match="cannot be reached for lab/toy"):
         publishing.publish(folder, TOY, token=WRITER)
+
+
+def test_the_card_of_what_was_published_can_be_copied_from_what_is_said(
+    member: HubServer, folder: Path, card: Card, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(command, [str(folder), "--repo", "lab/toy"], catch_exceptions=False)
+    line = result.stderr.rpartition("`weights:")[2].partition("`")[0]
+    text = cards.render(card).replace("weights: none", f"weights:{line}")
+    (tmp_path / "tiny-opt.md").write_text(text)
+    assert cards.read(tmp_path / "tiny-opt.md").where == f"lab/toy@{member.repos['lab/toy'].refs['main']}"
 
 
 def test_the_command_prints_url_and_commit(member: HubServer, folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_arrays_that_do_not_fit_are_named(folder: Path) -> None:
     [
         (lambda config: config["backbone"].update(name="densenet_huge"), "net is densenet_huge"),
         (lambda config: config["backbone"]["options"].update(temporal_stride="x9"), "x9"),
+        (lambda config: config["backbone"]["options"].update(temporal_stride="\x1b[31m\n"), r'stride "\\x1b\[31m\\n"'),
         (lambda config: config["backbone"]["options"].update(surprise=1), "surprise"),
         (lambda config: config["backbone"]["options"].update(dropout=10**9), "no dropout 1000000000; give a rate"),
         (lambda config: config["backbone"]["options"].update(dropout=True), "no dropout True"),
@@ -189,6 +191,32 @@ def test_values_that_no_net_has_are_refused(
         rebuild.build(with_template, bundle) if file == "model" else rebuild.from_template(with_template, bundle, st)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def endless(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 10 * 2**30)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("put", "sentence"),
+    [
+        (os.mkfifo, "not a plain file"),
+        (os.mkdir, "not a plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "leads out of its folder to /dev/zero"),
+        (endless, "has 10737418240 bytes; at most"),
+    ],
+    ids=["pipe", "folder", "device", "ten gigabytes"],
+)
+def test_what_is_no_file_or_an_endless_one_is_refused_at_once(
+    folder: Path, name: str, put: Callable[[Path], None], sentence: str
+) -> None:
+    (folder / name).unlink()
+    put(folder / name)
+    with pytest.raises(BundleError, match=sentence) as caught:
+        rebuild.build(folder, bundles.read(folder))
+    assert name in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["strategy.json", "model.safetensors", "template.safetensors", "statistics"])

@@ -89,6 +89,24 @@ def test_offline_the_cache_answers_or_says_what_it_lacks(
     assert server.requests == []
 
 
+def test_what_the_cache_lacks_is_known_without_the_client(hub_cache: Path) -> None:
+    program = (
+        "import sys\n"
+        "from stzoo.errors import HubError\n"
+        "from stzoo.remote import Repository, fetch\n"
+        "try:\n"
+        "    fetch(Repository('lab/toy'), ['config.json'], offline=True)\n"
+        "except HubError as error:\n"
+        "    print(error)\n"
+        "sys.exit('httpx2' in sys.modules)\n"
+    )
+    environment = os.environ | {"HF_HOME": str(hub_cache.parent)}
+    environment.pop("HF_HUB_CACHE", None)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("lab/toy is not in the Hub cache")
+
+
 def test_the_cache_stands_in_for_a_hub_out_of_reach(
     server: HubServer, published: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from hub_server import WRITER, Fault, HubServer
 from stzoo import remote
@@ -100,6 +101,17 @@ def test_somebody_elses_commit_is_not_overwritten(member: HubServer, folder: Pat
     with pytest.raises(HubError, match="has changed on the Hub in the meantime"):
         upload(folder)
     assert member.files("lab/toy") == set()
+
+
+def test_a_hub_without_xet_is_told_how_to_take_the_files(
+    member: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+        with pytest.raises(HubError, match="does not take the large files of lab/toy by Xet; set HF_HUB_DISABLE_XET=1"):
+            upload(folder)
+    assert member.files("lab/toy") == {".gitattributes"}
+    assert upload(folder).changed
 
 
 def test_a_card_that_the_hub_refuses_is_told(member: HubServer, folder: Path) -> None:

@@ -15,6 +15,7 @@ from stzoo.predictor import Predictor
 from stzoo.scoring import Failed, Scored, score_files, worker_count
 from stzoo.video.reader import VideoClips, read_clips
 from tests.conftest import MakeVideo
+from tests.video.layouts import write_frames
 
 CONTRACT = InputContract(frames=2, fps=5.0, clips=2, crops=3, resize=24, crop=16)
 
@@ -50,7 +51,7 @@ def test_few_files_start_no_process_and_many_do(
     started: list[int] = []
 
     def read_many(
-        paths: list[Path], contract: InputContract, *, workers: int, seconds_a_file: float
+        paths: list[Path], contract: InputContract, *, workers: int, seconds_a_file: float, frame_rate: float | None
     ) -> Iterator[tuple[Path, VideoClips | VideoError]]:
         started.append(workers)
         return ((path, read_clips(path, contract)) for path in paths)
@@ -69,3 +70,14 @@ def test_few_files_start_no_process_and_many_do(
 def test_a_negative_number_of_workers_is_refused(predictor: Predictor) -> None:
     with pytest.raises(UsageError, match="-1 workers"):
         score_files(predictor, [], workers=-1)
+
+
+def test_folders_of_frames_need_a_rate(predictor: Predictor, tmp_path: Path) -> None:
+    write_frames(tmp_path / "frames")
+    path = str(tmp_path / "frames")
+    (found,) = score_files(predictor, [path], frame_rate=12.0)
+    assert isinstance(found, Scored)
+    np.testing.assert_array_equal(found.scores, predictor.scores(path, frame_rate=12.0))
+    (failed,) = score_files(predictor, [path])
+    assert isinstance(failed, Failed)
+    assert "say how many a second it holds" in failed.reason

@@ -279,10 +279,11 @@ def test_files_of_both_forms_are_read(tmp_path: Path, as_json: bool) -> None:
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    broken, binary = tmp_path / "broken.json", tmp_path / "binary"
+    broken, deep, binary = tmp_path / "broken.json", tmp_path / "deep.json", tmp_path / "binary"
     broken.write_text('{"backbone": ')
+    deep.write_text('{"backbone": ' * 50_000)
     binary.write_bytes(b"\xff\xfe\x00")
-    for path in (broken, binary, tmp_path, tmp_path / "missing"):
+    for path in (broken, deep, binary, tmp_path, tmp_path / "missing"):
         with pytest.raises(StrategyError, match=re.escape(str(path))):
             Strategy.read(path)
 

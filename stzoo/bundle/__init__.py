@@ -17,7 +17,7 @@ from stzoo.bundle.folder import (
 )
 from stzoo.bundle.reading import most_bytes, require
 from stzoo.bundle.schema import FORMAT, Backbone, Bundle, Classes, Config, Result, Versions, labels_digest
-from stzoo.bundle.tensors import Arrays, parameter_count, serialise
+from stzoo.bundle.tensors import parameter_count, serialise
 
 __all__ = [
     "CONFIG",
@@ -26,7 +26,6 @@ __all__ = [
     "README",
     "TEMPLATE",
     "TEXTS",
-    "Arrays",
     "Backbone",
     "Bundle",
     "Classes",

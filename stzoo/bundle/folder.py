@@ -20,21 +20,23 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from stzoo.bundle import readme, tensors
 from stzoo.bundle.reading import locate, read_json, read_text, require
 from stzoo.bundle.schema import FORMAT, Bundle, Config, Result
-from stzoo.bundle.tensors import Arrays, Shape, Storage
+from stzoo.bundle.tensors import Shape, Storage
 from stzoo.card import Card
 from stzoo.errors import BundleError, StrategyError
 from stzoo.files import write_json, write_text
 from stzoo.posterior import Posterior
 from stzoo.strategy import Strategy
 from stzoo.validation import problems, shortened
+
+if TYPE_CHECKING:
+    from stzoo.bundle.tensors import Array, Arrays
 
 T = TypeVar("T")
 Which = Literal["model", "template"]
@@ -50,11 +52,11 @@ _OWN = {*TEXTS, MODEL, TEMPLATE, README}
 def save(
     folder: Path | str,
     bundle: Bundle,
-    weights: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
-    template: Mapping[str, np.ndarray[Any, np.dtype[Any]]] | None = None,
+    weights: Mapping[str, Array],
+    template: Mapping[str, Array] | None = None,
     extra_files: Mapping[str, bytes | Path] | None = None,
     *,
-    statistics: Mapping[Strategy, Mapping[str, np.ndarray[Any, np.dtype[Any]]]] | None = None,
+    statistics: Mapping[Strategy, Mapping[str, Array]] | None = None,
     storage: Storage = "float32",
     card: Card | None = None,
     replace: bool = False,
@@ -148,8 +150,8 @@ def read_statistics(folder: Path | str, strategy: Strategy) -> Arrays | None:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether the folder has a bundle's config.json."""
-    return (folder / CONFIG).is_file()
+    """Whether the folder has a bundle's config.json, whatever that is; `read` takes a plain file alone."""
+    return os.path.lexists(folder / CONFIG)
 
 
 def _write_values(folder: Path, bundle: Bundle) -> None:

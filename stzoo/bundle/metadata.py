@@ -38,7 +38,7 @@ def eval_results(bundle: Bundle, card: Card | None) -> dict[str, str]:
         interval = f", 95 % interval {result.low} to {result.high}" if result.low is not None else ""
         task = {"id": _dataset(result, card), "task_id": f"{result.split}-{result.metric}"}
         notes = f"{result.protocol}; n = {result.n}{interval}"
-        path = f".eval_results/{re.sub('[^A-Za-z0-9._-]+', '-', result.dataset)}.yaml"
+        path = f".eval_results/{_slug(result.dataset)}.yaml"
         entries.setdefault(path, []).append({"dataset": task, "value": result.value, "notes": notes})
     return {path: yaml.safe_dump(listed, sort_keys=False, width=1000) for path, listed in entries.items()}
 
@@ -54,7 +54,12 @@ def _model_index(result: Result, card: Card | None) -> dict[str, Any]:
 
 
 def _dataset(result: Result, card: Card | None) -> str:
-    return card.hub_dataset if card is not None and card.hub_dataset is not None else result.dataset
+    """The dataset's name on the Hub, or, where it has none there, its own name as the Hub would write it."""
+    return card.hub_dataset if card is not None and card.hub_dataset is not None else _slug(result.dataset)
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9._]+", "-", name.lower()).strip("-._") or "dataset"
 
 
 def _metric_type(result: Result) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 
 import yaml
 
@@ -21,6 +23,10 @@ _CITATION = """\
 }"""
 
 
+_FACTS = ("recipe", "seed", "hardware", "training time", "commit")
+"""What a bundle says of its making, and a card in any case."""
+
+
 def render(
     bundle: Bundle,
     card: Card | None,
@@ -31,7 +37,7 @@ def render(
 ) -> str:
     """The model card as Markdown with YAML front matter. `card` lends its title, prose and licences.
 
-    `pictures` are files of the folder that show strategy and marginals, `repository` is the Hub's that it is for.
+    `pictures` are files of the folder such as `marginals.png`, `repository` is the Hub's that it is for.
     """
     sections = [
         f"# {card.title if card else bundle.name}",
@@ -51,7 +57,7 @@ def render(
 
 def _answers(bundle: Bundle, card: Card | None) -> str:
     labels = bundle.labels
-    shown = ", ".join(f"`{label}`" for label in labels[:20])
+    shown = ", ".join(f"`{label}`" if "`" not in label else f"`` {label} ``" for label in labels[:20])
     more = f" and {len(labels) - 20} more (all in `config.json`)" if len(labels) > 20 else ""
     sentence = f"Shown a video, the model gives a probability to each of {len(labels)} labels: {shown}{more}."
     return f"{card.body}\n\n{sentence}" if card and card.body else sentence
@@ -79,13 +85,18 @@ def _strategy(bundle: Bundle, pictures: Sequence[str]) -> str:
     )
     if bundle.posterior is not None:
         text += "\n\nThe probabilities it was drawn from are in `marginals.json`, in both conventions."
-    return "\n\n".join([text, *(f"![Strategy and marginals]({name})" for name in pictures)])
+    return "\n\n".join([text, *(f"![{_caption(name)}]({name})" for name in pictures)])
+
+
+def _caption(picture: str) -> str:
+    stem = PurePosixPath(picture).stem
+    return {"marginals": "Strategy and marginals", "strategy": "Strategy"}.get(stem, stem)
 
 
 def _results(results: Iterable[Result]) -> str:
     rows = [
-        f"| {result.dataset} | {result.split} | {_escaped(result.protocol)} | {result.metric} | {result.text} | "
-        f"{result.interval_text or '–'} | {result.n} |"
+        f"| {_escaped(result.dataset)} | {_escaped(result.split)} | {_escaped(result.protocol)} | {result.metric} | "
+        f"{result.text} | {result.interval_text or '–'} | {result.n} |"
         for result in results
     ]
     if not rows:
@@ -106,7 +117,9 @@ def _making(bundle: Bundle, parameters: int) -> str:
     facts = {"backbone": config.backbone.name, "parameters": f"{parameters:,}"}
     if config.multiply_adds is not None:
         facts["multiply-adds per clip"] = f"{config.multiply_adds:,}"
-    facts |= config.provenance
+    if bundle.recipe is not None and (data := _training_data(bundle.recipe)):
+        facts["data"] = data
+    facts |= dict.fromkeys(_FACTS, "not recorded") | config.provenance
     facts["stzoo"] = config.versions.stzoo
     if config.versions.torch is not None:
         facts["torch"] = config.versions.torch
@@ -114,6 +127,16 @@ def _making(bundle: Bundle, parameters: int) -> str:
     recipe = ["The recipe is in `recipe.toml`; `stzoo train recipe.toml` runs it."] if bundle.recipe is not None else []
     scores = ["`scores.csv` has every sampled strategy with its score."] if bundle.scores is not None else []
     return "\n".join(["## How it was made\n", *lines, *(["", *recipe, *scores] if recipe or scores else [])])
+
+
+def _training_data(recipe: str) -> str:
+    """What the recipe trains on, in words; empty where the text is no recipe that says so."""
+    try:
+        data = tomllib.loads(recipe).get("data", {})
+        source = f"`{data['train']}`" if "train" in data else data["format"]
+        return f"{source} in `{data['root']}`, {100 * data['selection_fraction']:g} % of it held out for selection"
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return ""
 
 
 def _limits(bundle: Bundle, card: Card | None) -> str:

@@ -13,13 +13,14 @@ from stzoo.contract import InputContract
 from stzoo.errors import StrategyError
 from stzoo.posterior import Posterior
 from stzoo.strategy import Strategy
+from stzoo.validation import OneLine
 
 FORMAT = 1
 """The number of the folder format that this version writes and reads."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
-Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Line = Annotated[str, Field(min_length=1, max_length=500), OneLine]
 Word = Annotated[str, Field(max_length=100)]
 Option = bool | int | float | Word | Annotated[tuple[Word, ...], Field(max_length=50)]
 

@@ -6,16 +6,19 @@ import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from stzoo.bundle.reading import MOST_WEIGHT_BYTES, parse_json
 from stzoo.errors import BundleError
 from stzoo.validation import shortened
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+    Arrays = dict[str, Array]
+
 Storage = Literal["float32", "float16"]
-Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 Shape = tuple[int, ...]
 
 MOST_HEADER_BYTES = 8 * 2**20
@@ -23,12 +26,12 @@ _ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8}
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def store(path: Path, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], storage: Storage = "float32") -> None:
+def store(path: Path, arrays: Mapping[str, Array], storage: Storage = "float32") -> None:
     """Writes arrays as one safetensors file, with `serialise`'s errors."""
     path.write_bytes(serialise(arrays, storage))
 
 
-def serialise(arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]], storage: Storage = "float32") -> bytes:
+def serialise(arrays: Mapping[str, Array], storage: Storage = "float32") -> bytes:
     """Arrays as the bytes of a safetensors file; the same arrays give the same bytes.
 
     With float16 storage, arrays of two and more dimensions (kernels) take 16 bits; vectors (normalisation, biases)
@@ -55,6 +58,7 @@ def load(path: Path) -> Arrays:
     Raises `BundleError` naming the file and the array: a header that does not match the file, a type that stzoo does
     not write, a value that is not finite.
     """
+    import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -81,7 +85,9 @@ def parameter_count(tensors: Mapping[str, Shape]) -> int:
     return sum(math.prod(shape) for name, shape in tensors.items() if name.rpartition(".")[2] not in _BUFFERS)
 
 
-def _to_storage(name: str, array: np.ndarray[Any, np.dtype[Any]], storage: Storage) -> np.ndarray[Any, np.dtype[Any]]:
+def _to_storage(name: str, array: Array, storage: Storage) -> Array:
+    import numpy as np
+
     if array.dtype.kind in "iu":
         return np.array(array, dtype=np.int64, order="C")
     if array.dtype.kind != "f" or array.size == 0:
@@ -92,7 +98,9 @@ def _to_storage(name: str, array: np.ndarray[Any, np.dtype[Any]], storage: Stora
     return stored
 
 
-def _refuse_not_finite(where: str, name: str, array: np.ndarray[Any, np.dtype[Any]]) -> None:
+def _refuse_not_finite(where: str, name: str, array: Array) -> None:
+    import numpy as np
+
     finite = np.isfinite(array)
     if not finite.all():
         first = array[~finite].reshape(-1)[0]
@@ -158,4 +166,5 @@ def _checked_entry(path: Path, name: str, entry: Any) -> tuple[int, int]:
 
 
 def _whole_numbers(value: Any, least: int) -> bool:
-    return isinstance(value, list) and all(type(number) is int and number >= least for number in value)
+    """Whether a value lists whole numbers from `least` on, none of which is past what a file can have."""
+    return isinstance(value, list) and all(type(number) is int and least <= number < 2**63 for number in value)

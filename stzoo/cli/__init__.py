@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -45,6 +46,7 @@ COMMANDS = {
     "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),
+    "finetune": Entry("stzoo.cli.finetune:finetune", "Train a model further on your own videos and classes."),
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
     "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
 }
@@ -102,9 +104,10 @@ class LazyGroup(click.RichGroup):
             _discard_output()
             sys.exit(EXIT_BROKEN_PIPE)
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno != errno.ENOSPC:
                 raise
-            _fail(f"Error: {error.strerror}: {error.filename}", StzooError.exit_code)
+            where = f": {error.filename}" if error.filename is not None else ""
+            _fail(f"Error: {error.strerror}{where}", StzooError.exit_code)
         # Without standalone mode click returns the code of `ctx.exit(code)`; commands themselves return nothing.
         sys.exit(result if isinstance(result, int) else 0)
 

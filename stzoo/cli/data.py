@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -15,6 +18,8 @@ from stzoo.cli.train import root_override, saying_how_to_go_on
 
 if TYPE_CHECKING:
     from stzoo.video.check import Report
+
+Command = Callable[..., Any]
 
 _MOST_PROBLEMS = 20
 
@@ -122,29 +127,39 @@ def make() -> None:
     """Make a dataset out of nothing but a seed: real video files and list files."""
 
 
+def _making(least: int, clips: int) -> Callable[[Command], Command]:
+    """The options that every made set has."""
+    options = (
+        click.option(
+            "--out",
+            metavar="DIR",
+            type=click.Path(path_type=Path),
+            required=True,
+            help="A new or empty folder, or one where this command was interrupted; it goes on from there.",
+        ),
+        click.option(
+            "--seed",
+            metavar="N",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Decides every picture and every video; the same seed gives the same files.",
+        ),
+        click.option(
+            "--clips", metavar="N", type=int, help=f"At most so many videos, at least {least}.  [default: {clips}]"
+        ),
+        click.option(
+            "--workers",
+            metavar="N",
+            type=click.IntRange(min=1),
+            help="Processes that film side by side; the files do not depend on it.  [default: one a processor core]",
+        ),
+    )
+    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+
+
 @make.command()
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="A new or empty folder, or one where this command was interrupted; it goes on from there.",
-)
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Decides every picture and every video; the same seed gives the same files.",
-)
-@click.option("--clips", metavar="N", type=int, help="At most so many videos, at least 38.  [default: 5840]")
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Processes that film side by side; the files do not depend on it.  [default: one a processor core]",
-)
+@_making(least=38, clips=5840)
 def camera(out: Path, seed: int, clips: int | None, workers: int | None) -> None:
     """Film pictures with a moving camera: one set of videos, three questions.
 
@@ -153,8 +168,41 @@ def camera(out: Path, seed: int, clips: int | None, workers: int | None) -> None
     val and test; motion also has test-unseen, with pictures that training never shows. clips.csv holds the truth about
     each video, README.md the sources of the pictures.
     """
-    from stzoo.video.progress import Bar, counting
     from stzoo.video.synth.camera import make_camera
+
+    _film(
+        "camera", "the lists of motion, scene and both", out, partial(make_camera, out, seed, clips, workers or _all())
+    )
+
+
+@make.command()
+@_making(least=45, clips=1950)
+@click.option(
+    "--motions",
+    metavar="DIR|WHEEL",
+    type=click.Path(path_type=Path, exists=True),
+    help="Where pybullet's motion files are: a folder, or a wheel.  [default: the installed pybullet]",
+)
+def mocap15(out: Path, seed: int, clips: int | None, workers: int | None, motions: Path | None) -> None:
+    """Film fifteen human actions: drawn bodies over pictures, moved by motion capture.
+
+    backflip, cartwheel, crawl, two dances, getting up from face down and face up, jump, kick, punch, roll, run, spin,
+    spinkick, walk; each captured once, and seen by another camera, on another body, at another speed and from another
+    moment in every clip. The lists are train, val and test; the pictures of val and test are not in train. clips.csv
+    holds the truth about each video, README.md the sources of motions and pictures.
+    """
+    from stzoo.video.synth.mocap15 import make_mocap15
+
+    _film("mocap15", "their lists", out, partial(make_mocap15, out, seed, clips, workers or _all(), motions=motions))
+
+
+def _all() -> int:
+    return os.cpu_count() or 1
+
+
+def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:
+    """Makes a set with a bar, and says what there is then; `film` takes `progress`."""
+    from stzoo.video.progress import Bar, counting
 
     with contextlib.ExitStack() as stack:
         bar: Bar | None = None
@@ -167,10 +215,10 @@ def camera(out: Path, seed: int, clips: int | None, workers: int | None) -> None
             bar.advance(done - before)
             before = done
 
-        made = make_camera(out, seed, clips, workers or os.cpu_count() or 1, progress)
+        made = film(progress=progress)
     if not made:
-        click.echo(f'The camera set in "{out}" is finished already; nothing to do.')
+        click.echo(f'The {name} set in "{out}" is finished already; nothing to do.')
         return
     files = list((out / "videos").iterdir())
     megabytes = sum(file.stat().st_size for file in files) / 1e6
-    click.echo(f'{len(files)} videos, {megabytes:.1f} MB, and the lists of motion, scene and both are in "{out}".')
+    click.echo(f'{len(files)} videos, {megabytes:.1f} MB, and {lists} are in "{out}".')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stzoo.plot import COLOURS, FORMULAS, stages
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from stzoo.bundle import Result
@@ -31,6 +32,11 @@ def megabytes(size: int | None) -> str:
     return f"{size / 1e6:.1f} MB" if size is not None else UNKNOWN
 
 
+def millions(number: int | None) -> str:
+    """`7.17 M`, or a dash for None."""
+    return f"{number / 1e6:.2f} M" if number is not None else UNKNOWN
+
+
 def billions(number: int | None) -> str:
     """`161.4 G`, three digits below ten as in `0.117 G`, or a dash for None."""
     if number is None:
@@ -39,10 +45,11 @@ def billions(number: int | None) -> str:
 
 
 def accuracy(result: Result | None) -> str:
-    """`97.3 % (95.8 to 98.4)`, or a dash for None."""
+    """`97.3 (95.8–98.4)` in per cent, or a dash for None."""
     if result is None:
         return UNKNOWN
-    return f"{result.text} ({result.interval_text.removesuffix(' %')})" if result.interval_text else result.text
+    value, interval = (text.removesuffix(" %") for text in (result.text, result.interval_text))
+    return f"{value} ({interval.replace(' to ', '–')})" if interval else value
 
 
 def results_table(results: Iterable[Result]) -> Table:
@@ -104,7 +111,7 @@ def plain_table(*columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
         name, _, side = column.partition(":")
         table.add_column(
@@ -113,12 +120,23 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def print_parts(*parts: Any) -> None:
-    """Prints to stdout: as wide as the terminal, or wide enough for every column where there is none."""
+def console() -> Console:
+    """Writes to stdout what others have written: as wide as the terminal, or wide enough where there is none."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPE_WIDTH)
+    made = Console(highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = _PIPE_WIDTH
+    return made
+
+
+def fits(table: Table, output: Console) -> bool:
+    """Whether the table is shown without folding a cell."""
+    return output.measure(table, options=output.options.update(max_width=1000)).maximum <= output.width
+
+
+def print_parts(*parts: Any, output: Console | None = None) -> None:
+    """Prints one part below the other, on `console()` if no other output is given."""
+    output = console() if output is None else output
     for part in parts:
-        console.print(part)
+        output.print(part)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _FIRST_VIDEOS = 3
 
 
-def dry_run(recipe: Recipe, given: str) -> bool:
-    """Prints all of it for the recipe that was `given` under that name; whether training could start."""
+def dry_run(recipe: Recipe) -> bool:
+    """Prints all of it for a recipe; whether training could start."""
     from stzoo.training.forecast import OFFICIAL, Size, forecast
     from stzoo.video.lists import read_lists
 
@@ -44,23 +44,22 @@ def dry_run(recipe: Recipe, given: str) -> bool:
         click.echo(problem)
     if not problems:
         click.echo("The lists can be read, and so can the first videos of each. Nothing was trained or written.")
-    click.echo(f"To decode every video: stzoo data check {given}")
     return not problems
 
 
 def _facts(recipe: Recipe) -> dict[str, str]:
     net, augment = recipe.net, recipe.augment
-    crop = recipe.input.crop if augment.crop is None else augment.crop
+    own = recipe.training_input
     sides = augment.short_sides or (augment.strip_size or recipe.input.resize,)
     trained = "template, from which a strategy is selected"
     if recipe.fixed is not None:
-        trained = f"strategy {recipe.fixed.strategy} alone"
+        trained = f"strategy {Path(recipe.fixed.strategy).name} alone"
     return {
         "recipe": recipe.name,
         "data": f"{recipe.data.format} in {recipe.data.root}",
         "input": recipe.input.text,
-        "training": f"random crop {crop} of short side {' or '.join(map(str, sides))}, stride {augment.stride}, "
-        f"flip {str(augment.flip).lower()}",
+        "training": f"{own.frames} frames, {own.rate}, random crop {own.crop} of short side "
+        f"{' or '.join(map(str, sides))}, {augment.stride} stride, flip {str(augment.flip).lower()}",
         "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {','.join(net.branches)}; {trained}",
         "starts from": "none" if recipe.init is None else recipe.init.source,
         "machine": _machine(recipe),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stzoo.cli.protocol import device_option, overridden, protocol_options, workers_option
+from stzoo.cli.protocol import device_option, frame_rate_option, overridden, protocol_options, workers_option
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _CLASSES_SHOWN = 20
     help="The folder that the paths of the list start in.  [default: the list's own]",
 )
 @protocol_options
+@frame_rate_option
 @click.option(
     "-o",
     "--out",
@@ -64,6 +65,7 @@ def evaluate(
     out: Path | None,
     device: str,
     workers: int | None,
+    frame_rate: float | None,
     format_: str,
     **wishes: Any,
 ) -> None:
@@ -78,7 +80,7 @@ def evaluate(
     predictor = overridden(load(model, device=device), **wishes)
     items = _items(data, root, predictor.labels)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
-    found = assess(predictor, items, folder, workers=workers, progress=sys.stderr.isatty())
+    found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
     found.write(folder)
     for failed in found.failed:
         click.echo(f"Error: {failed.reason}", err=True)

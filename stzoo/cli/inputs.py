@@ -12,17 +12,18 @@ from stzoo.errors import UsageError
 from stzoo.video.datasets import VIDEO_SUFFIXES
 
 
-def files(arguments: Iterable[str]) -> list[str]:
+def files(arguments: Iterable[str], *, frames: bool = False) -> list[str]:
     """The paths that arguments mean, in their order.
 
     `-` stands for the lines of standard input. A folder stands for the files with a video's suffix in it and in its
     folders, hidden ones left out; a pattern such as `clips/**/*.mp4` for what it matches. A folder without videos, and
-    a pattern that matches nothing, stand for themselves, so that they are named when they are read.
+    a pattern that matches nothing, stand for themselves, so that they are named when they are read. With `frames`, a
+    folder in a folder is a video where it holds numbered pictures and no video files.
 
     Raises `UsageError` when nothing is left.
     """
     words = [word for argument in arguments for word in (_listed() if argument == "-" else [argument])]
-    found = [path for word in words for path in _expanded(word)]
+    found = [path for word in words for path in _expanded(word, frames)]
     if not found:
         raise UsageError("standard input lists no video; write one path a line.")
     return found
@@ -33,18 +34,26 @@ def _listed() -> list[str]:
     return [line for line in lines if line]
 
 
-def _expanded(word: str) -> list[str]:
+def _expanded(word: str, frames: bool) -> list[str]:
     matches = sorted(glob.glob(word, recursive=True)) if not os.path.lexists(word) and glob.has_magic(word) else []
-    return [path for match in matches or [word] for path in _within(match)]
+    return [path for match in matches or [word] for path in _within(match, frames)]
 
 
-def _within(path: str) -> list[str]:
-    return (list(_videos(path)) or [path]) if os.path.isdir(path) else [path]
+def _within(path: str, frames: bool) -> list[str]:
+    return (list(_videos(path, frames)) or [path]) if os.path.isdir(path) else [path]
 
 
-def _videos(folder: str) -> Iterator[str]:
+def _videos(folder: str, frames: bool) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                yield os.path.join(parent, name)
+        videos = [name for name in names if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES]
+        if frames and not videos and _hold_frames(names):
+            yield parent
+        for name in sorted(videos):
+            yield os.path.join(parent, name)
+
+
+def _hold_frames(names: Iterable[str]) -> bool:
+    from stzoo.video.images import is_frame
+
+    return any(map(is_frame, names))

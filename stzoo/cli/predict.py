@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 import rich_click as click
 
 from stzoo.cli.inputs import files
-from stzoo.cli.protocol import device_option, overridden, protocol_options, workers_option
+from stzoo.cli.protocol import device_option, frame_rate_option, overridden, protocol_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
+from stzoo.cli.timeline import OverTime, timeline_options, timeline_writer
 from stzoo.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
     from stzoo.predictor import Predictor
 
-_FORMATS = ("text", "json", "jsonl", "csv")
+_FORMATS = ("text", "json", "jsonl", "csv", "srt")
 _RESUMABLE = ("jsonl", "csv")
 
 
@@ -33,6 +34,7 @@ _RESUMABLE = ("jsonl", "csv")
     help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
 )
 @protocol_options
+@frame_rate_option
 @click.option(
     "--topk",
     metavar="K",
@@ -45,7 +47,8 @@ _RESUMABLE = ("jsonl", "csv")
     "--format",
     "format_",
     type=click.Choice(_FORMATS),
-    help="json is a list with one object a video, jsonl one object a line: path and predictions, or path and error.  "
+    help="json is a list with one object a video, jsonl one object a line: path and predictions, or path and error; "
+    "srt is the subtitles of one timeline.  "
     "[default: what the suffix of -o says, or text]",
 )
 @click.option(
@@ -57,6 +60,7 @@ _RESUMABLE = ("jsonl", "csv")
 )
 @click.option("--resume", is_flag=True, help="Go on with FILE (jsonl or csv): skip the videos that it has.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first file that cannot be read.")
+@timeline_options
 @workers_option
 @device_option
 def predict(
@@ -71,6 +75,8 @@ def predict(
     fail_fast: bool,
     workers: int | None,
     device: str,
+    frame_rate: float | None,
+    over_time: OverTime,
     **wishes: Any,
 ) -> None:
     """Say what happens in videos: files, folders with all that is in them, patterns, or a list on standard input (-).
@@ -82,7 +88,8 @@ def predict(
 
     form = format_ or _form(output)
     _refuse(output, form, resume)
-    paths = files(inputs)
+    paths = files(inputs, frames=frame_rate is not None)
+    over_time.refuse(paths, form, resume=resume, workers=workers)
     predictor = overridden(load(model, device=device), **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
@@ -91,9 +98,20 @@ def predict(
         paths = [path for path in paths if path not in done]
     with _opened(output, resume) as stream:
         fresh = output is None or output.stat().st_size == 0
-        with closing(writer(form, stream, answers, header=fresh)) as out:
+        with closing(
+            timeline_writer(form, stream, answers)
+            if over_time.timeline
+            else writer(form, stream, answers, header=fresh)
+        ) as out:
             shown = len(paths) + len(done) > 1 and sys.stderr.isatty() and not stream.isatty()
-            for entry in _rows(predictor, paths, topk, workers, len(done), shown=shown):
+            found = (
+                over_time.rows(predictor, paths, topk, frame_rate)
+                if over_time.timeline
+                else over_time.rendered(
+                    _rows(predictor, paths, topk, workers, frame_rate, len(done), shown=shown), frame_rate
+                )
+            )
+            for entry in found:
                 out.write(entry)
                 broken |= "error" in entry
                 if fail_fast and "error" in entry:
@@ -103,14 +121,21 @@ def predict(
 
 
 def _rows(
-    predictor: Predictor, paths: list[str], topk: int, workers: int | None, done: int, *, shown: bool
+    predictor: Predictor,
+    paths: list[str],
+    topk: int,
+    workers: int | None,
+    frame_rate: float | None,
+    done: int,
+    *,
+    shown: bool,
 ) -> Iterator[dict[str, Any]]:
     """A row a video; errors and warnings become lines on standard error."""
     from stzoo.scoring import Failed, score_files
     from stzoo.video.progress import counting
 
     with counting("Predicting", done + len(paths), unit="videos", completed=done, show=shown) as bar:
-        for found in score_files(predictor, paths, workers=workers):
+        for found in score_files(predictor, paths, workers=workers, frame_rate=frame_rate):
             if isinstance(found, Failed):
                 click.echo(f"Error: {found.reason}", err=True)
                 yield {"path": found.path, "error": found.reason}

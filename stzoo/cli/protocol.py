@@ -38,6 +38,12 @@ device_option = click.option(
     show_default=True,
     help="Where the net runs; auto takes a GPU if there is one.",
 )
+frame_rate_option = click.option(
+    "--frame-rate",
+    metavar="RATE",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="Folders of numbered pictures are videos with so many frames a second.",
+)
 workers_option = click.option(
     "--workers",
     metavar="N",

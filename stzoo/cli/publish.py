@@ -47,3 +47,4 @@ def publish(source: str, repo: str, private: bool, revision: str, dry_run: bool,
     if not done.changed:
         say("The repository holds exactly this already; nothing was uploaded.")
     click.echo(f"{done.url}\ncommit {done.commit}")
+    say(f"A card of the zoo names it by the line `weights: {{hub: {repository.id}, revision: {done.commit}}}`.")

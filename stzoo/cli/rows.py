@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,6 +16,7 @@ from stzoo.errors import DataError
 if TYPE_CHECKING:
     from stzoo.predictor import Prediction, Predictor
     from stzoo.scoring import Scored
+    from stzoo.timeline import Timeline
 
 _BAR_WIDTH = 30
 _VIDEO = ("width", "height", "frames", "fps", "duration_seconds")
@@ -28,11 +29,18 @@ def row(predictor: Predictor, scored: Scored, topk: int) -> Row:
         "path": scored.path,
         "predictions": [prediction._asdict() for prediction in predictor.best(scored.scores, topk)],
         "clips": [[round(time, 6) for time in times] for times in scored.times_seconds.tolist()],
-        "video": {name: getattr(scored.info, name) for name in _VIDEO},
-        "warnings": list(scored.warnings),
+        **about(predictor, scored),
+    }
+
+
+def about(predictor: Predictor, found: Scored | Timeline) -> Row:
+    """What is known of a video beside its scores, and what they were made with."""
+    return {
+        "video": {name: getattr(found.info, name) for name in _VIDEO},
+        "warnings": list(found.warnings),
         "contract": predictor.contract.model_dump(mode="json"),
         "model": {"name": predictor.name, "digest": predictor.digest},
-        "seconds": {"decode": round(scored.decode_seconds, 6), "compute": round(scored.compute_seconds, 6)},
+        "seconds": {"decode": round(found.decode_seconds, 6), "compute": round(found.compute_seconds, 6)},
     }
 
 
@@ -102,8 +110,7 @@ class Csv(Writer):
     def write(self, row: Row) -> None:
         flat: Row = {"path": row["path"], "error": row.get("error", "")}
         if "predictions" in row:
-            for rank, entry in enumerate(row["predictions"], 1):
-                flat |= {f"label{rank}": entry["label"], f"score{rank}": entry["score"]}
+            flat |= ranked_cells(row["predictions"])
             flat |= row["video"] | {f"{name}_seconds": value for name, value in row["seconds"].items()}
             flat |= {"model": row["model"]["name"], "digest": row["model"]["digest"]}
             flat |= {"contract": json.dumps(row["contract"])}
@@ -121,8 +128,27 @@ def writer(form: str, stream: TextIO, answers: int, *, header: bool = True) -> W
 
 def columns(answers: int) -> list[str]:
     """The head of a CSV file with so many labels a row."""
-    ranked = [f"{name}{rank}" for rank in range(1, answers + 1) for name in ("label", "score")]
-    return ["path", "error", *ranked, *_VIDEO, "decode_seconds", "compute_seconds", "model", "digest", "contract"]
+    return [
+        "path",
+        "error",
+        *ranked_columns(answers),
+        *_VIDEO,
+        "decode_seconds",
+        "compute_seconds",
+        "model",
+        "digest",
+        "contract",
+    ]
+
+
+def ranked_columns(answers: int) -> list[str]:
+    """label1, score1, label2 ..."""
+    return [f"{name}{rank}" for rank in range(1, answers + 1) for name in ("label", "score")]
+
+
+def ranked_cells(predictions: Sequence[Mapping[str, str | float]]) -> Row:
+    """The cells below `ranked_columns`."""
+    return {f"{name}{rank}": entry[name] for rank, entry in enumerate(predictions, 1) for name in ("label", "score")}
 
 
 def resumed(path: Path, form: str, predictor: Predictor, answers: int) -> tuple[set[str], bool]:

@@ -108,7 +108,7 @@ def _shown(model: str) -> _Shown:
         if card is None or card.net is None:
             raise
         return _untrained(card, card.net, str(error))
-    opened = Opened.of(found.folder)
+    opened = Opened.of(found)
     bundle, row = opened.bundle, Row.of(found.card, opened)
     facts = _facts(row, found.card) | {"folder": str(found.folder)}
     return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle, row)

@@ -66,7 +66,9 @@ def train(
     if dry:
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
-        context.exit(0 if dry_run(resolved, recipe) else 1)
+        can_start = dry_run(resolved)
+        click.echo(f"To decode every video: stzoo data check {recipe}")
+        context.exit(0 if can_start else 1)
     if logs and sweeps:
         raise UsageError("--log follows one run; give the values of --sweep with --set instead")
     folder = out or Path("runs") / Path(recipe).stem
@@ -76,7 +78,7 @@ def train(
         if points:
             _sweep(points, folder, cache, quiet, ranks)
         else:
-            _train(resolved, folder, cache, logs, quiet, ranks)
+            train_recipe(resolved, folder, cache, logs, quiet, ranks)
 
 
 def root_override(data_root: str | None) -> tuple[str, ...]:
@@ -95,7 +97,8 @@ def saying_how_to_go_on(aloud: bool = True) -> Iterator[None]:
         raise click.Abort from None
 
 
-def _train(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:
+def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:
+    """Trains what a recipe's run in `folder` lacks, and prints its measurements and where its bundle is."""
     from stzoo.training.pipeline import train as run_all
     from stzoo.training.results import table
     from stzoo.training.run import Run

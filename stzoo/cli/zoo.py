@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from stzoo.card import Bundled, Card
-from stzoo.cli.drawing import UNKNOWN, accuracy, billions, megabytes, plain_table, print_parts
+from stzoo.cli.drawing import UNKNOWN, accuracy, billions, console, fits, megabytes, millions, plain_table, print_parts
 from stzoo.errors import HubError, ModelNotFoundError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     from stzoo.bundle import Bundle
+    from stzoo.hub import Found
+
+_HEADINGS = {
+    "name": "name",
+    "task": "task",
+    "backbone": "backbone",
+    "strategy": "strategy",
+    "parameters": "params:right",
+    "multiply-adds": "mult-adds:right",
+    "accuracy": "accuracy, %",
+    "size": "size:right",
+    "weights": "weights",
+}
+_DISPENSABLE = ("size", "strategy", "backbone", "multiply-adds", "task")
+"""The columns that a narrow terminal has no room for, the first to go first."""
 
 format_option = click.option(
     "--format",
@@ -59,33 +77,36 @@ class Row:
             title=card.title if card else "",
             dataset=card.dataset if card else "",
             task=card.task if card else "",
-            backbone=card.backbone if card else bundle.strategy.backbone if bundle else UNKNOWN,
+            backbone=bundle.strategy.backbone if bundle else card.backbone if card else UNKNOWN,
             strategy=card.strategy if card else label,
             parameters=opened.parameters if opened else net.parameters if net else None,
             multiply_adds=bundle.config.multiply_adds if bundle else net.multiply_adds if net else None,
             bytes=opened.bytes if opened else None,
             metrics=[result.model_dump(mode="json", exclude_none=True) for result in bundle.metrics] if bundle else [],
             paper=[quoted.model_dump(mode="json", exclude_none=True) for quoted in card.paper] if card else [],
-            weights=_where(card, bundle is not None),
+            weights=_where(card, opened),
             bundled=card is not None and isinstance(card.weights, Bundled) and bundle is not None,
         )
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A bundle, the parameters of its net and the bytes of its weights file."""
+    """A bundle, the parameters of its net, the bytes of its weights file, and the Hub repository that it came from."""
 
     bundle: Bundle
     parameters: int
     bytes: int
+    repository: str | None = None
 
     @classmethod
-    def of(cls, folder: Path) -> Opened:
-        """Reads a bundle's folder. Raises `BundleError`."""
+    def of(cls, found: Found) -> Opened:
+        """Reads the folder that was found. Raises `BundleError`."""
         from stzoo import bundle as bundles
 
+        folder = found.folder
         parameters = bundles.parameter_count(bundles.weight_shapes(folder))
-        return cls(bundles.read(folder), parameters, (folder / bundles.MODEL).stat().st_size)
+        repository = found.repository.id if found.repository is not None else None
+        return cls(bundles.read(folder), parameters, (folder / bundles.MODEL).stat().st_size, repository)
 
 
 @click.command("list")
@@ -110,14 +131,15 @@ def list_models_command(
         raise ModelNotFoundError(f'no model matches "{pattern}"; `stzoo list` shows every model.')
     if dataset is not None:
         found = _of_dataset(found, dataset)
-    models = [(card, _opened(card.name)) for card in found if not bundled or isinstance(card.weights, Bundled)]
+    models = [(card, _opened(card)) for card in found if not bundled or isinstance(card.weights, Bundled)]
     rows = [(Row.of(*model), model[1]) for model in models]
     if max_params is not None:
         rows = [(row, opened) for row, opened in rows if (row.parameters or float("inf")) <= max_params * 1e6]
     if format_ == "json":
         click.echo(json.dumps([asdict(row) for row, _ in rows], indent=2, ensure_ascii=False))
     elif rows:
-        print_parts(*_listing(rows))
+        output = console()
+        print_parts(*_listing(rows, output), output=output)
     else:
         raise ModelNotFoundError("no model is left after these filters; `stzoo list` shows every model.")
 
@@ -133,56 +155,80 @@ def _of_dataset(found: list[Card], dataset: str) -> list[Card]:
     return [card for card in found if card.dataset == known[dataset.lower()]]
 
 
-def _opened(name: str) -> Opened | None:
-    """The bundle behind a name of the zoo, or None where it has no weights here; the Hub is not asked."""
-    from stzoo.hub import find
+def _opened(card: Card) -> Opened | None:
+    """The bundle of a card, or None where it has no weights here; the Hub is not asked."""
+    from stzoo.hub import find, serving
 
+    if card.weights == "none" and serving() is None:
+        return None
     try:
-        folder = find(name, offline=True).folder
+        return Opened.of(find(card.name, offline=True))
     except (ModelNotFoundError, HubError):
         return None
-    return Opened.of(folder)
 
 
-def _listing(rows: Iterable[tuple[Row, Opened | None]]) -> list[Any]:
-    """The table, and the protocols that its accuracies were measured with."""
+def _listing(rows: Sequence[tuple[Row, Opened | None]], output: Console) -> list[Any]:
+    """The table, what its accuracies were measured on, and which columns had no room."""
     from rich.text import Text
 
-    table = plain_table(
-        "name",
-        "dataset",
-        "task",
-        "backbone",
-        "strategy",
-        "parameters:right",
-        "mult-adds:right",
-        "accuracy:right",
-        "on",
-        "size:right",
-        "weights",
-    )
-    protocols: list[str] = []
-    for row, opened in rows:
-        headline = opened.bundle.headline if opened else None
-        if headline is not None and headline.protocol not in protocols:
-            protocols.append(headline.protocol)
-        table.add_row(
-            Text(row.name, style="bold"),
-            row.dataset,
-            row.task,
-            row.backbone,
-            row.strategy,
-            f"{row.parameters:,}" if row.parameters is not None else UNKNOWN,
-            billions(row.multiply_adds),
-            accuracy(headline),
-            f"{headline.split}, n = {headline.n}" if headline else UNKNOWN,
-            megabytes(row.bytes),
-            row.weights,
-        )
-    return [table, *(Text(f"Measured: {protocol}.", style="dim") for protocol in protocols)]
+    on: list[str] = []
+    lines = [(row.dataset, _cells(row, opened, on)) for row, opened in rows]
+    left_out: tuple[str, ...] = ()
+    while not fits(table := _table(lines, left_out), output) and len(left_out) < len(_DISPENSABLE):
+        left_out = _DISPENSABLE[: len(left_out) + 1]
+    parts: list[Any] = [table, *(Text(f"{_raised(number)} {text}.", style="dim") for number, text in enumerate(on, 1))]
+    if left_out:
+        parts.append(Text(f"No room for {', '.join(left_out)}; --format json says everything.", style="dim"))
+    return parts
 
 
-def _where(card: Card | None, found: bool) -> str:
+def _table(lines: Sequence[tuple[str, dict[str, str | Text]]], left_out: Sequence[str]) -> Table:
+    """One line a model, datasets set apart."""
+    table = plain_table(*(heading for column, heading in _HEADINGS.items() if column not in left_out))
+    for index, (dataset, cells) in enumerate(lines):
+        is_last = lines[index + 1 : index + 2] != [] and lines[index + 1][0] != dataset
+        table.add_row(*(cell for column, cell in cells.items() if column not in left_out), end_section=is_last)
+    return table
+
+
+def _cells(row: Row, opened: Opened | None, on: list[str]) -> dict[str, str | Text]:
+    """What a line of the table says, by column. What an accuracy was measured on is added to `on`."""
+    from rich.text import Text
+
+    headline = opened.bundle.headline if opened else None
+    mark = ""
+    if headline is not None:
+        measured = f"{headline.dataset}, {headline.split}, {headline.n} videos: {headline.protocol}"
+        if measured not in on:
+            on.append(measured)
+        mark = f" {_raised(on.index(measured) + 1)}"
+    return {
+        "name": Text(row.name, style="bold"),
+        "task": row.task,
+        "backbone": row.backbone,
+        "strategy": row.strategy,
+        "parameters": millions(row.parameters),
+        "multiply-adds": billions(row.multiply_adds),
+        "accuracy": accuracy(headline) + mark,
+        "size": megabytes(row.bytes),
+        "weights": row.weights,
+    }
+
+
+def _raised(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _where(card: Card | None, opened: Opened | None) -> str:
+    """Where the weights are, in words."""
+    from stzoo.hub import serving
+
+    if opened is not None and opened.repository is not None:
+        return opened.repository
     if card is None:
         return "in its folder"
-    return card.where if found or not isinstance(card.weights, Bundled) else "missing from this installation"
+    if opened is None and isinstance(card.weights, Bundled):
+        return "missing from this installation"
+    if opened is None and (organisation := serving()) is not None:
+        return f"not fetched from {organisation}"
+    return card.where

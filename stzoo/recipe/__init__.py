@@ -1,10 +1,11 @@
 """A recipe: one TOML file that decides everything about a training run.
 
-`read` gives a checked, frozen `Recipe`; `expand` turns a sweep into overrides for `read`. No torch.
+`read` gives a checked, frozen `Recipe`, `resolve` one from tables that are no file; `expand` turns a sweep into
+overrides for either. No torch.
 """
 
 from stzoo.recipe.overrides import expand
-from stzoo.recipe.reading import find, read
+from stzoo.recipe.reading import find, read, resolve
 from stzoo.recipe.tables import (
     Augment,
     Compute,
@@ -34,4 +35,5 @@ __all__ = [
     "expand",
     "find",
     "read",
+    "resolve",
 ]

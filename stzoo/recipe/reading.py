@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tomllib
 import typing
@@ -15,8 +16,9 @@ from pydantic_core import ErrorDetails
 from stzoo.contract import InputContract
 from stzoo.errors import RecipeError, did_you_mean
 from stzoo.files import packaged
+from stzoo.recipe.agreement import TEMPLATE_TABLES, disagreements
 from stzoo.recipe.overrides import put
-from stzoo.recipe.tables import TEMPLATE_TABLES, Augment, Data, Recipe, disagreements
+from stzoo.recipe.tables import Augment, Data, Recipe
 
 Tree = dict[str, Any]
 
@@ -29,7 +31,12 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     nor the other way round. Raises `RecipeError` that lists every problem with its place and value.
     """
     file = find(path)
-    tree = _load(file)
+    return resolve(_load(file), overrides, source=str(file))
+
+
+def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str) -> Recipe:
+    """The recipe that tables say, changed by overrides as `read` takes them. `RecipeError` calls it `source`."""
+    tree = copy.deepcopy(tree)
     problems = []
     for override in overrides:
         try:
@@ -39,7 +46,7 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     tree = _with_dropout(tree)
     problems += _problems(tree)
     if problems:
-        raise RecipeError(_report(file, problems))
+        raise RecipeError(_report(source, problems))
     return Recipe(**_tuples(tree))
 
 
@@ -171,7 +178,7 @@ def _written(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _report(file: Path, problems: list[str]) -> str:
+def _report(source: str, problems: list[str]) -> str:
     if len(problems) == 1:
-        return f"{file}: {problems[0]}"
-    return "\n  ".join([f"{file} has {len(problems)} problems:", *problems])
+        return f"{source}: {problems[0]}"
+    return "\n  ".join([f"{source} has {len(problems)} problems:", *problems])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import itertools
 import json
-from collections.abc import Container, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -14,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from stzoo.contract import InputContract
+from stzoo.recipe.agreement import disagreements
 from stzoo.strategies import FORMS
 from stzoo.strategy import ALL_BRANCHES, BRANCHES
 
@@ -24,7 +22,6 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Format = Literal["list", "frame-list", "folders", "kinetics400", "something-v1", "something-v2", "ucf101"]
 
 OWN_SPLITS = ("train", "selection", "val")
-TEMPLATE_TABLES = ("warmup", "variational", "objective", "selection")
 
 
 class Table(BaseModel):
@@ -102,8 +99,12 @@ class Augment(Table):
             description="a frame's short side before the crop, drawn for every clip; else strip_size or input.resize"
         ),
     ] = ()
+    frames: Annotated[int | None, Field(ge=1, le=1024, description="of a training clip; else input.frames")] = None
+    stride_frames: Annotated[
+        int | None, Field(ge=1, le=1000, description="of a training clip; else input.stride_frames")
+    ] = None
     crop: Annotated[
-        int | None, Field(ge=8, le=4096, description="side of the random crop in pixels; input.crop if it is not given")
+        int | None, Field(ge=8, le=4096, description="side of the random crop in pixels; else input.crop")
     ] = None
     flip: Annotated[
         bool | Literal["label-aware"],
@@ -112,6 +113,12 @@ class Augment(Table):
     stride: Annotated[
         Literal["fixed", "random"], Field(description="random: steps of 1 to input.stride_frames; without data.cache")
     ] = "fixed"
+
+    def over(self, contract: InputContract) -> InputContract:
+        """The contract with what this table says otherwise of a training clip."""
+        return contract.model_copy(
+            update=self.model_dump(include={"frames", "stride_frames", "crop"}, exclude_none=True)
+        )
 
 
 class Net(Table):
@@ -296,47 +303,14 @@ class Recipe(Table):
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def training_input(self) -> InputContract:
+        """How training cuts its clips: as [input] says, but for what [augment] says otherwise.
+
+        Its `crop` may be larger than its `resize`, which training's strips and short sides take the place of.
+        """
+        return self.augment.over(self.input)
+
     def to_toml(self) -> str:
         """The resolved recipe, every default written out: reading it gives an equal recipe."""
         return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True, by_alias=True))
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """SHA-256 of all values, in hex: two recipes with one digest are one run. An absent [init] does not count."""
-        values = self.model_dump(mode="json", by_alias=True, exclude={"init"} if self.init is None else None)
-        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterator[str]:
-    """What contradicts between tables. `tables` holds the valid ones; `present` names all that were given."""
-    if "fixed" in present:
-        for name in (*TEMPLATE_TABLES, "finetune"):
-            if name in present:
-                yield f"[{name}] does not go with [fixed], which trains one strategy alone; leave one of them out"
-    elif missing := [f"[{name}]" for name in TEMPLATE_TABLES if name not in present]:
-        if len(missing) == len(TEMPLATE_TABLES):
-            yield "nothing to train: give [fixed], or [warmup], [variational], [objective] and [selection]"
-        else:
-            yield f"a template's recipe lacks {', '.join(missing)}; it needs {', '.join(TEMPLATE_TABLES)}"
-    contract, augment, data = tables.get("input"), tables.get("augment"), tables.get("data")
-    if data and augment and data.cache:
-        for name in ("strip_frames", "strip_size"):
-            if getattr(augment, name) is None:
-                yield f"augment.{name} is missing"
-        if augment.stride == "random":
-            yield 'augment.stride = "random": needs data.cache = false, because strips have a fixed stride'
-    if contract and augment:
-        if augment.strip_frames is not None and augment.strip_frames < contract.frames:
-            yield f"augment.strip_frames = {augment.strip_frames}: less than input.frames, which is {contract.frames}"
-        table, crop = ("input", contract.crop) if augment.crop is None else ("augment", augment.crop)
-        if augment.strip_size is not None and augment.strip_size < crop:
-            yield f"augment.strip_size = {augment.strip_size}: less than {table}.crop, which is {crop}"
-        if augment.short_sides and min(augment.short_sides) < crop:
-            yield f"augment.short_sides = {list(augment.short_sides)}: less than {table}.crop, which is {crop}"
-        if not augment.short_sides and augment.strip_size is None and contract.resize < crop:
-            yield f"input.resize = {contract.resize}: less than {table}.crop, which is {crop}"
-        if contract.sampling == "segments" and data and data.cache:
-            yield 'input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
-        if augment.stride == "random" and contract.stride_frames is None:
-            yield 'augment.stride = "random": needs input.stride_frames, of which it draws every step'

@@ -68,15 +68,6 @@ def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
     return Splits(train, np.sort(np.array(selection, dtype=np.int64)))
 
 
-def training_contract(recipe: Recipe) -> InputContract:
-    """How training cuts its clips: as the recipe's contract says, but for the side of the crop where [augment] has one.
-
-    Its `crop` may be larger than its `resize`, which training's strips and short sides take the place of.
-    """
-    crop = recipe.augment.crop
-    return recipe.input if crop is None else recipe.input.model_copy(update={"crop": crop})
-
-
 class RunData:
     """The data of a recipe. Lists are read at once; videos are decoded into `cache` when they are first needed.
 
@@ -108,7 +99,7 @@ class RunData:
     def training(self) -> ClipSource:
         """The training part of the training list: as strips, or as videos to be decoded when they are needed."""
         augment, data = self.recipe.augment, self.recipe.data
-        contract = training_contract(self.recipe)
+        contract = self.recipe.training_input
         flip = augment.flip is not False
         mirrored = mirrored_classes(self.labels) if augment.flip == "label-aware" else None
         if not data.cache:
@@ -133,6 +124,7 @@ class RunData:
             max_broken=data.max_broken,
             progress=self.progress,
         )
+        self._say_what_is_left_out("train", strips)
         chosen = set(self._splits().train.tolist())
         rows_of_items = self._rows(strips)
         rows = np.array([row for row, item in enumerate(rows_of_items) if item in chosen], dtype=np.int64)
@@ -151,7 +143,7 @@ class RunData:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""
         contract = self.recipe.input.model_copy(update={"clips": 1})
         items = [self.train_items[row] for row in self._splits().selection]
-        cache = self._clips(items, contract, part_of=len(self.train_items))
+        cache = self._clips("selection", items, contract, part_of=len(self.train_items))
         selection = self.recipe.selection
         count = 0 if selection is None else min(selection.batch_norm_clips, len(training))
 
@@ -172,10 +164,10 @@ class RunData:
     def test(self, name: str) -> tuple[ClipCache, InputContract]:
         """All clips of a list that is measured at the end: `val` or one of the recipe's tests."""
         contract = self.recipe.input
-        return self._clips(self.tests[name], contract), contract
+        return self._clips(name, self.tests[name], contract), contract
 
-    def _clips(self, items: list[Item], contract: InputContract, part_of: int | None = None) -> ClipCache:
-        return open_clips(
+    def _clips(self, name: str, items: list[Item], contract: InputContract, part_of: int | None = None) -> ClipCache:
+        cache = open_clips(
             self.cache,
             items,
             contract,
@@ -184,6 +176,16 @@ class RunData:
             part_of=part_of,
             progress=self.progress,
         )
+        self._say_what_is_left_out(name, cache)
+        return cache
+
+    def _say_what_is_left_out(self, name: str, cache: ClipCache) -> None:
+        if cache.broken:
+            listed = len(cache) + len(cache.broken)
+            self.say(
+                f"{len(cache.broken)} of the {listed} videos of {name} cannot be read and are left out: "
+                f"{cache.broken[0].reason}"
+            )
 
     def _splits(self) -> Splits:
         groups = [item.group for item in self.train_items]

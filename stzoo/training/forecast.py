@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from stzoo.measure import TrainingMeasurement, measure_training
 from stzoo.recipe import Optimisation, Recipe
-from stzoo.training.data import training_contract
 from stzoo.training.stages import architecture_of, strategy_of
 
 FORWARD_AND_BACKWARD = 3
@@ -96,7 +95,7 @@ def forecast(recipe: Recipe, size: Size) -> Forecast:
     Raises `UsageError` and `StrategyError` when backbone, options and strategy do not go together.
     """
     architecture = architecture_of(recipe, size.classes)
-    contract = training_contract(recipe)
+    contract = recipe.training_input
     net = measure_training(
         architecture,
         strategy_of(recipe, architecture),

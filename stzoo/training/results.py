@@ -128,9 +128,10 @@ def save_bundle(
     contract = run.recipe.input
     weights = _arrays(net)
     digest = hashlib.sha256(serialise(weights)).hexdigest()
+    card = cards.named(run.bundle_name) if run.bundle_name in cards.names() else None
     results = tuple(
         Result(
-            dataset=run.recipe.name,
+            dataset=run.recipe.name if card is None else card.dataset,
             split=row.split,
             protocol=contract.protocol,
             metric="top1",
@@ -167,7 +168,7 @@ def save_bundle(
         None if template is None else _arrays(template),
         None if figure is None else {figure.name: figure},
         statistics={other: _buffers(pruned) for other, pruned in normalised},
-        card=cards.named(run.bundle_name) if run.bundle_name in cards.names() else None,
+        card=card,
         replace=True,
     )
 

@@ -1,6 +1,7 @@
 """A run: the directory in which a recipe's stages leave what they made, and from which a stopped run goes on.
 
 recipe.toml              the recipe as resolved; a run belongs to one recipe
+given/                   of stzoo finetune: classes, lists and strategy, which the recipe reads
 init.json                the weights that the first stage started from, if [init] names some
 metrics.jsonl            one line an epoch
 seconds.json             how long every epoch took

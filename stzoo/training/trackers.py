@@ -58,7 +58,7 @@ class WeightsAndBiases:
     def _run(self) -> Any:
         import wandb
 
-        same = hashlib.sha256(f"{self._folder.absolute()} {self._recipe.digest}".encode()).hexdigest()[:16]
+        same = hashlib.sha256(f"{self._folder.absolute()} {self._recipe.to_toml()}".encode()).hexdigest()[:16]
         config = self._recipe.model_dump(mode="json", by_alias=True)
         name = self._recipe.name
         return wandb.init(project="stzoo", name=name, id=same, resume="allow", dir=self._folder, config=config)

@@ -13,6 +13,7 @@ import av
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -64,6 +65,22 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             if other.index != stream.index:
                 other.discard = av.stream.Discard.all
         yield container, stream
+
+
+@contextmanager
+def opened_sound(path: Path) -> Iterator[tuple[InputContainer, AudioStream] | None]:
+    """The container and its first sound track, closed afterwards; None where there is none that can be read."""
+    try:
+        container = av.open(str(path.absolute()), mode="r", options=dict(_OPTIONS), metadata_errors="ignore")
+    except (av.FFmpegError, OSError, ValueError):
+        yield None
+        return
+    with container:
+        stream = next(iter(container.streams.audio), None)
+        for other in container.streams:
+            if stream is not None and other.index != stream.index:
+                other.discard = av.stream.Discard.all
+        yield None if stream is None else (container, stream)
 
 
 class Decoder:

@@ -123,23 +123,37 @@ def read_frames(
         Index -> what `transform` made of the frame. A frame that could not be decoded is missing.
     """
     wanted = np.unique(indices)
-    found: dict[int, Transformed] = {}
-    reformatter = VideoReformatter()
-    if not info.counted and not info.truncated:
-        with opened(info.path) as (container, stream):
-            shortcuts = Shortcuts(Decoder(container, stream), _pts(info, stream.time_base), info.keyframes)
-            for index, frame in shortcuts.frames(wanted):
-                found[index] = transform(_upright(frame, info, reformatter))
-        if len(found) == len(wanted) or not shortcuts.taken:
-            return found
-    missing = set(wanted.tolist()) - set(found)
-    for index, frame in _decoded(info):
-        if index in missing:
-            missing.remove(index)
-            found[index] = transform(_upright(frame, info, reformatter))
-            if not missing:
-                break
+    found = {index: transform(frame) for index, frame in stream_frames(info, wanted)}
+    missing = wanted[[index not in found for index in wanted.tolist()]]
+    if len(missing) and not (info.counted or info.truncated):
+        found |= {index: transform(frame) for index, frame in stream_frames(info, missing, in_order=True)}
     return found
+
+
+def stream_frames(
+    info: VideoInfo, wanted: Int64[np.ndarray, " wanted"], *, in_order: bool = False
+) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
+    """The wanted frames, upright RGB, each with its index, one at a time; one that is not found is left out.
+
+    Args:
+        info: the video.
+        wanted: indices, ascending, each once.
+        in_order: decode the file from its start; this finds frames of damaged files that the shortest way misses.
+    """
+    reformatter = VideoReformatter()
+    if in_order or info.counted or info.truncated:
+        missing = set(wanted.tolist())
+        for index, frame in _decoded(info) if missing else ():
+            if index in missing:
+                missing.remove(index)
+                yield index, _upright(frame, info, reformatter)
+                if not missing:
+                    return
+        return
+    with opened(info.path) as (container, stream):
+        shortcuts = Shortcuts(Decoder(container, stream), _pts(info, stream.time_base), info.keyframes)
+        for index, frame in shortcuts.frames(wanted):
+            yield index, _upright(frame, info, reformatter)
 
 
 def decodable(info: VideoInfo) -> VideoInfo:

@@ -56,6 +56,11 @@ def archive_of(path: Path) -> Path | None:
     return None
 
 
+def is_frame(name: str) -> bool:
+    """Whether a file name is that of a numbered picture; optical flow beside the frames (`flow_x_00001.jpg`) is not."""
+    return _FRAME.fullmatch(name) is not None and not name.startswith((".", "flow_"))
+
+
 def find_frames(path: Path) -> FrameFolder | None:
     """The frames that a folder, a zip file or a folder within one holds; `None` where the path is none of these.
 
@@ -125,16 +130,7 @@ def read_pictures(
     size = (0, 0)
     while good.any():
         rows = np.flatnonzero(good)
-        info = VideoInfo(
-            path=folder.path,
-            width=size[1],
-            height=size[0],
-            rotation_degrees=0,
-            mirrored=False,
-            timestamps_seconds=(folder.numbers[rows] - folder.numbers[0]) / (rate or 1.0),
-            counted=rate is None,
-            truncated=folder.truncated or not good.all(),
-        )
+        info = describe(folder, rows, rate, size)
         chosen = choose(info)
         for row in {int(rows[index]) for index in chosen.ravel()} - kept.keys():
             picture = read_picture(folder, row)
@@ -148,6 +144,22 @@ def read_pictures(
             info = dataclasses.replace(info, height=size[0], width=size[1])
             return chosen, {index_of[row]: value for row, value in kept.items() if row in index_of}, info
     raise VideoError(f"{folder.path} holds no frame that can be decoded; its pictures are damaged.")
+
+
+def describe(
+    folder: FrameFolder, rows: Int64[np.ndarray, " frames"], rate: float | None, size: tuple[int, int]
+) -> VideoInfo:
+    """What is known about a video of which these rows can be decoded, in pictures of `size` (height, width)."""
+    return VideoInfo(
+        path=folder.path,
+        width=size[1],
+        height=size[0],
+        rotation_degrees=0,
+        mirrored=False,
+        timestamps_seconds=(folder.numbers[rows] - folder.numbers[0]) / (rate or 1.0),
+        counted=rate is None,
+        truncated=folder.truncated or len(rows) < len(folder.names),
+    )
 
 
 def read_picture(folder: FrameFolder, row: int) -> UInt8[np.ndarray, "height width 3"] | None:
@@ -207,14 +219,11 @@ def _opened_archive(path: Path, size: int, modified_ns: int) -> _Archive:
 
 
 def _ordered(path: Path, archive: Path | None, inner: str, names: Iterable[str]) -> FrameFolder | None:
-    """The frames among the names of a folder, in the order of their numbers; `None` where there is none.
-
-    Optical flow beside the frames (`flow_x_00001.jpg`) is passed over.
-    """
+    """The frames among the names of a folder, in the order of their numbers; `None` where there is none."""
     families: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for name in names:
         match = _FRAME.fullmatch(name)
-        if match and not name.startswith((".", "flow_")):
+        if match and is_frame(name):
             families.setdefault((match["prefix"], match["suffix"].lower()), []).append((int(match["number"]), name))
     if not families:
         return None

@@ -37,6 +37,10 @@ class Bar:
     def advance(self, steps: int = 1) -> None:
         self._progress.advance(self._task, steps)
 
+    def reach(self, steps: int, total: int) -> None:
+        """So many steps are done, of a total that is only known while the loop runs."""
+        self._progress.update(self._task, completed=steps, total=total)
+
     def say(self, sentence: str) -> None:
         """Prints a sentence above the bar; nothing where the bar is not shown."""
         if not self._progress.disable:

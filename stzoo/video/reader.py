@@ -55,9 +55,16 @@ def read_clips(
 
     transform = partial(crops_along, short_side=contract.resize, crop=contract.crop, crops=contract.crops)
     pixels, info = read_chosen(path, choose, transform, contract, frame_rate)
-    views = np.ascontiguousarray(np.moveaxis(pixels, 2, 1)).reshape(-1, contract.frames, *pixels.shape[3:])
     times = info.timestamps_seconds[choose(info)[:, [0, -1]]]
-    return VideoClips(views, times, info, _warnings(info), time.perf_counter() - began)
+    return VideoClips(views_of(pixels), times, info, damage(info), time.perf_counter() - began)
+
+
+def views_of(
+    pixels: UInt8[np.ndarray, "clips frames crops size size 3"],
+) -> UInt8[np.ndarray, "views frames size size 3"]:
+    """The views of clips out of the crops of their frames; those of one clip stand together."""
+    views = np.ascontiguousarray(np.moveaxis(pixels, 2, 1))
+    return views.reshape(-1, *views.shape[2:])
 
 
 def read_strip(
@@ -90,10 +97,11 @@ def read_chosen(
         if frame_rate is None and contract.fps is not None:
             raise UsageError(
                 f"{path} is a folder of frames, and {contract.fps:g} frames a second are wanted of it; say how many "
-                "a second it holds (frame_rate), or count frames (stride_frames in place of fps)."
+                "a second it holds (--frame-rate, in Python frame_rate), or count frames (stride_frames in place of "
+                "fps)."
             )
         chosen, found, info = read_pictures(folder, frame_rate, choose, transform)
-        return _stacked(chosen, found), info
+        return stacked(chosen, found), info
     info = probe(path)
     transform = partial(transform, pixel_aspect=info.pixel_aspect)
     chosen = choose(info)
@@ -106,17 +114,19 @@ def read_chosen(
         found = read_frames(info, chosen.ravel(), transform)
     if len(found) < len(np.unique(chosen)):
         raise VideoError(f"{info.path} decodes differently each time it is read; copy or convert it again.")
-    return _stacked(chosen, found), info
+    return stacked(chosen, found), info
 
 
-def _stacked(
+def stacked(
     chosen: Int64[np.ndarray, "..."], found: Mapping[int, UInt8[np.ndarray, "... size size 3"]]
 ) -> UInt8[np.ndarray, "... size size 3"]:
+    """The frames of a choice in its shape, out of those that were found."""
     frames = np.stack([found[index] for index in chosen.ravel().tolist()])
     return frames.reshape(*chosen.shape, *frames.shape[1:])
 
 
-def _warnings(info: VideoInfo) -> tuple[str, ...]:
+def damage(info: VideoInfo) -> tuple[str, ...]:
+    """A sentence about a video that is cut off or damaged."""
     if not info.truncated:
         return ()
     seconds = info.timestamps_seconds[-1] - info.timestamps_seconds[0]

@@ -39,8 +39,6 @@ class Shortcuts:
         self, decoder: Decoder, pts: Int64[np.ndarray, " frames"], keyframes: Int64[np.ndarray, " keyframes"]
     ) -> None:
         self.decoder, self.pts, self.keyframes = decoder, pts, keyframes
-        self.taken = False
-        """Whether anything was passed over: then a frame that is missing may still be found in order."""
         # H.264 marks frames that no other needs. FFmpeg's skip is exact there, not for every codec.
         self._skips = decoder.stream.codec_context.name == "h264"
 
@@ -85,14 +83,12 @@ class Shortcuts:
             if self._skips and packet.size:
                 dispensable = packet.pts is not None and self._index(packet.pts) not in kept
                 context.skip_frame = "NONREF" if dispensable else "DEFAULT"
-                self.taken |= dispensable
             yield from self.decoder.decode(packet)
         yield from self.decoder.decode(None)
 
     def _packets_from(self, key: int) -> Iterator[Packet[VideoStream]]:
         """The packets from a keyframe's on; none where seeking does not lead to it."""
         stream = self.decoder.stream
-        self.taken = True
         for earlier in _EARLIER:
             try:
                 self.decoder.container.seek(int(self.pts[max(0, key - earlier)]), stream=stream)

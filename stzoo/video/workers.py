@@ -19,6 +19,8 @@ from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
 from stzoo.video.reader import VideoClips, read_clips
 
+How = tuple[InputContract, int | None, float | None]
+
 _SPAWN = multiprocessing.get_context("spawn")
 _AHEAD = 2  # files a worker that are read or being read before their turn has come
 _READY = "ready"
@@ -31,6 +33,7 @@ def read_many(
     *,
     workers: int = 2,
     seconds_a_file: float = 60.0,
+    frame_rate: float | None = None,
 ) -> Iterator[tuple[Path, VideoClips | VideoError]]:
     """Each path with its clips, or with the reason why there are none, in the order of the paths.
 
@@ -45,6 +48,7 @@ def read_many(
         clips: clips a video; by default `contract.clips`.
         workers: processes, at least 1.
         seconds_a_file: the time limit for one file, above 0.
+        frame_rate: frames a second of videos that are folders of frames; one that lacks it gets an error.
 
     Raises:
         UsageError: an argument is out of range, or workers cannot start.
@@ -54,7 +58,7 @@ def read_many(
             f"{workers} workers with {seconds_a_file:g} seconds a file were asked for; ask for at least 1 worker and "
             "for more than 0 seconds."
         )
-    return _read(iter(paths), (contract, clips), workers, seconds_a_file)
+    return _read(iter(paths), (contract, clips, frame_rate), workers, seconds_a_file)
 
 
 @dataclass
@@ -72,7 +76,7 @@ class _Worker:
     deadline: float = field(default=float("inf"))
 
     @classmethod
-    def start(cls, how: tuple[InputContract, int | None]) -> _Worker:
+    def start(cls, how: How) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(target=_serve, args=(theirs, *how), daemon=True)
         with _no_interrupt():
@@ -121,7 +125,7 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _read(
-    paths: Iterator[Path], how: tuple[InputContract, int | None], workers: int, seconds: float
+    paths: Iterator[Path], how: How, workers: int, seconds: float
 ) -> Iterator[tuple[Path, VideoClips | VideoError]]:
     pool: list[_Worker] = []
     unread: deque[_Job] = deque()
@@ -185,7 +189,7 @@ def _end(code: int | None) -> str:
     return f"ended (exit code {code})"
 
 
-def _serve(connection: Connection, contract: InputContract, clips: int | None) -> None:
+def _serve(connection: Connection, contract: InputContract, clips: int | None, frame_rate: float | None) -> None:
     """A worker: answers every path with its clips or with a sentence, until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
@@ -194,8 +198,8 @@ def _serve(connection: Connection, contract: InputContract, clips: int | None) -
         while True:
             path = connection.recv()
             try:
-                connection.send(read_clips(path, contract, clips))
-            except VideoError as error:
+                connection.send(read_clips(path, contract, clips, frame_rate=frame_rate))
+            except (VideoError, UsageError) as error:
                 connection.send(str(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass

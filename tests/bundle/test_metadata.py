@@ -44,6 +44,16 @@ def test_licence_and_dataset_are_the_cards_or_not_claimed(bundle: Bundle, card: 
     assert front["model-index"][0]["results"][0]["dataset"]["type"] == "lab/toy-videos"
 
 
+def test_a_dataset_that_is_not_on_the_hub_has_a_name_as_the_hub_writes_them(bundle: Bundle) -> None:
+    result = bundle.metrics[0].model_copy(update={"dataset": "Something-Something V1"})
+    measured = Bundle(bundle.config, metrics=(result,))
+    dataset = front_matter(measured, None)["model-index"][0]["results"][0]["dataset"]
+    assert dataset == {"type": "something-something-v1", "name": "Something-Something V1", "split": "test"}
+    ((path, text),) = eval_results(measured, None).items()
+    assert path == ".eval_results/something-something-v1.yaml"
+    assert "id: something-something-v1" in text
+
+
 def test_the_hubs_own_client_reads_the_metadata(bundle: Bundle) -> None:
     data = huggingface_hub.ModelCard(render(bundle, None, 1)).data
     assert [result.metric_value for result in data.eval_results] == [0.973, 0.25]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,35 @@ def test_the_readme_tells_people_what_they_need(bundle: Bundle) -> None:
         'stzoo.load("path/to/toy-opt")',
     ):
         assert part in text
+
+
+def test_how_it_was_made_is_said_and_also_what_nobody_noted(bundle: Bundle) -> None:
+    recipe = """name = "toy"
+[data]
+root = "data/toy"
+format = "list"
+train = "train.txt"
+selection_fraction = 0.25
+"""
+    text = render(replace(bundle, recipe=recipe), None, 1)
+    assert "- data: `train.txt` in `data/toy`, 25 % of it held out for selection" in text
+    assert "- commit: not recorded" in text
+    official = recipe.replace('train = "train.txt"\n', "").replace("list", "ucf101")
+    assert "- data: ucf101 in `data/toy`, 25 %" in render(replace(bundle, recipe=official), None, 1)
+    for nonsense in ("data = 3", "a = " + "[" * 10_000, "[data]\nroot = 5", "\x00"):
+        assert "- data:" not in render(replace(bundle, recipe=nonsense), None, 1)
+    noted = bundle.config.model_copy(update={"provenance": {"commit": "abc", "training time": "1 h 2 min"}})
+    text = render(replace(bundle, config=noted), None, 1)
+    assert "- training time: 1 h 2 min\n- commit: abc" in text
+
+
+def test_no_text_of_a_bundle_ends_its_place_in_the_card(bundle: Bundle) -> None:
+    result = bundle.metrics[0].model_copy(update={"dataset": "a | b", "split": "c|d"})
+    classes = bundles.Classes.of(["`tick`", "other"])
+    config = bundle.config.model_copy(update={"classes": classes})
+    text = render(Bundle(config, metrics=(result,)), None, 1)
+    assert "`` `tick` ``, `other`." in text
+    assert "| a \\| b | c\\|d |" in text
 
 
 def test_a_card_lends_title_and_prose(bundle: Bundle) -> None:

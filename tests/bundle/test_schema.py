@@ -20,6 +20,28 @@ def test_impossible_labels_are_refused(labels: tuple[str, ...]) -> None:
         Classes.of(labels)
 
 
+@pytest.mark.parametrize(
+    ("label", "character"),
+    [
+        ("\x1b[31mred", "001B"),
+        ("\x9b31mred", "009B"),
+        ("a\x85b", "0085"),
+        ("a\u2028b", "2028"),
+        ("\u202eleft", "202E"),
+        ("left\u200b", "200B"),
+        ("\ufeffleft", "FEFF"),
+    ],
+)
+def test_labels_that_a_terminal_obeys_or_nobody_sees_are_refused(label: str, character: str) -> None:
+    with pytest.raises(ValidationError, match=f"U\\+{character}"):
+        Classes.of([label, "other"])
+
+
+def test_labels_in_any_language_are_kept() -> None:
+    labels = ("größe", "می\u200cروم", "क्\u200dष", "🏃🏽\u200d♀️", "left [bold]", "日本語", "a\xa0b")
+    assert Classes.of(labels).labels == labels
+
+
 def test_labels_that_do_not_match_their_digest_are_refused() -> None:
     with pytest.raises(ValidationError, match="digest"):
         Classes(labels=("a", "b"), sha256=labels_digest(["b", "a"]))

@@ -94,6 +94,8 @@ def test_no_weights_are_refused(tmp_path: Path) -> None:
         ({"a": entry(shape=[True, 2])}, b"x" * 8, "positive numbers"),
         ({"a": entry(shape=[10**12])}, b"x" * 8, "takes 4000000000000"),
         ({"a": entry(shape=[0, 10**30], offsets=[0, 0])}, b"", "positive numbers"),
+        ({"a": entry(shape=[10**4000] * 4)}, b"x" * 8, "positive numbers"),
+        ({"a": entry(offsets=[0, 10**4000])}, b"x" * 8, "first and last"),
         ({"a": entry(offsets=[0, 8, 9])}, b"x" * 8, "first and last"),
         ({"a": entry(offsets=[4, 12])}, b"x" * 12, "at byte 4 of its data, where 0 follows"),
         ({"a": entry(), "b": entry()}, b"x" * 8, "at byte 0 of its data, where 8 follows"),

@@ -9,6 +9,7 @@ from stzoo.card import Card
 from stzoo.measure import measure
 from stzoo.nets import Architecture, fixed_net
 from stzoo.nets.blank import without_memory
+from stzoo.published import PUBLISHED
 from stzoo.strategies import named
 
 UNTRAINED = [name for name in cards.names() if cards.named(name).net is not None]
@@ -35,7 +36,7 @@ def test_a_net_that_nobody_has_trained_can_be_built_and_has_the_parameters_that_
     assert sum(parameter.numel() for parameter in net.parameters()) == card.net.parameters
 
 
-@pytest.mark.parametrize("name", ["ucf101-inception-opt", "sthv2-mobilenet_v2-opt"])
+@pytest.mark.parametrize("name", ["ucf101-inception-opt", "sthv2-mobilenet_v2-opt", "sthv1-lowtemporal-opt"])
 def test_a_card_counts_the_multiply_adds_of_a_clip_of_its_input(name: str) -> None:
     card = cards.named(name)
     built = architecture(card)
@@ -58,7 +59,8 @@ def test_names_say_data_backbone_and_strategy() -> None:
     labels = {"opt": "Opt", "s": "S", "st": "ST", "sst": "S+ST"}
     for name in UNTRAINED:
         card = cards.named(name)
-        data, *backbone, strategy = name.split("-")
+        data = max((known for known in PUBLISHED if name.startswith(f"{known}-")), key=len)
+        *backbone, strategy = name.removeprefix(f"{data}-").split("-")
         assert card.backbone == (backbone[0] if backbone else "densenet121")
         assert card.strategy == labels[strategy]
         assert card.net is not None

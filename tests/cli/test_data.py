@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import cli
-from stzoo.video.synth import render
+from stzoo.video.synth import mocap15, render
 from tests.video import layouts
 
 
@@ -41,6 +42,29 @@ def test_errors_are_one_sentence(tmp_path: Path) -> None:
         assert result.stderr.count("\n") == 1
     assert run("--out", str(tmp_path / "new"), "--seed", "-1").exit_code == 2
     assert run().exit_code == 2
+
+
+def test_mocap15_is_made_of_motions_that_are_given_or_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def made(out: Path, seed: int, *_: object, motions: Path, **__: object) -> bool:
+        (out / "videos").mkdir(parents=True)
+        given.extend([seed, motions])
+        return True
+
+    command = ["data", "make", "mocap15", "--out", str(tmp_path / "set")]
+    with monkeypatch.context() as patched:
+        patched.setattr(mocap15, "make_mocap15", made)
+        result = CliRunner().invoke(cli.main, [*command, "--seed", "4", "--motions", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert given == [4, tmp_path]
+    assert "0 videos, 0.0 MB, and their lists are in" in result.stdout
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    missing = CliRunner().invoke(cli.main, [*command[:-1], str(tmp_path / "other")])
+    assert missing.exit_code == 1
+    assert "pip install 'stzoo[mocap]'" in missing.stderr
 
 
 def test_help_says_what_it_is() -> None:

@@ -29,12 +29,21 @@ def test_bars_have_one_width_and_never_shrink(one: float, other: float) -> None:
 def test_unknown_numbers_are_dashes() -> None:
     assert drawing.megabytes(None) == drawing.accuracy(None) == "–"
     assert drawing.megabytes(1_400_000) == "1.4 MB"
+    assert drawing.millions(7_169_838) == "7.17 M"
 
 
 def test_an_accuracy_comes_with_its_interval() -> None:
     result = Result(dataset="d", split="s", protocol="p", metric="top1", value=0.5, n=4)
-    assert drawing.accuracy(result) == "50.0 %"
-    assert drawing.accuracy(result.model_copy(update={"low": 0.1, "high": 0.9})) == "50.0 % (10.0 to 90.0)"
+    assert drawing.accuracy(result) == "50.0"
+    assert drawing.accuracy(result.model_copy(update={"low": 0.1, "high": 0.9})) == "50.0 (10.0–90.0)"
+
+
+def test_nothing_that_is_shown_is_taken_for_an_order(capsys: pytest.CaptureFixture[str]) -> None:
+    result = Result(dataset="d", split="[bold]s", protocol="[/p] :smile:", metric="top1", value=0.5, n=4)
+    drawing.print_parts(drawing.results_table([result]))
+    shown = capsys.readouterr().out
+    assert "[bold]s" in shown
+    assert "[/p] :smile:" in shown
 
 
 def test_seven_units_fit_beside_each_other() -> None:

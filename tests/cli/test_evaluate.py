@@ -15,6 +15,7 @@ from stzoo.files import packaged
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from tests.conftest import MakeVideo
+from tests.video.layouts import write_frames
 
 MODEL = "camera-motion-opt"
 
@@ -86,3 +87,16 @@ def test_a_label_that_the_model_does_not_know_is_one_sentence(tmp_path: Path) ->
     )
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_folders_of_frames_are_measured_at_their_rate(tmp_path: Path) -> None:
+    write_frames(tmp_path / "data" / "still" / "1")
+    common = ("evaluate", MODEL, "--data", tmp_path / "data", "--clips", 1, "--format", "json")
+    lacking = run(*common, "--out", tmp_path / "lacking")
+    assert lacking.exit_code == 1
+    assert "is a folder of frames" in lacking.stderr
+    result = run(*common, "--out", tmp_path / "out", "--frame-rate", 12)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["frame_rate"] == 12.0
+    other = run(*common, "--out", tmp_path / "out", "--frame-rate", 6)
+    assert "holds scores with another frame_rate" in other.stderr

@@ -43,3 +43,13 @@ def test_standard_input_lists_paths(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(UsageError, match="lists no video"):
         files(["-"])
+
+
+def test_folders_of_numbered_pictures_are_videos_if_asked_for(folder: Path) -> None:
+    for name in ("sub/1.jpg", "frames/x_001.png", "flow/flow_x_1.jpg", ".git/1.jpg", "named/cover.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    videos = [str(folder / name) for name in ("a.webm", "b.MP4", "frames", "sub/c.mkv")]
+    assert files([str(folder)], frames=True) == videos
+    assert files([str(folder)]) == [path for path in videos if path != str(folder / "frames")]
+    assert files([str(folder / "frames")], frames=True) == [str(folder / "frames")]

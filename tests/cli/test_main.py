@@ -38,6 +38,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         "recipe": RecipeError("two problems:\n  a\n  b"),
         "stopped": KeyboardInterrupt(),
         "full": OSError(28, "No space left on device", "out.json"),
+        "fuller": OSError(28, "No space left on device"),
         "bug": ZeroDivisionError("a bug"),
         "code": click.exceptions.Exit(3),
     }
@@ -80,7 +81,7 @@ def test_a_terminal_without_bars_gets_an_answer_all_the_same() -> None:
 
 def test_the_table_lists_the_commands_of_the_readme() -> None:
     looking = ["predict", "evaluate", "list", "show", "diff", "export", "publish", "measure"]
-    assert list(cli.COMMANDS) == [*looking, "train", "select", "data"]
+    assert list(cli.COMMANDS) == [*looking, "train", "finetune", "select", "data"]
 
 
 def test_help_shows_every_command_without_importing_it(fake: types.ModuleType) -> None:
@@ -103,6 +104,7 @@ def test_a_command_runs(fake: types.ModuleType) -> None:
         ("usage", 2, "Error: say which\n"),
         ("recipe", 1, "Error: two problems:\n  a\n  b\n"),
         ("full", 1, "Error: No space left on device: out.json\n"),
+        ("fuller", 1, "Error: No space left on device\n"),
         ("code", 3, ""),
     ],
 )

@@ -83,7 +83,13 @@ def test_a_strategy_of_a_backbone_is_shown() -> None:
 
 def test_a_name_that_nobody_has_trained_is_shown_with_what_the_paper_says_and_the_two_ways_on() -> None:
     text = run("sthv2-opt")
-    for part in ("not trained yet", "62.9 % top-1, 88 % top-5 (Table 3;", "19,773,806", "weights=None", "stzoo train"):
+    for part in (
+        "not trained yet",
+        "62.9 % top-1, 88.0 % top-5 (Table 3;",
+        "19,773,806",
+        "weights=None",
+        "stzoo train",
+    ):
         assert part in text
     assert "P(S+ST)" in text
     value = json.loads(run("ucf101-st", "--format", "json"))

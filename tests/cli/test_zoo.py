@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hub_server import HubServer
+from stzoo import hub
+from stzoo.cli import drawing
 from stzoo.cli.zoo import list_models_command
 from stzoo.errors import ModelNotFoundError, UsageError
 
@@ -21,13 +24,13 @@ def run(*arguments: str) -> str:
 def test_the_list_says_what_is_known_and_what_is_not(zoo: Path) -> None:
     text = run()
     opened = next(line for line in text.splitlines() if line.strip().startswith("toy-opt"))
-    for part in ("way", "densenet_tiny", "Opt", "90.0 % (85.0 to 94.0)", "test, n = 200", "MB", "in the package"):
+    for part in ("way", "densenet_tiny", "Opt", "90.0 (85.0–94.0) ¹", "MB", "in the package"):
         assert part in opened
     never = next(line for line in text.splitlines() if line.strip().startswith("toy-never"))
     assert "not trained yet" in never
     lost = next(line for line in text.splitlines() if line.strip().startswith("toy-lost"))
     assert "missing from this installation" in lost
-    assert "Measured: 2 clips." in text
+    assert "¹ toy, test, 200 videos: 2 clips." in text
 
 
 def test_the_list_as_json_has_every_field(zoo: Path) -> None:
@@ -67,7 +70,7 @@ def test_the_papers_zoo_is_listed_by_dataset_and_size_and_never_with_an_accuracy
     for row in rows:
         assert (row["metrics"], row["bytes"], row["weights"]) == ([], None, "not trained yet")
         assert row["multiply_adds"] > row["parameters"]
-    assert "%" not in run("--dataset", "Kinetics-400")
+    assert "¹" not in run("--dataset", "Kinetics-400")
     assert rows[1]["paper"][1] == {
         "source": "Table 4",
         "protocol": "validation split, 2 clips, trained from scratch",
@@ -76,13 +79,47 @@ def test_the_papers_zoo_is_listed_by_dataset_and_size_and_never_with_an_accuracy
     }
 
 
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(200, ""), (120, "size"), (100, "size, strategy, backbone"), (80, "size, strategy, backbone, multiply-adds")],
+)
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_cells(
+    monkeypatch: pytest.MonkeyPatch, width: int, left_out: str
+) -> None:
+    monkeypatch.setattr(drawing, "_PIPE_WIDTH", width)
+    text = run()
+    assert "…" not in text
+    said = " ".join(text.split()).rpartition(" No room for ")[2]
+    assert said == f"{left_out}; --format json says everything." if left_out else "No room" not in text
+    table = text.partition("¹ camera")[0].splitlines()
+    assert max(map(len, table)) <= width
+    assert sum("sthv1-resnext101-opt" in line for line in table) == 1
+
+
+def test_a_namespace_says_where_its_weights_are(
+    zoo: Path, server: HubServer, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put("lab/toy-never", tiny_bundle)
+    monkeypatch.setenv(hub.NAMESPACE, "lab")
+    weights = {row["name"]: row["weights"] for row in json.loads(run("--format", "json"))}
+    assert weights["toy-never"] == "not fetched from lab"
+    assert weights["toy-opt"] == "in the package"
+    hub.load("toy-never")
+    server.requests.clear()
+    rows = {row["name"]: row for row in json.loads(run("--format", "json"))}
+    assert rows["toy-never"]["weights"] == "lab/toy-never"
+    assert rows["toy-never"]["metrics"][0]["value"] == 0.9
+    assert rows["toy-never"]["bundled"] is False
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("arguments", ["list", "show published:sthv1", "show k400-st", "diff sthv1-opt k400-sst"])
-def test_torch_is_not_imported(arguments: str) -> None:
+def test_no_heavy_library_is_imported(arguments: str) -> None:
     code = (
         "import sys\n"
         "from stzoo.cli import main\n"
         f"main({arguments.split()!r}, standalone_mode=False)\n"
-        "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)\n"
+        "sys.exit(bool({'torch', 'numpy', 'matplotlib', 'httpx2'} & sys.modules.keys()))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

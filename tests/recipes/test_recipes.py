@@ -29,14 +29,15 @@ FILES = sorted(packaged("recipes").glob("*.toml"))
 RECIPES = {file.stem: read(file) for file in FILES}
 LARGE = {name: recipe for name, recipe in RECIPES.items() if recipe.data.format in OFFICIAL}
 SMALL = [
-    *("input.frames=4", "input.clips=1", "input.resize=36", "input.crop=32", "augment.crop=32"),
+    *("input.frames=4", "augment.frames=4", "input.clips=1", "input.resize=36", "input.crop=32", "augment.crop=32"),
     *("augment.short_sides=[36, 40]", "data.selection_fraction=0.3", "compute.workers=1", "compute.device=cpu"),
     *("init.from=none", "selection.strategies=1", "selection.batch_norm_clips=4"),
 ]
 SHORT = ("epochs=1", "schedule=cosine", "milestones=[]", "batch_size=6")
 DATASETS = ("sthv1", "sthv2", "ucf101", "k400")
+WITH_BASELINES = (*DATASETS, "sthv1-lowtemporal")
 BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
-OTHERS = 9  # of the made sets
+OTHERS = 10  # of the made sets
 
 
 @functools.cache
@@ -88,11 +89,10 @@ def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
         for dataset in DATASETS
         for backbone in BACKBONES
     }
-    alone = {f"{dataset}-{strategy}" for dataset in DATASETS for strategy in ("s", "st", "sst")}
-    further = {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400"}
-    assert set(LARGE) == wanted | alone | further
+    alone = {f"{template}-{strategy}" for template in WITH_BASELINES for strategy in ("s", "st", "sst")}
+    assert set(LARGE) == wanted | alone | {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400"}
     assert len(wanted) == 24
-    assert len(FILES) == len(LARGE) + OTHERS == 48
+    assert len(FILES) == len(LARGE) + OTHERS == 52
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -104,13 +104,13 @@ def test_a_recipe_asks_for_a_net_and_a_strategy_that_exist(name: str) -> None:
     assert architecture.sites
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_a_net_trained_alone_gets_the_whole_budget_of_the_template(dataset: str) -> None:
-    template = RECIPES[dataset]
+@pytest.mark.parametrize("name", WITH_BASELINES)
+def test_a_net_trained_alone_gets_the_whole_budget_of_the_template(name: str) -> None:
+    template = RECIPES[name]
     assert template.warmup is not None
     assert template.variational is not None
     for strategy in ("s", "st", "sst"):
-        recipe = RECIPES[f"{dataset}-{strategy}"]
+        recipe = RECIPES[f"{name}-{strategy}"]
         assert recipe.fixed is not None
         assert recipe.fixed.strategy == strategy
         assert recipe.fixed.epochs == template.warmup.epochs + template.variational.epochs
@@ -148,7 +148,14 @@ def test_a_recipe_finds_its_data_in_the_official_layout(name: str, roots: dict[s
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
     root = roots[RECIPES[dataset].data.format]
-    small = ["input.frames=4", "input.resize=40", "input.crop=36", "augment.crop=32", "data.selection_fraction=0.3"]
+    small = [
+        "input.frames=4",
+        "augment.frames=4",
+        "input.resize=40",
+        "input.crop=36",
+        "augment.crop=32",
+        "data.selection_fraction=0.3",
+    ]
     sides = ["augment.short_sides=[36, 40]"] if RECIPES[dataset].augment.short_sides else []
     recipe = read(dataset, [*small, *sides, "compute.workers=1", f"data.root='{root}'"])
     training = RunData(recipe, tmp_path, progress=False).training()

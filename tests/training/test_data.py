@@ -65,13 +65,14 @@ def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(moti
 
 
 @pytest.mark.parametrize("cached", ["true", "false"])
-def test_training_crops_otherwise_than_the_contract_where_the_recipe_says_so(
+def test_training_cuts_otherwise_than_the_contract_where_the_recipe_says_so(
     motions: Path, clip_cache: Path, cached: str
 ) -> None:
     overrides = [f"data.root='{motions}'", f"data.cache={cached}", "compute.workers=1", "augment.crop=24"]
+    overrides += ["augment.frames=3"]
     data = RunData(read("recipes/smoke.toml", overrides), clip_cache, progress=False)
     training = data.training()
     selection = data.selection(torch.device("cpu"), training)
     (batch, *_) = training.epoch(0, "warmup", 0, 4)
-    assert batch.clips.shape[3:5] == (24, 24)
-    assert selection.clips.shape[3:5] == (32, 32)
+    assert batch.clips.shape[2:5] == (3, 24, 24)
+    assert selection.clips.shape[2:5] == (4, 32, 32)

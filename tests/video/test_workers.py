@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from stzoo.video import workers
 from stzoo.video.reader import VideoClips, read_clips
 from stzoo.video.workers import read_many
 from tests.conftest import LEVELS, MakeVideo
+from tests.video.layouts import write_frames
 
 CONTRACT = InputContract(frames=4, fps=5.0, clips=2, resize=24, crop=16)
 
@@ -30,13 +32,15 @@ def test_every_file_gets_its_clips_or_its_reason_in_order(make_video: MakeVideo,
     good = [make_video(f"{index}.mp4", 4 + index) for index in range(3)]
     text = tmp_path / "text.mp4"
     text.write_text("a shopping list")
-    paths = [good[0], text, good[1], tmp_path / "missing.mp4", good[2]]
-    found = list(read_many(paths, CONTRACT))
+    write_frames(tmp_path / "frames")
+    good.append(tmp_path / "frames")
+    paths = [good[0], text, good[1], tmp_path / "missing.mp4", *good[2:]]
+    found = list(read_many(paths, CONTRACT, frame_rate=12.0))
     assert [path for path, _ in found] == paths
     for path, result in found:
         if path in good:
             assert isinstance(result, VideoClips)
-            np.testing.assert_array_equal(result.clips, read_clips(path, CONTRACT).clips)
+            np.testing.assert_array_equal(result.clips, read_clips(path, CONTRACT, frame_rate=12.0).clips)
         else:
             assert isinstance(result, VideoError)
             with pytest.raises(VideoError) as alone:
@@ -65,7 +69,7 @@ def test_few_files_are_held_however_many_there_are(make_video: MakeVideo) -> Non
     assert not children()
 
 
-def slow_and_deadly(path: Path, contract: InputContract, clips: int | None) -> VideoClips:
+def slow_and_deadly(path: Path, contract: InputContract, clips: int | None, **options: object) -> VideoClips:
     """Stands in for `read_clips` in a worker: what a file does is written in its name."""
     if "hang" in path.name:
         time.sleep(60)
@@ -73,7 +77,7 @@ def slow_and_deadly(path: Path, contract: InputContract, clips: int | None) -> V
         os.kill(os.getpid(), signal.SIGSEGV)
     if "exit" in path.name:
         os._exit(3)
-    return read_clips(path, contract, clips)
+    return read_clips(path, contract, clips, **options)
 
 
 def serve_badly(*arguments: object) -> None:
@@ -162,3 +166,16 @@ def test_a_script_without_its_guard_is_told_so(make_video: MakeVideo, tmp_path: 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     assert 'under `if __name__ == "__main__":`' in done.stderr
+
+
+def test_a_folder_without_its_rate_is_a_reason_and_not_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers.signal, "signal", lambda *_: None)
+    write_frames(tmp_path / "frames")
+    ours, theirs = workers._SPAWN.Pipe()
+    for path in (tmp_path / "frames", tmp_path / "missing.mp4"):
+        ours.send(path)
+    threading.Thread(target=workers._serve, args=(theirs, CONTRACT, None, None)).start()
+    assert ours.recv() == workers._READY
+    assert "is a folder of frames" in ours.recv()
+    assert "does not exist" in ours.recv()
+    ours.close()

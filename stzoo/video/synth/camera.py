@@ -12,26 +12,19 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import json
-import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 from stzoo.errors import DataError
-from stzoo.files import replacing, write_json, write_text
+from stzoo.files import replacing, write_text
 from stzoo.video.synth import pictures
+from stzoo.video.synth.made import Progress, is_finished, make
 from stzoo.video.synth.motions import CLASSES
 
 MOST_CLIPS = 6_000
 MOST_BYTES = 60_000_000
-MARKER = "camera.json"
 VERSION = 2
-
-Progress = Callable[[int, int], None]  # clips done, clips in all
 
 
 @dataclass(frozen=True)
@@ -115,72 +108,21 @@ def make_camera(
     """
     out = Path(out)
     layout = Layout() if clips is None else Layout.within(clips)
-    if seed < 0:
-        raise DataError(f"The seed {seed} of the camera set is negative; give 0 or more.")
-    if workers < 1:
-        raise DataError(f"{workers} workers cannot make the camera set; give 1 or more.")
     about = {"dataset": "camera", "version": VERSION, "seed": seed, "clips": layout.clips}
-    if _finished(out, about):
-        return False
+    if not is_finished(out, about):
+        pictures.photograph("camera")  # says so at once where there are none
     plan = clips_of(layout)
-    pictures.photograph("camera")
-    (out / "videos").mkdir(parents=True, exist_ok=True)
-    for half_written in (out / "videos").glob(".*.tmp"):
-        half_written.unlink()
-    write_json(out / MARKER, {**about, "finished": False})
-    done = 0
-    if progress is not None:
-        progress(done, len(plan))
-    for count in _film_all(out, seed, plan, workers):
-        done += count
-        if progress is not None:
-            progress(done, len(plan))
-    _write_lists(out, plan)
-    _write_table(out, seed, plan)
-    write_text(out / "README.md", _readme(out, seed, layout, plan))
-    write_json(out / MARKER, {**about, "finished": True})
-    return True
-
-
-def _finished(out: Path, about: dict[str, object]) -> bool:
-    if not out.exists():
-        return False
-    if not out.is_dir():
-        raise DataError(f'The camera set needs a folder, but "{out}" is a file; name another --out.')
-    marker = out / MARKER
-    if not marker.is_file():
-        if any(out.iterdir()):
-            raise DataError(f'The folder "{out}" holds something else than a camera set; name an empty or new --out.')
-        return False
-    try:
-        found = json.loads(marker.read_text(encoding="utf-8"))
-        finished = bool(found.pop("finished"))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise DataError(
-            f'"{marker}" is not the mark of a camera set; remove the folder "{out}" and start again.'
-        ) from error
-    if found != about:
-        pairs = ((key, found.get(key), value) for key, value in about.items())
-        differing = ", ".join(f"{key} {there} instead of {value}" for key, there, value in pairs if there != value)
-        raise DataError(f'The folder "{out}" holds another camera set ({differing}); name another --out.')
-    return finished
-
-
-def _film_all(out: Path, seed: int, plan: list[Clip], workers: int) -> Iterator[int]:
     groups: dict[str, list[Clip]] = {}
     for clip in plan:
         groups.setdefault(clip.picture.name, []).append(clip)
+
+    def describe() -> None:
+        _write_lists(out, plan)
+        _write_table(out, seed, plan)
+        write_text(out / "README.md", _readme(out, seed, layout, plan))
+
     film = functools.partial(_film_picture, out, seed)
-    if workers == 1:
-        yield from map(film, groups.values())
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield from pool.map(film, groups.values())
-        except BrokenProcessPool as error:
-            raise DataError(
-                "A process that films the camera set was killed; run the same command again, it goes on from there."
-            ) from error
+    return make(out, about, list(groups.values()), film, describe, workers=workers, progress=progress)
 
 
 def _film_picture(out: Path, seed: int, clips: list[Clip]) -> int:

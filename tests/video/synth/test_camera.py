@@ -139,7 +139,7 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tiny_camera: Pat
     with pytest.raises(DataError, match="clips 38 instead of 5840"):
         make_camera(tiny_camera, seed=3)
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / camera.MARKER).write_text("{")
+    (tmp_path / "broken" / "camera.json").write_text("{")
     with pytest.raises(DataError, match="not the mark of a camera set"):
         make_camera(tmp_path / "broken")
 

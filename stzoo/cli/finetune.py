@@ -1,0 +1,109 @@
+"""`stzoo finetune`: a model trained further on a user's own videos and classes."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+import rich_click as click
+
+from stzoo.cli.train import saying_how_to_go_on, train_recipe
+
+
+@click.command()
+@click.argument("model", metavar="NAME|PATH")
+@click.option(
+    "--data",
+    required=True,
+    metavar="FOLDER|LIST",
+    type=click.Path(path_type=Path, exists=True),
+    help="A folder with a folder a class (or with such folders in train and val), or a list with `path label` a line.",
+)
+@click.option(
+    "--val",
+    metavar="FOLDER|LIST",
+    type=click.Path(path_type=Path, exists=True),
+    help="Videos to validate on.  [default: the folder's val, or a fifth of every class]",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder that the paths of lists start in.  [default: the list's own]",
+)
+@click.option(
+    "--classes",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Class names in order, one a line.  [default: the folders, or the labels of the list]",
+)
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="[default: as many as make about 500 steps, 5 to 40]")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/DATA-MODEL]")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, as for stzoo train.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
+)
+@click.option("--dry-run", "dry", is_flag=True, help="Show what would be trained and its cost, and look at the data.")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.pass_context
+def finetune(
+    context: click.Context,
+    model: str,
+    data: Path,
+    val: Path | None,
+    root: Path | None,
+    classes: Path | None,
+    epochs: int | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    cache: Path | None,
+    dry: bool,
+    quiet: bool,
+) -> None:
+    """Train a model further on your own videos and classes, and bundle it.
+
+    The model's strategy is kept, and its head too where the classes are the same; otherwise the head is replaced. The
+    videos that validate are measured once, at the end; clips cut from one recording should stand on one side.
+    Stopped at any point and started again, it goes on. RUN/given holds the lists, RUN/recipe.toml all that was decided.
+    """
+    from stzoo import bundle as bundles
+    from stzoo import card as cards
+    from stzoo.cli.dry_run import dry_run
+    from stzoo.errors import UsageError
+    from stzoo.hub import find
+    from stzoo.training.adapting import GIVEN, begin, finetuning_recipe, given_texts, refuse_changed
+    from stzoo.training.processes import joined
+    from stzoo.training.run import Run
+    from stzoo.video.datasets import read_classes
+    from stzoo.video.own import own_videos
+
+    folder = out or Path("runs") / f"{_slug(data.resolve().stem)}-{_slug(re.split('[/@]', model.rstrip('/'))[-1])}"
+    name = _slug(folder.resolve().name)
+    if name in cards.names():
+        raise UsageError(f'"{name}" is the name of a model of the zoo; choose a folder with another name with --out')
+    bundle = bundles.read(find(model).folder)
+    videos = own_videos(
+        data, val, root=root, classes=None if classes is None else read_classes(classes), known=bundle.labels
+    )
+    texts = given_texts(bundle, videos)
+    source = str(Path(model).resolve()) if Path(model).exists() and model not in cards.names() else model
+    with tempfile.TemporaryDirectory() as temporary:
+        given = Path(temporary) if dry else folder / GIVEN
+        recipe = finetuning_recipe(source, bundle, videos, given, name=name, epochs=epochs, overrides=overrides)
+        if dry:
+            for file, text in texts.items():
+                (given / file).write_text(text, encoding="utf-8")
+            context.exit(0 if dry_run(recipe) else 1)
+    refuse_changed(given, texts)
+    run = Run(folder, recipe)
+    with joined(recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
+        if ranks.leads:
+            begin(run, texts)
+        ranks.of_leader("begun")  # the others wait for the folder
+        train_recipe(recipe, folder, cache or folder.parent / "cache", (), quiet, ranks)
+    if ranks.leads:
+        click.echo(f"Try it: stzoo predict --model {run.bundle} VIDEO")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "own"

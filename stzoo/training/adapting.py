@@ -1,0 +1,129 @@
+"""From a bundle and a user's own videos to the recipe that finetunes the one on the other."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from stzoo.bundle import Bundle
+from stzoo.errors import TrainingError
+from stzoo.files import write_text
+from stzoo.recipe import Net, Recipe, resolve
+from stzoo.training.run import Run
+from stzoo.video.own import CLASSES, TRAIN, VAL, OwnVideos
+
+GIVEN = "given"
+STRATEGY = "strategy.json"
+
+_STEPS, _EPOCHS = 500, (5, 40)
+_FEW = 1000  # training videos, below which batches are smaller
+_MOST_CACHED_BYTES = 20e9
+_RATE_PER_CLIP = 0.00125  # of a batch: 0.02 for 16 clips
+
+
+def finetuning_recipe(
+    source: str,
+    bundle: Bundle,
+    videos: OwnVideos,
+    given: Path,
+    *,
+    name: str,
+    epochs: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """A [fixed] recipe with the bundle's net, strategy and input, which starts from the bundle's weights.
+
+    Batch size, epochs and whether strips are kept on disk follow from how many videos there are; clips are mirrored if
+    they were where the bundle was trained.
+
+    Args:
+        source: what `[init] from` is to say: a model's name, a folder, or a Hub repository.
+        bundle: what is there.
+        videos: what it is finetuned on.
+        given: the folder that holds, or will hold, `given_texts`.
+        name: the recipe's, and so the bundle's.
+        epochs: in place of as many as make about 500 steps, from 5 to 40.
+        overrides: as `stzoo.recipe.read` takes them.
+
+    Raises `RecipeError` for overrides that do not fit, `TrainingError` for a net that no recipe can describe.
+    """
+    contract, clips = bundle.contract, len(videos.train)
+    batch_size = max(2, min(16 if clips < _FEW else 32, clips // 4))
+    if epochs is None:
+        low, high = _EPOCHS
+        epochs = min(max(math.ceil(_STEPS / math.ceil(clips / batch_size)), low), high)
+    strip_frames = contract.frames + contract.frames // 2
+    strip_bytes = clips * strip_frames * contract.resize**2 * 3
+    cache = contract.sampling == "dense" and strip_bytes <= _MOST_CACHED_BYTES
+    strips = {"strip_frames": strip_frames, "strip_size": contract.resize} if cache else {}
+    tree: dict[str, Any] = {
+        "name": name,
+        "data": {
+            "root": str(videos.root),
+            "annotations": str(given.absolute()),
+            "classes": CLASSES,
+            "train": TRAIN,
+            "val": VAL,
+            "selection_fraction": min(max(0.1, 1 / clips), 0.5),
+            "max_broken": 0.05,
+            "cache": cache,
+        },
+        "input": contract.model_dump(exclude_none=True),
+        "augment": {**strips, "flip": _flip(bundle.recipe)},
+        "net": {"backbone": bundle.config.backbone.name, **_net_options(source, bundle)},
+        "init": {"from": source},
+        "fixed": {
+            "strategy": str(given.absolute() / STRATEGY),
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": _RATE_PER_CLIP * batch_size,
+            "weight_decay": 0.0005,
+            "ramp_epochs": 1,
+        },
+    }
+    return resolve(tree, overrides, source=f"the recipe that finetunes {source}")
+
+
+def given_texts(bundle: Bundle, videos: OwnVideos) -> dict[str, str]:
+    """The files, by name, that such a recipe reads: classes, lists and strategy."""
+    return {**videos.texts(), STRATEGY: json.dumps(bundle.strategy.to_json(), indent=2) + "\n"}
+
+
+def refuse_changed(given: Path, texts: dict[str, str]) -> None:
+    """Raises `TrainingError` where a run began with other files than these."""
+    for name, text in texts.items():
+        path = given / name
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise TrainingError(
+                f"videos, classes or model are not those that the run {given.parent} began with ({path} differs); "
+                "choose another folder with --out, or remove this one"
+            )
+
+
+def begin(run: Run, texts: dict[str, str]) -> None:
+    """Makes a directory this run's, and puts what it is given into it."""
+    run.begin()
+    for name, text in texts.items():
+        write_text(run.path(GIVEN) / name, text)
+
+
+def _flip(recipe: str | None) -> bool | Literal["label-aware"]:
+    """Whether a bundle's recipe mirrors clips; nobody vouches for its text."""
+    try:
+        augment = tomllib.loads(recipe or "").get("augment")
+    except tomllib.TOMLDecodeError:
+        return False
+    flip = augment.get("flip") if isinstance(augment, dict) else False
+    return "label-aware" if flip == "label-aware" else flip is True
+
+
+def _net_options(source: str, bundle: Bundle) -> dict[str, Any]:
+    """The bundle's options as [net] says them."""
+    options = {name: value for name, value in bundle.config.backbone.options.items() if value is not False}
+    if unknown := [name for name in options if name not in Net.model_fields]:
+        raise TrainingError(f"{source} has the option {unknown[0]}, which a net that is finetuned cannot have")
+    return options

@@ -1,0 +1,166 @@
+"""A video seen through windows that move along it: the clips of each, every frame decoded once, few held at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError, VideoError
+from stzoo.video.clips import plan
+from stzoo.video.decode import VideoInfo
+from stzoo.video.frames import crops_along
+from stzoo.video.reader import damage, stacked, views_of
+from stzoo.video.source import open_source
+
+_MOST_WINDOWS = 1_000_000
+_TIE_SECONDS = 1e-6
+
+
+class Window(NamedTuple):
+    """A part of a video and its clips; times are seconds from the video's first frame."""
+
+    start_seconds: float
+    end_seconds: float
+    clips: UInt8[np.ndarray, "views frames height width 3"]
+
+
+def spans(duration_seconds: float, window_seconds: float, hop_seconds: float) -> Float64[np.ndarray, "windows 2"]:
+    """Where windows begin and end: one every `hop_seconds`, all of them whole, the last one ending with the video.
+
+    A video no longer than a window has a single one, as long as itself.
+
+    Raises:
+        UsageError: a length that is not above 0, or more than a million windows.
+    """
+    if not (window_seconds > 0 and hop_seconds > 0 and np.isfinite([window_seconds, hop_seconds]).all()):
+        raise UsageError(
+            f"windows of {window_seconds:g} seconds every {hop_seconds:g} seconds were asked for; both must be above 0."
+        )
+    spare = duration_seconds - window_seconds
+    if spare <= _TIE_SECONDS:
+        return np.array([[0.0, duration_seconds]])
+    if spare / hop_seconds >= _MOST_WINDOWS:
+        raise UsageError(
+            f"a window every {hop_seconds:g} seconds of {duration_seconds:.0f} are more than {_MOST_WINDOWS:,} "
+            "windows; take a longer hop."
+        )
+    starts = hop_seconds * np.arange(int((spare + _TIE_SECONDS) / hop_seconds) + 1)
+    if spare - starts[-1] > _TIE_SECONDS:
+        starts = np.append(starts, spare)
+    return np.stack([starts, starts + window_seconds], axis=1)
+
+
+class Windows:
+    """The windows of a video; going over them decodes it.
+
+    A window is treated as a video of its own that holds what is shown in it: its clips are those that
+    `reader.read_clips` takes of such a video. Memory holds the frames of the clips that overlap. Where a frame turns
+    out to be damaged, the windows from there on are laid over the frames that can be decoded.
+
+    Args:
+        path: a file, a folder of frames, or such a folder within a zip file.
+        contract: how clips are taken of a window.
+        window_seconds: the length of a window.
+        hop_seconds: how far apart windows begin.
+        frame_rate: frames a second of a folder of frames.
+
+    Raises:
+        VideoError: nothing can be decoded; the sentence says why.
+        UsageError: as `spans`, or a folder of frames without `frame_rate`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        contract: InputContract,
+        window_seconds: float,
+        hop_seconds: float,
+        *,
+        frame_rate: float | None = None,
+    ) -> None:
+        began = time.perf_counter()
+        self._contract, self._lengths = contract, (window_seconds, hop_seconds)
+        self._source = open_source(path, frame_rate)
+        self._first_seconds = float(self.info.timestamps_seconds[0])
+        self.decode_seconds = time.perf_counter() - began
+        """What reading has taken so far, on the clock."""
+        self._spans = self._laid()
+
+    def __len__(self) -> int:
+        """How many windows there are, as far as is known."""
+        return len(self._spans)
+
+    @property
+    def info(self) -> VideoInfo:
+        """What is known about the video so far."""
+        return self._source.info
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for everything that was not as it should be, so far."""
+        return damage(self.info)
+
+    def __iter__(self) -> Iterator[Window]:
+        done = yield from self._pass(0)
+        if done < len(self):
+            began = time.perf_counter()
+            self._source = self._source.repaired()
+            self._spans = self._laid()
+            self.decode_seconds += time.perf_counter() - began
+            done = yield from self._pass(done)
+        if done < len(self):
+            raise VideoError(f"{self.info.path} decodes differently each time it is read; copy or convert it again.")
+
+    def _laid(self) -> Float64[np.ndarray, "windows 2"]:
+        last = float(self.info.timestamps_seconds[-1]) - self._first_seconds
+        duration = last + self.info.duration_seconds / self.info.frames
+        return spans(duration, *self._lengths)
+
+    def _pass(self, first: int) -> Generator[Window, None, int]:
+        """The windows from `first` on, up to one with a frame that is not found; returns how many are done."""
+        plans = [self._plan(low, high) for low, high in self._shown()[first:].tolist()]
+        if not plans:
+            return first
+        transform = partial(
+            crops_along,
+            short_side=self._contract.resize,
+            crop=self._contract.crop,
+            crops=self._contract.crops,
+            pixel_aspect=self.info.pixel_aspect,
+        )
+        frames = self._source.frames(np.unique(np.concatenate([chosen.ravel() for chosen in plans])))
+        held: dict[int, UInt8[np.ndarray, "crops crop crop 3"]] = {}
+        for number, chosen in enumerate(plans, first):
+            began = time.perf_counter()
+            wanted, latest = set(chosen.ravel().tolist()), -1
+            held = {index: views for index, views in held.items() if index >= min(wanted)}
+            while latest < max(wanted) and not wanted <= held.keys():
+                latest, frame = next(frames, (self.info.frames, None))
+                if frame is not None:
+                    held[latest] = transform(frame)
+            if not wanted <= held.keys():
+                return number
+            clips = views_of(stacked(chosen, held))
+            self.decode_seconds += time.perf_counter() - began
+            start, end = self._spans[number].tolist()
+            yield Window(start, end, clips)
+        return first + len(plans)
+
+    def _shown(self) -> Int64[np.ndarray, "windows 2"]:
+        """The first frame of each window and the one after its last: at least the frame that it begins with."""
+        seconds = self.info.timestamps_seconds - self._first_seconds
+        shown = np.searchsorted(seconds, self._spans - _TIE_SECONDS)
+        shown[-1, 1] = self.info.frames
+        shown[:, 0] = np.where(shown[:, 0] < shown[:, 1], shown[:, 0], np.maximum(shown[:, 0] - 1, 0))
+        shown[:, 1] = np.maximum(shown[:, 1], shown[:, 0] + 1)
+        return shown.astype(np.int64)
+
+    def _plan(self, low: int, high: int) -> Int64[np.ndarray, "clips frames"]:
+        return low + plan(self.info.timestamps_seconds[low:high], self._contract, self._contract.clips)
