@@ -27,7 +27,7 @@ def tracker(name: str, folder: Path, recipe: Recipe) -> Tracker:
     Raises `UsageError` where it is not installed.
     """
     if importlib.util.find_spec(name) is None:
-        raise UsageError(f"--log {name}: {name} is not installed; pip install "stzoo[log]", or leave --log out")
+        raise UsageError(f"--log {name}: {name} is not installed; pip install 'stzoo[log]', or leave --log out")
     return TRACKERS[name](folder, recipe)
 
 
