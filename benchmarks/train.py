@@ -33,7 +33,7 @@ from stzoo.contract import InputContract
 from stzoo.evaluation import to_input
 from stzoo.nets.fusion import named_gates, set_noise
 from stzoo.training.batches import DecodedClips
-from stzoo.training.loop import Machine
+from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
 from stzoo.video.augment import Cut
 from stzoo.video.cache import Cap

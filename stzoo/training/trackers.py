@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ def tracker(name: str, folder: Path, recipe: Recipe) -> Tracker:
     Raises `UsageError` where it is not installed.
     """
     if importlib.util.find_spec(name) is None:
-        raise UsageError(f"--log {name}: {name} is not installed; pip install {name}, or leave --log out")
+        raise UsageError(f"--log {name}: {name} is not installed; pip install 'stzoo[log]', or leave --log out")
     return TRACKERS[name](folder, recipe)
 
 
@@ -56,11 +57,10 @@ class WeightsAndBiases:
 
     @functools.cached_property
     def _run(self) -> Any:
-        import wandb
-
         same = hashlib.sha256(f"{self._folder.absolute()} {self._recipe.to_toml()}".encode()).hexdigest()[:16]
         config = self._recipe.model_dump(mode="json", by_alias=True)
         name = self._recipe.name
+        wandb = importlib.import_module("wandb")
         return wandb.init(project="stzoo", name=name, id=same, resume="allow", dir=self._folder, config=config)
 
     def __call__(self, stage: str, epoch: int, numbers: Mapping[str, float]) -> None:

@@ -369,7 +369,7 @@ def test_a_moving_average_is_what_is_shown_and_kept(tmp_path: Path) -> None:
 
 def test_a_compiled_net_learns_the_same(tmp_path: Path) -> None:
     """With the cheapest backend that also compiles the way back."""
-    sizes = DenseNetSizes((1, 1), growth=4, stem_width=8, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=2)
+    sizes = DenseNetSizes((1,), growth=4, stem_width=8, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=2)
     found = []
     for compiler in (None, "aot_eager"):
         torch.manual_seed(0)

@@ -70,5 +70,5 @@ def test_a_tracker_that_is_not_installed_is_refused(
     smoke: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="wandb is not installed; pip install wandb"):
+    with pytest.raises(UsageError, match="wandb is not installed; pip install"):
         tracker("wandb", tmp_path, smoke)
