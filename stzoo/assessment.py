@@ -154,6 +154,7 @@ def assess(
         "format": _FORMAT,
         "model": predictor.name,
         "digest": predictor.digest,
+        "precision": predictor.precision,
         "contract": predictor.contract.model_dump(mode="json"),
         "protocol": predictor.contract.protocol,
         "frame_rate": frame_rate,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from stzoo import bundle as bundles
 from stzoo import card as cards
@@ -20,6 +22,7 @@ from stzoo.remote import Repository, is_repository
 
 if TYPE_CHECKING:
     from stzoo.predictor import Predictor
+    from stzoo.runtimes import Precision, Runtime
     from stzoo.strategy import Strategy
 
 Ref = str | os.PathLike[str]
@@ -86,7 +89,7 @@ def find(
     if meaning.repository is None:
         raise _nothing_to_load(os.fspath(ref), meaning.card)
     folder = remote.fetch(meaning.repository, files, offline=offline, token=token)
-    return Found(folder, meaning.card, replace(meaning.repository, revision=folder.name))
+    return Found(folder, meaning.card, dataclasses.replace(meaning.repository, revision=folder.name))
 
 
 def load(
@@ -100,6 +103,10 @@ def load(
     token: str | None = None,
     namespace: str | None = None,
     calibrate: Path | str | Iterable[Path | str] = (),
+    runtime: Runtime | Literal["auto"] = "torch",
+    precision: Precision = "fp32",
+    protocol: Mapping[str, Any] = MappingProxyType({}),
+    say: Callable[[str], None] = lambda _: None,
 ) -> Predictor:
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
 
@@ -114,27 +121,55 @@ def load(
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
         calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
+        runtime: `torch`, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX file or one
+            that is exported into a cache once; `auto` takes the fastest of those that can run at once.
+        precision: `bf16` is openvino's; `int8` runs the file that `stzoo export --precision int8` put into the bundle.
+        protocol: what of the bundle's input contract is to be other, as `InputContract.changed` takes it.
+        say: is told when the input is another one, and what takes long.
 
     Raises `ModelNotFoundError`, `BundleError` and `HubError`, each naming what was looked for or the file that is not
-    to be trusted; `StrategyError` for a strategy that does not fit.
+    to be trusted; `StrategyError` for a strategy that does not fit; `UsageError` for a runtime, a device or a precision
+    that cannot be had.
 
     Warns `BatchNormWarning` when the batch-norm statistics are a template's, which belong to a mixture of nets.
     """
-    from stzoo import rebuild
+    from stzoo import exported
     from stzoo.predictor import Predictor
 
+    videos: list[Path | str] = [calibrate] if isinstance(calibrate, str | Path) else list(calibrate)
+    if (runtime not in ("torch", "auto") or precision != "fp32") and (
+        weights is None or strategy is not None or videos
+    ):
+        raise UsageError(
+            f"{runtime} in {precision} runs a model as its bundle stores it; leave strategy, weights and calibrate "
+            "out, or choose the runtime torch in fp32"
+        )
     meaning = _meant(os.fspath(ref), revision, namespace)
     if weights is None and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
-        return _untrained(meaning.card, meaning.card.net, strategy, device)
+        made = _untrained(meaning.card, meaning.card.net, strategy, device)
+        return dataclasses.replace(made, contract=made.contract.changed(**protocol))
     found = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
     bundle = bundles.read(found.folder)
+    contract = bundle.contract.changed(**protocol)
+    if contract != bundle.contract:
+        say(f"Input: {contract.text}; the model was made for {bundle.contract.text}")
+    if (runtime, precision) != ("torch", "fp32") and weights is not None and strategy is None and not videos:
+        if found.repository is not None:
+            remote.fetch(found.repository, (bundles.MODEL, *bundles.EXPORTED), offline=offline, token=token)
+        session = exported.session(found.folder, bundle, contract, runtime, precision, device, say)
+        if session is not None:
+            digest = bundles.weights_digest(found.folder)
+            return Predictor(
+                session, contract, bundle.labels, name=bundle.name, strategy=bundle.strategy, digest=digest
+            )
+    from stzoo import rebuild
+
     built = rebuild.architecture(found.folder, bundle)
     wanted = bundle.strategy if strategy is None else rebuild.chosen(strategy, built)
     is_own = wanted == bundle.strategy
     if found.repository is not None and weights is not None:
         files = (bundles.MODEL,) if is_own else (bundles.TEMPLATE, bundles.statistics_file(wanted))
         remote.fetch(found.repository, files, offline=offline, token=token)
-    videos: list[Path | str] = [calibrate] if isinstance(calibrate, str | Path) else list(calibrate)
     if weights is None:
         net = rebuild.untrained(built, wanted)
     elif is_own:
@@ -151,7 +186,7 @@ def load(
     as_stored = weights is not None and is_own and not videos
     made = Predictor(
         net,
-        bundle.contract,
+        contract,
         bundle.labels,
         name=bundle.name,
         device=device,
@@ -159,7 +194,7 @@ def load(
         digest=bundles.weights_digest(found.folder) if as_stored else "",
     )
     if videos:
-        rebuild.calibrate(net, videos, bundle.contract)
+        rebuild.calibrate(net, videos, contract)
     return made
 
 

@@ -5,33 +5,27 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float32, UInt8
-from torch import nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, UsageError
-from stzoo.evaluation import clip_scores
-from stzoo.nets import is_template, merge
+from stzoo.runtimes import Precision, Runtime, Session
 from stzoo.strategy import Strategy
 from stzoo.timeline import Timeline, follow
 from stzoo.video.reader import read_clips
 
-_CLIPS_A_BATCH_ON_GPU = 8
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from stzoo.runtimes.torch_net import TorchNet
 
 
 class VideoWarning(UserWarning):
     """A prediction was made from less than the whole video: the file is cut off or damaged."""
-
-
-class _Merged(NamedTuple):
-    """A merged net, and which tensors it was made of: their ids, and how often each had been written to."""
-
-    made_of: list[tuple[int, int]]
-    net: nn.Module
 
 
 class Prediction(NamedTuple):
@@ -46,14 +40,16 @@ class Predictor:
     """A fixed net that takes video files. The attributes can be read and not set; `to` gives one on another device.
 
     Raises:
-        UsageError: the net is a template, or the device does not exist.
+        UsageError: the net is a template, the device does not exist, or an ONNX file takes other clips than the
+            contract says.
     """
 
-    net: nn.Module = dataclasses.field(repr=False)
-    """Takes float32 [clips, 3, frames, height, width] and gives logits [clips, classes]; in eval mode, on `device`.
+    net: nn.Module | Session = dataclasses.field(repr=False)
+    """Takes float32 [clips, 3, frames, height, width] and gives logits [clips, classes].
 
-    `predict` and `scores` run a merged copy of it, made at their first call and again when a weight has changed, so the
-    weights are held twice. With forward hooks on any of its modules the net itself is run.
+    A net of torch is in eval mode and on `device`. `predict` and `scores` run a merged copy of it, made at their first
+    call and again when a weight has changed, so the weights are held twice. With forward hooks on any of its modules
+    the net itself is run. On another runtime it is the session of an ONNX file.
     """
     contract: InputContract
     labels: tuple[str, ...]
@@ -64,18 +60,44 @@ class Predictor:
     strategy: Strategy | None = dataclasses.field(default=None, kw_only=True, repr=False)
     digest: str = dataclasses.field(default="", kw_only=True, repr=False)
     """SHA-256 of the weights file; empty where the net's weights are not those of one."""
-    _merged: _Merged | None = dataclasses.field(default=None, init=False, repr=False)
+    _runner: TorchNet | Session = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if is_template(self.net):
-            raise UsageError("a template has random outputs and cannot predict; prune a strategy out of it first.")
         object.__setattr__(self, "labels", tuple(self.labels))
-        device = _found(self.device)
-        object.__setattr__(self, "device", device)
-        self.net.eval().to(device)
+        runner: TorchNet | Session
+        if isinstance(self.net, Session):
+            if not self.net.file.takes(self.contract):
+                raise UsageError(
+                    f"{self.net.file.path} takes clips of {self.net.file.frames_and_size}, the input is "
+                    f"{self.contract.text}; choose the runtime torch, or export a model for that input."
+                )
+            runner = self.net
+        else:
+            from stzoo.runtimes.torch_net import TorchNet
+
+            runner = TorchNet(self.net, self.device)
+        object.__setattr__(self, "_runner", runner)
+        object.__setattr__(self, "device", runner.device)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the net runs on."""
+        return self.net.runtime if isinstance(self.net, Session) else "torch"
+
+    @property
+    def precision(self) -> Precision:
+        """What the net's numbers are computed in."""
+        return self.net.precision if isinstance(self.net, Session) else "fp32"
 
     def to(self, device: torch.device | str | None) -> Predictor:
-        """The same predictor on another device; the net itself moves there."""
+        """The same predictor on another device; the net itself moves there.
+
+        Raises `UsageError` for a device that does not exist, and on another runtime than torch.
+        """
+        if isinstance(self.net, Session):
+            raise UsageError(
+                f"a model on {self.runtime} stays on its device; load it anew with device={str(device)!r}."
+            )
         return dataclasses.replace(self, device=device)
 
     def predict(
@@ -148,40 +170,10 @@ class Predictor:
 
     def scores_of(self, clips: UInt8[np.ndarray, "clips frames height width 3"]) -> Float32[np.ndarray, " classes"]:
         """What `scores` gives, of clips that have been read already, as `read_clips` reads them."""
-        device = _found(self.device)
-        net = self._net_to_run()
-        # One clip at a time on a CPU: a batch is no faster there and takes more memory.
-        step = 1 if device.type == "cpu" else _CLIPS_A_BATCH_ON_GPU
-        total = np.zeros(len(self.labels), dtype=np.float64)
-        with torch.inference_mode():
-            for start in range(0, len(clips), step):
-                batch = torch.from_numpy(clips[start : start + step]).to(device)
-                total += clip_scores(net, batch, self.contract).sum(dim=0).cpu().numpy()
-        if not np.isfinite(total).all():
+        scores = self._runner.scores(clips, self.contract)
+        if not np.isfinite(scores).all():
             raise BundleError(
                 f"the net{f' {self.name}' if self.name else ''} answers with numbers that are not finite; its weights "
                 "or its input contract cannot be right"
             )
-        return np.asarray(total / len(clips), dtype=np.float32)
-
-    def _net_to_run(self) -> nn.Module:
-        if any(module._forward_hooks or module._forward_pre_hooks for module in self.net.modules()):
-            return self.net
-        tensors = (*self.net.parameters(), *self.net.buffers())
-        made_of = [(id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
-        if self._merged is None or self._merged.made_of != made_of:
-            object.__setattr__(self, "_merged", _Merged(made_of, merge(self.net)))
-        assert self._merged is not None
-        return self._merged.net
-
-
-def _found(device: torch.device | str | None) -> torch.device:
-    if device is None or device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f'there is no device "{device}"; choose auto, cpu or cuda.') from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"the device {device} was asked for and torch finds no such GPU here; choose auto or cpu.")
-    return found
+        return scores.astype(np.float32)

@@ -12,7 +12,7 @@ import torch
 import stzoo
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo import rebuild, remote
+from stzoo import exported, rebuild, remote
 from stzoo.bundle import Bundle
 from stzoo.bundle.metadata import eval_results
 from stzoo.bundle.readme import render
@@ -30,7 +30,6 @@ from stzoo.video.reader import read_clips
 MARGINALS, STRATEGY = "marginals.png", "strategy.png"
 """The card's picture: of the probabilities and the strategy, or of a strategy that was not drawn from any."""
 
-_EXPORT = ("model.onnx", "model.onnx.json")
 _PICTURES = (".png", ".svg")
 
 Say = Callable[[str], None]
@@ -111,7 +110,7 @@ def belongs(name: str) -> bool:
         return len(parts.parts) == 2 and parts.suffix == {"statistics": ".safetensors"}.get(parts.parts[0], ".yaml")
     if name.endswith(_PICTURES):
         return parts.parts[:-1] in ((), ("figures",))
-    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *_EXPORT)
+    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *bundles.EXPORTED)
 
 
 def _checked(folder: Path, bundle: Bundle) -> int:
@@ -134,8 +133,11 @@ def _checked(folder: Path, bundle: Bundle) -> int:
         logits = net(torch.from_numpy(clips))
     if not torch.isfinite(logits).all():
         raise BundleError(f"the net of {folder} answers a clip with numbers that are not finite; do not publish it")
-    if (folder / "model.onnx").exists() and not compare(net, folder / "model.onnx", clips, (1,)).passed:
-        raise BundleError(f"{folder / 'model.onnx'} answers a clip otherwise than the net; export it again")
+    onnx = folder / bundles.ONNX
+    if onnx.exists() and not compare(net, onnx, clips, (1,)).passed:
+        raise BundleError(f"{onnx} answers a clip otherwise than the net; export it again")
+    exported.find(folder, bundle, contract, "fp32")
+    exported.find(folder, bundle, contract, "int8")
     return size.parameters
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from stzoo.cli.rows import row
 from stzoo.hub import load
+from stzoo.runtimes import Runtime
 from stzoo.scoring import Failed, score_files
 
 
@@ -24,6 +25,7 @@ class PredictStage:
         model: a name of the zoo, the folder of a bundle, or `ORG/NAME` of the Hub; loaded here, once.
         topk: how many labels a row has, best first.
         device: as `stzoo.load` takes it.
+        runtime: as `stzoo.load` takes it; by default the one that `stzoo predict` takes.
         frame_rate: frames a second of videos that are folders of frames.
 
     Raises:
@@ -36,9 +38,10 @@ class PredictStage:
         *,
         topk: int = 5,
         device: str | None = None,
+        runtime: Runtime | Literal["auto"] = "auto",
         frame_rate: float | None = None,
     ) -> None:
-        self.predictor = load(model, device=device)
+        self.predictor = load(model, device=device, runtime=runtime)
         self.topk, self.frame_rate = topk, frame_rate
 
     def __call__(self, batch: Mapping[str, Iterable[Any]]) -> dict[str, np.ndarray]:

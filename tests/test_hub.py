@@ -154,6 +154,18 @@ def test_a_repository_is_loaded_by_its_name(published: HubServer, make_video: Ca
     assert hub.find("lab/toy").repository == Repository("lab/toy", commit)
 
 
+def test_another_runtime_fetches_its_file_besides(server: HubServer, make_video: Callable[..., Path]) -> None:
+    server.put("lab/camera", packaged("bundled") / "camera-motion-s")
+    stzoo.load("lab/camera", device="cpu")
+    assert server.counted("model.onnx") == server.counted("export.json") == 0
+    model = stzoo.load("lab/camera", device="cpu", runtime="onnxruntime")
+    assert model.runtime == "onnxruntime"
+    assert len(model.predict(make_video("clip.mp4"))) == 5
+    assert (
+        server.counted("GET /lab/camera/resolve") == 4 + 1 + 2
+    )  # the texts it has, the weights, the file and its report
+
+
 def test_another_strategy_comes_from_the_template_alone(published: HubServer) -> None:
     for _ in range(2):
         with pytest.warns(BatchNormWarning, match="the template's"):

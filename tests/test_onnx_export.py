@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from stzoo.errors import ExportError
 from stzoo.nets.fusion import fixed_fuse
 from stzoo.nets.resnet import ResNet3d, ResNetSizes
 from stzoo.strategy import Strategy
+from stzoo.video.frames import normalise
 
 CONTRACT = InputContract(frames=2, fps=4.0, resize=8, crop=8)
 STRATEGY = Strategy("toy", {"L1": "S"})
@@ -46,7 +48,7 @@ def toy() -> nn.Module:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory, toy: nn.Module) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "toy.onnx"
-    onnx_export.export(toy, path, CONTRACT, ["left", "right", "über"], name="toy", strategy=STRATEGY)
+    onnx_export.export(toy, path, CONTRACT, ["left", "right", "über"], name="toy", strategy=STRATEGY, digest="0" * 64)
     return path
 
 
@@ -75,7 +77,24 @@ def test_the_exported_graph_is_that_of_the_merged_net(tmp_path: Path) -> None:
     operators = [node.op_type for node in onnx.load(str(path)).graph.node]
     assert operators.count("Conv") == 5  # stem, the site's two branches in one, two in the block, one in its shortcut
     assert "BatchNormalization" not in operators
+    assert operators.count("Transpose") == 3  # of the clips, and around the one convolution through time
     assert onnx_export.compare(net, path, np.random.default_rng(0).normal(size=(3, 3, 2, 8, 8)).astype("f")).passed
+
+
+def test_pixels_go_in_and_the_videos_probabilities_come_out(toy: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "video.onnx"
+    onnx_export.export(toy, path, CONTRACT, ["a", "b", "c"], with_preprocess=True, any_size=True)
+    graph = onnx.load(str(path)).graph
+    assert [dim.dim_param or dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim] == [
+        *("clips", "frames", "height", "width", 3)
+    ]
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 12, 10, 3), np.uint8)
+    agreement = onnx_export.compare(onnx_export.VideoLevel(toy, CONTRACT), path, pixels, (1, 3))
+    assert agreement.passed, agreement
+    (found,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"frames": pixels})
+    with torch.inference_mode():
+        expected = toy(torch.from_numpy(normalise(pixels, CONTRACT))).softmax(dim=1).mean(dim=0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_other_weights_do_not_agree(exported: Path, clips: np.ndarray) -> None:
@@ -93,6 +112,8 @@ def test_the_file_says_what_it_wants_and_what_it_answers(exported: Path) -> None
     assert metadata["strategy"] == STRATEGY.text()
     assert metadata["strategy_digest"] == STRATEGY.digest
     assert metadata["name"] == "toy"
+    assert metadata["model_digest"] == "0" * 64
+    assert metadata["precision"] == "fp32"
     dims = model.graph.input[0].type.tensor_type.shape.dim
     assert dims[0].dim_param
     assert [dim.dim_value for dim in dims][1:] == [3, 2, 8, 8]

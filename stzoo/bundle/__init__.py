@@ -2,7 +2,11 @@
 
 from stzoo.bundle.folder import (
     CONFIG,
+    EXPORT,
+    EXPORTED,
     MODEL,
+    ONNX,
+    ONNX_INT8,
     README,
     TEMPLATE,
     TEXTS,
@@ -21,8 +25,12 @@ from stzoo.bundle.tensors import parameter_count, serialise
 
 __all__ = [
     "CONFIG",
+    "EXPORT",
+    "EXPORTED",
     "FORMAT",
     "MODEL",
+    "ONNX",
+    "ONNX_INT8",
     "README",
     "TEMPLATE",
     "TEXTS",

@@ -9,6 +9,8 @@ scores.csv             every sampled strategy with its score                    
 recipe.toml            the recipe as run                                           (optional)
 template.safetensors   the template the net was pruned from                        (optional)
 statistics/            batch-norm statistics of other strategies, by their digest   (optional)
+model.onnx             the net for other runtimes, and the same in int8              (optional)
+export.json            how the ONNX files were compared with torch                   (optional)
 README.md              the model card, rendered from all this
 """
 
@@ -42,6 +44,8 @@ T = TypeVar("T")
 Which = Literal["model", "template"]
 
 CONFIG, MODEL, TEMPLATE, README = "config.json", "model.safetensors", "template.safetensors", "README.md"
+ONNX, ONNX_INT8, EXPORT = "model.onnx", "model.int8.onnx", "export.json"
+EXPORTED = (ONNX, ONNX_INT8, EXPORT)
 TEXTS = (CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml")
 """The files that `read` reads."""
 

@@ -14,7 +14,7 @@ MOST_TEXT_BYTES = 16 * 2**20
 """The largest JSON, CSV, TOML or Markdown file that is read."""
 
 MOST_WEIGHT_BYTES = 8 * 2**30
-"""The largest safetensors file that is read."""
+"""The largest safetensors file that is read; an ONNX file is smaller by its own rules."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONTENT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -66,7 +66,7 @@ def require(folder: Path, name: str) -> Path:
 
 def most_bytes(name: str) -> int:
     """How large a bundle's file of this name may be."""
-    return MOST_WEIGHT_BYTES if name.endswith(".safetensors") else MOST_TEXT_BYTES
+    return MOST_WEIGHT_BYTES if name.endswith((".safetensors", ".onnx")) else MOST_TEXT_BYTES
 
 
 def read_text(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stzoo.cli.protocol import device_option, frame_rate_option, overridden, protocol_options, workers_option
+from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _CLASSES_SHOWN = 20
     help="The folder for scores, numbers and figures; a run that was stopped goes on there.  "
     "[default: evaluation-MODEL-LIST]",
 )
-@device_option
+@runtime_options
 @workers_option
 @click.option(
     "--format",
@@ -63,7 +63,6 @@ def evaluate(
     data: Path,
     root: Path | None,
     out: Path | None,
-    device: str,
     workers: int | None,
     frame_rate: float | None,
     format_: str,
@@ -75,10 +74,9 @@ def evaluate(
     code is 1.
     """
     from stzoo.assessment import assess
-    from stzoo.hub import load
 
-    predictor = overridden(load(model, device=device), **wishes)
-    items = _items(data, root, predictor.labels)
+    predictor = loaded(model, **wishes)
+    items = labelled(data, root, predictor.labels)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
     found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
     found.write(folder)
@@ -92,7 +90,8 @@ def evaluate(
         context.exit(VideoError.exit_code)
 
 
-def _items(data: Path, root: Path | None, labels: tuple[str, ...]) -> list[Item]:
+def labelled(data: Path, root: Path | None, labels: tuple[str, ...]) -> list[Item]:
+    """The videos of a list, or of a folder with a folder a class."""
     from stzoo.video.datasets import read_folders, read_list
 
     if data.is_dir():

@@ -1,19 +1,28 @@
-"""`stzoo export`: a model as an ONNX file, compared with torch on a real clip."""
+"""`stzoo export`: a model as an ONNX file, compared with torch on real clips."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stzoo.errors import ExportError
+from stzoo.errors import DataError, ExportError, UsageError
+from stzoo.files import write_json
 
 if TYPE_CHECKING:
-    from stzoo.onnx_export import Agreement
-    from stzoo.predictor import Predictor
+    from torch import nn
 
+    from stzoo.contract import InputContract
+    from stzoo.onnx_export import Agreement, Pixels
+    from stzoo.predictor import Predictor
+    from stzoo.quantisation import Loss
+
+REPORT = "export.json"
 _BATCH_SIZES = (1, 3)
 
 
@@ -24,83 +33,172 @@ _BATCH_SIZES = (1, 3)
     "--output",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The ONNX file to write. What was compared is written beside it, with .json added to its name.",
+    help=f"The ONNX file to write. What was found out about it is written into {REPORT} beside it.",
 )
 @click.option("--opset", type=int, help="ONNX's operator set.  [default: the oldest that torch writes]")
 @click.option(
-    "--verify/--no-verify", default=True, show_default=True, help="Compare logits with torch on clips of a real video."
+    "--with-preprocess",
+    is_flag=True,
+    help="Take the pixels of a video's clips, uint8 [clips, frames, height, width, 3] in RGB, and give the video's "
+    "probabilities: normalisation, softmax and the mean over clips inside.",
+)
+@click.option(
+    "--any-size",
+    is_flag=True,
+    help="Take any number of frames and any size of picture; by default those of the model's input, which runs faster.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="int8 is quantised on clips of the videos of --calibrate, and measured on all of them.",
+)
+@click.option(
+    "--calibrate",
+    metavar="LIST",
+    type=click.Path(path_type=Path, exists=True),
+    help="For int8: labelled videos like those to be predicted, as for `stzoo evaluate --data`.",
+)
+@click.option(
+    "--verify/--no-verify", default=True, show_default=True, help="Compare with torch on clips of a real video."
 )
 @click.option(
     "--video",
     type=click.Path(path_type=Path),
     help="The video whose clips are compared.  [default: the sample that ships with stzoo]",
 )
-def export(model: str, output: Path, opset: int | None, verify: bool, video: Path | None) -> None:
+def export(
+    model: str,
+    output: Path,
+    opset: int | None,
+    with_preprocess: bool,
+    any_size: bool,
+    precision: str,
+    calibrate: Path | None,
+    verify: bool,
+    video: Path | None,
+) -> None:
     """Write a model as ONNX, checked against torch.
 
-    The file takes any number of clips at a time, and has the labels, the input contract and the strategy in its
-    metadata. A difference of more than 1e-4 in any logit is an error; the files are left for inspection.
+    The file takes any number of clips at a time, and has the labels, the input contract, the strategy and the digest
+    of the weights in its metadata. A difference of more than 1e-4 in any number is an error; the files are left for
+    inspection.
     """
     from stzoo import onnx_export
+    from stzoo.cli.evaluate import labelled
     from stzoo.files import packaged
     from stzoo.hub import load
-    from stzoo.video.frames import normalise
+    from stzoo.runtimes import Session
     from stzoo.video.reader import read_clips
 
-    predictor = load(model, device="cpu")
-    source = video or packaged("bundled") / "sample.mp4"
-    clips = read_clips(source, predictor.contract, max(_BATCH_SIZES)).clips if verify else None
-    chosen = onnx_export.OLDEST_OPSET if opset is None else opset
-    onnx_export.export(
-        predictor.net,
-        output,
-        predictor.contract,
-        predictor.labels,
-        name=predictor.name,
-        strategy=predictor.strategy,
-        opset=chosen,
-    )
-    click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, operator set {chosen}")
-    if clips is None:
-        return
-    agreement = onnx_export.compare(predictor.net, output, normalise(clips, predictor.contract), _BATCH_SIZES)
-    _write_report(output, predictor, source, agreement, chosen)
-    click.echo(
-        f"Compared with torch on {source} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: largest "
-        f"difference of a logit {agreement.largest_difference:.1e}, same best label {agreement.top1_agreement:.0%}"
-    )
-    if not agreement.passed:
-        raise ExportError(
-            f"{output} does not agree with torch: a logit differs by {agreement.largest_difference:.1e}, more than "
-            f"{onnx_export.TOLERANCE:.0e}, or a best label changes; do not use it, and see {_report(output)}"
+    if (precision == "int8") != (calibrate is not None):
+        raise UsageError(
+            "int8 is calibrated on videos like those to be predicted; give --precision int8 and --calibrate LIST both"
         )
+    if calibrate is not None and (with_preprocess or any_size):
+        raise UsageError("in int8 there are files that take clips of the model's input; leave the other options out")
+    predictor = load(model, device="cpu")
+    net = predictor.net
+    assert not isinstance(net, Session)
+    items = [] if calibrate is None else labelled(calibrate, None, predictor.labels)
+    source = video or packaged("bundled") / "sample.mp4"
+    pixels = read_clips(source, predictor.contract, max(_BATCH_SIZES)).clips if verify else None
+    reports = _reports(output.with_name(REPORT))
+    chosen = onnx_export.OLDEST_OPSET if opset is None else opset
+    agreement: Agreement | None = None
+    loss: Loss | None = None
+    with TemporaryDirectory() as folder:
+        exact = output if calibrate is None else Path(folder) / output.name
+        onnx_export.export(
+            net,
+            exact,
+            predictor.contract,
+            predictor.labels,
+            name=predictor.name,
+            strategy=predictor.strategy,
+            digest=predictor.digest,
+            opset=chosen,
+            with_preprocess=with_preprocess,
+            any_size=any_size,
+        )
+        if pixels is not None:
+            agreement = _compared(net, predictor.contract, exact, pixels, with_preprocess)
+        if calibrate is not None and (agreement is None or agreement.passed):
+            from stzoo.quantisation import quantise_and_measure
+
+            loss = quantise_and_measure(predictor, exact, output, items)
+    if output.exists():
+        click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, operator set {chosen}")
+    reports.pop(output.name, None)
+    if agreement is not None or loss is not None:
+        reports[output.name] = _report(output, predictor, chosen, agreement, source) | _quantised(calibrate, loss)
+    if reports or output.with_name(REPORT).exists():
+        write_json(output.with_name(REPORT), reports)
+    if loss is not None:
+        click.echo(
+            f"In int8 on {loss.videos} videos of {calibrate}: top-1 {loss.top1_int8.value:.1%}, in fp32 "
+            f"{loss.top1_fp32.value:.1%}; same best label {loss.same_best_label:.0%}"
+        )
+    if agreement is not None:
+        click.echo(
+            f"Compared with torch on {source} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: largest "
+            f"difference of a {'probability' if with_preprocess else 'logit'} {agreement.largest_difference:.1e}, same "
+            f"best label {agreement.top1_agreement:.0%}; {agreement.milliseconds_a_clip:.1f} ms a clip on "
+            f"{agreement.provider}"
+        )
+        if not agreement.passed:
+            raise ExportError(
+                f"{output} does not agree with torch: a number differs by {agreement.largest_difference:.1e}, more "
+                f"than {onnx_export.TOLERANCE:.0e}, or a best label changes; do not use it, and see "
+                f"{output.with_name(REPORT)}"
+            )
 
 
-def _report(output: Path) -> Path:
-    return output.with_name(f"{output.name}.json")
+def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, with_preprocess: bool) -> Agreement:
+    from stzoo.onnx_export import VideoLevel, compare
+    from stzoo.video.frames import normalise
+
+    if with_preprocess:
+        return compare(VideoLevel(net, contract), path, pixels, _BATCH_SIZES)
+    return compare(net, path, normalise(pixels, contract), _BATCH_SIZES)
 
 
-def _write_report(output: Path, predictor: Predictor, video: Path, agreement: Agreement, opset: int) -> None:
-    import hashlib
+def _reports(path: Path) -> dict[str, Any]:
+    """What is known of the files in the folder. Raises `DataError` when the file is about something else."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(report, dict) for report in found.values()):
+        raise DataError(f"{path} does not hold what stzoo writes about ONNX files; move it away")
+    return found
 
+
+def _report(output: Path, predictor: Predictor, opset: int, agreement: Agreement | None, video: Path) -> dict[str, Any]:
     import onnx
     import torch
 
     import stzoo
-    from stzoo.files import write_json
     from stzoo.onnx_export import TOLERANCE
 
-    with output.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    report: dict[str, Any] = {
+    compared = {} if agreement is None else {"tolerance": TOLERANCE, **asdict(agreement), "video": video.name}
+    return {
         "model": predictor.name,
-        "file": output.name,
-        "sha256": digest,
+        "model_digest": predictor.digest,
+        "sha256": hashlib.sha256(output.read_bytes()).hexdigest() if output.exists() else None,
         "opset": opset,
-        "passed": agreement.passed,
-        "tolerance": TOLERANCE,
-        **asdict(agreement),
-        "video": video.name,
+        "precision": "fp32",
+        "passed": agreement is None or agreement.passed,
+        **compared,
         "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }
-    write_json(_report(output), report)
+
+
+def _quantised(calibrate: Path | None, loss: Loss | None) -> dict[str, Any]:
+    """What else is said of a file in int8; the comparison with torch is that of the file it was made of."""
+    if calibrate is None or loss is None:
+        return {}
+    return {"precision": "int8", "calibrated_on": calibrate.name, "int8": asdict(loss)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import rich_click as click
 
 from stzoo.cli.inputs import files
-from stzoo.cli.protocol import device_option, frame_rate_option, overridden, protocol_options, workers_option
+from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
 from stzoo.cli.timeline import OverTime, timeline_options, timeline_writer
 from stzoo.errors import UsageError, VideoError
@@ -62,7 +62,7 @@ _RESUMABLE = ("jsonl", "csv")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first file that cannot be read.")
 @timeline_options
 @workers_option
-@device_option
+@runtime_options
 def predict(
     context: click.Context,
     /,
@@ -74,7 +74,6 @@ def predict(
     resume: bool,
     fail_fast: bool,
     workers: int | None,
-    device: str,
     frame_rate: float | None,
     over_time: OverTime,
     **wishes: Any,
@@ -84,13 +83,11 @@ def predict(
     A file that cannot be read is named on standard error, the others are predicted all the same, and the exit code is
     1. A file that is cut off is predicted from what can be decoded, with a warning on standard error.
     """
-    from stzoo.hub import load
-
     form = format_ or _form(output)
     _refuse(output, form, resume)
     paths = files(inputs, frames=frame_rate is not None)
     over_time.refuse(paths, form, resume=resume, workers=workers)
-    predictor = overridden(load(model, device=device), **wishes)
+    predictor = loaded(model, **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
     if resume and output is not None and output.exists():

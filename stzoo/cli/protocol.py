@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import rich_click as click
 
 if TYPE_CHECKING:
     from stzoo.predictor import Predictor
+    from stzoo.runtimes import Precision
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,12 +32,28 @@ _OPTIONS = (
     ),
 )
 
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the net runs; auto takes a GPU if there is one.",
+_RUNTIME_OPTIONS = (
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where the net runs; auto takes a GPU if there is one.",
+    ),
+    click.option(
+        "--runtime",
+        type=click.Choice(["auto", "torch", "onnxruntime", "openvino"]),
+        default="auto",
+        show_default=True,
+        help="What runs the net; auto is the fastest that can begin at once.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp32", "bf16", "int8"]),
+        default="fp32",
+        show_default=True,
+        help="bf16 is openvino's; int8 takes a file that stzoo export has written with --precision int8.",
+    ),
 )
 frame_rate_option = click.option(
     "--frame-rate",
@@ -59,21 +76,32 @@ def protocol_options(command: Command) -> Command:
     return command
 
 
-def overridden(
-    predictor: Predictor,
+def runtime_options(command: Command) -> Command:
+    """Adds `--device --runtime --precision`."""
+    for option in reversed(_RUNTIME_OPTIONS):
+        command = option(command)
+    return command
+
+
+def loaded(
+    model: str,
     *,
+    device: str,
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"],
+    precision: Precision,
     clips: int | None,
     crops: int | None,
     frames: int | None,
     stride: int | None,
     fps: float | None,
 ) -> Predictor:
-    """The predictor with what the options ask for; says so on standard error where that changes anything.
+    """The model with what the options ask for; says so on standard error where that changes its input.
 
     Raises `UsageError` when they contradict each other or the contract.
     """
-    contract = predictor.contract.changed(clips=clips, crops=crops, frames=frames, stride_frames=stride, fps=fps)
-    if contract == predictor.contract:
-        return predictor
-    click.echo(f"Input: {contract.text}; the model was made for {predictor.contract.text}", err=True)
-    return dataclasses.replace(predictor, contract=contract)
+    from stzoo.hub import load
+
+    asked = {"clips": clips, "crops": crops, "frames": frames, "stride_frames": stride, "fps": fps}
+    protocol = {name: value for name, value in asked.items() if value is not None}
+    say = partial(click.echo, err=True)
+    return load(model, device=device, runtime=runtime, precision=precision, protocol=protocol, say=say)

@@ -40,6 +40,7 @@ def about(predictor: Predictor, found: Scored | Timeline) -> Row:
         "warnings": list(found.warnings),
         "contract": predictor.contract.model_dump(mode="json"),
         "model": {"name": predictor.name, "digest": predictor.digest},
+        "runtime": {"name": predictor.runtime, "precision": predictor.precision, "device": str(predictor.device)},
         "seconds": {"decode": round(found.decode_seconds, 6), "compute": round(found.compute_seconds, 6)},
     }
 
@@ -113,6 +114,7 @@ class Csv(Writer):
             flat |= ranked_cells(row["predictions"])
             flat |= row["video"] | {f"{name}_seconds": value for name, value in row["seconds"].items()}
             flat |= {"model": row["model"]["name"], "digest": row["model"]["digest"]}
+            flat |= {"runtime": row["runtime"]["name"], "precision": row["runtime"]["precision"]}
             flat |= {"contract": json.dumps(row["contract"])}
         self._table.writerow(flat)
         self._stream.flush()
@@ -137,6 +139,8 @@ def columns(answers: int) -> list[str]:
         "compute_seconds",
         "model",
         "digest",
+        "runtime",
+        "precision",
         "contract",
     ]
 
@@ -161,10 +165,12 @@ def resumed(path: Path, form: str, predictor: Predictor, answers: int) -> tuple[
     try:
         text = whole.decode("utf-8", "surrogateescape")
         rows = _csv_rows(text, answers) if form == "csv" else [json.loads(line) for line in text.splitlines()]
-        wanted = (predictor.digest, predictor.contract.model_dump(mode="json"))
+        wanted = (predictor.digest, predictor.precision, predictor.contract.model_dump(mode="json"))
         for entry in rows:
-            if "error" not in entry and (entry["model"]["digest"], entry["contract"]) != wanted:
-                raise DataError(f"{path} holds results of another model or input; choose another file")
+            if "error" in entry:
+                continue
+            if (entry["model"]["digest"], entry["runtime"]["precision"], entry["contract"]) != wanted:
+                raise DataError(f"{path} holds results of another model, precision or input; choose another file")
         paths = {entry["path"] for entry in rows}
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise DataError(f"{path} does not hold results as {form} with {answers} labels; choose another file") from error
@@ -181,7 +187,12 @@ def _csv_rows(text: str, answers: int) -> list[Row]:
     return [
         {"path": flat["path"], "error": flat["error"]}
         if flat["error"]
-        else {"path": flat["path"], "model": {"digest": flat["digest"]}, "contract": json.loads(flat["contract"])}
+        else {
+            "path": flat["path"],
+            "model": {"digest": flat["digest"]},
+            "runtime": {"precision": flat["precision"]},
+            "contract": json.loads(flat["contract"]),
+        }
         for flat in table
     ]
 

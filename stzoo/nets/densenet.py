@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
-from stzoo.nets.layers import Activation, Conv, Size, average_pool, max_pool
+from stzoo.nets.layers import Activation, Conv, Size, average_pool, join, max_pool
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.recompute import Recompute
 from stzoo.strategy import BRANCHES, Site
@@ -145,11 +144,11 @@ class DenseLayer(nn.Module):
         self.tail = behind(self.unit, tail)
 
     def forward(self, x: Activation) -> Activation:
-        return torch.cat([x, self.growth(x)], dim=-1)
+        return join([x, self.growth(x)])
 
     def growth(self, *features: Activation) -> Activation:
         """What the layer adds to the features before it, which may come in several tensors."""
-        x = features[0] if len(features) == 1 else torch.cat(features, dim=-1)
+        x = features[0] if len(features) == 1 else join(features)
         return self.unit(x, self._tail)
 
     def _tail(self, x: Activation) -> Activation:
@@ -241,4 +240,4 @@ class DenseNet3d(Classifier):
         for layer in stage.children():
             assert isinstance(layer, DenseLayer)
             features.append(recompute(layer, layer.growth, *features))
-        return torch.cat(features, dim=-1)
+        return join(features)

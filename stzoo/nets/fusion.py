@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from stzoo.nets.layers import Activation, Size
+from stzoo.nets.layers import Activation, Size, along_channels, channel_axis
 from stzoo.strategy import Site, Strategy, open_branches
 
 KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
@@ -146,9 +146,11 @@ class Closed(nn.Module):
 
     def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
         kept = x[:, :, :: self.stride, :: self.stride]
-        y = x.new_zeros((*kept.shape[:-1], self.channels))
+        shape = list(kept.shape)
+        shape[channel_axis()] = self.channels
+        y = x.new_zeros(shape)
         if self.bias is not None:
-            y += self.bias
+            y += along_channels(self.bias)
         return tail(y) if tail is not None and self.feeds_tail else y
 
 

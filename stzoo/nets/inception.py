@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
-from stzoo.nets.layers import Activation, Conv, Size, average_around, max_pool
+from stzoo.nets.layers import Activation, Conv, Size, average_around, channel_axis, join, max_pool
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategy import Site
 
@@ -144,11 +143,11 @@ class Mixed(nn.Module):
         self.pool = average_around if sizes.pool == "average" else partial(max_pool, kernel=kernel, stride=self.stride)
 
     def forward(self, x: Activation) -> Activation:
-        three, twice = F.relu(self.norm(self.unit(x)), inplace=True).split(self.reduced, dim=-1)
+        three, twice = F.relu(self.norm(self.unit(x)), inplace=True).split(self.reduced, dim=channel_axis())
         paths = [self.three(three.contiguous()), self.twice(twice.contiguous()), self.projection(self.pool(x))]
         if self.one is not None:
             paths.insert(0, self.one(x))
-        return torch.cat(paths, dim=-1)
+        return join(paths)
 
 
 class Inception3d(Classifier):

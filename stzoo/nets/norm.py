@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stzoo.nets.layers import Activation, frame_view, from_frames
+from stzoo.nets.layers import Activation, along_channels, frame_view, from_frames
 from stzoo.ranks import ALONE, Ranks
 
 EPSILON = 1e-5
@@ -154,7 +154,7 @@ class Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Activation) -> Activation:
-        return torch.addcmul(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
+        return torch.addcmul(along_channels(self.bias.to(x.dtype)), x, along_channels(self.weight.to(x.dtype)))
 
 
 class BatchNorm(Statistics):

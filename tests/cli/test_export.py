@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from stzoo import bundle as bundles
 from stzoo import onnx_export
 from stzoo.cli import export as command
-from stzoo.errors import ExportError, VideoError
+from stzoo.errors import DataError, ExportError, UsageError, VideoError
+from stzoo.onnx_export import Agreement
 
 MakeVideo = Callable[..., Path]
+PERFECT = Agreement(0.0, 1.0, (1, 3), 1.0, "test", "test", 1)
 
 
 def run(*arguments: str) -> str:
@@ -26,11 +31,15 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
     video, output = make_video("clip.mp4"), tmp_path / "model.onnx"
     text = run(str(tiny_bundle), "-o", str(output), "--video", str(video))
     assert "same best label 100%" in text
-    report = json.loads((tmp_path / "model.onnx.json").read_text())
+    report = json.loads((tmp_path / "export.json").read_text())["model.onnx"]
     assert report["passed"]
     assert report["largest_difference"] <= 1e-4
     assert report["batch_sizes"] == [1, 3]
     assert report["model"] == "tiny-opt"
+    assert report["model_digest"] == bundles.weights_digest(tiny_bundle)
+    assert report["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
+    assert report["milliseconds_a_clip"] > 0
+    assert report["provider"] == "CPUExecutionProvider"
     assert report["video"] == "clip.mp4"
 
 
@@ -42,13 +51,13 @@ def test_a_net_that_differs_is_an_error_and_stays_for_inspection(
     tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _instant_export(monkeypatch)
-    wrong = onnx_export.Agreement(0.5, 0.75, (1, 3), "test")
+    wrong = replace(PERFECT, largest_difference=0.5, top1_agreement=0.75)
     monkeypatch.setattr(onnx_export, "compare", lambda *_: wrong)
     output = tmp_path / "model.onnx"
     with pytest.raises(ExportError, match=r"differs by 5\.0e-01"):
         run(str(tiny_bundle), "-o", str(output), "--video", str(make_video("clip.mp4")))
     assert output.exists()
-    assert json.loads((tmp_path / "model.onnx.json").read_text())["passed"] is False
+    assert json.loads((tmp_path / "export.json").read_text())["model.onnx"]["passed"] is False
 
 
 def test_nothing_is_compared_when_told_so(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +70,35 @@ def test_the_sample_in_the_package_is_compared_by_default(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _instant_export(monkeypatch)
-    monkeypatch.setattr(onnx_export, "compare", lambda *_: onnx_export.Agreement(0.0, 1.0, (1, 3), "test"))
+    monkeypatch.setattr(onnx_export, "compare", lambda *_: PERFECT)
     run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"))
-    assert json.loads((tmp_path / "model.onnx.json").read_text())["video"] == "sample.mp4"
+    run(str(tiny_bundle), "-o", str(tmp_path / "other.onnx"))
+    reports = json.loads((tmp_path / "export.json").read_text())
+    assert [report["video"] for report in reports.values()] == ["sample.mp4", "sample.mp4"]
+    assert list(reports) == ["model.onnx", "other.onnx"]
+
+
+def test_a_file_that_nobody_compared_loses_its_old_report(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _instant_export(monkeypatch)
+    (tmp_path / "export.json").write_text('{"model.onnx": {"passed": true}, "other.onnx": {}}')
+    run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--no-verify")
+    assert json.loads((tmp_path / "export.json").read_text()) == {"other.onnx": {}}
+
+
+def test_a_report_of_something_else_is_not_replaced(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "export.json").write_text("[]")
+    with pytest.raises(DataError, match="move it away"):
+        run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--no-verify")
+    assert [path.name for path in tmp_path.iterdir()] == ["export.json"]
+
+
+@pytest.mark.parametrize("options", [["--precision", "int8"], ["--calibrate", "."]])
+def test_int8_and_its_videos_go_together(tiny_bundle: Path, tmp_path: Path, options: list[str]) -> None:
+    with pytest.raises(UsageError, match="both"):
+        run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), *options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_video_that_cannot_be_read_is_named_before_anything_is_written(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,12 +32,17 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A zoo with one model; gives the names that were loaded."""
     names: list[str] = []
 
-    def load(name: str, *, device: str) -> Predictor:
+    def load(
+        name: str, *, device: str, runtime: str, precision: str, protocol: dict[str, Any], say: Callable[[str], None]
+    ) -> Predictor:
         names.append(name)
         if name == "unknown":
             raise ModelNotFoundError('there is no model "unknown".')
+        assert (runtime, precision) == ("auto", "fp32")
         contract = InputContract(frames=2, fps=5.0, clips=2, resize=16, crop=16)
-        return Predictor(Constant(), contract, LABELS, name, device)
+        if protocol:
+            say(f"Input: {contract.changed(**protocol).text}")
+        return Predictor(Constant(), contract.changed(**protocol), LABELS, name, device)
 
     hub = types.ModuleType("stzoo.hub")
     hub.load = load  # type: ignore[attr-defined]
@@ -177,9 +184,9 @@ def test_everything_that_is_known_of_a_prediction_is_in_its_row(make_video: Make
     assert entry["model"] == {"name": "camera-motion-opt", "digest": ""}
     assert min(entry["seconds"].values()) > 0
     assert entry["warnings"] == []
+    assert entry["runtime"] == {"name": "torch", "precision": "fp32", "device": entry["runtime"]["device"]}
     assert result.stderr == (
-        "Input: 1 clip of 3 frames, one frame in 2, short side 16, 3 crops 16 along the long side; "
-        "the model was made for 2 clips of 2 frames, 5 frames a second, short side 16, centre crop 16\n"
+        "Input: 1 clip of 3 frames, one frame in 2, short side 16, 3 crops 16 along the long side\n"
     )
 
 
@@ -200,7 +207,7 @@ def test_a_file_of_results_goes_on_where_it_ended(make_video: MakeVideo, tmp_pat
     ]
     other = run(*paths, "-o", output, "--resume", "--clips", 5)
     assert other.exit_code == 1
-    assert "holds results of another model or input" in other.stderr
+    assert "holds results of another model, precision or input" in other.stderr
     output.write_text("something else\n")
     assert "does not hold results" in run(*paths, "-o", output, "--resume").stderr
 

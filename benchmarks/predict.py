@@ -1,0 +1,265 @@
+"""How fast nets predict, ours beside torchvision's, in torch, onnxruntime and openvino: docs/results/speed.md.
+
+    python benchmarks/predict.py --threads 1
+    python benchmarks/predict.py --quick
+
+The first table runs one clip through every net in every way, in rounds that go through all ways of a net in turn, the
+order reversed every other round. A ratio is the median of the ratios to the net's first way, plain eager 3D
+convolutions, within a round; with one thread it is one of process CPU time, else of time on the clock. The second table
+parts a video's seconds into decoding, preprocessing and computing. The third starts `stzoo predict` anew for each row.
+Weights are random, which does not change what an operation costs. ONNX files go into --keep, where a second run finds
+them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from decode import make_video
+from merge import Case, net_of, processor
+from torch import Tensor, nn
+
+from stzoo import onnx_export
+from stzoo.contract import InputContract
+from stzoo.errors import StzooError
+from stzoo.nets import densenet, merge
+from stzoo.nets.layers import Conv
+from stzoo.nets.norm import Statistics
+from stzoo.quantisation import quantise
+from stzoo.runtimes import is_there, open_session
+from stzoo.runtimes.onnx_file import read
+from stzoo.video.frames import normalise
+from stzoo.video.reader import read_clips
+
+PEERS = ("r2plus1d_18", "r3d_18", "mc3_18", "s3d", "swin3d_t", "mvit_v1_b")
+CLASSES = [f"class {index}" for index in range(400)]
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+subprocess.run([sys.executable, "-m", "stzoo", *sys.argv[1:]], check=True, **silent)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([used.ru_utime + used.ru_stime, time.perf_counter() - began, used.ru_maxrss]))
+"""
+"""Starts a command from a process that is small itself: a child's memory counts from that of its parent on."""
+
+Way = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A net to be timed; `ours` has a plain form, a form in views and a merged form."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    ours: bool
+
+
+@contextlib.contextmanager
+def plain_3d() -> Iterator[None]:
+    """Runs a DenseNet of ours as torch's own modules would: contiguous volumes, 3D convolutions, pools and norms."""
+
+    def volumes(x: Tensor) -> Tensor:
+        return x.permute(0, 4, 1, 2, 3)
+
+    def back(y: Tensor) -> Tensor:
+        return y.permute(0, 2, 3, 4, 1)
+
+    def conv(self: Conv, x: Tensor) -> Tensor:
+        return back(F.conv3d(volumes(x), self.weight, self.bias, self.stride, self.padding, groups=self.groups))
+
+    def norm(self: Statistics, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        return back(F.batch_norm(volumes(x), self.running_mean, self.running_var, weight, bias))
+
+    def max_pool(x: Tensor, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> Tensor:
+        return back(F.max_pool3d(volumes(x), kernel, stride, [size // 2 for size in kernel]))
+
+    with (
+        patch.object(Conv, "forward", conv),
+        patch.object(Statistics, "normalise", norm),
+        patch.object(densenet, "max_pool", max_pool),
+        patch.object(densenet, "average_pool", lambda x, size: back(F.avg_pool3d(volumes(x), size))),
+        patch.object(densenet, "join", lambda parts: back(torch.cat([volumes(part) for part in parts], dim=1))),
+        patch("stzoo.nets.classifier.activation", back),
+    ):
+        yield
+
+
+def in_torch(net: nn.Module, *, plain: bool = False) -> Way:
+    def run(clips: np.ndarray) -> np.ndarray:
+        with torch.inference_mode(), plain_3d() if plain else contextlib.nullcontext():
+            return net(torch.from_numpy(clips)).numpy()
+
+    return run
+
+
+def ways_of(subject: Subject, contract: InputContract, folder: Path, clip: np.ndarray) -> dict[str, Way]:
+    """Everything that runs the net, the plain form first; what cannot is named and left out."""
+    net = subject.build().eval()
+    ways = {"torch, eager 3D": in_torch(net, plain=subject.ours)}
+    if subject.ours:
+        ways |= {"torch, 2D views": in_torch(net), "torch, 2D views, merged": in_torch(merge(net))}
+    path = folder / f"{subject.name.replace(' ', '-')}-{contract.frames}x{contract.crop}.onnx"
+    quantised = path.with_suffix(".int8.onnx")
+    try:
+        if not path.exists():
+            onnx_export.export(net, path, contract, CLASSES)
+        if not quantised.exists():
+            quantise(path, quantised, [clip])
+    except StzooError as error:
+        print(f"{subject.name}: {error}", file=sys.stderr)
+    for file, runtime, precision in (
+        (path, "onnxruntime", "fp32"),
+        (path, "openvino", "fp32"),
+        (path, "openvino", "bf16"),
+        (quantised, "onnxruntime", "int8"),
+        (quantised, "openvino", "int8"),
+    ):
+        if file.exists() and is_there(runtime):
+            try:
+                ways[f"{runtime}, {precision}"] = open_session(runtime, read(file), "cpu", precision).logits
+            except StzooError as error:
+                print(f"{subject.name}: {error}", file=sys.stderr)
+    return ways
+
+
+def timed(ways: dict[str, Way], clip: np.ndarray, rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    names = list(ways)
+    spent: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names[:: 1 if number % 2 else -1]:
+            began = clock()
+            ways[name](clip)
+            spent[name].append(clock() - began)
+    return spent
+
+
+def compare(subjects: list[Subject], contract: InputContract, folder: Path, rounds: int, threads: int) -> None:
+    """The first table."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    clip = (
+        np.random.default_rng(0).normal(size=(1, 3, contract.frames, contract.crop, contract.crop)).astype(np.float32)
+    )
+    print(f"| net | way | ms a clip | against its eager 3D | quartiles | difference |\n|{'---|' * 6}")
+    for subject in subjects:
+        ways = ways_of(subject, contract, folder, clip)
+        answers = {name: way(clip) for name, way in ways.items()}
+        spent = timed(ways, clip, rounds, clock)
+        first = next(iter(ways))
+        for name in ways:
+            ratios = [plain / own for plain, own in zip(spent[first], spent[name], strict=True)]
+            low, middle, high = np.percentile(ratios, [25, 50, 75])
+            difference = np.abs(answers[name] - answers[first]).max() / np.abs(answers[first]).max()
+            print(
+                f"| {subject.name} | {name} | {1000 * statistics.median(spent[name]):.1f} | {middle:.2f} "
+                f"| {low:.2f} to {high:.2f} | {difference:.0e} |",
+                flush=True,
+            )
+
+
+def end_to_end(subject: Subject, contract: InputContract, folder: Path, video: Path) -> None:
+    """The second table: seconds of one video on the clock."""
+    print(f"\n{subject.name}, {contract.text}\n\n| way | decode | preprocess | compute | together |\n|{'---|' * 5}")
+    clip = np.zeros((1, 3, contract.frames, contract.crop, contract.crop), np.float32)
+    for name, way in ways_of(subject, contract, folder, clip).items():
+        way(clip)
+        marks = [time.perf_counter()]
+        pixels = read_clips(video, contract).clips
+        marks.append(time.perf_counter())
+        clips = [normalise(pixels[start : start + 1], contract) for start in range(len(pixels))]
+        marks.append(time.perf_counter())
+        for one in clips:
+            way(one)
+        marks.append(time.perf_counter())
+        parts = [after - before for before, after in itertools.pairwise(marks)]
+        print(f"| {name} | {' | '.join(f'{part:.2f} s' for part in [*parts, sum(parts)])} |", flush=True)
+
+
+def cold_starts(video: Path, rounds: int) -> None:
+    """The third table: the bundled densenet_tiny, one clip, a new process a row."""
+    print(f"\n| stzoo predict --clips 1 --runtime | CPU | clock | most memory |\n|{'---|' * 4}")
+    for runtime in ("onnxruntime", "openvino", "torch"):
+        if not is_there(runtime):
+            continue
+        rows = [
+            _process("predict", str(video), "--clips", "1", "--device", "cpu", "--runtime", runtime)
+            for _ in range(rounds)
+        ]
+        cpu, clock, memory = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"| {runtime} | {cpu:.2f} s | {clock:.2f} s | {memory:.0f} MB |", flush=True)
+
+
+def _process(*arguments: str) -> tuple[float, float, float]:
+    """Seconds of CPU and on the clock, and the most megabytes of memory, of `stzoo` with these arguments."""
+    done = subprocess.run([sys.executable, "-c", LAUNCHER, *arguments], capture_output=True, text=True, check=True)
+    cpu, clock, memory = json.loads(done.stdout)
+    return cpu, clock, memory / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--clips", type=int, default=10, help="of the video, in the second table")
+    parser.add_argument("--net", action="append", help="only nets whose name begins so; may be given several times")
+    parser.add_argument("--keep", type=Path, help="the folder of the ONNX files, to be used again")
+    parser.add_argument(
+        "--quick", action="store_true", help="densenet_tiny alone, small and three times: a few minutes"
+    )
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.frames, arguments.size, arguments.rounds, arguments.clips = 8, 64, 3, 2
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    torch.set_num_threads(arguments.threads)
+    contract = InputContract(
+        frames=arguments.frames, stride_frames=2, clips=arguments.clips, resize=arguments.size, crop=arguments.size
+    )
+    backbone = "densenet_tiny" if arguments.quick else "densenet121"
+    options = [("S", None), ("ST", None), ("S+ST", None), ("S+ST", "shared_norm")]
+    subjects = [
+        Subject(
+            f"{backbone} {unit}{f' {option}' if option else ''}",
+            lambda unit=unit, option=option: net_of(Case(backbone, contract.frames, contract.crop, option), unit),
+            ours=True,
+        )
+        for unit, option in (options[2:3] if arguments.quick else options)
+    ]
+    if not arguments.quick:
+        from torchvision.models import video as torchvision_nets
+
+        subjects += [Subject(name, getattr(torchvision_nets, name), ours=False) for name in PEERS]
+    if arguments.net:
+        subjects = [subject for subject in subjects if subject.name.startswith(tuple(arguments.net))]
+    print(f"benchmarks/predict.py {' '.join(sys.argv[1:])}".strip())
+    print(f"{processor()}, {arguments.threads} of {os.cpu_count()} threads, torch {torch.__version__}\n")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        compare(subjects, contract, folder, arguments.rounds, arguments.threads)
+        video = Path(temporary) / "made.mp4"
+        make_video(video, seconds=10, width=640, height=360, gop=250)
+        for subject in subjects[:3]:
+            end_to_end(subject, contract, folder, video)
+        cold_starts(video, 1 if arguments.quick else 5)
+
+
+if __name__ == "__main__":
+    main()

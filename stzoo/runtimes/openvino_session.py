@@ -1,0 +1,49 @@
+"""An ONNX file on openvino, on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32
+
+from stzoo.errors import BundleError, UsageError
+from stzoo.runtimes import INSTALL, Session, is_there, threads
+from stzoo.runtimes.onnx_file import OnnxFile, Precision
+
+_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
+
+
+class OpenVinoSession(Session):
+    """Runs in float32, which has to be asked for, or in bfloat16; in int8 where the file is quantised."""
+
+    def __init__(self, file: OnnxFile, device: str | None, precision: Precision) -> None:
+        if device == "cuda":
+            raise UsageError("openvino runs on the CPU here; choose the device cpu, or another runtime.")
+        if not is_there("openvino"):
+            raise UsageError(f"openvino is not installed; install it with `{INSTALL}`, or choose another runtime.")
+        if (precision == "int8") != (file.precision == "int8"):
+            raise UsageError(
+                f"{file.path} computes in {file.precision}, not in {precision}; write the other one with `stzoo export "
+                "--precision`."
+            )
+        import openvino
+
+        super().__init__("openvino", file, "cpu", precision)
+        core = openvino.Core()
+        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise UsageError("this processor does not compute in bf16; use fp32 or int8.")
+        # openvino takes bfloat16 by itself where the processor has it.
+        hints = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            model = core.read_model(model=file.content, weights=b"")
+            model.reshape([1, *(size or -1 for size in file.shape[1:])])
+            self._request = core.compile_model(model, "CPU", hints).create_infer_request()
+        except RuntimeError as error:
+            raise BundleError(f"openvino refuses {file.path}: {str(error).strip().partition(chr(10))[0]}") from error
+
+    def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
+        answers = [np.array(self._request.infer({0: clip[None]})[0], dtype=np.float32) for clip in clips]
+        return np.concatenate(answers)

@@ -1,0 +1,77 @@
+"""A net in torch, merged before it is run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+from torch import nn
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError
+from stzoo.evaluation import clip_scores
+from stzoo.nets import is_template, merge
+from stzoo.runtimes import CLIPS_A_BATCH_ON_GPU
+
+
+class _Merged(NamedTuple):
+    """A merged net, and which tensors it was made of: their ids, and how often each had been written to."""
+
+    made_of: list[tuple[int, int]]
+    net: nn.Module
+
+
+class TorchNet:
+    """Puts a net into eval mode and on a device, and runs a merged copy of it.
+
+    The copy is made when it is first needed and again when a weight has changed, so the weights are held twice. With
+    forward hooks on any of its modules the net itself is run.
+
+    Raises `UsageError` when the net is a template, or the device does not exist.
+    """
+
+    def __init__(self, net: nn.Module, device: torch.device | str | None) -> None:
+        if is_template(net):
+            raise UsageError("a template has random outputs and cannot predict; prune a strategy out of it first.")
+        self.net = net
+        self.device = found(device)
+        self.net.eval().to(self.device)
+        self._merged: _Merged | None = None
+
+    def scores(
+        self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
+    ) -> Float64[np.ndarray, " classes"]:
+        """The mean over the clips of the softmax of the logits."""
+        net = self._net_to_run()
+        # One clip at a time on a CPU: a batch is no faster there and takes more memory.
+        step = 1 if self.device.type == "cpu" else CLIPS_A_BATCH_ON_GPU
+        total: Float64[np.ndarray, " classes"] | float = 0.0
+        with torch.inference_mode():
+            for start in range(0, len(clips), step):
+                batch = torch.from_numpy(clips[start : start + step]).to(self.device)
+                total = total + clip_scores(net, batch, contract).sum(dim=0).cpu().numpy().astype(np.float64)
+        return np.asarray(total / len(clips), dtype=np.float64)
+
+    def _net_to_run(self) -> nn.Module:
+        if any(module._forward_hooks or module._forward_pre_hooks for module in self.net.modules()):
+            return self.net
+        tensors = (*self.net.parameters(), *self.net.buffers())
+        made_of = [(id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
+        if self._merged is None or self._merged.made_of != made_of:
+            self._merged = _Merged(made_of, merge(self.net))
+        return self._merged.net
+
+
+def found(device: torch.device | str | None) -> torch.device:
+    """A device that torch has; None and `auto` are a GPU if there is one. Raises `UsageError` where there is none."""
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f'there is no device "{device}"; choose auto, cpu or cuda.') from error
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"the device {device} was asked for and torch finds no such GPU here; choose auto or cpu.")
+    return wanted

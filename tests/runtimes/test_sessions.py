@@ -1,0 +1,132 @@
+"""The same clips on every runtime that is installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import stzoo
+from stzoo import runtimes
+from stzoo.errors import BundleError, UsageError
+from stzoo.files import packaged
+from stzoo.runtimes import OnnxFile, Precision, Runtime, has_gpu, is_there, open_session, threads
+from stzoo.runtimes.onnx_file import read
+
+MODEL = "camera-motion-opt"
+FILE = packaged("bundled") / MODEL / "model.onnx"
+SAMPLE = packaged("bundled") / "sample.mp4"
+
+
+@pytest.fixture(scope="module")
+def file() -> OnnxFile:
+    return read(FILE)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, 8, 64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(pixels: np.ndarray) -> np.ndarray:
+    return stzoo.load(MODEL, device="cpu").scores_of(pixels)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision", "tolerance"),
+    [("onnxruntime", "fp32", 1e-4), ("openvino", "fp32", 1e-3), ("openvino", "bf16", 0.05)],
+)
+def test_scores_are_those_of_torch(
+    runtime: Runtime,
+    precision: Precision,
+    tolerance: float,
+    file: OnnxFile,
+    pixels: np.ndarray,
+    expected: np.ndarray,
+) -> None:
+    pytest.importorskip(runtime)
+    try:
+        session = open_session(runtime, file, "cpu", precision)
+    except UsageError as error:
+        pytest.skip(str(error))  # not every processor has bfloat16
+    assert (session.runtime, session.precision, session.device) == (runtime, precision, "cpu")
+    scores = session.scores(pixels, file.contract)
+    np.testing.assert_allclose(scores, expected, atol=tolerance)
+    assert (np.abs(scores - expected).max() < 1e-5) == (precision == "fp32")
+
+
+def test_loading_gives_the_same_predictions_on_every_runtime() -> None:
+    model = stzoo.load(MODEL, device="cpu")
+    found = stzoo.load(MODEL, device="cpu", runtime="onnxruntime")
+    assert (found.runtime, found.precision, found.device) == ("onnxruntime", "fp32", "cpu")
+    assert (found.labels, found.contract, found.digest) == (model.labels, model.contract, model.digest)
+    assert found.strategy == model.strategy
+    np.testing.assert_allclose(found.scores(SAMPLE), model.scores(SAMPLE), atol=1e-4)
+    with pytest.raises(UsageError, match="load it anew"):
+        found.to("cpu")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "device", "precision", "sentence"),
+    [
+        ("onnxruntime", "cpu", "bf16", "use openvino"),
+        ("onnxruntime", "cpu", "int8", "computes in fp32"),
+        ("openvino", "cuda", "fp32", "choose the device cpu"),
+        ("torch", "cpu", "fp32", "choose onnxruntime"),
+    ],
+)
+def test_what_a_runtime_cannot_do_is_one_sentence(
+    runtime: Runtime, device: str, precision: Precision, sentence: str, file: OnnxFile
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        open_session(runtime, file, device, precision)
+
+
+def test_a_runtime_that_is_not_installed_is_named(file: OnnxFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    assert not is_there("openvino")
+    with pytest.raises(UsageError, match=r"stzoo\[openvino\]"):
+        open_session("openvino", file, "cpu", "fp32")
+
+
+def test_a_graph_that_no_runtime_takes_is_one_sentence(file: OnnxFile, tmp_path: Path) -> None:
+    import dataclasses
+
+    import onnx
+
+    model = onnx.load_model_from_string(file.content)
+    model.graph.node[3].op_type = "Nonsense"
+    broken = dataclasses.replace(file, content=model.SerializeToString())
+    for runtime in ("onnxruntime", "openvino"):
+        if is_there(runtime):
+            with pytest.raises(BundleError, match=f"{runtime} refuses .*model.onnx"):
+                open_session(runtime, broken, "cpu", "fp32")
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_named(file: OnnxFile) -> None:
+    with pytest.raises(UsageError, match="finds no GPU"):
+        open_session("onnxruntime", file, "cuda", "fp32")
+
+
+@pytest.mark.skipif(not has_gpu(), reason="no GPU")
+def test_a_gpu_gives_the_same_scores(file: OnnxFile, pixels: np.ndarray, expected: np.ndarray) -> None:
+    session = open_session("onnxruntime", file, "cuda", "fp32")
+    assert session.device == "cuda"
+    np.testing.assert_allclose(session.scores(pixels, file.contract), expected, atol=1e-4)
+
+
+def test_the_driver_and_torch_agree_on_whether_there_is_a_gpu() -> None:
+    assert has_gpu() == torch.cuda.is_available()
+
+
+def test_threads_are_those_that_torch_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "all")
+    assert threads() >= 1
