@@ -3,11 +3,12 @@ from __future__ import annotations
 import copy
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -367,7 +368,17 @@ def test_a_moving_average_is_what_is_shown_and_kept(tmp_path: Path) -> None:
     assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "whole" / "checkpoint.safetensors")
 
 
-def test_a_compiled_net_learns_the_same(tmp_path: Path) -> None:
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Shapes and types are not checked, since torch.compile would compile the checks; its counts begin at zero."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    counters.clear()
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+    torch.compiler.reset()
+
+
+def test_a_compiled_net_learns_the_same(tmp_path: Path, unchecked: None) -> None:
     """With the cheapest backend that also compiles the way back."""
     sizes = DenseNetSizes((1,), growth=4, stem_width=8, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=2)
     found = []
