@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -32,7 +33,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from decode import make_video
-from merge import Case, net_of, processor
+from merge import Case, net_of
 from torch import Tensor, nn
 
 from stzoo import onnx_export
@@ -139,36 +140,23 @@ def ways_of(subject: Subject, contract: InputContract, folder: Path, clip: np.nd
     return ways
 
 
-def timed(ways: dict[str, Way], clip: np.ndarray, rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
-    names = list(ways)
-    spent: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        for name in names[:: 1 if number % 2 else -1]:
-            began = clock()
-            ways[name](clip)
-            spent[name].append(clock() - began)
-    return spent
-
-
 def compare(subjects: list[Subject], contract: InputContract, folder: Path, rounds: int, threads: int) -> None:
     """The first table."""
     clock = time.process_time if threads == 1 else time.perf_counter
     clip = (
         np.random.default_rng(0).normal(size=(1, 3, contract.frames, contract.crop, contract.crop)).astype(np.float32)
     )
-    print(f"| net | way | ms a clip | against its eager 3D | quartiles | difference |\n|{'---|' * 6}")
+    print(f"| net | way | ms a clip | against its eager 3D | difference |\n|{'---|' * 5}")
     for subject in subjects:
         ways = ways_of(subject, contract, folder, clip)
         answers = {name: way(clip) for name, way in ways.items()}
-        spent = timed(ways, clip, rounds, clock)
+        spent = in_turn({name: partial(way, clip) for name, way in ways.items()}, 0.0, fewest=rounds, clock=clock)
         first = next(iter(ways))
         for name in ways:
-            ratios = [plain / own for plain, own in zip(spent[first], spent[name], strict=True)]
-            low, middle, high = np.percentile(ratios, [25, 50, 75])
             difference = np.abs(answers[name] - answers[first]).max() / np.abs(answers[first]).max()
             print(
-                f"| {subject.name} | {name} | {1000 * statistics.median(spent[name]):.1f} | {middle:.2f} "
-                f"| {low:.2f} to {high:.2f} | {difference:.0e} |",
+                f"| {subject.name} | {name} | {1000 * np.median(spent[name]):.1f} "
+                f"| {quartiles(spent[first] / spent[name])} | {difference:.0e} |",
                 flush=True,
             )
 
@@ -249,7 +237,7 @@ def main() -> None:
     if arguments.net:
         subjects = [subject for subject in subjects if subject.name.startswith(tuple(arguments.net))]
     print(f"benchmarks/predict.py {' '.join(sys.argv[1:])}".strip())
-    print(f"{processor()}, {arguments.threads} of {os.cpu_count()} threads, torch {torch.__version__}\n")
+    print(f"{machine()}; {os.cpu_count()} processors\n")
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -67,27 +65,13 @@ class Statistics(nn.Module):
             self.num_batches_tracked.add_(1)
             factor = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
         if self.training and self.ranks.count > 1:
-            return from_frames(self._together(frame_view(x), weight, bias, factor), x.shape[1])
+            from stzoo.nets.synchronised import normalise_together  # which imports torch's compiler
+
+            return from_frames(normalise_together(self, frame_view(x), weight, bias, factor), x.shape[1])
         y = F.batch_norm(
             frame_view(x), self.running_mean, self.running_var, weight, bias, self.training, factor, EPSILON
         )
         return from_frames(y, x.shape[1])
-
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _together(
-        self,
-        x: Float[Tensor, "images channels height width"],
-        weight: Tensor | None,
-        bias: Tensor | None,
-        factor: float,
-    ) -> Float[Tensor, "images channels height width"]:
-        y, mean, variance, count = cast(
-            tuple[Tensor, Tensor, Tensor, Tensor], BatchNormOfAll.apply(x, weight, bias, self.ranks)
-        )
-        if factor:
-            self.running_mean.lerp_(mean.to(self.running_mean), factor)
-            self.running_var.lerp_((variance * count / (count - 1.0)).to(self.running_var), factor)
-        return y
 
 
 def synchronise(net: nn.Module, ranks: Ranks) -> None:
@@ -95,54 +79,6 @@ def synchronise(net: nn.Module, ranks: Ranks) -> None:
     for module in net.modules():
         if isinstance(module, Statistics):
             module.ranks = ranks
-
-
-class BatchNormOfAll(torch.autograd.Function):
-    """Batch norm whose mean and variance are those of the images of all processes, of which some may have none.
-
-    Gives the normalised images, mean, variance and number of values a channel. The gradients of weight and bias are
-    of this process's images alone, as those of every other parameter are.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, ranks: Ranks
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        channels = x.shape[1]
-        precision = torch.promote_types(x.dtype, torch.float32)
-        values = x.new_tensor([x.numel() / channels], dtype=precision)
-        own_mean, own_variance = x.new_zeros(2, channels, dtype=precision)
-        if x.numel():  # given statistics in single precision, it computes in single precision
-            own_mean, own_variance = torch.batch_norm_update_stats(x, own_mean, own_variance, 0.0)
-        means, variances, counts = ranks.gathered(torch.cat([own_mean, own_variance, values])).split(
-            [channels, channels, 1], dim=1
-        )
-        count = counts.sum()
-        mean = (counts * means).sum(0) / count
-        variance = (counts * (variances + (means - mean).square())).sum(0) / count
-        y = F.batch_norm(x, mean, variance, weight, bias, False, 0.0, EPSILON) if x.numel() else torch.empty_like(x)
-        ctx.ranks, ctx.has_weight, ctx.has_bias = ranks, weight is not None, bias is not None
-        weight = torch.ones_like(mean) if weight is None else weight
-        ctx.save_for_backward(x, weight, mean, variance, count)
-        ctx.mark_non_differentiable(mean, variance, count)
-        return y, mean, variance, count
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
-        x, weight, mean, variance, count = ctx.saved_tensors
-        scaled, of_weight, of_bias = torch.zeros_like(x), torch.zeros_like(mean), torch.zeros_like(mean)
-        if x.numel():
-            scaled, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                gradient, x, weight, mean, variance, None, None, False, EPSILON, [True, True, True]
-            )
-        sums = ctx.ranks.total(torch.stack([of_bias, of_weight]))
-        mean_gradient, mean_product = sums / count
-        deviation = (variance + EPSILON).rsqrt()
-        slope = -weight * deviation.square() * mean_product
-        constant = -weight * deviation * mean_gradient - slope * mean
-        spread = (slice(None), None, None)
-        of_x = torch.addcmul(scaled + constant[spread], x, slope[spread]).to(x.dtype)
-        return of_x, of_weight if ctx.has_weight else None, of_bias if ctx.has_bias else None, None
 
 
 class Affine(nn.Module):

@@ -95,7 +95,7 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
         state = torch.load(together / f"net{rank}.pt")
         for name, value in net.state_dict().items():
             torch.testing.assert_close(state[name], value, rtol=0.0, atol=1e-6 * float(value.abs().max()), msg=name)
-        assert its_scores == pytest.approx(scores, abs=1e-6)
+        assert its_scores == pytest.approx(scores, abs=1e-5)
     assert (together / "scores.csv").read_bytes() == (alone / "scores.csv").read_bytes()
 
     run = Run(together / "run", read(together / "recipe.toml"))
