@@ -69,10 +69,13 @@ class Text(Writer):
         if "error" in row:
             return
         header = click.style(click.format_filename(row["path"]), bold=True)
-        predictions = [(entry["label"], entry["score"]) for entry in row["predictions"]]
-        answer = "\n".join([header, *lines(predictions, bars=self._stream.isatty())])
-        click.echo(f"{self._gap}{answer}", file=self._stream)
+        click.echo(self._gap + "\n".join([header, *self.answers(row)]), file=self._stream)
         self._gap = "\n"
+
+    def answers(self, row: Row) -> list[str]:
+        """The lines below the path."""
+        predictions = [(entry["label"], entry["score"]) for entry in row["predictions"]]
+        return lines(predictions, bars=self._stream.isatty())
 
 
 class Json(Writer):

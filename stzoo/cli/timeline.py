@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import rich_click as click
 
-from stzoo.cli.rows import Json, JsonLines, Row, Writer, about, ranked_cells, ranked_columns
+from stzoo.cli.rows import Json, JsonLines, Row, Text, Writer, about, ranked_cells, ranked_columns
 from stzoo.errors import UsageError, VideoError
 
 if TYPE_CHECKING:
@@ -184,23 +184,16 @@ def timeline_writer(form: str, stream: TextIO, answers: int) -> Writer:
     return formats[form](stream)
 
 
-class TimelineText(Writer):
+class TimelineText(Text):
     """The path, and a line for each window: its times, the best label and its score."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._gap = ""
-
-    def write(self, row: Row) -> None:
-        if "error" in row:
-            return
-        lines = [click.style(click.format_filename(row["path"]), bold=True)]
+    def answers(self, row: Row) -> list[str]:
+        found = []
         for window in row["windows"]:
             best = window["predictions"][0]
             times = f"{window['start_seconds']:8.2f} to {window['end_seconds']:8.2f} s"
-            lines.append(f"{times}  {100 * best['score']:5.1f} %  {best['label']}")
-        click.echo(self._gap + "\n".join(lines), file=self._stream)
-        self._gap = "\n"
+            found.append(f"{times}  {100 * best['score']:5.1f} %  {best['label']}")
+        return found
 
 
 class TimelineCsv(Writer):

@@ -6,19 +6,8 @@ overrides for either. No torch.
 
 from stzoo.recipe.overrides import expand
 from stzoo.recipe.reading import find, read, resolve
-from stzoo.recipe.tables import (
-    Augment,
-    Compute,
-    Data,
-    Fixed,
-    Init,
-    Net,
-    Objective,
-    Optimisation,
-    Recipe,
-    Selection,
-    Variational,
-)
+from stzoo.recipe.stages import Fixed, Objective, Optimisation, Selection, Variational
+from stzoo.recipe.tables import Augment, Compute, Data, Init, Net, Recipe
 
 __all__ = [
     "Augment",

@@ -1,0 +1,92 @@
+"""The tables of a recipe that say what is trained, stage by stage, and how a strategy is selected."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from stzoo.recipe.base import Rate, Table, Text
+from stzoo.strategies import FORMS
+
+
+class Optimisation(Table):
+    """How one stage optimises: SGD with momentum, and a learning rate that falls by a cosine or in steps."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536, description="clips an optimiser step")]
+    learning_rate: Annotated[float, Field(gt=0, le=100)]
+    momentum: Rate = 0.9
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    dropout: Annotated[Rate, Field(description="before the classifier; [net]'s if it is not given")] = 0.0
+    ema: Annotated[
+        Rate, Field(description="decay of a moving average of the weights, which is what is kept of the stage; 0: off")
+    ] = 0.0
+    schedule: Literal["cosine", "step"] = "cosine"
+    milestones: Annotated[
+        tuple[int, ...], Field(description="schedule = step: epochs after which the rate falls", validate_default=True)
+    ] = ()
+    gamma: Annotated[float, Field(gt=0, le=1, description="schedule = step: the factor at each milestone")] = 0.1
+    ramp_epochs: Annotated[int, Field(ge=0, description="epochs in which the rate rises linearly from zero")] = 0
+
+    @field_validator("milestones")
+    @classmethod
+    def _milestones_within_epochs(cls, milestones: tuple[int, ...], info: Any) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in itertools.pairwise(milestones)):
+            raise ValueError("milestones must increase")
+        epochs = info.data.get("epochs")
+        if milestones and milestones[0] < 1:
+            raise ValueError("the first milestone must be at least 1")
+        if milestones and epochs is not None and milestones[-1] >= epochs:
+            raise ValueError(f"the last milestone must be less than epochs, which is {epochs}")
+        if "schedule" in info.data and bool(milestones) != (info.data["schedule"] == "step"):
+            raise ValueError(
+                'schedule = "step" needs milestones' if not milestones else 'milestones need schedule = "step"'
+            )
+        return milestones
+
+    @field_validator("ramp_epochs")
+    @classmethod
+    def _ramp_within_epochs(cls, ramp_epochs: int, info: Any) -> int:
+        if ramp_epochs > info.data.get("epochs", ramp_epochs):
+            raise ValueError(f"the ramp must fit into epochs, which is {info.data['epochs']}")
+        return ramp_epochs
+
+
+class Variational(Optimisation):
+    """[variational]: the template's stage, in which the gates learn their drop rates.
+
+    Reference: section 4 and supplement, Zhou et al. 2020; the gates' own parameter group is the authors' code's.
+    """
+
+    gate_learning_rate: Annotated[float, Field(gt=0, le=1000)]
+    gate_weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    initial_drop: Annotated[float, Field(gt=0, lt=1, description="every gate's drop probability at the start")] = 0.1
+    temperature: Annotated[float, Field(gt=0, le=10, description="of the relaxed Bernoulli")] = 0.2
+    tail_gates: Annotated[bool, Field(description="one more gate a dense layer, before its tail: D1 of Fig. 3")] = False
+
+
+class Objective(Table):
+    """[objective]: the weight of the posterior's terms beside the cross-entropy. Reference: Eq. 5, Zhou et al. 2020."""
+
+    k: Annotated[float, Field(ge=0, le=1e9, description="weight of (1 - p) ||w||^2 / N")]
+    form: Annotated[
+        Literal["coded", "eq5"], Field(description="coded: k and the two-sided entropy; eq5: as printed")
+    ] = "coded"
+
+
+class Selection(Table):
+    """[selection]: how many strategies are drawn from the posterior, and how their batch norm is prepared."""
+
+    strategies: Annotated[int, Field(ge=1, le=100_000)] = 100
+    batch_norm: Annotated[
+        Literal["re-estimated", "template"], Field(description="statistics of a drawn net: its own, or the template's")
+    ] = "re-estimated"
+    batch_norm_clips: Annotated[int, Field(ge=1, le=1_000_000, description="training clips to re-estimate from")] = 256
+
+
+class Fixed(Optimisation):
+    """[fixed]: one net with one strategy trained alone, in place of a template and its stages."""
+
+    strategy: Annotated[Text, Field(description=f"{FORMS}, or a strategy file")]
