@@ -124,21 +124,37 @@ class Conv(nn.Module):
         nn.init.normal_(self.weight, std=math.sqrt(2.0 / math.prod(self.weight.shape[1:])))
 
     def forward(self, x: Activation) -> Activation:
-        time, height, width = self.weight.shape[2:]
-        if time == 1 and self.stride[0] == 1:
-            y = F.conv2d(
-                frame_view(x), self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:], groups=self.groups
-            )
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled() and self._needs_32:
+            with torch.autocast("cpu", enabled=False):
+                return self._convolve(x.float())
+        return self._convolve(x)
+
+    @property
+    def _needs_32(self) -> bool:
+        """Whether torch 2.15's 16-bit gradients on the CPU are no good.
+
+        A volume's are partly memory that nobody wrote; with groups and a stride they take many times as long.
+        """
+        return not (self._spatial or self._temporal) or (self.groups > 1 and max(self.stride) > 1)
+
+    @property
+    def _spatial(self) -> bool:
+        return self.weight.shape[2] == self.stride[0] == 1
+
+    @property
+    def _temporal(self) -> bool:
+        return self.weight.shape[3:] == self.stride[1:] == (1, 1)
+
+    def _convolve(self, x: Activation) -> Activation:
+        if self._spatial:
+            weight, stride, padding = self.weight[:, :, 0], self.stride[1:], self.padding[1:]
+            y = F.conv2d(frame_view(x), weight, self.bias, stride, padding, groups=self.groups)
             return from_frames(y, x.shape[1])
-        if (height, width) == (1, 1) and self.stride[1:] == (1, 1):
-            stride, padding = (self.stride[0], 1), (self.padding[0], 0)
-            y = F.conv2d(time_view(x), self.weight[..., 0], self.bias, stride, padding, groups=self.groups)
+        if self._temporal:
+            weight, stride, padding = self.weight[..., 0], (self.stride[0], 1), (self.padding[0], 0)
+            y = F.conv2d(time_view(x), weight, self.bias, stride, padding, groups=self.groups)
             return from_times(y, x.shape[2])
-        # In 16 bits on the CPU, torch 2.15 takes the weight's gradient partly from memory that nobody wrote.
-        unsafe = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
-        with torch.autocast("cpu", enabled=False) if unsafe else contextlib.nullcontext():
-            x = x.float() if unsafe else x
-            y = F.conv3d(volume_view(x), self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+        y = F.conv3d(volume_view(x), self.weight, self.bias, self.stride, self.padding, groups=self.groups)
         return activation(y)
 
     def extra_repr(self) -> str:

@@ -73,6 +73,27 @@ def test_gradients_in_half_precision_are_near_those_in_full(kernel: tuple[int, i
         torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0.02 * gradients[0].abs().max().item())
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups", "dtype"),
+    [
+        ((1, 3, 3), (1, 1, 1), 6, torch.bfloat16),
+        ((1, 3, 3), (1, 2, 2), 1, torch.bfloat16),
+        ((3, 1, 1), (1, 1, 1), 1, torch.bfloat16),
+        ((1, 3, 3), (1, 2, 2), 6, torch.float32),
+        ((3, 3, 3), (1, 1, 1), 1, torch.float32),
+    ],
+)
+def test_in_half_precision_only_what_torch_fails_at_trains_in_full(
+    kernel: tuple[int, int, int], stride: tuple[int, int, int], groups: int, dtype: torch.dtype
+) -> None:
+    conv = Conv(6, 6, kernel, stride, groups)
+    x = random((2, 3, 5, 7, 6))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv(x).dtype == dtype
+        with torch.no_grad():
+            assert conv(x).dtype == torch.bfloat16
+
+
 def test_groups_see_their_own_inputs() -> None:
     conv = Conv(6, 4, (1, 3, 3), (1, 2, 2), groups=2)
     x = random((2, 3, 5, 7, 6))
