@@ -36,7 +36,7 @@ from stzoo.hub import find
 from stzoo.recipe import Recipe
 from stzoo.training.adapting import finetuning_recipe
 from stzoo.training.batches import Batch, TrainingClips
-from stzoo.training.draws import Stage, uniforms
+from stzoo.training.draws import Draws
 from stzoo.training.initial import initialise
 from stzoo.training.loop import fit
 from stzoo.training.pipeline import machine_of
@@ -80,9 +80,9 @@ class Cell:
 class ShuffledClips(TrainingClips):
     """Training clips whose frames are in an order of their own for every clip and epoch."""
 
-    def batch(self, chosen: Any, seed: int, stage: Stage, epoch: int, *noise: Any) -> Batch:
-        made = super().batch(chosen, seed, stage, epoch, *noise)
-        orders = [np.argsort(uniforms(seed, stage, epoch, _SHUFFLE + int(sample), self.frames)) for sample in chosen]
+    def batch(self, chosen: Any, draws: Draws, *noise: Any) -> Batch:
+        made = super().batch(chosen, draws, *noise)
+        orders = [np.argsort(draws.uniforms(_SHUFFLE + int(sample), self.frames)) for sample in chosen]
         clips = [clip[:, torch.from_numpy(order)] for clip, order in zip(made.clips, orders, strict=True)]
         return replace(made, clips=torch.stack(clips))
 

@@ -33,6 +33,7 @@ from stzoo.contract import InputContract
 from stzoo.evaluation import to_input
 from stzoo.nets.fusion import named_gates, set_noise
 from stzoo.training.batches import DecodedClips
+from stzoo.training.draws import Draws
 from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
 from stzoo.video.augment import Cut
@@ -193,11 +194,11 @@ def loader_table(setting: Setting, videos: Path, workers: int, count: int) -> It
             step(batch)
 
     def loader_alone() -> None:
-        for _ in source.epoch(0, "warmup", 0, setting.batch):
+        for _ in source.epoch(Draws(0, "warmup", 0), setting.batch):
             pass
 
     def both() -> None:
-        for loaded in source.epoch(0, "warmup", 0, setting.batch):
+        for loaded in source.epoch(Draws(0, "warmup", 0), setting.batch):
             step(loaded.clips.flatten(0, 1))
 
     yield f"| {count} clips, {workers} worker processes | clips a second |"

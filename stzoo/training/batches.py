@@ -18,7 +18,7 @@ from torch import Tensor
 
 from stzoo.errors import DataError
 from stzoo.ranks import Ranks
-from stzoo.training.draws import Stage, order, uniforms
+from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, is_mirrored, random_clip
 from stzoo.video.cache import Broken, Cap
 from stzoo.video.datasets import Item
@@ -74,22 +74,14 @@ class ClipSource(ABC):
         """How many videos there are."""
 
     @abstractmethod
-    def epoch(
-        self,
-        seed: int,
-        stage: Stage,
-        epoch: int,
-        batch_size: int,
-        noise: Noise = NO_NOISE,
-        divide: Divide = whole,
-    ) -> Iterator[Batch]:
+    def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
         """Every clip once, in this epoch's order: what `divide` makes of batches of nearly equal size.
 
         None of them has more clips than `batch_size`, and some may have none.
         """
 
     @abstractmethod
-    def batch(self, chosen: Samples, seed: int, stage: Stage, epoch: int, noise: Noise = NO_NOISE) -> Batch:
+    def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         """The given samples as this epoch sees them."""
 
     def agree(self, ranks: Ranks) -> None:  # noqa: B027
@@ -99,9 +91,9 @@ class ClipSource(ABC):
         """How many batches of nearly equal size one epoch has."""
         return -(-len(self) // batch_size)
 
-    def shuffled(self, seed: int, stage: Stage, epoch: int, batch_size: int) -> list[Samples]:
+    def shuffled(self, draws: Draws, batch_size: int) -> list[Samples]:
         """The samples of each batch of an epoch."""
-        return np.array_split(order(seed, stage, epoch, len(self)), self.batches_an_epoch(batch_size))
+        return np.array_split(draws.order(len(self)), self.batches_an_epoch(batch_size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,22 +113,14 @@ class TrainingClips(ClipSource):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def epoch(
-        self,
-        seed: int,
-        stage: Stage,
-        epoch: int,
-        batch_size: int,
-        noise: Noise = NO_NOISE,
-        divide: Divide = whole,
-    ) -> Iterator[Batch]:
-        for chosen in self.shuffled(seed, stage, epoch, batch_size):
+    def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
+        for chosen in self.shuffled(draws, batch_size):
             for part in divide(chosen):
-                yield self.batch(part, seed, stage, epoch, noise)
+                yield self.batch(part, draws, noise)
 
-    def batch(self, chosen: Samples, seed: int, stage: Stage, epoch: int, noise: Noise = NO_NOISE) -> Batch:
+    def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         count = DRAWS + bool(self.short_sides)
-        draws = [uniforms(seed, stage, epoch, int(sample), count + noise.draws) for sample in chosen]
+        drawn = [draws.uniforms(int(sample), count + noise.draws) for sample in chosen]
         labels = [int(self.labels[sample]) for sample in chosen]
         clips = [
             random_clip(
@@ -147,10 +131,10 @@ class TrainingClips(ClipSource):
                 flip=self.flip and may_flip(label, self.mirrored),
                 short_sides=self.short_sides,
             )
-            for sample, label, row in zip(chosen, labels, draws, strict=True)
+            for sample, label, row in zip(chosen, labels, drawn, strict=True)
         ]
-        seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, draws, strict=True)]
-        return _stacked(clips, (self.frames, self.crop, self.crop, 3), seen, [row[count:] for row in draws], noise)
+        seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, drawn, strict=True)]
+        return _stacked(clips, (self.frames, self.crop, self.crop, 3), seen, [row[count:] for row in drawn], noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,38 +156,23 @@ class DecodedClips(ClipSource):
     def __len__(self) -> int:
         return len(self.items)
 
-    def epoch(
-        self,
-        seed: int,
-        stage: Stage,
-        epoch: int,
-        batch_size: int,
-        noise: Noise = NO_NOISE,
-        divide: Divide = whole,
-    ) -> Iterator[Batch]:
-        parts = [part for chosen in self.shuffled(seed, stage, epoch, batch_size) for part in divide(chosen)]
-        draws = partial(self._draws, seed, stage, epoch, noise)
-        jobs = (self._job(int(sample), draws(int(sample))) for part in parts for sample in part)
+    def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
+        parts = [part for chosen in self.shuffled(draws, batch_size) for part in divide(chosen)]
+        jobs = (self._job(int(sample), draws) for part in parts for sample in part)
         of_a_batch = sum(map(len, parts)) // self.batches_an_epoch(batch_size) + 1
         read = self._read_in_order(jobs, ahead=2 * of_a_batch + 2 * self.workers)
         for part in parts:
-            yield self._batch(part, draws, read, noise)
+            yield self._batch(part, draws, noise, read)
 
-    def batch(self, chosen: Samples, seed: int, stage: Stage, epoch: int, noise: Noise = NO_NOISE) -> Batch:
-        draws = partial(self._draws, seed, stage, epoch, noise)
-        jobs = (self._job(int(sample), draws(int(sample))) for sample in chosen)
-        return self._batch(chosen, draws, self._read_in_order(jobs, ahead=len(chosen)), noise)
+    def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
+        jobs = (self._job(int(sample), draws) for sample in chosen)
+        return self._batch(chosen, draws, noise, self._read_in_order(jobs, ahead=len(chosen)))
 
-    def _draws(self, seed: int, stage: Stage, epoch: int, noise: Noise, sample: int) -> Float64[np.ndarray, " draws"]:
-        return uniforms(seed, stage, epoch, sample, self.cut.draws + noise.draws)
-
-    def _job(
-        self, sample: int, draws: Float64[np.ndarray, " draws"]
-    ) -> Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]:
+    def _job(self, sample: int, draws: Draws) -> Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]:
         item = self.items[sample]
         flip = self.cut.flip and may_flip(item.label, self.mirrored)
         cut = Cut(self.cut.contract, self.cut.short_sides, flip, self.cut.random_stride)
-        return partial(clip_or_reason, item.path, cut, draws[: cut.draws], self.frame_rate)
+        return partial(clip_or_reason, item.path, cut, draws.uniforms(sample, cut.draws), self.frame_rate)
 
     def _read_in_order(
         self, jobs: Iterable[Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]], ahead: int
@@ -230,16 +199,17 @@ class DecodedClips(ClipSource):
     def _batch(
         self,
         chosen: Samples,
-        draws: Callable[[int], Float64[np.ndarray, " draws"]],
-        read: Iterator[UInt8[np.ndarray, "frames crop crop 3"] | str],
+        draws: Draws,
         noise: Noise,
+        read: Iterator[UInt8[np.ndarray, "frames crop crop 3"] | str],
     ) -> Batch:
         clips, labels, noises = [], [], []
         for sample, clip in zip(chosen.tolist(), read, strict=False):
-            item, row = self.items[sample], draws(sample)
+            item = self.items[sample]
             if isinstance(clip, str):
                 self._leave_out(item.path, clip)
                 continue
+            row = draws.uniforms(sample, self.cut.draws + noise.draws)
             clips.append(clip)
             labels.append(seen_label(item.label, row, self.cut.flip, self.mirrored))
             noises.append(row[self.cut.draws :])

@@ -18,7 +18,7 @@ from stzoo.evaluation import to_input
 from stzoo.recipe import Recipe
 from stzoo.selection import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
-from stzoo.training.draws import order
+from stzoo.training.draws import Draws
 from stzoo.video.augment import Cut, mirrored_classes
 from stzoo.video.cache import Cap, ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
@@ -55,7 +55,7 @@ def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
         members.setdefault(name, []).append(row)
     parts = list(members.values())
     selection: list[int] = []
-    for part in order(seed, "selection", 0, len(parts)):
+    for part in Draws(seed, "selection", 0).order(len(parts)):
         if len(selection) >= held_out:
             break
         selection += parts[part]
@@ -149,9 +149,10 @@ class RunData:
 
         @functools.cache
         def calibration_batches() -> list[UInt8[Tensor, "batch 1 frames height width 3"]]:
-            chosen = order(self.recipe.seed, "selection", 1, len(training))[:count]
+            draws = Draws(self.recipe.seed, "selection", 1)
+            chosen = draws.order(len(training))[:count]
             parts = np.array_split(chosen, -(-count // CALIBRATION_BATCH))
-            return [training.batch(part, self.recipe.seed, "selection", 1).clips for part in parts]
+            return [training.batch(part, draws).clips for part in parts]
 
         def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
             for clips in calibration_batches():

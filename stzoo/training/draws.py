@@ -5,6 +5,7 @@ A run that is resumed, or spread over other machines, therefore sees the same or
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,17 +17,23 @@ _STAGES: dict[Stage, int] = {"warmup": 0, "fixed": 0, "variational": 1, "finetun
 _ORDER = 2**64 - 1
 
 
-def _generator(seed: int, stage: Stage, epoch: int, sample: int) -> np.random.Generator:
-    key = np.array([seed, sample], dtype=np.uint64)
-    counter = np.array([0, 0, epoch, _STAGES[stage]], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+@dataclass(frozen=True)
+class Draws:
+    """The draws of one epoch of a stage."""
 
+    seed: int
+    stage: Stage
+    epoch: int
 
-def order(seed: int, stage: Stage, epoch: int, samples: int) -> Int64[np.ndarray, " samples"]:
-    """The order in which an epoch visits its samples."""
-    return _generator(seed, stage, epoch, _ORDER).permutation(samples)
+    def order(self, samples: int) -> Int64[np.ndarray, " samples"]:
+        """The order in which the epoch visits its samples."""
+        return self._generator(_ORDER).permutation(samples)
 
+    def uniforms(self, sample: int, count: int) -> Float64[np.ndarray, " count"]:
+        """`count` uniform numbers in [0, 1) that belong to one sample."""
+        return self._generator(sample).random(count)
 
-def uniforms(seed: int, stage: Stage, epoch: int, sample: int, count: int) -> Float64[np.ndarray, " count"]:
-    """`count` uniform numbers in [0, 1) that belong to one sample in one epoch."""
-    return _generator(seed, stage, epoch, sample).random(count)
+    def _generator(self, sample: int) -> np.random.Generator:
+        key = np.array([self.seed, sample], dtype=np.uint64)
+        counter = np.array([0, 0, self.epoch, _STAGES[self.stage]], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=counter))

@@ -22,7 +22,7 @@ from stzoo.recipe import Optimisation
 from stzoo.training.average import Average
 from stzoo.training.batches import Batch, ClipSource, Noise
 from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
-from stzoo.training.draws import Stage
+from stzoo.training.draws import Draws, Stage
 from stzoo.training.machine import Machine, Net, gradients_stay
 from stzoo.video.progress import counting
 
@@ -96,13 +96,14 @@ def fit(
         epochs_done = load_checkpoint(checkpoint, stage, net, optimiser, scaler, average, machine.ranks)
         taken = _Steps(net, called, optimiser, scaler, machine, contract, regulariser)
         for epoch in range(epochs_done, optimisation.epochs):
+            draws = Draws(seed, stage, epoch)
             sums = dict.fromkeys(NUMBERS, 0.0)
             seen = 0
             title = f"{stage} {epoch + 1}/{optimisation.epochs}"
             net.train()
             with counting(title, len(clips), unit="clips", show=progress) as bar:
-                batches = clips.epoch(seed, stage, epoch, optimisation.batch_size, noise, machine.passes)
-                for step, chosen in enumerate(clips.shuffled(seed, stage, epoch, optimisation.batch_size)):
+                batches = clips.epoch(draws, optimisation.batch_size, noise, machine.passes)
+                for step, chosen in enumerate(clips.shuffled(draws, optimisation.batch_size)):
                     factor = learning_rate_factor(optimisation, epoch + step / steps)
                     for group in optimiser.param_groups:
                         group["lr"] = group["base"] * factor

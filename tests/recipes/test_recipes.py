@@ -18,6 +18,7 @@ from stzoo.strategy import Strategy
 from stzoo.training import forecast as forecasts
 from stzoo.training.batches import DecodedClips
 from stzoo.training.data import RunData
+from stzoo.training.draws import Draws
 from stzoo.training.forecast import OFFICIAL, forecast
 from stzoo.training.pipeline import prepare
 from stzoo.training.run import Run
@@ -162,7 +163,7 @@ def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dic
     assert isinstance(training, DecodedClips)
     assert training.cut.flip == (dataset in ("ucf101", "k400"))
     assert training.cut.random_stride == (dataset == "k400")
-    batch = training.batch(np.arange(2), recipe.seed, "warmup", 0)
+    batch = training.batch(np.arange(2), Draws(recipe.seed, "warmup", 0))
     assert batch.clips.shape == (2, 1, 4, 32, 32, 3)
 
 

@@ -9,7 +9,7 @@ import torch
 from stzoo.contract import InputContract
 from stzoo.errors import DataError
 from stzoo.training.batches import Batch, DecodedClips, Noise, TrainingClips
-from stzoo.training.draws import order, uniforms
+from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, random_clip, read_random_clip
 from stzoo.video.cache import Cap
 from stzoo.video.datasets import Item
@@ -35,7 +35,7 @@ def by_sample(batches: list[Batch]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 
 
 def epoch(batch_size: int = 4, gates: int = 5, number: int = 0, seed: int = 0, flip: bool = False) -> list[Batch]:
-    return list(clips(flip).epoch(seed, "variational", number, batch_size, Noise(gates)))
+    return list(clips(flip).epoch(Draws(seed, "variational", number), batch_size, Noise(gates)))
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(1, [1] * 11), (4, [4, 4, 3]), (5, [4, 4, 3]), (64, [11])])
@@ -44,7 +44,7 @@ def test_an_epoch_has_every_clip_once_in_batches_of_nearly_equal_size(batch_size
     assert [len(batch.labels) for batch in batches] == sizes
     assert clips().batches_an_epoch(batch_size) == len(sizes)
     labels = torch.cat([batch.labels for batch in batches])
-    assert labels.tolist() == order(0, "variational", 0, VIDEOS).tolist()
+    assert labels.tolist() == Draws(0, "variational", 0).order(VIDEOS).tolist()
     for batch in batches:
         assert batch.clips.shape[1:] == (1, FRAMES, CROP, CROP, 3)
         assert batch.clips.dtype == torch.uint8
@@ -60,7 +60,7 @@ def test_a_sample_does_not_depend_on_its_batch(flip: bool) -> None:
         for sample, (clip, draws) in expected.items():
             assert np.array_equal(found[sample][0], clip)
             assert np.array_equal(found[sample][1], draws)
-    alone = clips(flip).batch(np.array([7, 2]), 0, "variational", 0, Noise(5))
+    alone = clips(flip).batch(np.array([7, 2]), Draws(0, "variational", 0), Noise(5))
     assert np.array_equal(alone.clips[0, 0].numpy(), expected[7][0])
     assert np.array_equal(alone.gate_draws[1].numpy(), expected[2][1])
 
@@ -74,7 +74,7 @@ def test_gates_do_not_change_the_clips() -> None:
 def test_a_sample_is_its_own_strip_cut_as_its_draws_say() -> None:
     source = clips(flip=True)
     for sample, (clip, draws) in by_sample(epoch(number=3, seed=5, flip=True)).items():
-        numbers = uniforms(5, "variational", 3, sample, DRAWS + 5)
+        numbers = Draws(5, "variational", 3).uniforms(sample, DRAWS + 5)
         strip = source.strips[source.rows[sample]]
         assert np.array_equal(clip, random_clip(strip, numbers[:DRAWS], frames=FRAMES, crop=CROP, flip=True))
         assert np.array_equal(draws, numbers[DRAWS:].astype(np.float32))
@@ -82,7 +82,7 @@ def test_a_sample_is_its_own_strip_cut_as_its_draws_say() -> None:
 
 def test_epochs_and_seeds_cut_anew() -> None:
     first = by_sample(epoch())
-    for other in (epoch(number=1), epoch(seed=1), list(clips().epoch(0, "warmup", 0, 4, Noise(5)))):
+    for other in (epoch(number=1), epoch(seed=1), list(clips().epoch(Draws(0, "warmup", 0), 4, Noise(5)))):
         found = by_sample(other)
         assert sum(np.array_equal(first[sample][0], found[sample][0]) for sample in range(VIDEOS)) < 3
         assert not any(np.array_equal(first[sample][1], found[sample][1]) for sample in range(VIDEOS))
@@ -95,8 +95,8 @@ def test_a_mirrored_clip_of_left_is_one_of_right() -> None:
     aware = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP, True, mirrored=(1, 0, 2, None))
     plain = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP)
     chosen = np.arange(VIDEOS)
-    seen, flipped, straight = (one.batch(chosen, 0, "warmup", 0) for one in (aware, source, plain))
-    turned = [uniforms(0, "warmup", 0, sample, DRAWS)[3] < 0.5 for sample in range(VIDEOS)]
+    seen, flipped, straight = (one.batch(chosen, Draws(0, "warmup", 0)) for one in (aware, source, plain))
+    turned = [Draws(0, "warmup", 0).uniforms(sample, DRAWS)[3] < 0.5 for sample in range(VIDEOS)]
     assert 0 < sum(turned) < VIDEOS
     for sample, label in enumerate(labels.tolist()):
         expected = (flipped if label < 3 else straight).clips[sample]
@@ -119,15 +119,15 @@ def decoded(items: list[Item], **options: object) -> DecodedClips:
 
 
 def test_decoded_clips_do_not_depend_on_batches_or_processes(items: list[Item]) -> None:
-    expected = by_sample(list(decoded(items).epoch(3, "fixed", 2, 6, Noise(5))))
+    expected = by_sample(list(decoded(items).epoch(Draws(3, "fixed", 2), 6, Noise(5))))
     for sample, (clip, gates) in expected.items():
-        numbers = uniforms(3, "fixed", 2, sample, CUT.draws + 5)
+        numbers = Draws(3, "fixed", 2).uniforms(sample, CUT.draws + 5)
         assert np.array_equal(clip, read_random_clip(items[sample].path, CUT, numbers[: CUT.draws]))
         assert np.array_equal(gates, numbers[CUT.draws :].astype(np.float32))
     for workers, batch_size in ((1, 4), (2, 2)):
         source = decoded(items, workers=workers)
-        batches = list(source.epoch(3, "fixed", 2, batch_size, Noise(5)))
-        assert torch.cat([batch.labels for batch in batches]).tolist() == order(3, "fixed", 2, 6).tolist()
+        batches = list(source.epoch(Draws(3, "fixed", 2), batch_size, Noise(5)))
+        assert torch.cat([batch.labels for batch in batches]).tolist() == Draws(3, "fixed", 2).order(6).tolist()
         assert len(batches) == source.batches_an_epoch(batch_size)
         for sample, (clip, gates) in by_sample(batches).items():
             assert np.array_equal(clip, expected[sample][0])
@@ -139,19 +139,19 @@ def test_a_video_that_cannot_be_read_is_left_out_and_said_once(items: list[Item]
     said: list[str] = []
     source = decoded(items, said=said)
     for number in range(2):
-        batches = [batch for batch in source.epoch(0, "fixed", number, 1) if len(batch.labels)]
+        batches = [batch for batch in source.epoch(Draws(0, "fixed", number), 1) if len(batch.labels)]
         assert sorted(int(batch.labels[0]) for batch in batches) == [0, 1, 4, 5]
     assert sorted(said) == [
         f"left out: {tmp_path / name} does not exist; check the path." for name in ("gone.mp4", "missing.mp4")
     ]
-    assert len(source.batch(np.array([2, 3]), 0, "fixed", 0).labels) == 0
+    assert len(source.batch(np.array([2, 3]), Draws(0, "fixed", 0)).labels) == 0
     with pytest.raises(DataError, match=r"2 of 6 videos cannot be read, more than 20\.0%"):
-        list(decoded(items, max_broken=0.2).epoch(0, "fixed", 0, 4))
+        list(decoded(items, max_broken=0.2).epoch(Draws(0, "fixed", 0), 4))
 
 
 def test_decoded_clips_change_their_class_when_they_are_mirrored(items: list[Item]) -> None:
     mirrored = (1, 0, 2, None, 5, 4)
-    batch = decoded(items, mirrored=mirrored).batch(np.arange(6), 0, "fixed", 0)
+    batch = decoded(items, mirrored=mirrored).batch(np.arange(6), Draws(0, "fixed", 0))
     for sample, label in enumerate(batch.labels.tolist()):
-        turned = uniforms(0, "fixed", 0, sample, CUT.draws)[3] < 0.5
+        turned = Draws(0, "fixed", 0).uniforms(sample, CUT.draws)[3] < 0.5
         assert label == (mirrored[sample] if turned and mirrored[sample] is not None else sample)

@@ -12,6 +12,7 @@ from stzoo.errors import DataError
 from stzoo.recipe import read
 from stzoo.training.batches import DecodedClips
 from stzoo.training.data import RunData, split
+from stzoo.training.draws import Draws
 
 
 @given(st.integers(2, 500), st.floats(0.01, 0.5), st.integers(0, 2**63 - 1))
@@ -60,7 +61,7 @@ def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(moti
     assert selection.calibration is not None
     first, again = (torch.cat(list(selection.calibration())) for _ in range(2))
     assert torch.equal(first, again)
-    (batch, *_) = training.epoch(0, "warmup", 0, 4)
+    (batch, *_) = training.epoch(Draws(0, "warmup", 0), 4)
     assert first.shape[2:] == batch.clips.shape[2:3] + batch.clips.shape[3:5]
 
 
@@ -73,6 +74,6 @@ def test_training_cuts_otherwise_than_the_contract_where_the_recipe_says_so(
     data = RunData(read("recipes/smoke.toml", overrides), clip_cache, progress=False)
     training = data.training()
     selection = data.selection(torch.device("cpu"), training)
-    (batch, *_) = training.epoch(0, "warmup", 0, 4)
+    (batch, *_) = training.epoch(Draws(0, "warmup", 0), 4)
     assert batch.clips.shape[2:5] == (3, 24, 24)
     assert selection.clips.shape[2:5] == (4, 32, 32)

@@ -6,28 +6,27 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stzoo.training.draws import order, uniforms
+from stzoo.training.draws import Draws
 
 seeds = st.integers(0, 2**63 - 1)
 stages = st.sampled_from(["warmup", "variational", "finetune", "fixed", "selection"])
 epochs = st.integers(0, 10_000)
 samples = st.integers(0, 2**40)
+all_draws = st.builds(Draws, seeds, stages, epochs)
 
 
-@given(seeds, stages, epochs, st.integers(0, 300))
-def test_an_order_visits_everything_once_and_is_always_the_same(seed: int, stage: str, epoch: int, count: int) -> None:
-    found = order(seed, stage, epoch, count)  # type: ignore[arg-type]
+@given(all_draws, st.integers(0, 300))
+def test_an_order_visits_everything_once_and_is_always_the_same(draws: Draws, count: int) -> None:
+    found = draws.order(count)
     assert found.dtype == np.int64
     assert sorted(found.tolist()) == list(range(count))
-    assert np.array_equal(found, order(seed, stage, epoch, count))  # type: ignore[arg-type]
+    assert np.array_equal(found, draws.order(count))
 
 
-@given(seeds, stages, epochs, samples, st.integers(0, 40), st.integers(0, 40))
-def test_draws_do_not_depend_on_how_many_are_taken(
-    seed: int, stage: str, epoch: int, sample: int, few: int, more: int
-) -> None:
-    whole = uniforms(seed, stage, epoch, sample, few + more)  # type: ignore[arg-type]
-    assert np.array_equal(whole[:few], uniforms(seed, stage, epoch, sample, few))  # type: ignore[arg-type]
+@given(all_draws, samples, st.integers(0, 40), st.integers(0, 40))
+def test_draws_do_not_depend_on_how_many_are_taken(draws: Draws, sample: int, few: int, more: int) -> None:
+    whole = draws.uniforms(sample, few + more)
+    assert np.array_equal(whole[:few], draws.uniforms(sample, few))
     assert ((whole >= 0.0) & (whole < 1.0)).all()
 
 
@@ -35,7 +34,7 @@ def test_draws_do_not_depend_on_how_many_are_taken(
 @given(seeds.filter(lambda seed: seed < 2**63 - 1), st.integers(0, 1000), st.integers(0, 10**6))
 def test_every_seed_stage_epoch_and_sample_draws_anew(seed: int, epoch: int, sample: int) -> None:
     drawn = [
-        uniforms(one_seed, stage, one_epoch, one_sample, 3)
+        Draws(one_seed, stage, one_epoch).uniforms(one_sample, 3)
         for one_seed in (seed, seed + 1)
         for stage in ("warmup", "variational", "finetune", "selection")
         for one_epoch in (epoch, epoch + 1)
@@ -47,19 +46,20 @@ def test_every_seed_stage_epoch_and_sample_draws_anew(seed: int, epoch: int, sam
 
 def test_orders_differ_between_epochs_stages_and_seeds() -> None:
     orders = {
-        tuple(order(seed, stage, epoch, 20).tolist())  # type: ignore[arg-type]
+        tuple(Draws(seed, stage, epoch).order(20).tolist())  # type: ignore[arg-type]
         for seed, stage, epoch in itertools.product((0, 1), ("warmup", "variational", "finetune"), (0, 1, 2))
     }
     assert len(orders) == 18
 
 
 def test_a_net_trained_alone_starts_like_a_templates_warm_up() -> None:
-    assert np.array_equal(order(3, "fixed", 1, 50), order(3, "warmup", 1, 50))
-    assert np.array_equal(uniforms(3, "fixed", 1, 7, 9), uniforms(3, "warmup", 1, 7, 9))
+    alone, warm_up = Draws(3, "fixed", 1), Draws(3, "warmup", 1)
+    assert np.array_equal(alone.order(50), warm_up.order(50))
+    assert np.array_equal(alone.uniforms(7, 9), warm_up.uniforms(7, 9))
 
 
 def test_draws_are_uniform_and_those_of_neighbours_unrelated() -> None:
-    drawn = np.stack([uniforms(0, "variational", 0, sample, 4) for sample in range(4000)])
+    drawn = np.stack([Draws(0, "variational", 0).uniforms(sample, 4) for sample in range(4000)])
     assert np.abs(drawn.mean(0) - 0.5).max() < 0.02
     counts = np.histogram(drawn, bins=10, range=(0, 1))[0]
     assert ((counts - 1600) ** 2 / 1600).sum() < 27.9  # one in a thousand with nine degrees of freedom

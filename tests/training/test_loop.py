@@ -28,6 +28,7 @@ from stzoo.nets.fusion import named_gates, set_noise, template_fuse
 from stzoo.nets.norm import Statistics
 from stzoo.recipe import Optimisation
 from stzoo.training.batches import Noise, TrainingClips
+from stzoo.training.draws import Draws
 from stzoo.training.loop import fit, learning_rate_factor, optimiser_of
 from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
@@ -208,7 +209,7 @@ def test_the_first_steps_are_sgd_on_the_loss(tmp_path: Path) -> None:
 
     velocities: dict[str, Tensor] = {}
     losses, entropies, rights = [], [], []
-    for step, batch in enumerate(clips().epoch(0, "variational", 0, 4, Noise(30))):
+    for step, batch in enumerate(clips().epoch(Draws(0, "variational", 0), 4, Noise(30))):
         set_noise(by_hand, batch.gate_draws)
         logits = by_hand(to_input(batch.clips[:, 0], CONTRACT))
         cross_entropy = F.cross_entropy(logits, batch.labels)
@@ -243,7 +244,7 @@ def test_averages_count_clips_not_batches(tmp_path: Path) -> None:
     table = optimisation(epochs=1, batch_size=3, learning_rate=1e-12, ramp_epochs=0)
     (recorded,) = train(net, tmp_path, table)
     per_clip = []
-    for batch in clips().epoch(0, "warmup", 0, 3):
+    for batch in clips().epoch(Draws(0, "warmup", 0), 3):
         logits = net.train()(to_input(batch.clips[:, 0], CONTRACT))
         per_clip += F.cross_entropy(logits, batch.labels, reduction="none").tolist()
     assert len(per_clip) == 8
