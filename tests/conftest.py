@@ -1,11 +1,12 @@
-"""Small video files with known content and a small bundle, written on the spot."""
+"""Small video files with known content, a small bundle and a small zoo, written on the spot."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -13,7 +14,10 @@ import pytest
 from hypothesis import settings
 
 from stzoo import bundle as bundles
+from stzoo import card as cards
+from stzoo import hub
 from stzoo.bundle import Bundle
+from stzoo.card import Bundled, Card
 from stzoo.contract import InputContract
 from stzoo.posterior import Posterior
 
@@ -181,3 +185,22 @@ def template_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory)
             buffer[:] = 0.25
     folder = tmp_path_factory.mktemp("bundles") / "tiny-opt"
     return bundles.save(folder, bundle, bundles.read_weights(tiny_bundle), arrays, statistics={st: buffers})
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A zoo of its own: one bundled name, one whose folder is missing, one untrained."""
+    common = {"title": "Which way", "dataset": "toy", "task": "way", "backbone": "densenet_tiny", "strategy": "Opt"}
+    homes: dict[str, Any] = {
+        "toy-opt": Bundled(bundled="tiny-opt"),
+        "toy-lost": Bundled(bundled="lost"),
+        "toy-never": "none",
+    }
+    (tmp_path / "cards").mkdir()
+    for name, weights in homes.items():
+        card = Card.model_validate(common | {"name": name, "weights": weights, "body": "Prose."})
+        (tmp_path / "cards" / f"{name}.md").write_text(cards.render(card))
+    shutil.copytree(tiny_bundle, tmp_path / "bundled" / "tiny-opt")
+    for module in (hub, cards):
+        monkeypatch.setattr(module, "packaged", lambda folder: tmp_path / folder)
+    return tmp_path

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,23 +25,12 @@ from stzoo.remote import Repository
 
 
 @pytest.fixture
-def zoo(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A zoo of its own: one bundled name, one whose folder is missing, one untrained, one on the Hub."""
-    common = {"title": "t", "dataset": "toy-videos", "task": "way", "backbone": "densenet_tiny", "strategy": "Opt"}
-    homes: dict[str, Any] = {
-        "toy-opt": Bundled(bundled="tiny-opt"),
-        "toy-lost": Bundled(bundled="lost"),
-        "toy-never": "none",
-        "toy-far": OnHub(hub="org/toy", revision="v1"),
-    }
-    (tmp_path / "cards").mkdir()
-    for name, weights in homes.items():
-        card = Card.model_validate(common | {"name": name, "weights": weights, "body": "Prose."})
-        (tmp_path / "cards" / f"{name}.md").write_text(cards.render(card))
-    shutil.copytree(tiny_bundle, tmp_path / "bundled" / "tiny-opt")
-    for module in (hub, cards):
-        monkeypatch.setattr(module, "packaged", lambda folder: tmp_path / folder)
-    return tmp_path
+def zoo(zoo: Path) -> Path:
+    """The small zoo and a name whose weights are on the Hub."""
+    card = cards.read(zoo / "cards" / "toy-never.md")
+    far = card.model_copy(update={"name": "toy-far", "weights": OnHub(hub="org/toy", revision="v1")})
+    (zoo / "cards" / "toy-far.md").write_text(cards.render(far))
+    return zoo
 
 
 @pytest.fixture
@@ -88,7 +76,7 @@ def test_a_name_leads_to_its_bundled_folder(zoo: Path) -> None:
         ("toy-opd", r'called "toy-opd"\. Did you mean "toy-opt"\? `stzoo list`'),
         ("no/such/folder", "`stzoo list` shows every model"),
         ("", 'is called ""'),
-        ("toy-never", "no weights yet, since nobody has trained it on toy-videos"),
+        ("toy-never", "no weights yet, since nobody has trained it on toy;"),
         ("toy-lost", "missing from this installation"),
     ],
 )
