@@ -1,4 +1,4 @@
-"""Where the package's own folders are, and how a file is written so that a reader never sees half of it."""
+"""Where the package's own folders are, and how a file is written: never seen half, and not telling of this machine."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Writes indented JSON atomically, with a final newline."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def without_folders(text: str) -> str:
+    """The last part of an absolute path, which says nothing of the machine it is on; any other text as it is."""
+    path = Path(text)
+    return (path.is_absolute() and path.name) or text
 
 
 def packaged(folder: Literal["recipes", "cards", "bundled", "published"]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -10,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from stzoo.contract import InputContract
+from stzoo.files import without_folders
 from stzoo.recipe.agreement import disagreements
 from stzoo.recipe.base import Rate, Table, Text
 from stzoo.recipe.stages import Fixed, Objective, Optimisation, Selection, Variational
@@ -224,6 +226,16 @@ class Recipe(Table):
         """
         return self.augment.over(self.input)
 
+    def portable(self) -> Recipe:
+        """The recipe as others see it: of absolute paths, only the last part."""
+        return Recipe.model_validate(_each_text(without_folders, self.model_dump(exclude_none=True, by_alias=True)))
+
     def to_toml(self) -> str:
         """The resolved recipe, every default written out: reading it gives an equal recipe."""
         return "# stzoo train recipe.toml\n\n" + tomli_w.dumps(self.model_dump(exclude_none=True, by_alias=True))
+
+
+def _each_text(change: Callable[[str], str], value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _each_text(change, inner) for name, inner in value.items()}
+    return change(value) if isinstance(value, str) else value

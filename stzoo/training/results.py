@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from stzoo import card as cards
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
 from stzoo.contract import InputContract
 from stzoo.evaluation import video_scores
-from stzoo.files import write_json
+from stzoo.files import without_folders, write_json
 from stzoo.measure import measure
 from stzoo.metrics import Estimate, accuracy
 from stzoo.nets import architecture
@@ -158,7 +158,7 @@ def save_bundle(
         config=config,
         posterior=posterior,
         metrics=results,
-        recipe=run.recipe.to_toml(),
+        recipe=run.recipe.portable().to_toml(),
         scores=scores,
     )
     return save(
@@ -185,7 +185,7 @@ def _provenance(run: Run, how: str, device: torch.device, processes: int) -> dic
     recipe = run.recipe
     facts = {"recipe": recipe.name, "seed": str(recipe.seed), "weights": how}
     if (origin := recorded_origin(run)) is not None:
-        facts["initial weights"] = str(origin)
+        facts["initial weights"] = str(replace(origin, source=without_folders(origin.source)))
     if recipe.selection is not None:
         facts["batch norm"] = recipe.selection.batch_norm
     on_gpu = device.type == "cuda"

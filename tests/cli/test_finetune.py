@@ -45,6 +45,10 @@ def test_a_stopped_finetuning_goes_on_and_its_bundle_predicts(
     assert bundle.labels == ("bright", "dark")
     assert bundle.strategy == bundles.read(tiny_bundle).strategy
     assert bundle.metrics[0].n == 2
+    assert bundle.recipe is not None
+    assert 'root = "own"' in bundle.recipe
+    told = bundle.recipe + json.dumps(bundle.config.provenance)
+    assert not any(str(place.parent) in told for place in (tmp_path, tiny_bundle))
     predicted = run("predict", own / "dark" / "0.mp4", "--model", folder, "--format", "json")
     assert predicted.exit_code == 0, predicted.output
     assert "dark" in predicted.stdout

@@ -110,6 +110,20 @@ def test_a_written_recipe_reads_back_equal(tmp_path_factory: pytest.TempPathFact
     assert again.to_toml() == recipe.to_toml()
 
 
+@given(recipes())
+def test_a_recipe_for_others_keeps_all_but_the_folders_of_this_machine(recipe: Recipe) -> None:
+    assert recipe.portable().portable() == recipe.portable()
+    here = recipe.model_dump(by_alias=True)
+    here["data"] |= {"root": "/home/me/videos", "train": "/tmp/lists/train.txt", "tests": {"test": "/tmp/test.txt"}}
+    here["init"] = {"from": "/home/me/bundle"}
+    portable = Recipe.model_validate(here).portable()
+    assert (portable.data.root, portable.data.train) == ("videos", "train.txt")
+    assert portable.data.tests == {"test": "test.txt"}
+    assert portable.init is not None
+    assert portable.init.source == "bundle"
+    assert portable.input == recipe.input
+
+
 @pytest.mark.parametrize(
     ("table", "fields", "message"),
     [
