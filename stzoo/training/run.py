@@ -50,9 +50,9 @@ class Run:
         # Looked at first, because another process may be beginning this run.
         strange = folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)})
         if path.exists():
-            if not _says(path, recipe):
+            if (difference := _difference(path, recipe)) is not None:
                 raise TrainingError(
-                    f"{folder} holds a run of another recipe ({path} differs); choose another folder with --out, "
+                    f"{folder} holds a run of another recipe ({difference}); choose another folder with --out, "
                     "or remove this one"
                 )
         elif strange:
@@ -142,12 +142,28 @@ class Run:
         return found
 
 
-def _says(path: Path, recipe: Recipe) -> bool:
-    """Whether a recipe file resolves to that recipe; it may have been written before a table got a further default."""
+def _difference(path: Path, recipe: Recipe) -> str | None:
+    """The first value in which a recipe file differs from a recipe.
+
+    None where there is none: it may have been written before a table got a further default.
+    """
     try:
-        return read_recipe(path) == recipe
+        there, here = (dict(_values(one.model_dump(by_alias=True))) for one in (read_recipe(path), recipe))
     except RecipeError:
-        return False
+        return f"{path} cannot be read"
+    for name in [*here, *there]:
+        if here.get(name) != there.get(name):
+            return f"{name} is {there.get(name)!r} in {path}, and {here.get(name)!r} here"
+    return None
+
+
+def _values(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a table and of those in it by its dotted path."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _values(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _is_from(entry: Mapping[str, Any], stage: str, epoch: int) -> bool:

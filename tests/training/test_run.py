@@ -62,9 +62,13 @@ def test_a_recipe_that_was_written_before_a_table_got_another_default_is_the_sam
     path.write_text(text.replace("max_broken = 0.01\n", ""))
     assert path.read_text() != text
     assert Run(tmp_path, smoke).recipe == smoke
-    for broken in (text.replace("seed = ", "seed = 1"), "name ="):
-        path.write_text(broken)
-        with pytest.raises(TrainingError, match="holds a run of another recipe"):
+    differing = {
+        text.replace("seed = ", "seed = 1"): rf"\(seed is 1\d* in .*toml, and {smoke.seed} here\)",
+        "name =": "read",
+    }
+    for other, difference in differing.items():
+        path.write_text(other)
+        with pytest.raises(TrainingError, match=f"holds a run of another recipe .*{difference}"):
             Run(tmp_path, smoke)
 
 
