@@ -119,18 +119,31 @@ def measured_hard(run: Run, question: str, cache: Path, hard: Hard) -> Iterator[
 
 
 def table(lines: list[Line], split: str, setting: str) -> str:
-    """Markdown: a row a net, a column a seed, accuracy in per cent with its interval and the units of the strategy."""
+    """Markdown: a row a net, a column a seed, accuracy in per cent with its interval and the units of the strategy.
+
+    The mean stands behind them where every seed has the net.
+    """
     chosen = [line for line in lines if (line.split, line.setting) == (split, setting)]
     seeds = sorted({line.seed for line in chosen})
-    rows = [f"| net | weights | S / ST / S+ST sites |{''.join(f' seed {seed} |' for seed in seeds)}"]
-    rows.append("|---|---|---|" + "---|" * len(seeds))
+    columns = [
+        "net",
+        "weights",
+        "S / ST / S+ST sites",
+        *(f"seed {seed}" for seed in seeds),
+        *["mean"][: len(seeds) - 1],
+    ]
+    rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     seen: dict[tuple[str, int, str], str] = {}
     for name, how in dict.fromkeys((line.net, line.weights) for line in chosen):
         own = {line.seed: line for line in chosen if (line.net, line.weights) == (name, how)}
         first = {seed: seen.setdefault((how, seed, line.strategy), name) for seed, line in own.items()}
-        cells = "".join(f" {_cell(own.get(seed), name, first.get(seed, name))} |" for seed in seeds)
+        cells = [_cell(own.get(seed), name, first.get(seed, name)) for seed in seeds]
+        if len(seeds) > 1:
+            cells.append(
+                f"{100 * np.mean([line.accuracy for line in own.values()]):.1f}" if len(own) == len(seeds) else ""
+            )
         units = ", ".join(dict.fromkeys(_units(line.strategy) for line in own.values()))
-        rows.append(f"| {name} | {how} | {units} |{cells}")
+        rows.append(f"| {' | '.join([name, how, units, *cells])} |")
     return "\n".join(rows)
 
 
