@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from decode import make_video
 from merge import Case, net_of
+from side_by_side import in_turn, machine, quartiles
 from torch import Tensor, nn
 
 from stzoo import onnx_export

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from hub_server.store import MEMBERS, WRITER, RefusalError, Repo, Store, Tree
+from hub_server.store import MEMBERS, WRITER, Fault, RefusalError, Repo, Store, Tree
 
 Answer = tuple[int, dict[str, str], bytes]
 ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Answer]]] = []

@@ -64,9 +64,9 @@ class Poses:
 class Wobble:
     """A sum of sines with an uneven envelope: amplitudes (about the largest displacement), hertz, phases."""
 
-    amplitudes: Float64[np.ndarray, "sines"]
-    hertz: Float64[np.ndarray, "sines"]
-    phases: Float64[np.ndarray, "sines"]
+    amplitudes: Float64[np.ndarray, " sines"]
+    hertz: Float64[np.ndarray, " sines"]
+    phases: Float64[np.ndarray, " sines"]
     envelope_depth: float = 0.0
     envelope_hertz: float = 0.5
     envelope_phase: float = 0.0

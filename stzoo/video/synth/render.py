@@ -83,7 +83,7 @@ def _pyramid(picture: Picture, scale: float) -> tuple[Shrunk, float]:
     return shrunk, factor
 
 
-def _seconds(shot: Shot) -> Float64[np.ndarray, "frames"]:
+def _seconds(shot: Shot) -> Float64[np.ndarray, " frames"]:
     held = np.arange(shot.frames) // shot.look.hold * shot.look.hold
     return np.asarray(held / float(RATES[shot.rate]), np.float64)
 
