@@ -26,6 +26,7 @@ from stzoo.evaluation import video_scores
 from stzoo.files import write_json
 from stzoo.metrics import accuracy
 from stzoo.plot import posteriors_side_by_side
+from stzoo.posterior import Posterior
 from stzoo.selection import best, pruned, references
 from stzoo.strategies import named
 from stzoo.strategy import Strategy
@@ -147,6 +148,20 @@ def table(lines: list[Line], split: str, setting: str) -> str:
     return "\n".join(rows)
 
 
+def distances(posteriors: dict[str, Posterior]) -> str:
+    """Markdown: mean probability of keeping S and ST, and the mean distance of all of them to every other posterior."""
+    keeps = {
+        name: np.array([[1.0 - branches[branch] for branch in ("S", "ST")] for branches in found.drop.values()])
+        for name, found in posteriors.items()
+    }
+    columns = ["posterior", "keeps S", "keeps ST", *(f"to {name}" for name in keeps)]
+    rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    for name, keep in keeps.items():
+        numbers = [*keep.mean(axis=0), *(np.abs(keep - other).mean() for other in keeps.values())]
+        rows.append(f"| {name} | {' | '.join(f'{number:.2f}' for number in numbers)} |")
+    return "\n".join(rows)
+
+
 def _cell(line: Line | None, name: str, first: str) -> str:
     if line is None:
         return ""
@@ -178,12 +193,13 @@ def main() -> None:
         for run in finished_runs(arguments.runs, question):
             lines += measured(run, question)
             lines += measured_hard(run, question, cache, hard)
-            if run.recipe.fixed is None and run.recipe.seed == 0:
+            if run.recipe.fixed is None:
                 stages, _ = prepare(run, cache, say=lambda sentence: None, progress=False)
                 template = stages.variational()
                 assert run.recipe.selection is not None
                 winner = best(stages.select(template, run.recipe.selection.strategies)).strategy
-                panels.append((f"camera, {question}", nets.posterior(template), winner))
+                panels.append((f"{question}, seed {run.recipe.seed}", nets.posterior(template), winner))
+    panels.sort(key=lambda panel: panel[0])
     if not lines:
         sys.exit(f"no finished run of a camera recipe in {arguments.runs}; train recipes/camera-motion.toml first")
 
@@ -191,11 +207,17 @@ def main() -> None:
         own = [line for line in lines if line.question == question]
         for split, setting in dict.fromkeys((line.split, line.setting) for line in own):
             print(f"\n### {question}, {split}, {setting}\n\n{table(own, split, setting)}")
+    print(f"\n### how far posteriors are apart\n\n{distances({name: found for name, found, _ in panels})}")
     command = " ".join(["benchmarks/camera.py", *sys.argv[1:]])
     machine = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": platform.machine()}
     write_json(
         arguments.out / "camera.json",
-        {"command": command, "machine": machine, "rows": [asdict(line) for line in lines]},
+        {
+            "command": command,
+            "machine": machine,
+            "posteriors": {name: found.to_json() for name, found, _ in panels},
+            "rows": [asdict(line) for line in lines],
+        },
     )
     if panels:
         posteriors_side_by_side(panels, arguments.out / "camera-posteriors.png")
