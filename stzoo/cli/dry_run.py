@@ -1,4 +1,4 @@
-"""What `stzoo train --dry-run` shows: what would be trained, what it would cost, and whether the data is there."""
+"""What `stzoo train --dry-run` shows: what would be trained, what it costs, whether the data is there; the recipe."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def dry_run(recipe: Recipe) -> bool:
     if lists is not None:
         _print_lists(recipe, lists)
         problems += _unfit(recipe, lists)
+    click.echo(f"\nThe recipe, every value written out:\n\n{recipe.to_toml()}")
     for problem in problems:
         click.echo(problem)
     if not problems:

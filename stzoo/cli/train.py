@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,13 +62,15 @@ def train(
     from stzoo.recipe import expand, read
     from stzoo.training.processes import joined
 
+    given = [*(word for value in overrides for word in ("--set", value))]
+    given += [] if data_root is None else ["--data-root", data_root]
     overrides = (*overrides, *root_override(data_root))
     resolved = read(recipe, overrides)
     if dry:
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
         can_start = dry_run(resolved)
-        click.echo(f"To decode every video: stzoo data check {recipe}")
+        click.echo(f"To decode every video: {shlex.join(['stzoo', 'data', 'check', recipe, *given])}")
         context.exit(0 if can_start else 1)
     if logs and sweeps:
         raise UsageError("--log follows one run; give the values of --sweep with --set instead")

@@ -108,10 +108,10 @@ def read_lists(data: Data) -> Lists:
     """
     root, layout = Path(data.root), _LAYOUTS[data.format]
     if not root.is_dir():
-        raise DataError(
-            f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, "
-            "or make the data as the recipe's first line says"
-        )
+        way_on = "give the right one with --data-root, or make the data as the recipe's first line says"
+        if data.format != "list":
+            way_on = "point --data-root at your copy of the data"
+        raise DataError(f"the dataset's folder {data.root} (data.root) does not exist; {way_on}")
     find = partial(_find, root / (data.annotations or ""), layout.annotations)
     files = {"train": layout.train if data.train is None else (data.train,)}
     files["val"] = layout.val if data.val is None else (data.val,)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import cli
+from stzoo.recipe import read
 from tests.conftest import write_video
 
 SMALL = """
@@ -69,6 +71,20 @@ def test_a_dry_run_shows_net_steps_and_data_and_writes_nothing(small: Path) -> N
     assert "Nothing was trained or written." in result.stdout
     assert "stzoo data check small.toml" in result.stdout
     assert sorted(small.rglob("*")) == before
+
+
+def test_a_dry_run_ends_in_the_recipe_and_keeps_what_the_user_gave(small: Path) -> None:
+    (small / "data").rename(small / "my data")
+    given = ["--set", "fixed.epochs=7", "--set", "data.tests={again = 'val.txt'}", "--data-root", "my data"]
+    result = run("train", "small.toml", "--dry-run", *given)
+    assert result.exit_code == 0, result.output
+    _, _, below = result.stdout.partition("every value written out:\n\n")
+    (small / "written.toml").write_text(below.partition("\n\nThe lists can be read")[0])
+    assert read(small / "written.toml") == read("small.toml", [*given[1:4:2], "data.root='my data'"])
+    (hint,) = (line for line in result.stdout.splitlines() if "stzoo data check" in line)
+    words = shlex.split(hint.partition(": ")[2])
+    assert words == ["stzoo", "data", "check", "small.toml", *given]
+    assert "listed under several labels" in run(*words[1:], "--quiet", "--workers", "1").stdout
 
 
 def test_a_video_that_is_not_there_fails_a_dry_run_and_is_named(small: Path) -> None:
