@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from stzoo.cli.drawing import pairs, plain_table, print_parts
-from stzoo.errors import DataError, VideoError
+from stzoo.errors import DataError, StzooError, VideoError
 
 if TYPE_CHECKING:
     from stzoo.recipe import Recipe
@@ -22,7 +23,8 @@ _FIRST_VIDEOS = 3
 def dry_run(recipe: Recipe) -> bool:
     """Prints all of it for a recipe; whether training could start."""
     from stzoo.training.forecast import OFFICIAL, Size, forecast
-    from stzoo.video.lists import read_lists
+    from stzoo.training.initial import look_for
+    from stzoo.video.lists import missing, read_lists
 
     problems = []
     size, lists = OFFICIAL.get(recipe.data.format), None
@@ -37,12 +39,23 @@ def dry_run(recipe: Recipe) -> bool:
     else:
         counted = "the official dataset" if lists is None else "the lists that are here"
         _print_costs(recipe, forecast(recipe, size), size, counted)
+    notes: list[str] = []
     if lists is not None:
         _print_lists(recipe, lists)
-        problems += _unfit(recipe, lists)
+        absent = missing(lists, recipe.data.max_broken)
+        for found in absent.values():
+            (problems if found.too_many else notes).append(found.sentence)
+        problems += _unfit(recipe, lists, {path for found in absent.values() for path in found.paths})
+    if recipe.init is not None:
+        try:
+            to_fetch = look_for(recipe.init, recipe.net.backbone)
+        except StzooError as error:
+            problems.append(str(error))
+        else:
+            notes += [] if to_fetch is None else [to_fetch]
     click.echo(f"\nThe recipe, every value written out:\n\n{recipe.to_toml()}")
-    for problem in problems:
-        click.echo(problem)
+    for sentence in (*notes, *problems):
+        click.echo(sentence)
     if not problems:
         click.echo("The lists can be read, and so can the first videos of each. Nothing was trained or written.")
     return not problems
@@ -132,8 +145,8 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
     print_parts(table)
 
 
-def _unfit(recipe: Recipe, lists: Lists) -> list[str]:
-    """A sentence for a split that would be empty, and for every list whose first videos cannot all be read."""
+def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:
+    """A sentence for a split that would be empty, and for every list whose first videos on disk cannot all be read."""
     from stzoo.training.data import split
     from stzoo.video.reader import read_clips
 
@@ -144,12 +157,12 @@ def _unfit(recipe: Recipe, lists: Lists) -> list[str]:
         sentences.append(str(error))
     for name, items in {"train": lists.train, **lists.tests}.items():
         reasons = []
-        for item in islice(items, _FIRST_VIDEOS):
+        looked = list(islice((item for item in items if item.path not in absent), _FIRST_VIDEOS))
+        for item in looked:
             try:
                 read_clips(Path(item.path), recipe.input, 1, frame_rate=lists.frame_rate)
             except VideoError as error:
                 reasons.append(str(error))
         if reasons:
-            looked = min(_FIRST_VIDEOS, len(items))
-            sentences.append(f"{len(reasons)} of the first {looked} videos of {name} cannot be read: {reasons[0]}")
+            sentences.append(f"{len(reasons)} of the first {len(looked)} videos of {name} cannot be read: {reasons[0]}")
     return sentences

@@ -6,12 +6,16 @@ import contextlib
 import warnings
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from stzoo.errors import WeightsError
 from stzoo.validation import shortened
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 MOST_BYTES = 2**31
 """The largest file of 2D weights that is read; ResNeXt101's has 340 MiB."""
@@ -32,10 +36,10 @@ TORCHVISION = {
 EDITION = "IMAGENET1K_V1"
 
 
-def imagenet_file(backbone: str, *, progress: bool = True) -> Path:
-    """The file with torchvision's ImageNet weights for a backbone, in torch hub's cache; fetched if it is not there.
+def imagenet_place(backbone: str) -> tuple[WeightsEnum, Path]:
+    """The entry of a backbone's ImageNet weights in torchvision, and their file in torch hub's cache, there or not.
 
-    Raises `WeightsError` when torchvision has none for this backbone, or when they cannot be fetched.
+    Raises `WeightsError` when torchvision has none for this backbone.
     """
     from torchvision.models import get_model_weights
 
@@ -44,7 +48,15 @@ def imagenet_file(backbone: str, *, progress: bool = True) -> Path:
             f"torchvision has no ImageNet weights for {backbone}; it has them for {', '.join(TORCHVISION)}"
         )
     entry = get_model_weights(TORCHVISION[backbone])[EDITION]
-    file = Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+    return entry, Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+
+
+def imagenet_file(backbone: str, *, progress: bool = True) -> Path:
+    """The file with torchvision's ImageNet weights for a backbone, in torch hub's cache; fetched if it is not there.
+
+    Raises `WeightsError` when torchvision has none for this backbone, or when they cannot be fetched.
+    """
+    entry, file = imagenet_place(backbone)
     if not file.exists():
         try:
             entry.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)

@@ -22,7 +22,7 @@ from stzoo.training.draws import Draws
 from stzoo.video.augment import Cut, mirrored_classes
 from stzoo.video.cache import Cap, ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
-from stzoo.video.lists import read_lists
+from stzoo.video.lists import missing, read_lists
 from stzoo.video.pool import processors
 
 CALIBRATION_BATCH = 64
@@ -69,11 +69,12 @@ def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
 
 
 class RunData:
-    """The data of a recipe. Lists are read at once; videos are decoded into `cache` when they are first needed.
+    """The data of a recipe. Lists are read and their videos looked for at once; they are decoded into `cache` when they
+    are first needed.
 
     So many `processes` of this machine do the same, and share its processor cores.
 
-    Raises `DataError` when a list, class or too many videos cannot be read.
+    Raises `DataError` when a list, class or too many videos are missing or cannot be read.
     """
 
     def __init__(
@@ -91,6 +92,10 @@ class RunData:
         self.progress = progress
         self.processes = processes
         lists = read_lists(recipe.data)
+        for absent in missing(lists, recipe.data.max_broken).values():
+            if absent.too_many:
+                raise DataError(absent.sentence)
+            say(absent.sentence)
         self.labels = lists.classes
         self.train_items = lists.train
         self.tests = lists.tests

@@ -17,7 +17,7 @@ from stzoo.bundle.tensors import digest
 from stzoo.errors import TrainingError
 from stzoo.files import write_json
 from stzoo.nets import architecture
-from stzoo.nets.imagenet import SUFFIXES, imagenet_file, read_weights
+from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
 from stzoo.recipe import Init
 from stzoo.training.run import Run
@@ -64,6 +64,22 @@ def initialise(
     return origin
 
 
+def look_for(init: Init, backbone: str) -> str | None:
+    """Whether the weights that [init] names can be found: None, or a sentence where they are still to be fetched.
+
+    Raises as `initialise` does where they cannot. Of a bundle on the Hub, its texts are fetched.
+    """
+    path = Path(init.source).expanduser()
+    if init.source == "imagenet":
+        entry, file = imagenet_place(backbone)
+        return None if file.exists() else f"The ImageNet weights of {backbone} will be fetched from {entry.url}."
+    if _is_flat_file(path):
+        read_weights(path)
+    elif init.source != "none":
+        _bundle(init, backbone, bundles.TEXTS)
+    return None
+
+
 def recorded_origin(run: Run) -> Origin | None:
     """What the run recorded of the weights that it started from."""
     path = run.path("init.json")
@@ -79,9 +95,13 @@ def _put(init: Init, net: nn.Module, labels: Sequence[str], progress: bool) -> O
     path = Path(init.source).expanduser()
     if init.source == "imagenet":
         return _put_2d(init, net, imagenet_file(architecture(net).backbone, progress=progress))
-    if path.suffix in SUFFIXES or path.is_file():
+    if _is_flat_file(path):
         return _put_2d(init, net, path)
     return _put_bundle(init, net, labels)
+
+
+def _is_flat_file(path: Path) -> bool:
+    return path.suffix in SUFFIXES or path.is_file()
 
 
 def _put_2d(init: Init, net: nn.Module, file: Path) -> Origin:
@@ -90,14 +110,7 @@ def _put_2d(init: Init, net: nn.Module, file: Path) -> Origin:
 
 
 def _put_bundle(init: Init, net: nn.Module, labels: Sequence[str]) -> Origin:
-    folder = hub.find(init.source).folder
-    bundle = bundles.read(folder)
-    backbone = architecture(net).backbone
-    if bundle.config.backbone.name != backbone:
-        raise TrainingError(
-            f'init.from = "{init.source}" is a {bundle.config.backbone.name}, the recipe trains a {backbone}; '
-            "start from a model with the same backbone"
-        )
+    folder, bundle = _bundle(init, architecture(net).backbone, (*bundles.TEXTS, bundles.MODEL))
     same_classes = tuple(labels) == bundle.labels
     if init.head == "keep" and not same_classes:
         raise TrainingError(
@@ -116,6 +129,18 @@ def _put_bundle(init: Init, net: nn.Module, labels: Sequence[str]) -> Origin:
         )
     net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in wanted}, strict=False)
     return Origin(init.source, bundles.weights_digest(folder, which), "kept" if keep_head else "replaced")
+
+
+def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Path, bundles.Bundle]:
+    """The bundle that [init] names, of which `files` are here, and its folder."""
+    folder = hub.find(init.source, files=files).folder
+    bundle = bundles.read(folder)
+    if bundle.config.backbone.name != backbone:
+        raise TrainingError(
+            f'init.from = "{init.source}" is a {bundle.config.backbone.name}, the recipe trains a {backbone}; '
+            "start from a model with the same backbone"
+        )
+    return folder, bundle
 
 
 def _which(init: Init, folder: Path, wanted: Iterable[str]) -> Literal["model", "template"]:

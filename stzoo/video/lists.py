@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from stzoo.errors import DataError
+from stzoo.errors import DataError, VideoError
 from stzoo.recipe import Data
 from stzoo.video import official
 from stzoo.video.datasets import (
@@ -32,6 +33,16 @@ class Lists:
     """`val` first, then the recipe's tests."""
     frame_rate: float | None
     """Frames a second of videos that are folders of frames, where it is known."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The videos of a list that are not on disk."""
+
+    paths: frozenset[Path]
+    too_many: bool
+    """Whether training refuses to start."""
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,38 @@ def read_lists(data: Data) -> Lists:
 
     tests = {name: read(name) for name in files if name != "train"}
     return Lists(classes, read("train"), tests, data.frame_rate or layout.frame_rate)
+
+
+def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
+    """Split -> its videos that are not on disk, for every list that lacks some; no video is opened.
+
+    More than `max_broken` of a list are too many.
+    """
+    inside: dict[Path, set[str]] = {}
+    found = {}
+    for split, items in {"train": lists.train, **lists.tests}.items():
+        absent = [item.path for item in items if not _is_there(item.path, inside)]
+        if absent:
+            too_many = len(absent) > max_broken * len(items)
+            way_on = f"more than data.max_broken = {max_broken} allows" if too_many else "and will be left out"
+            share = len(absent) / len(items)
+            sentence = (
+                f"{len(absent)} of the {len(items)} videos of {split} ({share:.1%}) are not on disk, {way_on}: the "
+                f"first is {absent[0]}, and stzoo data check names them all."
+            )
+            found[split] = Missing(frozenset(absent), too_many, sentence)
+    return found
+
+
+def _is_there(path: Path, inside: dict[Path, set[str]]) -> bool:
+    """Whether a video exists; what is in a folder, also one in a zip file, is read once and kept in `inside`."""
+    folder = path.parent
+    if folder not in inside:
+        try:
+            inside[folder] = list_folder(folder)
+        except (OSError, VideoError):
+            inside[folder] = set()
+    return path.name in inside[folder] or os.path.exists(path)
 
 
 def _find(folder: Path, below: tuple[str, ...], names: tuple[str, ...], key: str) -> Path:

@@ -91,9 +91,40 @@ def test_a_video_that_is_not_there_fails_a_dry_run_and_is_named(small: Path) -> 
     (small / "data" / "val.mp4").unlink()
     result = run("train", "small.toml", "--dry-run")
     assert result.exit_code == 1
-    assert "2 of the first 2 videos of val cannot be read: " in result.stdout
+    assert "2 of the 2 videos of val (100.0%) are not on disk, more than data.max_broken = 0.01" in result.stdout
     assert "val.mp4" in result.stdout
     assert "parameters" in result.stdout
+    assert "cannot be read" not in result.stdout
+
+
+def test_a_video_that_cannot_be_read_fails_a_dry_run_and_one_missing_of_many_does_not(small: Path) -> None:
+    listed = (small / "data" / "train.txt").read_text()
+    (small / "data" / "train.txt").write_text(f"gone.mp4 0\n{listed}")
+    few = run("train", "small.toml", "--dry-run", "--set", "data.max_broken=0.2")
+    assert few.exit_code == 0, few.output
+    assert "1 of the 9 videos of train (11.1%) are not on disk, and will be left out" in few.stdout
+    (small / "data" / "val.mp4").write_bytes(b"no video")
+    result = run("train", "small.toml", "--dry-run", "--set", "data.max_broken=0.2")
+    assert result.exit_code == 1
+    assert "2 of the first 2 videos of val cannot be read: " in result.stdout
+
+
+def test_weights_to_start_from_that_cannot_be_found_fail_a_dry_run(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(small))
+    for source, sentence in (
+        ("runs/nothing", "runs/nothing"),
+        ("flat.pth", "the 2D weights flat.pth cannot be read: No such file or directory"),
+        ("imagenet", "torchvision has no ImageNet weights for densenet_tiny"),
+    ):
+        result = run("train", "small.toml", "--dry-run", "--set", f"init.from={source}")
+        assert result.exit_code == 1
+        assert sentence in result.stdout.splitlines()[-2]
+    imagenet = ["net.backbone=mobilenet_v2", "init.from=imagenet"]
+    known = run("train", "small.toml", "--dry-run", *(f"--set={override}" for override in imagenet))
+    assert known.exit_code == 0, known.output
+    assert "The ImageNet weights of mobilenet_v2 will be fetched from https://" in known.stdout
 
 
 def test_a_list_too_short_to_be_split_fails_a_dry_run(small: Path) -> None:

@@ -77,3 +77,17 @@ def test_training_cuts_otherwise_than_the_contract_where_the_recipe_says_so(
     (batch, *_) = training.epoch(Draws(0, "warmup", 0), 4)
     assert batch.clips.shape[2:5] == (3, 24, 24)
     assert selection.clips.shape[2:5] == (4, 32, 32)
+
+
+def test_videos_that_are_not_there_are_counted_before_anything_is_trained(motions: Path, tmp_path: Path) -> None:
+    listed = (motions / read("recipes/smoke.toml").data.train).read_text()
+    (tmp_path / "train.txt").write_text(f"{listed}gone.mp4 0\n")
+    overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
+    said: list[str] = []
+    few = read("recipes/smoke.toml", [*overrides, "data.max_broken=0.5"])
+    RunData(few, tmp_path, say=said.append, progress=False)
+    (sentence,) = said
+    assert "gone.mp4" in sentence
+    assert "will be left out" in sentence
+    with pytest.raises(DataError, match=r"1 of the \d+ videos of train .* more than data.max_broken = 0.0 allows"):
+        RunData(read("recipes/smoke.toml", [*overrides, "data.max_broken=0.0"]), tmp_path, progress=False)

@@ -12,7 +12,7 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.errors import DataError
 from stzoo.recipe import Data
-from stzoo.video.lists import Lists, read_lists
+from stzoo.video.lists import Lists, missing, read_lists
 from stzoo.video.reader import read_strip
 from tests.conftest import LEVELS
 from tests.video import layouts
@@ -162,3 +162,18 @@ def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
         lists_of(tmp_path / "nowhere", "ucf101")
     with pytest.raises(DataError, match=r"--data-root, or make the data as the recipe's first line says"):
         read_lists(Data(root=str(tmp_path / "nowhere"), classes="c.txt", train="t.txt", val="v.txt"))
+
+
+@pytest.mark.parametrize("zipped", [None, "20bn-something-something-v1/"])
+def test_missing_videos_are_counted_in_folders_and_in_zip_files(tmp_path: Path, zipped: str | None) -> None:
+    layouts.something_v1(tmp_path, zipped)
+    annotations = tmp_path / "something-something-v1-train.csv"
+    lists = lists_of(tmp_path, "something-v1")
+    assert missing(lists, 0.0) == {}
+    annotations.write_text(annotations.read_text() + f"77;{layouts.SOMETHING[0]}\n")
+    lists = lists_of(tmp_path, "something-v1")
+    assert not missing(lists, 0.2)["train"].too_many
+    (found,) = missing(lists, 0.1).values()
+    assert found.too_many
+    assert {path.name for path in found.paths} == {"77"}
+    assert found.sentence.startswith("1 of the 6 videos of train (16.7%) are not on disk, more than data.max_broken")
