@@ -84,6 +84,7 @@ def check(
         report = check_lists(
             lists,
             resolved.input,
+            resolved.training_input,
             record or Path("runs") / f"check-{resolved.name}.jsonl",
             max_broken=resolved.data.max_broken,
             workers=workers or processors(),

@@ -69,6 +69,7 @@ class Report:
 def check(
     lists: Lists,
     contract: InputContract,
+    training: InputContract,
     record: Path,
     *,
     max_broken: float = 0.01,
@@ -79,7 +80,8 @@ def check(
 
     Args:
         lists: classes and videos.
-        contract: how long a clip is.
+        contract: how long a clip is, of every list but the training list.
+        training: how long a training clip is.
         record: where findings are kept, so that a stopped check goes on (`stzoo.video.examine.examine_all`).
         max_broken: the largest part of a list that training leaves out as unreadable before it refuses.
         workers: processes.
@@ -91,7 +93,8 @@ def check(
     splits = {"train": lists.train, **lists.tests}
     paths = [item.path for items in splits.values() for item in items]
     found = examine_all(paths, record, frame_rate=lists.frame_rate, workers=workers, advance=advance)
-    problems = [problem for split, items in splits.items() for problem in _broken(split, items, found, contract)]
+    problems = [*_broken("train", lists.train, found, training)]
+    problems += [problem for split, items in lists.tests.items() for problem in _broken(split, items, found, contract)]
     problems += [problem for split, items in splits.items() for problem in _doubled(split, items, found, lists.classes)]
     problems += [
         problem for split, items in lists.tests.items() for problem in _shared(lists.train, split, items, found)

@@ -16,7 +16,7 @@ CONTRACT = InputContract(frames=6, fps=10.0, resize=16, crop=16)
 
 
 def checked(tmp_path: Path, lists: Lists, **options: float) -> Report:
-    return check(lists, CONTRACT, tmp_path / "record.jsonl", **options)
+    return check(lists, CONTRACT, CONTRACT, tmp_path / "record.jsonl", **options)
 
 
 @pytest.fixture
@@ -107,16 +107,24 @@ def test_short_is_shorter_than_a_clip(
     tmp_path: Path, make_video: MakeVideo, frames: int, short: int, timing: dict[str, float | None]
 ) -> None:
     lists = Lists(("a",), [Item(make_video("a.mp4", frames), 0)], {"val": [Item(make_video("b.mp4", 9), 0)]}, None)
-    report = check(lists, CONTRACT.model_copy(update=timing), tmp_path / "record")
+    contract = CONTRACT.model_copy(update=timing)
+    report = check(lists, contract, contract, tmp_path / "record")
     assert report.count("train", "short") == short
     assert not report.suffers, "short videos are filled up"
+
+
+def test_training_videos_are_as_long_as_a_training_clip(tmp_path: Path, make_video: MakeVideo) -> None:
+    lists = Lists(("a",), [Item(make_video("a.mp4", 5), 0)], {"val": [Item(make_video("b.mp4", 4), 0)]}, None)
+    training = CONTRACT.model_copy(update={"frames": 3})
+    assert kinds(check(lists, CONTRACT, training, tmp_path / "record")) == [("val", "b.mp4", "short")]
+    assert kinds(check(lists, training, CONTRACT, tmp_path / "record")) == [("train", "a.mp4", "short")]
 
 
 def test_the_good_videos_can_be_trained_on_alone(tmp_path: Path) -> None:
     layouts.something_v1(tmp_path)
     (tmp_path / "20bn-something-something-v1" / "4" / "00003.jpg").write_bytes(b"")
     lists = read_lists(Data(root=str(tmp_path), format="something-v1"))
-    report = check(lists, CONTRACT, tmp_path / "record", max_broken=0.5)
+    report = check(lists, CONTRACT, CONTRACT, tmp_path / "record", max_broken=0.5)
     assert [kind for _, _, kind in kinds(report) if kind == "damaged"] == ["damaged"]
     write_good(tmp_path / "good.txt", report, tmp_path)
     again = read_lists(Data(root=str(tmp_path), format="something-v1", good="good.txt"))
