@@ -42,7 +42,8 @@ class Report:
     absent: dict[str, tuple[str, ...]]
     """Split -> classes without a video that can be read whole."""
     good: tuple[Path, ...]
-    """The videos to train and measure on: readable as a whole, in one split, under one label."""
+    """The videos to train and measure on: readable as a whole, under one label. What is in the training list and in
+    another one is in that one alone."""
     suffers: tuple[str, ...]
     """Why training or measuring on these lists would suffer, in sentences; empty where it would not."""
 
@@ -108,7 +109,9 @@ def check(
         )
         for split, items in splits.items()
     }
-    bad = {problem.path for problem in problems if problem.kind not in ("short", "doubled")}
+    bad = {problem.path for problem in problems if problem.kind not in ("short", "doubled", "shared")}
+    only_train = {item.path for item in lists.train} - {item.path for items in lists.tests.values() for item in items}
+    bad |= {problem.path for problem in problems if problem.kind == "shared"} & only_train
     bad |= {problem.path for problem in problems if problem.kind == "doubled"} & {
         path for path, times in Counter(paths).items() if times == 1
     }

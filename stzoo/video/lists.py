@@ -114,6 +114,8 @@ _LAYOUTS = {
 def read_lists(data: Data) -> Lists:
     """Reads every list of a dataset; no video is opened.
 
+    With `data.good`, every list has its good videos once, and the training list none that another list has.
+
     Raises:
         DataError: a folder or file that is missing or not of its format.
     """
@@ -135,14 +137,21 @@ def read_lists(data: Data) -> Lists:
     videos = next((root / name for name in layout.videos if list_folder(root / name)), root)
     good = _good(root, data.good)
 
-    def read(key: str) -> list[Item]:
+    def read(key: str, elsewhere: frozenset[Path] = frozenset()) -> list[Item]:
         items = layout.read(find(files[key], key), videos, classes)
-        if good is not None and not (items := [item for item in items if item.path in good]):
+        if good is None:
+            return items
+        once: dict[Path, Item] = {}
+        for item in items:
+            if item.path in good and item.path not in elsewhere:
+                once.setdefault(item.path, item)
+        if not once:
             raise DataError(f"{data.good} (data.good) names none of the videos of {key}; check both files.")
-        return items
+        return list(once.values())
 
     tests = {name: read(name) for name in files if name != "train"}
-    return Lists(classes, read("train"), tests, data.frame_rate or layout.frame_rate)
+    held_out = frozenset(item.path for items in tests.values() for item in items)
+    return Lists(classes, read("train", held_out), tests, data.frame_rate or layout.frame_rate)
 
 
 def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:

@@ -69,7 +69,7 @@ def test_every_problem_is_named_once(tmp_path: Path, lists: Lists, make_video: M
             ("train", "counted.mp4", "damaged"),
         ]
     )
-    assert [path.name for path in report.good] == ["other.mp4", "short.mp4", "v0.mp4", "v3.mp4", "v4.mp4"]
+    assert [path.name for path in report.good] == ["other.mp4", "short.mp4", "v0.mp4", "v3.mp4", "v4.mp4", "v5.mp4"]
     assert report.suffers == (
         "2 of the 12 videos of train cannot be read whole, more than 1.0%.",
         "2 videos are listed under several labels.",
@@ -88,7 +88,7 @@ def test_every_problem_is_named_once(tmp_path: Path, lists: Lists, make_video: M
         "shared": 3,
         "classes_without_videos": [],
     }
-    assert counted["good"] == 5
+    assert counted["good"] == 6
     assert len(counted["problems"]) == len(report.problems)
 
 

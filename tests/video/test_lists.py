@@ -164,6 +164,17 @@ def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_lists(Data(root=str(tmp_path / "nowhere"), classes="c.txt", train="t.txt", val="v.txt"))
 
 
+def test_good_videos_are_taken_once_and_those_of_validation_do_not_train(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    (tmp_path / "train.txt").write_text("1.mp4 0\n2.mp4 1\n1.mp4 0\n3.mp4 0\n")
+    (tmp_path / "val.txt").write_text("3.mp4 0\n4.mp4 1\n3.mp4 0\n")
+    (tmp_path / "good.txt").write_text("1.mp4\n2.mp4\n3.mp4\n4.mp4\n")
+    names = {"classes": "classes.txt", "train": "train.txt", "val": "val.txt"}
+    lists = read_lists(Data(root=str(tmp_path), good="good.txt", **names))
+    assert [item.path.name for item in lists.train] == ["1.mp4", "2.mp4"]
+    assert [item.path.name for item in lists.tests["val"]] == ["3.mp4", "4.mp4"]
+
+
 @pytest.mark.parametrize("zipped", [None, "20bn-something-something-v1/"])
 def test_missing_videos_are_counted_in_folders_and_in_zip_files(tmp_path: Path, zipped: str | None) -> None:
     layouts.something_v1(tmp_path, zipped)
