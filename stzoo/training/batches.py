@@ -87,6 +87,11 @@ class ClipSource(ABC):
     def agree(self, ranks: Ranks) -> None:  # noqa: B027
         """Lets all processes know of the videos that one of them could not read, between two epochs."""
 
+    @property
+    def left_out(self) -> int:
+        """How many of its videos are known to be unreadable, and so are in no batch."""
+        return 0
+
     def batches_an_epoch(self, batch_size: int) -> int:
         """How many batches of nearly equal size one epoch has."""
         return -(-len(self) // batch_size)
@@ -155,6 +160,10 @@ class DecodedClips(ClipSource):
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def left_out(self) -> int:
+        return len(self.broken)
 
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
         parts = [part for chosen in self.shuffled(draws, batch_size) for part in divide(chosen)]

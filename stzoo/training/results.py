@@ -192,6 +192,10 @@ def _provenance(run: Run, how: str, device: torch.device, processes: int) -> dic
     facts["hardware"] = torch.cuda.get_device_name(device) if on_gpu else f"CPU, {platform.machine()}"
     if processes > 1:
         facts["processes"] = str(processes)
+    stages = ("warmup", "variational", "finetune", "fixed")
+    left_out = max((entry.get("left_out", 0) for stage in stages for entry in run.recorded(stage)), default=0)
+    if left_out:
+        facts["training videos left out"] = str(left_out)
     seconds = sum(sum(epochs.values()) for epochs in run.seconds().values())
     if seconds:
         facts["training time"] = duration(seconds)

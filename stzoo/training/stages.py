@@ -181,12 +181,14 @@ class Stages:
         return net.eval()
 
     def _record(self, stage: Stage, net: nn.Module, epoch: int, numbers: Mapping[str, float]) -> None:
-        """Writes an epoch's line, with every gate and the accuracy on the selection split.
+        """Writes an epoch's line, with the videos it left out, every gate, and the accuracy on the selection split.
 
         Of a template that is the net's with every branch open, with the template's own batch-norm statistics: a lower
         bound, and cheap.
         """
         entry: dict[str, object] = {name: round(value, 6) for name, value in numbers.items()}
+        if self.training.left_out:
+            entry["left_out"] = self.training.left_out
         shown = net
         if nets.is_template(net):
             posterior = nets.posterior(net)

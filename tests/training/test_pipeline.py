@@ -253,9 +253,23 @@ def test_a_fixed_recipe_trains_one_net(
     assert [(row.name, row.how, row.split) for row in rows] == [("smoke-st", "alone", "val")]
     bundle = read_bundle(run.folder / "bundles" / "smoke-st")
     assert bundle.strategy.counts() == {"ST": 15}
+    assert "left_out" not in run.recorded("fixed")[0]
+    assert "training videos left out" not in bundle.config.provenance
     assert bundle.config.provenance["hardware"].startswith("CPU"), "a GPU that the recipe does not use is not named"
     with pytest.raises(TrainingError, match="one fixed net"):
         select(run, 5, clip_cache, say=silent)
+
+
+def test_videos_that_training_left_out_are_counted_in_metrics_and_bundle(
+    fixed_toml: Path, motions: Path, tmp_path: Path
+) -> None:
+    listed = (motions / read(fixed_toml).data.train).read_text()
+    (tmp_path / "train.txt").write_text(f"{listed}gone.mp4 0\n")
+    data = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
+    run = Run(tmp_path / "run", read(fixed_toml, [*data, "data.max_broken=0.5", "compute.workers=1"]))
+    train(run, tmp_path / "cache", say=silent, progress=False)
+    assert [entry["left_out"] for entry in run.recorded("fixed")] == [1]
+    assert read_bundle(run.bundle).config.provenance["training videos left out"] == "1"
 
 
 def test_a_sweep_shares_the_warm_up_and_never_reads_validation(
