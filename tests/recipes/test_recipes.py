@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from stzoo.files import packaged
 from stzoo.measure import TrainingMeasurement, measure_training
@@ -20,11 +21,14 @@ from stzoo.training.batches import DecodedClips
 from stzoo.training.checkpoint import save_weights
 from stzoo.training.data import RunData
 from stzoo.training.draws import Draws
-from stzoo.training.forecast import OFFICIAL, forecast
+from stzoo.training.forecast import OFFICIAL, Size, forecast, power
 from stzoo.training.pipeline import prepare
 from stzoo.training.run import Run
 from stzoo.training.stages import architecture_of, strategy_of
 from stzoo.video.lists import read_lists
+from stzoo.video.synth import mocap15
+from stzoo.video.synth.mocap import CLASSES as ACTIONS
+from tests.conftest import write_video
 from tests.video import layouts
 
 FILES = sorted(packaged("recipes").glob("*.toml"))
@@ -40,7 +44,7 @@ SHORT = ("epochs=1", "schedule=cosine", "milestones=[]")
 DATASETS = ("sthv1", "sthv2", "ucf101", "k400")
 WITH_BASELINES = (*DATASETS, "sthv1-lowtemporal")
 BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
-OTHERS = 10  # of the made sets
+MADE = sorted(set(RECIPES) - set(LARGE) - {"smoke"})
 
 
 @functools.cache
@@ -95,7 +99,7 @@ def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
     alone = {f"{template}-{strategy}" for template in WITH_BASELINES for strategy in ("s", "st", "sst")}
     assert set(LARGE) == wanted | alone | {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400"}
     assert len(wanted) == 24
-    assert len(FILES) == len(LARGE) + OTHERS == 52
+    assert len(FILES) == len(LARGE) + len(MADE) + 1 == 52
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -148,6 +152,12 @@ def test_a_recipe_finds_its_data_in_the_official_layout(name: str, roots: dict[s
     assert len(lists.train) >= 5
 
 
+def test_what_the_recipe_of_mocap15_says_it_costs_is_counted() -> None:
+    size = Size(len(ACTIONS), mocap15.TAKES["train"] * len(ACTIONS))
+    second = (packaged("recipes") / "mocap15.toml").read_text(encoding="utf-8").split("\n")[1]
+    assert second.startswith(f"# {power(forecast(RECIPES['mocap15'], size).multiply_adds)} multiply-adds in training")
+
+
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dict[str, Path], tmp_path: Path) -> None:
     root = roots[RECIPES[dataset].data.format]
@@ -167,6 +177,39 @@ def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dic
     assert training.cut.random_stride == (dataset == "k400")
     batch = training.batch(np.arange(2), Draws(recipe.seed, "warmup", 0))
     assert batch.clips.shape == (2, 1, 4, 32, 32, 3)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the lists of every made set, two classes each; their videos are the same ten."""
+    root = tmp_path_factory.mktemp("made")
+    for index in range(10):
+        write_video(root / "videos" / f"{index}.mp4", 24, width=40 + 2 * index, height=32)
+    for recipe in (RECIPES[name] for name in MADE):
+        data = recipe.data
+        assert data.classes is not None
+        (root / data.classes).parent.mkdir(exist_ok=True)
+        (root / data.classes).write_text("one\nother\n")
+        for number, file in enumerate((data.val, *data.tests.values(), data.train)):
+            rows = range(number, number + 1) if file != data.train else range(4, 10)
+            (root / str(file)).write_text("".join(f"videos/{index}.mp4 {index % 2}\n" for index in rows))
+    return root
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_recipe_of_a_made_set_reads_its_lists_and_cuts_its_clips(
+    name: str, made: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    recipe = on(RECIPES[name], made)
+    cache = tmp_path_factory.getbasetemp() / "made-cache"
+    data = RunData(recipe, cache, progress=False)
+    assert {split: len(items) for split, items in data.tests.items()} == dict.fromkeys(("val", *recipe.data.tests), 1)
+    assert "test" in data.tests
+    training = data.training()
+    selection = data.selection(torch.device("cpu"), training)
+    assert (len(training), len(selection.labels)) == (5, 1)
+    clip = (1, recipe.input.frames, recipe.input.crop, recipe.input.crop, 3)
+    assert training.batch(np.arange(5), Draws(recipe.seed, "warmup", 0)).clips.shape == (5, *clip)
 
 
 @pytest.fixture(scope="session")
