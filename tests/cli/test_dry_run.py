@@ -114,7 +114,7 @@ def test_weights_to_start_from_that_cannot_be_found_fail_a_dry_run(
 ) -> None:
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(small))
     for source, sentence in (
-        ("runs/nothing", "runs/nothing"),
+        ("./runs/nothing", "runs/nothing"),
         ("flat.pth", "the 2D weights flat.pth cannot be read: No such file or directory"),
         ("imagenet", "torchvision has no ImageNet weights for densenet_tiny"),
     ):
