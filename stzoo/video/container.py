@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import av
 
 from stzoo.errors import VideoError
+from stzoo.video.mp4 import lacks_index
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -42,6 +43,10 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except PermissionError as error:
         raise VideoError(f"{path} may not be read; check its permissions.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        if lacks_index(path):
+            raise VideoError(
+                f"{path} is cut off: the index at the end of this MP4 is missing; copy or download it again."
+            ) from error
         raise VideoError(
             f"{path} is not a video that can be read, or its beginning is damaged; play it to check."
         ) from error

@@ -215,6 +215,14 @@ def test_nothing_is_left_open_and_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+def test_a_download_that_ended_before_the_index_is_said_to_be_cut_off(make_video: MakeVideo, name: str) -> None:
+    path = make_video(name, 20)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(VideoError, match=r"is cut off: the index at the end of this MP4 is missing; .* download"):
+        probe(path)
+
+
 def test_a_file_that_may_not_be_read(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_video("secret.mp4", 2)
 
