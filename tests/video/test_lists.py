@@ -160,3 +160,14 @@ def test_a_list_that_is_not_there_is_named(
 def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--data-root"):
         lists_of(tmp_path / "nowhere", "ucf101")
+
+
+def test_all_missing_lists_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("a.mp4 0\n")
+    with pytest.raises(DataError) as caught:
+        lists_of(tmp_path, "list", classes="c.txt", train="t.txt", val="val.txt", tests={"classes": "m.txt"})
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "3 lists of the dataset are missing:"
+    assert [line.split(" does not exist")[0].strip() for line in lines] == [
+        str(tmp_path / name) for name in ("t.txt", "m.txt", "c.txt")
+    ]
