@@ -58,11 +58,15 @@ def train(
     """
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
-    from stzoo.recipe import expand, read
+    from stzoo.recipe import expand, find, read
+    from stzoo.training.demands import check_net
     from stzoo.training.processes import joined
 
     overrides = (*overrides, *root_override(data_root))
-    resolved = read(recipe, overrides)
+    resolved, source = read(recipe, overrides), str(find(recipe))
+    points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
+    for wanted in [wanted for _, wanted in points] or [resolved]:
+        check_net(wanted, source)
     if dry:
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
@@ -73,7 +77,6 @@ def train(
         raise UsageError("--log follows one run; give the values of --sweep with --set instead")
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
-    points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
     with joined(resolved.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
         if points:
             _sweep(points, folder, cache, quiet, ranks)

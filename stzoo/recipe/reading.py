@@ -47,7 +47,7 @@ def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str) -> Recipe
     tree = _with_dropout(tree)
     problems += _problems(tree)
     if problems:
-        raise RecipeError(_report(source, problems))
+        raise RecipeError(report(source, problems))
     return Recipe(**_tuples(tree))
 
 
@@ -166,7 +166,7 @@ def _phrase(finding: ErrorDetails) -> str:
         return f"{place} is unknown.{did_you_mean(steps[-1], _keys(*steps[:-1]))}"
     if isinstance(finding["input"], dict):
         return f"{place}: {message}"
-    return f"{place} = {_written(finding['input'])}: {message}"
+    return f"{place} = {written(finding['input'])}: {message}"
 
 
 def _keys(table: str = "") -> list[str]:
@@ -178,12 +178,14 @@ def _keys(table: str = "") -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """A value as an error shows it, much of it left out where it is long."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _report(source: str, problems: list[str]) -> str:
+def report(source: str, problems: list[str]) -> str:
+    """What is said of a recipe: its one problem, or each on a line of its own."""
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
     return "\n  ".join([f"{source} has {len(problems)} problems:", *problems])
