@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ _OPTIONS = {
     "protocol_whitelist": "file",  # a playlist must not make a prediction open the network
     "max_pixels": str(MAX_PIXELS),
 }
+_WEB = re.compile(r"(https?|ftp|s3|gs|rtsp|rtmp):/+", re.ASCII)  # of the two slashes a path keeps one
 _NOT_VIDEO = frozenset({"tty", "hls", "concat", "dash"})
 
 
@@ -124,7 +126,13 @@ def _check_is_media(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(4096)
     except FileNotFoundError as error:
-        raise VideoError(f"{path} does not exist; check the path.") from error
+        if address := _WEB.match(str(path)):
+            rest = str(path)[address.end() :]
+            raise VideoError(
+                f"{address[1]}://{rest} is an address on the web; download the video and give its file."
+            ) from error
+        pattern = ", and no file matches it as a pattern" if glob.has_magic(str(path)) else ""
+        raise VideoError(f"{path} does not exist{pattern}; check the path.") from error
     except (OSError, ValueError) as error:
         raise VideoError(
             f"{path} cannot be opened ({getattr(error, 'strerror', None) or error}); check the path."

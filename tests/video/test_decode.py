@@ -179,6 +179,13 @@ def test_what_is_not_a_video_gets_a_sentence_of_its_own(tmp_path: Path, sound_fi
         assert "\n" not in str(caught.value)
 
 
+def test_addresses_and_patterns_that_are_no_files_are_called_so(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"^https://example.com/v\.mp4 is an address on the web; download the video"):
+        probe(Path("https://example.com/v.mp4"))
+    with pytest.raises(VideoError, match=r"\*\.nope does not exist, and no file matches it as a pattern; check"):
+        probe(tmp_path / "*.nope")
+
+
 def test_names_that_look_like_addresses_are_only_names(
     make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
