@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.argument("recipe")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, such as warmup.epochs=2.")
-@click.option("--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Train a template for every value.")
+@click.option(
+    "--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Train a template for every value, in OUT-sweep."
+)
 @click.option("--data-root", type=click.Path(), help="The dataset's folder, in place of the recipe's data.root.")
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
@@ -50,8 +52,8 @@ def train(
 ) -> None:
     """Run a RECIPE (a file, or the name of one that stzoo brings) from warm-up to bundle.
 
-    Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains one template for
-    every combination of values instead, judges them on the selection split, and writes sweep.csv.
+    Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains a template for
+    every combination of values instead, judges them on the selection split, and writes sweep.csv and runs to OUT-sweep.
     With --dry-run it trains and writes nothing; the exit code is 1 where the data is not there.
 
     On several GPUs: torchrun --nproc-per-node 8 -m stzoo train RECIPE. Each computes its part of every batch.
