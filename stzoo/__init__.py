@@ -2,6 +2,7 @@
 
     model = stzoo.load("camera-motion-opt")       # a name, a bundle's folder, or ORG/NAME of the Hub
     model.predict("video.mp4", topk=5)
+    stzoo.predict("video.mp4")                    # the same by a model that is loaded for this one video
 
 The names below are imported when they are first used: `import stzoo` alone imports neither torch nor numpy.
 """
@@ -14,17 +15,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stzoo.hub import list_models, load
     from stzoo.posterior import Posterior
+    from stzoo.scoring import predict
     from stzoo.strategy import Strategy
 
 __version__ = "0.1.0"
 
-__all__ = ["Posterior", "Strategy", "__version__", "list_models", "load"]
+__all__ = ["Posterior", "Strategy", "__version__", "list_models", "load", "predict"]
+
+DEFAULT_MODEL = "camera-motion-opt"
+"""The model of the package that predicts where none is named."""
 
 _HOMES = {
     "Posterior": "stzoo.posterior",
     "Strategy": "stzoo.strategy",
     "list_models": "stzoo.hub",
     "load": "stzoo.hub",
+    "predict": "stzoo.scoring",
 }
 
 

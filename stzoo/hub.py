@@ -16,7 +16,7 @@ from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo import remote
 from stzoo.card import Bundled, Card, Net, OnHub
-from stzoo.errors import BundleError, ModelNotFoundError, UsageError, did_you_mean
+from stzoo.errors import BundleError, HubError, ModelNotFoundError, UsageError, did_you_mean
 from stzoo.files import packaged
 from stzoo.remote import Repository, is_repository
 
@@ -88,7 +88,12 @@ def find(
         return Found(folder if bundles.is_bundle(folder) else _bundle_of_run(folder), meaning.card)
     if meaning.repository is None:
         raise _nothing_to_load(os.fspath(ref), meaning.card)
-    folder = remote.fetch(meaning.repository, files, offline=offline, token=token)
+    try:
+        folder = remote.fetch(meaning.repository, files, offline=offline, token=token)
+    except (HubError, ModelNotFoundError) as error:
+        if meaning.card is not None or "/" not in os.fspath(ref) or remote.knows(meaning.repository):
+            raise
+        raise type(error)(f"{_no_folder(Path(ref))} {error}") from error
     return Found(folder, meaning.card, dataclasses.replace(meaning.repository, revision=folder.name))
 
 
@@ -265,6 +270,12 @@ def _nothing_to_load(text: str, card: Card | None) -> ModelNotFoundError:
         f'stzoo.load("{card.name}", weights=None), or {_training(card)} and load the bundle\'s folder; '
         f"{NAMESPACE} names a Hub organisation that has trained it."
     )
+
+
+def _no_folder(path: Path) -> str:
+    """Says first that a path is no folder here either, and which of its siblings is most like it."""
+    siblings = [sibling.name for sibling in path.parent.glob("*") if sibling.is_dir()]
+    return f"there is no folder {path} here.{did_you_mean(path.name, siblings)} As a Hub repository:"
 
 
 def _training(card: Card) -> str:

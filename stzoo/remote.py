@@ -77,7 +77,7 @@ def fetch(
     import stzoo
 
     offline = constants.HF_HUB_OFFLINE if offline is None else offline
-    if offline and not _cache_of(repository.id).is_dir():
+    if offline and not knows(repository):
         raise _not_cached(repository)
     from huggingface_hub import snapshot_download
 
@@ -124,6 +124,11 @@ def require_token(token: str | None) -> None:
 
     if token is None and get_token() is None:
         raise HubError(f"publishing needs a token of the Hub; {_LOG_IN}")
+
+
+def knows(repository: Repository) -> bool:
+    """Whether the Hub's cache has anything of a repository; no request is made."""
+    return _cache_of(repository.id).is_dir()
 
 
 def upload(

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from stzoo import DEFAULT_MODEL
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.predictor import Predictor
+from stzoo.hub import Ref, load
+from stzoo.predictor import Prediction, Predictor
 from stzoo.video.decode import VideoInfo
 from stzoo.video.pool import processors
 from stzoo.video.reader import VideoClips, read_clips
@@ -42,6 +44,23 @@ class Failed(NamedTuple):
 
     path: str
     reason: str
+
+
+def predict(
+    path: Path | str,
+    model: Ref = DEFAULT_MODEL,
+    topk: int = 5,
+    clips: int | None = None,
+    *,
+    frame_rate: float | None = None,
+    device: str | None = None,
+) -> list[Prediction]:
+    """The `topk` most probable classes of a video, best first, by a model that is loaded for this one call.
+
+    For several videos, load the model once: `stzoo.load(model)`, and call its `predict`, whose arguments, errors and
+    warnings these are. `model` and `device` are what `stzoo.load` takes; it raises for a model as that does.
+    """
+    return load(model, device=device).predict(path, topk, clips, frame_rate=frame_rate)
 
 
 def worker_count(files: int) -> int:

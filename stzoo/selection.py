@@ -90,6 +90,8 @@ def score_strategies(
 ) -> list[Scored]:
     """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and scores each on the selection split.
 
+    Where more were scored before, all of those are returned: a strategy that has a score never drops out.
+
     Every score is written to `scores_file` (CSV) as it comes; those that are there already are not computed again. A
     strategy that is drawn twice is computed once. The template is left as it was. Of several `ranks` each scores a
     whole strategy at a time, and the leading one reads and writes the file.
@@ -122,7 +124,7 @@ def score_strategies(
             write_text(scores_file, scores_text(scored))
         for _ in drawn:
             advance()
-    return scored[:strategies]
+    return scored
 
 
 def best(scored: list[Scored]) -> Scored:

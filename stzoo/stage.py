@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from stzoo import DEFAULT_MODEL
 from stzoo.cli.rows import row
 from stzoo.hub import load
 from stzoo.runtimes import Runtime
@@ -34,7 +35,7 @@ class PredictStage:
 
     def __init__(
         self,
-        model: str = "camera-motion-opt",
+        model: str = DEFAULT_MODEL,
         *,
         topk: int = 5,
         device: str | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from stzoo.errors import StrategyError, did_you_mean
 from stzoo.literature import bottom_heavy, mict, mixed, reversed_mixed, smart, top_heavy
@@ -91,17 +91,29 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
     elif os.path.isfile(text):
         strategy = Strategy.read(text)
     else:
-        raise StrategyError(
-            f'no strategy is called "{text}" and no file has that path.'
-            f"{did_you_mean(text, _like(text, backbone, sites))} Give a strategy file or one of {FORMS}."
-        )
+        raise _unknown(text, _like(text, backbone, uniform_names(sites)))
     strategy.check(backbone, sites)
     return Strategy(backbone, {site.name: strategy.units[site.name] for site in sites})
 
 
-def _like(text: str, backbone: str, sites: Sequence[Site]) -> list[str]:
+def check_form(text: str) -> None:
+    """Raises `StrategyError` for what names a strategy of no backbone: none of `FORMS`, and no file's path."""
+    kind, colon, _ = text.partition(":")
+    simple = text in UNIFORM or text in _PATTERNS or _NUMBERED_NAME.fullmatch(text)
+    if not simple and kind + colon not in _BY_DATA and not os.path.isfile(text):
+        raise _unknown(text, _like(text, "", UNIFORM))
+
+
+def _unknown(text: str, known: Sequence[str]) -> StrategyError:
+    return StrategyError(
+        f'no strategy is called "{text}" and no file has that path.{did_you_mean(text, known)} '
+        f"Give a strategy file or one of {FORMS}."
+    )
+
+
+def _like(text: str, backbone: str, uniform: Iterable[str]) -> list[str]:
     """Names that could have been meant, with the number that `text` ends in."""
     number = text[len(text.rstrip(string.digits)) :][-5:]
     numbered = [f"{kind}{number}" for kind in _NUMBERED] if number else []
     by_data = [f"{kind}{data}" for kind in ("carried:", "published:") for data in PUBLISHED]
-    return [*uniform_names(sites), *_PATTERNS, *numbered, *(f"rule:{data}" for data in rules(backbone)), *by_data]
+    return [*uniform, *_PATTERNS, *numbered, *(f"rule:{data}" for data in rules(backbone)), *by_data]

@@ -161,6 +161,8 @@ class Strategy:
             return cls.from_json(json.loads(text)) if text.lstrip().startswith("{") else cls.from_text(text)
         except (OSError, ValueError, RecursionError) as error:
             raise StrategyError(f"the strategy file {path} cannot be read: {error}") from error
+        except StrategyError as error:
+            raise StrategyError(f"{path}: {error}") from error
 
     @property
     def digest(self) -> str:

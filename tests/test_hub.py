@@ -18,7 +18,7 @@ from stzoo import card as cards
 from stzoo import hub, rebuild
 from stzoo.card import Bundled, Card, OnHub
 from stzoo.cli.predict import predict
-from stzoo.errors import BundleError, ModelNotFoundError, UsageError
+from stzoo.errors import BundleError, HubError, ModelNotFoundError, UsageError
 from stzoo.files import packaged
 from stzoo.hub import BatchNormWarning
 from stzoo.remote import Repository
@@ -236,6 +236,19 @@ def test_a_revision_that_cannot_be_meant_is_refused(zoo: Path, folder: Path) -> 
     ):
         with pytest.raises(UsageError, match=sentence):
             hub.find(ref, revision=None if "toy-opt" in ref else "v2")
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_mistyped_folder_is_not_only_looked_for_on_the_hub(
+    hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "camera-motion").mkdir(parents=True)
+    sentence = r'^there is no folder runs/camera-motoin here\. Did you mean "camera-motion"\? .*(reached|not in)'
+    with pytest.raises(HubError, match=sentence):
+        hub.find("runs/camera-motoin", offline=offline)
+    with pytest.raises(HubError, match=r"^there is no folder lab/toy here\. As a Hub repository: "):
+        hub.find("lab/toy", offline=offline)
 
 
 def test_a_folder_is_taken_before_a_repository_of_that_name(

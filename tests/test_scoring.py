@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import stzoo
 from stzoo import scoring
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
@@ -43,6 +45,13 @@ def test_every_file_has_the_scores_of_the_predictor_or_a_reason(
         np.testing.assert_array_equal(found.scores, predictor.scores(path))
         assert found.times_seconds.shape == (2, 2)
         assert min(found.decode_seconds, found.compute_seconds) > 0
+
+
+def test_one_call_predicts_as_the_loaded_model_does(tiny_bundle: Path, make_video: MakeVideo) -> None:
+    video = make_video("clip.mp4")
+    expected = stzoo.load(tiny_bundle, device="cpu").predict(video, 2, clips=1)
+    assert stzoo.predict(video, tiny_bundle, 2, clips=1, device="cpu") == expected
+    assert inspect.signature(stzoo.predict).parameters["model"].default in stzoo.list_models()
 
 
 def test_few_files_start_no_process_and_many_do(

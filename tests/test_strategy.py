@@ -280,10 +280,13 @@ def test_files_of_both_forms_are_read(tmp_path: Path, as_json: bool) -> None:
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     broken, deep, binary = tmp_path / "broken.json", tmp_path / "deep.json", tmp_path / "binary"
+    rubbish, shape = tmp_path / "rubbish", tmp_path / "shape.json"
+    rubbish.write_text("no strategy at all")
+    shape.write_text('{"backbone": "net"}')
     broken.write_text('{"backbone": ')
     deep.write_text('{"backbone": ' * 50_000)
     binary.write_bytes(b"\xff\xfe\x00")
-    for path in (broken, deep, binary, tmp_path, tmp_path / "missing"):
+    for path in (broken, deep, binary, rubbish, shape, tmp_path, tmp_path / "missing"):
         with pytest.raises(StrategyError, match=re.escape(str(path))):
             Strategy.read(path)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
-from stzoo.errors import VideoError
+from stzoo.errors import DataError, VideoError
 
 if TYPE_CHECKING:
     from stzoo.assessment import Assessment
@@ -77,6 +77,8 @@ def evaluate(
 
     predictor = loaded(model, **wishes)
     items = labelled(data, root, predictor.labels)
+    if data.is_file():
+        _refuse_elsewhere(items, data, root or data.parent)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
     found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
     found.write(folder)
@@ -97,6 +99,20 @@ def labelled(data: Path, root: Path | None, labels: tuple[str, ...]) -> list[Ite
     if data.is_dir():
         return read_folders(data, Path(), labels)
     return read_list(data, root or data.parent, labels)
+
+
+def _refuse_elsewhere(items: list[Item], data: Path, root: Path) -> None:
+    """Raises `DataError` where no path of a list leads to anything, as when they start in another folder."""
+    if any(item.path.exists() or ".zip" in {parent.suffix.lower() for parent in item.path.parents} for item in items):
+        return
+    first = items[0].path
+    given = first.relative_to(root) if first.is_relative_to(root) else first
+    start = next((above for above in root.absolute().parents if (above / given).exists()), None)
+    hint = f", here --root {start}" if start is not None else ""
+    raise DataError(
+        f"none of the {len(items)} videos of {data} is there: the first was looked for as {first}; "
+        f"say with --root in which folder the paths of the list start{hint}"
+    )
 
 
 def _print(found: Assessment, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
@@ -71,7 +72,8 @@ def finetune(
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
     from stzoo.hub import find
-    from stzoo.training.adapting import GIVEN, begin, finetuning_recipe, given_texts, refuse_changed
+    from stzoo.training.adapting import GIVEN, begin, finetuning_recipe, given_texts, refuse_changed, source_of
+    from stzoo.training.demands import check_net
     from stzoo.training.processes import joined
     from stzoo.training.run import Run
     from stzoo.video.datasets import read_classes
@@ -87,13 +89,16 @@ def finetune(
     )
     texts = given_texts(bundle, videos)
     source = str(Path(model).resolve()) if Path(model).exists() and model not in cards.names() else model
+    recipe_in = partial(finetuning_recipe, source, bundle, videos, name=name, epochs=epochs, overrides=overrides)
     with tempfile.TemporaryDirectory() as temporary:
-        given = Path(temporary) if dry else folder / GIVEN
-        recipe = finetuning_recipe(source, bundle, videos, given, name=name, epochs=epochs, overrides=overrides)
+        for file, text in texts.items():
+            (Path(temporary) / file).write_text(text, encoding="utf-8")
+        tried = recipe_in(Path(temporary))
+        check_net(tried, source_of(source))
         if dry:
-            for file, text in texts.items():
-                (given / file).write_text(text, encoding="utf-8")
-            context.exit(0 if dry_run(recipe) else 1)
+            context.exit(0 if dry_run(tried) else 1)
+    given = folder / GIVEN
+    recipe = recipe_in(given)
     refuse_changed(given, texts)
     run = Run(folder, recipe)
     with joined(recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):

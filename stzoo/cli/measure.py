@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import rich_click as click
 
+from stzoo.cli.references import branch_options, naming_branches
 from stzoo.strategies import FORMS
 
 
@@ -47,13 +48,11 @@ def measure(
     from stzoo.measure import measure_latency
     from stzoo.nets import Architecture
     from stzoo.strategies import named
-    from stzoo.strategy import BRANCHES
 
-    options: dict[str, object] = {"temporal_stride": temporal_stride}
-    if (names := tuple(branches.split(","))) != BRANCHES:
-        options["branches"] = names
-    architecture = Architecture(backbone, classes, options)
-    chosen = named(strategy, backbone, architecture.sites)
+    options = branch_options(branches)
+    architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride, **options})
+    with naming_branches(strategy, options):
+        chosen = named(strategy, backbone, architecture.sites)
     found = count(architecture, chosen, frames=frames, height=size, width=size)
     timed = measure_latency(architecture, chosen, frames=frames, height=size, width=size) if latency else None
     if output == "json":

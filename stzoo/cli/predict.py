@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import rich_click as click
 
+from stzoo import DEFAULT_MODEL
 from stzoo.cli.inputs import files
 from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
@@ -29,7 +30,7 @@ _RESUMABLE = ("jsonl", "csv")
 @click.option(
     "--model",
     metavar="NAME",
-    default="camera-motion-opt",
+    default=DEFAULT_MODEL,
     show_default=True,
     help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
 )

@@ -12,7 +12,7 @@ from stzoo.cli.train import saying_how_to_go_on
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--strategies", type=click.IntRange(1, 100_000), help="How many to draw.  [default: the recipe's]")
+@click.option("--strategies", type=click.IntRange(1, 100_000), help="How many to draw in all.  [default: the recipe's]")
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
 )
@@ -20,7 +20,8 @@ from stzoo.cli.train import saying_how_to_go_on
 def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -> None:
     """Draw strategies from the posterior of a RUN's template, score each on the selection split, and bundle the best.
 
-    Scores that are in the run's scores.csv already are not computed again.
+    Scores that are in the run's scores.csv already are not computed again, and all of them count, also where fewer
+    strategies are asked for.
     """
     from stzoo.training.pipeline import select as run_selection
     from stzoo.training.processes import joined

@@ -11,9 +11,9 @@ import rich_click as click
 
 from stzoo.card import Card, Net
 from stzoo.cli.drawing import megabytes, pairs, print_parts, results_table, site_table
-from stzoo.cli.references import PUBLISHED, by_name
+from stzoo.cli.references import PUBLISHED, branch_options, by_name, naming_branches, own
 from stzoo.cli.zoo import Opened, Row, format_option
-from stzoo.errors import ModelNotFoundError
+from stzoo.errors import ModelNotFoundError, UsageError
 from stzoo.strategies import FORMS
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option("--strategy", help=f"Draw this strategy of the backbone MODEL: {FORMS}, or a file.")
+@click.option("--strategy", help=f"Draw this strategy of MODEL's backbone: {FORMS}, or a file.")
+@click.option(
+    "--branches", help="With --strategy: S,ST or S,T,ST, what a site can open.  [default: the model's, or S,ST]"
+)
 @click.option(
     "--convention",
     type=click.Choice(["paper", "linear"]),
@@ -33,13 +36,15 @@ if TYPE_CHECKING:
     help="paper keeps a branch with 1 - sqrt(drop), as the paper's figures do; linear with 1 - drop, as sampling does.",
 )
 @format_option
-def show(model: str, strategy: str | None, convention: str, format_: str) -> None:
+def show(model: str, strategy: str | None, branches: str | None, convention: str, format_: str) -> None:
     """Show one model: its strategy and marginals site by site, its input, labels and numbers.
 
     MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
-    like for what the paper publishes. With --strategy it is a backbone, such as densenet121.
+    like for what the paper publishes. With --strategy it may also be a backbone, such as densenet121.
     """
-    shown = _shown(model) if strategy is None else _of_backbone(model, strategy)
+    if strategy is None and branches is not None:
+        raise UsageError("--branches says which units a --strategy can have; give both of them")
+    shown = _shown(model) if strategy is None else _of_backbone(model, strategy, branches)
     chosen = cast("Convention", convention)
     if format_ == "json":
         click.echo(json.dumps(shown.to_json(chosen), indent=2, ensure_ascii=False))
@@ -87,8 +92,14 @@ class _Shown:
         return [*parts, *site_table(self.strategy, self.posterior, convention), *remark]
 
 
-def _of_backbone(backbone: str, strategy: str) -> _Shown:
-    return _Shown(strategy, {"backbone": backbone}, by_name(strategy, backbone))
+def _of_backbone(model: str, strategy: str, branches: str | None) -> _Shown:
+    known = own(model)
+    backbone = model if known is None else known.strategy.backbone
+    options = {} if known is None else dict(known.options)
+    if branches is not None:
+        options = {name: value for name, value in options.items() if name != "branches"} | branch_options(branches)
+    with naming_branches(strategy, options):
+        return _Shown(strategy, {"backbone": backbone}, by_name(strategy, backbone, options))
 
 
 def _shown(model: str) -> _Shown:
@@ -105,6 +116,8 @@ def _shown(model: str) -> _Shown:
         found = find(model)
     except ModelNotFoundError as error:
         card = cards.named(model) if model in cards.names() else None
+        if card is None:
+            _refuse_backbone(model)
         if card is None or card.net is None:
             raise
         return _untrained(card, card.net, str(error))
@@ -112,6 +125,13 @@ def _shown(model: str) -> _Shown:
     bundle, row = opened.bundle, Row.of(found.card, opened)
     facts = _facts(row, found.card) | {"folder": str(found.folder)}
     return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle, row)
+
+
+def _refuse_backbone(name: str) -> None:
+    from stzoo.nets import BACKBONES
+
+    if name in BACKBONES:
+        raise ModelNotFoundError(f'"{name}" is a backbone and no model; show a strategy of it with --strategy sst')
 
 
 def _untrained(card: Card, net: Net, remark: str) -> _Shown:

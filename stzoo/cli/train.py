@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.argument("recipe")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, such as warmup.epochs=2.")
-@click.option("--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Train a template for every value.")
+@click.option(
+    "--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Train a template for every value, in OUT-sweep."
+)
 @click.option("--data-root", type=click.Path(), help="The dataset's folder, in place of the recipe's data.root.")
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
@@ -51,21 +53,25 @@ def train(
 ) -> None:
     """Run a RECIPE (a file, or the name of one that stzoo brings) from warm-up to bundle.
 
-    Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains one template for
-    every combination of values instead, judges them on the selection split, and writes sweep.csv.
+    Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains a template for
+    every combination of values instead, judges them on the selection split, and writes sweep.csv and runs to OUT-sweep.
     With --dry-run it trains and writes nothing; the exit code is 1 where the data is not there.
 
     On several GPUs: torchrun --nproc-per-node 8 -m stzoo train RECIPE. Each computes its part of every batch.
     """
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
-    from stzoo.recipe import expand, read
+    from stzoo.recipe import expand, find, read
+    from stzoo.training.demands import check_net
     from stzoo.training.processes import joined
 
     given = [*(word for value in overrides for word in ("--set", value))]
     given += [] if data_root is None else ["--data-root", data_root]
     overrides = (*overrides, *root_override(data_root))
-    resolved = read(recipe, overrides)
+    resolved, source = read(recipe, overrides), str(find(recipe))
+    points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
+    for wanted in [wanted for _, wanted in points] or [resolved]:
+        check_net(wanted, source)
     if dry:
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
@@ -76,7 +82,6 @@ def train(
         raise UsageError("--log follows one run; give the values of --sweep with --set instead")
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
-    points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
     with joined(resolved.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
         if points:
             _sweep(points, folder, cache, quiet, ranks)

@@ -42,6 +42,8 @@ def expand(sweeps: Sequence[str]) -> list[tuple[str, ...]]:
             raise RecipeError(f"{sweep!r} is no sweep; write table.key=value,value")
         if key in axes:
             raise RecipeError(f"{key} is swept twice; give all its values in one sweep")
+        if doubled := [value for value in values if values.count(value) > 1]:
+            raise RecipeError(f"{key} is swept over {doubled[0]} twice; give every value once")
         axes[key] = [f"{key}={value}" for value in values]
     return list(itertools.product(*axes.values()))
 

@@ -27,8 +27,9 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Reads a recipe file, or one that ships with stzoo by its name (`smoke`, `recipes/smoke.toml`).
 
     `overrides` are texts such as `warmup.epochs=3`: a TOML value, or else plain text. A recipe that `extends` another
-    takes over all it does not say itself, except the name; one with [fixed] does not take over a template's tables,
-    nor the other way round. Raises `RecipeError` that lists every problem with its place and value.
+    (by a path relative to its own, or by a shipped recipe's name) takes over all it does not say itself, except the
+    name; one with [fixed] does not take over a template's tables, nor the other way round. Raises `RecipeError` that
+    lists every problem with its place and value.
     """
     file = find(path)
     return resolve(_load(file), overrides, source=str(file))
@@ -46,24 +47,28 @@ def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str) -> Recipe
     tree = _with_dropout(tree)
     problems += _problems(tree)
     if problems:
-        raise RecipeError(_report(source, problems))
+        raise RecipeError(report(source, problems))
     return Recipe(**_tuples(tree))
 
 
 def find(path: Path | str) -> Path:
     """The recipe file that a path or a shipped recipe's name means. Raises `RecipeError` if there is none."""
-    given = Path(path)
-    if given.is_file():
-        return given
+    return _found(Path(path), Path(path), "here")
+
+
+def _found(given: Path, file: Path, place: str) -> Path:
+    """The `file`, or else the recipe that ships under the name that was `given`; `place` is where the file would be."""
+    if file.is_file():
+        return file
     folder = packaged("recipes")
     known = sorted(file.stem for file in folder.glob("*.toml"))
     name = given.name.removesuffix(".toml")
     if name in known and given.parent in (Path(), Path("recipes")):
         return folder / f"{name}.toml"
-    if given.is_dir():
-        raise RecipeError(f"{given} is a folder; a recipe is a TOML file")
+    if file.is_dir():
+        raise RecipeError(f"{file} is a folder; a recipe is a TOML file")
     raise RecipeError(
-        f"there is no recipe {given}, neither here nor among those that ship with stzoo."
+        f"there is no recipe {given}, neither {place} nor among those that ship with stzoo."
         f"{did_you_mean(name, known)} Known are {', '.join(known) or 'none'}."
     )
 
@@ -85,7 +90,7 @@ def _load(file: Path, seen: tuple[Path, ...] = ()) -> Tree:
         return tree
     if not isinstance(parent, str):
         raise RecipeError(f"{file}: extends is {parent!r}; it is the path of another recipe, relative to this one")
-    inherited = _load(file.parent / parent, chain)
+    inherited = _load(_found(Path(parent), file.parent / parent, f"beside {file}, which extends it,"), chain)
     inherited.pop("name", None)
     return _merged(_without_other_kind(inherited, tree), tree)
 
@@ -161,7 +166,7 @@ def _phrase(finding: ErrorDetails) -> str:
         return f"{place} is unknown.{did_you_mean(steps[-1], _keys(*steps[:-1]))}"
     if isinstance(finding["input"], dict):
         return f"{place}: {message}"
-    return f"{place} = {_written(finding['input'])}: {message}"
+    return f"{place} = {written(finding['input'])}: {message}"
 
 
 def _keys(table: str = "") -> list[str]:
@@ -173,12 +178,14 @@ def _keys(table: str = "") -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """A value as an error shows it, much of it left out where it is long."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _report(source: str, problems: list[str]) -> str:
+def report(source: str, problems: list[str]) -> str:
+    """What is said of a recipe: its one problem, or each on a line of its own."""
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
     return "\n  ".join([f"{source} has {len(problems)} problems:", *problems])

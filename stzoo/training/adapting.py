@@ -85,7 +85,12 @@ def finetuning_recipe(
             "ramp_epochs": 1,
         },
     }
-    return resolve(tree, overrides, source=f"the recipe that finetunes {source}")
+    return resolve(tree, overrides, source=source_of(source))
+
+
+def source_of(source: str) -> str:
+    """What errors call the recipe that finetunes a model."""
+    return f"the recipe that finetunes {source}"
 
 
 def given_texts(bundle: Bundle, videos: OwnVideos) -> dict[str, str]:

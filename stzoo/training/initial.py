@@ -14,7 +14,7 @@ from torch import nn
 from stzoo import bundle as bundles
 from stzoo import hub
 from stzoo.bundle.tensors import digest
-from stzoo.errors import HubError, TrainingError
+from stzoo.errors import TrainingError
 from stzoo.files import write_json
 from stzoo.nets import architecture
 from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
@@ -133,10 +133,7 @@ def _put_bundle(init: Init, net: nn.Module, labels: Sequence[str]) -> Origin:
 
 def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Path, bundles.Bundle]:
     """The bundle that [init] names, of which `files` are here, and its folder."""
-    try:
-        folder = hub.find(init.source, files=files).folder
-    except HubError as error:
-        raise TrainingError(f'init.from = "{init.source}" is nothing that is here, and {error}') from error
+    folder = hub.find(init.source, files=files).folder
     bundle = bundles.read(folder)
     if bundle.config.backbone.name != backbone:
         raise TrainingError(

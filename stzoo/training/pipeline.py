@@ -99,7 +99,7 @@ def train(run: Run, cache: Path, *, say: Say, progress: bool = True, ranks: Rank
 def select(
     run: Run, strategies: int, cache: Path, *, say: Say, progress: bool = True, ranks: Ranks = ALONE
 ) -> list[Row]:
-    """Selects among more (or fewer) strategies of a trained template, and makes the bundle anew.
+    """Selects among more strategies of a trained template, and makes the bundle anew; what was scored before counts.
 
     Raises `TrainingError` when the run has no template yet.
     """
@@ -125,7 +125,12 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
     found = nets.posterior(template)
     scored = stages.select(template, strategies)
     winner = best(scored)
-    stages.say(f"Strategy {winner.index} of {len(scored)} is the best: {winner.accuracy:.4f} on the selection split.")
+    if len(scored) > strategies:
+        stages.say(f"{len(scored)} strategies were scored before and all of them count; {strategies} were asked for.")
+    stages.say(
+        f"Of {len(scored)} strategies that with index {winner.index} in {run.path('scores.csv')} is the best: "
+        f"{winner.accuracy:.4f} on the selection split."
+    )
 
     compared: dict[str, tuple[str, Strategy, nn.Module]] = {
         "opt": ("pruned", winner.strategy, pruned(template, winner.strategy, selection))

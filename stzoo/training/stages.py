@@ -32,8 +32,8 @@ COLLAPSED_DROP = 0.9
 MOVED_LOGIT = 0.2
 
 
-def architecture_of(recipe: Recipe, classes: int) -> Architecture:
-    """The architecture that a recipe asks for. Raises `UsageError` when there is none such."""
+def options_of(recipe: Recipe) -> dict[str, object]:
+    """The options of the backbone that a recipe asks for, whether it has them or not."""
     options: dict[str, object] = {"temporal_stride": recipe.net.temporal_stride}
     if recipe.variational is not None and recipe.variational.tail_gates:
         options["tail_sites"] = True
@@ -41,7 +41,12 @@ def architecture_of(recipe: Recipe, classes: int) -> Architecture:
         options["branches"] = recipe.net.branches
     if recipe.net.shared_norm:
         options["shared_norm"] = True
-    return Architecture(recipe.net.backbone, classes, options)
+    return options
+
+
+def architecture_of(recipe: Recipe, classes: int) -> Architecture:
+    """The architecture that a recipe asks for. Raises `UsageError` when there is none such."""
+    return Architecture(recipe.net.backbone, classes, options_of(recipe))
 
 
 def strategy_of(recipe: Recipe, architecture: Architecture) -> Strategy | None:

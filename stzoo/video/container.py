@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import av
 
 from stzoo.errors import VideoError
+from stzoo.video.mp4 import lacks_index
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -26,6 +28,7 @@ _OPTIONS = {
     "protocol_whitelist": "file",  # a playlist must not make a prediction open the network
     "max_pixels": str(MAX_PIXELS),
 }
+_WEB = re.compile(r"(https?|ftp|s3|gs|rtsp|rtmp):/+", re.ASCII)  # of the two slashes a path keeps one
 _NOT_VIDEO = frozenset({"tty", "hls", "concat", "dash"})
 
 
@@ -42,6 +45,10 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except PermissionError as error:
         raise VideoError(f"{path} may not be read; check its permissions.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        if lacks_index(path):
+            raise VideoError(
+                f"{path} is cut off: the index at the end of this MP4 is missing; copy or download it again."
+            ) from error
         raise VideoError(
             f"{path} is not a video that can be read, or its beginning is damaged; play it to check."
         ) from error
@@ -119,7 +126,13 @@ def _check_is_media(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(4096)
     except FileNotFoundError as error:
-        raise VideoError(f"{path} does not exist; check the path.") from error
+        if address := _WEB.match(str(path)):
+            rest = str(path)[address.end() :]
+            raise VideoError(
+                f"{address[1]}://{rest} is an address on the web; download the video and give its file."
+            ) from error
+        pattern = ", and no file matches it as a pattern" if glob.has_magic(str(path)) else ""
+        raise VideoError(f"{path} does not exist{pattern}; check the path.") from error
     except (OSError, ValueError) as error:
         raise VideoError(
             f"{path} cannot be opened ({getattr(error, 'strerror', None) or error}); check the path."

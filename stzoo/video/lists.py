@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from stzoo.errors import DataError, VideoError
@@ -125,20 +124,21 @@ def read_lists(data: Data) -> Lists:
         if data.format != "list":
             way_on = "point --data-root at your copy of the data"
         raise DataError(f"the dataset's folder {data.root} (data.root) does not exist; {way_on}")
-    find = partial(_find, root / (data.annotations or ""), layout.annotations)
     files = {"train": layout.train if data.train is None else (data.train,)}
     files["val"] = layout.val if data.val is None else (data.val,)
-    files |= {name: (file,) for name, file in data.tests.items()}
-    if data.classes is None and layout.own_classes is not None:
+    files |= {f"tests.{name}": (file,) for name, file in data.tests.items()}
+    if data.classes is not None or layout.own_classes is None:
+        files["classes"] = layout.classes or files["train"] if data.classes is None else (data.classes,)
+    found = _find(root / (data.annotations or ""), layout.annotations, files)
+    if layout.own_classes is not None and "classes" not in found:
         classes = layout.own_classes()
     else:
-        names = layout.classes or files["train"] if data.classes is None else (data.classes,)
-        classes = layout.read_classes(find(names, "classes"))
+        classes = layout.read_classes(found.pop("classes"))
     videos = next((root / name for name in layout.videos if list_folder(root / name)), root)
     good = _good(root, data.good)
 
     def read(key: str, elsewhere: frozenset[Path] = frozenset()) -> list[Item]:
-        items = layout.read(find(files[key], key), videos, classes)
+        items = layout.read(found[key], videos, classes)
         if good is None:
             return items
         once: dict[Path, Item] = {}
@@ -149,7 +149,7 @@ def read_lists(data: Data) -> Lists:
             raise DataError(f"{data.good} (data.good) names none of the videos of {key}; check both files.")
         return list(once.values())
 
-    tests = {name: read(name) for name in files if name != "train"}
+    tests = {key.removeprefix("tests."): read(key) for key in found if key != "train"}
     held_out = frozenset(item.path for items in tests.values() for item in items)
     return Lists(classes, read("train", held_out), tests, data.frame_rate or layout.frame_rate)
 
@@ -186,18 +186,30 @@ def _is_there(path: Path, inside: dict[Path, set[str]]) -> bool:
     return path.name in inside[folder] or os.path.exists(path)
 
 
-def _find(folder: Path, below: tuple[str, ...], names: tuple[str, ...], key: str) -> Path:
-    """The first of some names that is there, in a folder or one of those below it."""
-    paths = [folder / inner / name for name in names for inner in below]
-    found = next((path for path in paths if path.exists()), None)
-    if found is None and len(paths) == 1:
-        return paths[0]
-    if found is None:
-        places = ", ".join(filter(None, below))
-        raise DataError(
-            f"{folder} holds no {' or '.join(names)}{places and f', neither in itself nor in {places}'}; "
-            f"give the folder as data.annotations, or the file's name as data.{key}."
-        )
+def _find(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, ...]]) -> dict[str, Path]:
+    """For every key the first of its names that is there, in a folder or one of those below it.
+
+    Raises:
+        DataError: some are not there; all of them are named.
+    """
+    found, problems = {}, []
+    for key, names in files.items():
+        paths = [folder / inner / name for name in names for inner in below]
+        there = next((path for path in paths if path.exists()), None)
+        if there is not None:
+            found[key] = there
+        elif len(paths) == 1:
+            problems.append(f"{paths[0]} does not exist; check the path of the list.")
+        else:
+            places = ", ".join(filter(None, below))
+            problems.append(
+                f"{folder} holds no {' or '.join(names)}{places and f', neither in itself nor in {places}'}; give the "
+                f"folder as data.annotations, or the file's name as data.{key}."
+            )
+    problems = list(dict.fromkeys(problems))
+    if problems:
+        heading = [f"{len(problems)} lists of the dataset are missing:"] if len(problems) > 1 else []
+        raise DataError("\n  ".join([*heading, *problems]))
     return found
 
 

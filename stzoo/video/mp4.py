@@ -1,4 +1,4 @@
-"""The one table of an MP4 or MOV file that its index in PyAV leaves out: how far each frame is shown after its turn.
+"""What PyAV does not say of an MP4 or MOV file: how far each frame is shown after its turn, and that it was cut off.
 
 An index gives decoding times. A file with B-frames shows its frames in another order, and its `ctts` box (ISO/IEC
 14496-12, section 8.6.1.3) holds the distance from decoding to showing for every sample in file order.
@@ -6,6 +6,7 @@ An index gives decoding times. A file with B-frames shows its frames in another 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -48,6 +49,15 @@ def composition_offsets(path: Path, track: int, samples: int) -> Int64[np.ndarra
     except (OSError, ValueError, struct.error):
         pass
     return None
+
+
+def lacks_index(path: Path) -> bool:
+    """Whether a file begins as an MP4 or MOV file does and ends before its index, the `moov` box, is whole."""
+    kinds = []
+    with contextlib.suppress(OSError, ValueError, struct.error), path.open("rb") as file:
+        for box in _boxes(file, 0, os.fstat(file.fileno()).st_size):
+            kinds.append(box.kind)
+    return kinds[:1] == [b"ftyp"] and not {b"moov", b"meta"} & {*kinds}  # a still picture has `meta` instead
 
 
 def _offsets(file: BinaryIO, track: _Box, samples: int) -> Int64[np.ndarray, " samples"] | None:

@@ -69,3 +69,9 @@ def test_torch_and_onnx_agree_on_the_sample(name: str) -> None:
 def test_the_default_model_sees_that_the_camera_of_the_sample_stands_still() -> None:
     best, *_ = stzoo.load("camera-motion-opt", device="cpu").predict(SAMPLE)
     assert best.label == "still"
+
+
+def test_the_sample_has_its_licence_beside_it() -> None:
+    notice = SAMPLE.with_name("sample.LICENSE.txt").read_text(encoding="utf-8")
+    for part in ("Blender Foundation", "www.bigbuckbunny.org", "https://creativecommons.org/licenses/by/3.0/"):
+        assert part in notice

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from stzoo import bundle as bundles
+from stzoo import nets
 from stzoo.cli.diff import diff
 from stzoo.errors import ModelNotFoundError, StrategyError, UsageError
 from stzoo.published import published
+from stzoo.strategy import ALL_BRANCHES
 
 
 def run(*arguments: str) -> str:
@@ -56,6 +59,18 @@ def test_a_bundle_is_compared_with_a_name_or_a_file(tiny_bundle: Path) -> None:
 def test_what_cannot_be_compared_is_said(first: str, second: str, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         run(first, second)
+
+
+def test_a_name_is_resolved_with_the_branches_of_the_bundle(tmp_path: Path, tiny_bundle: Path) -> None:
+    bundle = bundles.read(tiny_bundle)
+    strategy = nets.Architecture("densenet_tiny", 3, {"branches": ALL_BRANCHES}).uniform("S+T")
+    backbone = bundles.Backbone(name="densenet_tiny", options={"branches": ALL_BRANCHES})
+    config = bundle.config.model_copy(update={"backbone": backbone, "strategy": strategy})
+    weights = bundles.read_weights(tiny_bundle)
+    folder = bundles.save(tmp_path / "all", dataclasses.replace(bundle, config=config, posterior=None), weights)
+    value = json.loads(run(str(folder), "t+st", "--format", "json"))
+    assert value["differing"]["B1.L1"] == ["S+T", "T+ST"]
+    assert len(value["differing"]) > 1
 
 
 def test_other_sites_are_said(tmp_path: Path) -> None:

@@ -143,3 +143,10 @@ def test_the_run_is_named_after_data_and_model(own: Path, tiny_bundle: Path) -> 
     assert result.exit_code == 0, result.output
     rows = json.loads(Path("runs/own-tiny-opt/metrics.json").read_text())
     assert [row["net"] for row in rows] == ["own-tiny-opt"]
+
+
+def test_a_strategy_that_does_not_fit_is_said_before_anything_is_written(own: Path, tiny_bundle: Path) -> None:
+    result = run("finetune", tiny_bundle, "--data", own, "--out", "bad", "--set", "fixed.strategy=sstt")
+    assert result.exit_code == 1
+    assert f'the recipe that finetunes {tiny_bundle}: fixed.strategy = "sstt": no strategy is called' in result.stderr
+    assert not Path("bad").exists()

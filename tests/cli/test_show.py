@@ -98,3 +98,21 @@ def test_a_name_that_nobody_has_trained_is_shown_with_what_the_paper_says_and_th
     assert value["model"]["metrics"] == []
     assert value["model"]["paper"][0]["top1"] == 83.1
     assert "marginals" not in value
+
+
+def test_t_units_are_shown_with_their_branches_and_named_without() -> None:
+    value = json.loads(run("resnet50", "--strategy", "t", "--branches", "S,T,ST", "--format", "json"))
+    assert set(value["strategy"]["units"].values()) == {"T"}
+    value = json.loads(run("densenet121", "--strategy", "t+st", "--branches", "S,T,ST", "--format", "json"))
+    assert value["strategy"]["units"]["B1.L1"] == "T+ST"
+    with pytest.raises(StrategyError, match="T units need --branches S,T,ST"):
+        run("densenet121", "--strategy", "t")
+    with pytest.raises(UsageError, match="give both"):
+        run("sthv1-opt", "--branches", "S,T,ST")
+
+
+def test_a_models_backbone_is_taken_for_a_strategy_and_a_backbone_is_no_model(tiny_bundle: Path) -> None:
+    value = json.loads(run(str(tiny_bundle), "--strategy", "mc2", "--format", "json"))
+    assert value["strategy"]["backbone"] == value["backbone"] == "densenet_tiny"
+    with pytest.raises(ModelNotFoundError, match=r'"resnet50" is a backbone and no model; .* --strategy'):
+        run("resnet50")

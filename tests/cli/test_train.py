@@ -37,6 +37,17 @@ def test_a_sweep_shows_every_override_whole(tmp_path: Path, monkeypatch: pytest.
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--sweep", "objective.k=1,5")])
+def test_what_the_net_cannot_be_is_said_with_the_recipes_path_before_anything_is_written(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    overrides = ("--set", "net.backbone=densnet_tiny", "--set", "seed=2")
+    result = run("train", "smoke", "--out", str(tmp_path / "run"), *overrides, *more)
+    assert result.exit_code == 1
+    assert 'smoke.toml: net.backbone = "densnet_tiny": no backbone' in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_datas_root_may_have_any_name(tmp_path: Path) -> None:
     result = run("train", "smoke", "--out", str(tmp_path / "run"), "--data-root", 'it\'s "here"')
     assert result.exit_code == 1

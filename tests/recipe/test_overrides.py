@@ -73,6 +73,7 @@ def test_the_values_of_a_sweep_read_back_as_they_were_written() -> None:
         (["objective.k"], "'objective.k' is no sweep; write table.key=value,value"),
         (["objective.k="], "'objective.k=' is no sweep"),
         (["=1"], "'=1' is no sweep"),
+        (["k=1,5,1"], "k is swept over 1 twice"),
         (["k=1", "k=2"], "k is swept twice"),
     ],
 )

@@ -223,6 +223,16 @@ def test_a_name_is_not_inherited(template: Path) -> None:
     assert problems(child) == [f"{child}: name is missing"]
 
 
+@pytest.mark.parametrize("parent", ["smoke.toml", "smoke", "recipes/smoke.toml"])
+def test_a_recipe_of_ones_own_extends_a_shipped_one(tmp_path: Path, parent: str) -> None:
+    (child := tmp_path / "mine.toml").write_text(f'extends = "{parent}"\nname = "mine"\nseed = 5\n')
+    assert read(child) == read("smoke", ["name=mine", "seed=5"])
+    (tmp_path / parent).parent.mkdir(exist_ok=True)
+    (tmp_path / parent).write_text("seed = ")
+    with pytest.raises(RecipeError, match="not valid TOML"):  # a file of that path comes first
+        read(child)
+
+
 def test_a_fixed_recipe_extends_a_template_and_back(template: Path) -> None:
     fixed = template.with_name("st.toml")
     fixed.write_text(
@@ -266,7 +276,7 @@ def test_recipes_must_not_extend_in_a_circle(tmp_path: Path) -> None:
     [
         (b"seed = ", "is not valid TOML: "),
         (b"\xff\xfe\x00", "is not valid TOML: "),
-        (b'extends = "nowhere.toml"', "nowhere.toml that "),
+        (b'extends = "nowhere.toml"', "broken.toml, which extends it, nor among those that ship with stzoo."),
         (b"extends = 3", "extends is 3; it is the path of another recipe"),
     ],
 )

@@ -13,7 +13,7 @@ from torch import nn
 from stzoo import bundle as bundles
 from stzoo import nets
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Versions
-from stzoo.errors import HubError, ModelNotFoundError, StzooError, TrainingError, WeightsError
+from stzoo.errors import ModelNotFoundError, StzooError, TrainingError, WeightsError
 from stzoo.nets import Architecture
 from stzoo.recipe import Recipe, read
 from stzoo.strategy import Strategy
@@ -184,15 +184,6 @@ def test_what_cannot_start_a_net_is_refused_in_a_sentence(begin: Begin, tmp_path
     assert not (tmp_path / "run").exists()
     with pytest.raises(TrainingError, match=r'"keep" needs the classes of .*, but it has 3 classes and .* 4 others'):
         begin(f"init.from='{folder}'", "init.head=keep", labels=OTHERS)
-
-
-def test_a_run_that_is_not_here_is_not_only_blamed_on_the_hub(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise HubError("the Hub cannot be reached")
-
-    monkeypatch.setattr("stzoo.hub.find", unreachable)
-    with pytest.raises(TrainingError, match=r'init.from = "runs/k400" is nothing that is here, and the Hub cannot'):
-        begin("init.from=runs/k400")
 
 
 def test_a_run_that_has_begun_does_not_read_the_weights_again(begin: Begin, tmp_path: Path, flat_file: Path) -> None:

@@ -164,10 +164,14 @@ def test_select_draws_more_strategies_of_the_same_stream(
     lines = run.path("scores.csv").read_text().splitlines()
     assert lines[:4] == finished.path("scores.csv").read_text().splitlines()
     assert len(lines) == 6
-    select(run, 2, clip_cache, say=silent, progress=False)
+    said: list[str] = []
+    select(run, 2, clip_cache, say=said.append, progress=False)
     bundled = read_bundle(run.bundle).scores
     assert bundled is not None
-    assert bundled.splitlines() == lines[:3]
+    assert bundled.splitlines() == lines
+    assert "5 strategies were scored before and all of them count; 2 were asked for." in said
+    winner = next(row for row in csv.DictReader(lines) if row["strategy"] == read_bundle(run.bundle).strategy.text())
+    assert any(f"that with index {winner['index']} in {run.path('scores.csv')} is the best" in line for line in said)
 
 
 def test_every_winner_is_finetuned_on_its_own(

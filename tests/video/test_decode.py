@@ -179,6 +179,13 @@ def test_what_is_not_a_video_gets_a_sentence_of_its_own(tmp_path: Path, sound_fi
         assert "\n" not in str(caught.value)
 
 
+def test_addresses_and_patterns_that_are_no_files_are_called_so(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"^https://example.com/v\.mp4 is an address on the web; download the video"):
+        probe(Path("https://example.com/v.mp4"))
+    with pytest.raises(VideoError, match=r"\*\.nope does not exist, and no file matches it as a pattern; check"):
+        probe(tmp_path / "*.nope")
+
+
 def test_names_that_look_like_addresses_are_only_names(
     make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +220,14 @@ def test_nothing_is_left_open_and_nothing_is_printed(
     if before is not None:
         assert len(os.listdir("/proc/self/fd")) == before
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+def test_a_download_that_ended_before_the_index_is_said_to_be_cut_off(make_video: MakeVideo, name: str) -> None:
+    path = make_video(name, 20)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(VideoError, match=r"is cut off: the index at the end of this MP4 is missing; .* download"):
+        probe(path)
 
 
 def test_a_file_that_may_not_be_read(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,3 +188,14 @@ def test_missing_videos_are_counted_in_folders_and_in_zip_files(tmp_path: Path, 
     assert found.too_many
     assert {path.name for path in found.paths} == {"77"}
     assert found.sentence.startswith("1 of the 6 videos of train (16.7%) are not on disk, more than data.max_broken")
+
+
+def test_all_missing_lists_are_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("a.mp4 0\n")
+    with pytest.raises(DataError) as caught:
+        lists_of(tmp_path, "list", classes="c.txt", train="t.txt", val="val.txt", tests={"classes": "m.txt"})
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "3 lists of the dataset are missing:"
+    assert [line.split(" does not exist")[0].strip() for line in lines] == [
+        str(tmp_path / name) for name in ("t.txt", "m.txt", "c.txt")
+    ]

@@ -1,0 +1,71 @@
+"""What a recipe's net demands of the recipe's other values, looked at before anything is decoded or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from stzoo import nets
+from stzoo.errors import RecipeError, StrategyError, UsageError
+from stzoo.nets import Architecture
+from stzoo.nets.blank import without_memory
+from stzoo.nets.classifier import Classifier
+from stzoo.recipe import Recipe
+from stzoo.recipe.reading import report, written
+from stzoo.strategies import check_form
+from stzoo.training.stages import options_of, strategy_of
+
+_PLACES = {
+    "temporal_stride": "net.temporal_stride",
+    "tail_sites": "variational.tail_gates",
+    "branches": "net.branches",
+    "shared_norm": "net.shared_norm",
+}
+
+
+def check_net(recipe: Recipe, source: str) -> None:
+    """Whether backbone, its options, the strategy and the size of the clips go together.
+
+    Raises `RecipeError` that calls the recipe `source` and lists every problem with its place and value.
+    """
+    problems = [f"{place} = {written(value)}: {sentence}" for place, value, sentence in _problems(recipe)]
+    if problems:
+        raise RecipeError(report(source, problems))
+
+
+def _problems(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
+    """Place, value, and what is wrong with it."""
+    strategy = None if recipe.fixed is None else recipe.fixed.strategy
+    name = recipe.net.backbone
+    try:
+        nets.backbone(name)
+    except UsageError as error:
+        yield "net.backbone", name, str(error)
+        if strategy is not None:
+            try:
+                check_form(strategy)
+            except StrategyError as unknown:
+                yield "fixed.strategy", strategy, str(unknown)
+        return
+    options = {}
+    for option, value in options_of(recipe).items():
+        try:
+            Architecture(name, 1, {option: value})
+            options[option] = value
+        except UsageError as error:
+            yield _PLACES[option], value, str(error)
+    architecture = Architecture(name, 1, options)
+    if strategy is not None:
+        try:
+            strategy_of(recipe, architecture)
+        except StrategyError as error:
+            yield "fixed.strategy", strategy, str(error)
+    with without_memory():
+        net = nets.fixed_net(architecture, architecture.all_open)
+    assert isinstance(net, Classifier)
+    sizes = {"frames": (net.fewest_frames, "frames"), "crop": (net.smallest_size, "pixels")}
+    for table in ("input", "augment"):
+        for key, (least, unit) in sizes.items():
+            value = getattr(getattr(recipe, table), key)
+            if value is not None and value < least:
+                yield f"{table}.{key}", value, f"{name} takes at least {least} {unit}"

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from stzoo.errors import RecipeError
+from stzoo.files import packaged
+from stzoo.recipe import read
+from stzoo.training.demands import check_net
+
+
+def problems(recipe: str, *overrides: str) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        check_net(read(recipe, overrides), "own.toml")
+    return str(caught.value).splitlines()
+
+
+def test_every_demand_that_is_not_met_is_said_at_once() -> None:
+    heading, *lines = problems(
+        "k400-resnet50", "net.temporal_stride=x8", "input.crop=16", "augment.crop=24", "variational.tail_gates=true"
+    )
+    assert heading == "own.toml has 4 problems:"
+    assert lines == [
+        '  net.temporal_stride = "x8": resnet50 has no temporal stride "x8"; choose none or x2',
+        "  variational.tail_gates = true: resnet50 has no option tail_sites; it has temporal_stride, dropout, branches",
+        "  input.crop = 16: resnet50 takes at least 32 pixels",
+        "  augment.crop = 24: resnet50 takes at least 32 pixels",
+    ]
+
+
+def test_the_fewest_frames_follow_from_the_stride() -> None:
+    short = ("net.backbone=densenet121", "input.frames=4", "augment.frames=4")
+    assert problems("smoke", *short, "net.temporal_stride=x8")[1:] == [
+        "  input.frames = 4: densenet121 takes at least 5 frames",
+        "  augment.frames = 4: densenet121 takes at least 5 frames",
+    ]
+    check_net(read("smoke", (*short, "net.temporal_stride=low")), "own.toml")
+
+
+def test_of_an_unknown_backbone_the_strategy_is_looked_at_too() -> None:
+    heading, backbone, strategy = problems("camera-motion-sst", "net.backbone=densnet_tiny", "fixed.strategy=sstt")
+    assert heading == "own.toml has 2 problems:"
+    assert backbone.startswith(
+        '  net.backbone = "densnet_tiny": no backbone is called "densnet_tiny". Did you mean "den'
+    )
+    assert strategy.startswith('  fixed.strategy = "sstt": no strategy is called "sstt" and no file has that path. Did')
+    assert 'Did you mean "sst"?' in strategy
+    (line,) = problems("camera-motion-sst", "fixed.strategy=mc9")
+    assert line.startswith('own.toml: fixed.strategy = "mc9": ')
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in packaged("recipes").glob("*.toml"))[::7])
+def test_shipped_recipes_meet_their_nets_demands(recipe: str) -> None:
+    check_net(read(recipe), recipe)
