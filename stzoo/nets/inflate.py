@@ -93,7 +93,7 @@ def inflate(
     A spatial kernel [outputs, inputs, height, width] becomes one with a time axis: repeated over its length and divided
     by it. With `temporal = "centre"` the ST branches take it at their middle tap alone, so that at first they look at
     one frame. All branches of a site get the same weights; scale, shift and statistics of batch norms are copied. The
-    2D classifier is left out unless `keep_head` asks for it.
+    2D classifier is left out unless `keep_head` asks for it. T branches have no 2D counterpart and keep their weights.
 
     Away from a clip's first and last frames, both branches of a site give the same for a clip that stands still. S+ST
     therefore starts with twice the activations that the 2D net had there, which the norms after it do not expect until
@@ -128,7 +128,8 @@ def counterparts(net: nn.Module, shapes: Mapping[str, Shape], *, keep_head: bool
         whole = fixed_net(built, built.uniform("S+ST"))
     own = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
     names = _names(whole, own)
-    if alone := [name for name in net.state_dict() if name not in names and ".gates." not in name]:
+    fresh = (".gates.", ".branches.T.")
+    if alone := [name for name in net.state_dict() if name not in names and not any(part in name for part in fresh)]:
         raise WeightsError(
             f"the tensor {alone[0]} of {built.backbone} has no counterpart in 2D weights; start from scratch"
         )

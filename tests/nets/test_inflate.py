@@ -19,7 +19,7 @@ from stzoo.nets.imagenet import TORCHVISION
 from stzoo.nets.inflate import FAMILIES, counterparts, inflate
 from stzoo.nets.mobilenet import MobileNet3d, MobileNetSizes, mobilenet_sites
 from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
-from stzoo.strategy import Strategy
+from stzoo.strategy import ALL_BRANCHES, Strategy
 
 CLASSES = 5
 MOBILENET_SMALL = MobileNetSizes(((8, 1, 2), (16, 2, 2)), first_width=8)
@@ -159,6 +159,19 @@ def test_on_a_still_clip_the_branches_of_every_site_agree(backbone: str) -> None
     for site, branches in seen.items():
         assert branches["S"].std() > 0, site
         torch.testing.assert_close(branches["S"], branches["ST"], rtol=1e-4, atol=1e-5, msg=site)
+
+
+def test_t_branches_keep_their_weights_and_all_else_is_filled() -> None:
+    shape = Architecture("densenet_small", CLASSES, {"branches": ALL_BRANCHES})
+    net = nets.fixed_net(shape, shape.all_open)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    inflate(net, flat_net("densenet_small").state_dict())
+    filled = inflated("densenet_small", "S+ST").state_dict()
+    kept = [name for name in before if ".branches.T." in name]
+    assert kept
+    for name, tensor in net.state_dict().items():
+        if not name.startswith("head."):
+            assert torch.equal(tensor, before[name] if name in kept else filled[name]), name
 
 
 def test_with_centred_kernels_the_branches_agree_on_any_clip(backbone: str) -> None:
