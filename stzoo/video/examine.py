@@ -67,7 +67,7 @@ def examine(path: Path, frame_rate: float | None = None) -> Finding:
         return Finding(problem="unreadable", reason=f"{path} holds no frame that can be decoded.")
     seconds = float(info.timestamps_seconds[-1] - info.timestamps_seconds[0])
     if info.truncated:
-        reason = f"{path} is cut off or damaged: {info.frames} frames can be decoded."
+        reason = f"{path} is cut off or damaged: of its frames {info.frames} can be decoded."
         return Finding(info.frames, seconds, content, "damaged", reason)
     return Finding(info.frames, seconds, content)
 

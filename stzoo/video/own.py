@@ -87,7 +87,10 @@ def own_videos(
     train = _items(data, root, labels)
     held_out = [] if val is None else _items(val.absolute(), root, labels)
     if len(labels) < 2:
-        raise DataError(f'{given} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart.')
+        hint = "" if data.is_dir() else ", and where class names have several words --classes lists them"
+        raise DataError(
+            f'{given} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
+        )
     for name in labels:
         if not _fits_a_line(name) or len(name) > _LONGEST_NAME:
             raise DataError(

@@ -100,6 +100,10 @@ def test_a_video_stands_once_and_on_one_side(tmp_path: Path) -> None:
         own_videos(twice)
     with pytest.raises(DataError, match='the label "c" is none of'):
         own_videos(data, listed(tmp_path / "val.txt", "z.mp4 c"))
+    with pytest.raises(
+        DataError, match=r'one class only, "x"; .* where class names have several words --classes lists'
+    ):
+        own_videos(listed(tmp_path / "words.txt", "1.mp4 up x", "2.mp4 down x"))
     with pytest.raises(DataError, match="lists no video"):
         own_videos(listed(tmp_path / "empty.txt"))
 
