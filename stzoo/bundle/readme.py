@@ -124,7 +124,11 @@ def _making(bundle: Bundle, parameters: int) -> str:
     if config.versions.torch is not None:
         facts["torch"] = config.versions.torch
     lines = [f"- {key}: {value}" for key, value in facts.items()]
-    recipe = ["The recipe is in `recipe.toml`; `stzoo train recipe.toml` runs it."] if bundle.recipe is not None else []
+    recipe = (
+        ["The recipe is in `recipe.toml`; `stzoo train recipe.toml --data-root FOLDER` runs it where the data is."]
+        if bundle.recipe is not None
+        else []
+    )
     scores = ["`scores.csv` has every sampled strategy with its score."] if bundle.scores is not None else []
     return "\n".join(["## How it was made\n", *lines, *(["", *recipe, *scores] if recipe or scores else [])])
 
