@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.files import packaged
 from stzoo.runtimes import OnnxFile, Precision, Runtime, Session, has_gpu, is_there, open_session
-from stzoo.runtimes.onnx_file import read
+from stzoo.runtimes.onnx_file import Form, read
 
 CACHE = "STZOO_CACHE"
 """The environment variable that names the folder of exported files; by default `stzoo` in the user's cache."""
@@ -34,10 +35,11 @@ def session(
 ) -> Session | None:
     """The bundle's net, ready to run on what was asked for; None where that is torch, also by `auto`.
 
-    `auto` is torch on a GPU and where no ONNX file is at hand; else openvino if it is installed, else onnxruntime. The
-    others have a file written into the cache, of which `say` is told.
+    `auto` is torch on a GPU and where no ONNX file is at hand; else openvino if it is installed, else onnxruntime, on
+    whatever file is there. Who asks for one of them has a file written into the cache where there is none in the form
+    that it runs fastest, of which `say` is told.
 
-    Raises `UsageError` for what cannot be had, and the errors of `find` and `made`.
+    Raises `UsageError` for what cannot be had, and the errors of `own` and `made`.
     """
     if runtime == "torch":
         if precision == "fp32":
@@ -45,47 +47,72 @@ def session(
         raise UsageError(f"torch computes in fp32 here, not in {precision}; choose the runtime openvino or onnxruntime")
     if runtime == "auto" and precision == "fp32" and (device == "cuda" or (device in (None, "auto") and has_gpu())):
         return None
-    file = find(folder, bundle, contract, precision)
+    chosen = runtime
+    if chosen == "auto":
+        chosen = "openvino" if precision == "bf16" or is_there("openvino") else "onnxruntime"
+    forms: list[Form] = ["volumes", "images"] if chosen == "openvino" else ["images", "volumes"]
+    file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
     if file is None and precision == "int8":
         raise UsageError(
             f"{bundle.name} has no {bundles.ONNX_INT8} for this input; write it with `stzoo export {bundle.name} "
             f"--precision int8 --calibrate LIST -o {folder / bundles.ONNX_INT8}`"
         )
-    if runtime == "auto":
-        if file is None and precision == "fp32":
-            return None
-        runtime = "openvino" if precision == "bf16" or is_there("openvino") else "onnxruntime"
-    return open_session(runtime, file or made(folder, bundle, contract, say), device, precision)
+    if file is None and runtime == "auto" and precision == "fp32":
+        return None
+    return open_session(chosen, file or made(folder, bundle, contract, forms[0], say), device, precision)
 
 
-def find(folder: Path, bundle: Bundle, contract: InputContract, precision: Precision) -> OnnxFile | None:
-    """The file that is there and takes the contract's clips: the bundle's, else one in the cache.
+def find(
+    folder: Path, bundle: Bundle, contract: InputContract, precision: Precision, forms: Sequence[Form]
+) -> OnnxFile | None:
+    """The file that takes the contract's clips, in the first form there is: the bundle's own, else one in the cache.
 
-    Raises `BundleError` when the bundle's file is not its net, labels and input included, leads out of the folder, or
-    was found to differ from torch.
+    In int8 there is only the bundle's, in whatever form. Raises what `own` raises.
+    """
+    given = own(folder, bundle, precision)
+    if given is not None and not given.takes(contract):
+        given = None
+    if precision == "int8":
+        return given
+    for form in forms:
+        file = given if given is not None and given.form == form else _cached(folder, bundle, contract, form)
+        if file is not None:
+            return file
+    return None
+
+
+def own(folder: Path, bundle: Bundle, precision: Precision) -> OnnxFile | None:
+    """The bundle's own file, if it has one.
+
+    Raises `BundleError` when it is not the bundle's net, labels and input included, leads out of the folder, or was
+    found to differ from torch.
     """
     name = bundles.ONNX_INT8 if precision == "int8" else bundles.ONNX
     path = locate(folder, name)
-    if path is not None:
-        own = _checked(read(path), folder, bundle, name)
-        if own.takes(contract):
-            return own
-    return _cached(folder, bundle, contract) if precision != "int8" else None
+    return None if path is None else _checked(read(path), folder, bundle, name)
 
 
-def made(folder: Path, bundle: Bundle, contract: InputContract, say: Callable[[str], None]) -> OnnxFile:
+def made(folder: Path, bundle: Bundle, contract: InputContract, form: Form, say: Callable[[str], None]) -> OnnxFile:
     """Exports the bundle's net for the contract's clips into the cache, compared with torch on the packaged video.
 
-    Raises `BundleError` for a bundle that does not load, `ExportError` when the file does not agree with torch.
+    Raises `UsageError` where the cache cannot be written, `BundleError` for a bundle that does not load, and
+    `ExportError` when the file does not agree with torch.
     """
     from stzoo import onnx_export, rebuild
     from stzoo.video.frames import normalise
     from stzoo.video.reader import read_clips
 
-    path = _place(folder, bundle, contract)
-    say(f"Writing {bundle.name} for {contract.frames} frames as ONNX, once: {path}")
+    path = _place(folder, bundle, contract, form)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UsageError(
+            f"{path.parent} cannot be written ({error.strerror}); name another folder for ONNX files with {CACHE}, or "
+            "choose the runtime auto, which takes what is there"
+        ) from error
+    say(f"Writing {bundle.name} for {contract.frames} frames as ONNX of {form}, once: {path}")
     net = rebuild.build(folder, bundle)
-    path.parent.mkdir(parents=True, exist_ok=True)
     onnx_export.export(
         net,
         path,
@@ -94,6 +121,7 @@ def made(folder: Path, bundle: Bundle, contract: InputContract, say: Callable[[s
         name=bundle.name,
         strategy=bundle.strategy,
         digest=bundles.weights_digest(folder),
+        form=form,
     )
     clips = normalise(read_clips(packaged("bundled") / "sample.mp4", contract, 1).clips[:1], contract)
     agreement = onnx_export.compare(net, path, clips, (1,))
@@ -113,17 +141,17 @@ def cache_folder() -> Path:
     return Path(given or f"{home}/stzoo").expanduser() / "onnx"
 
 
-def _cached(folder: Path, bundle: Bundle, contract: InputContract) -> OnnxFile | None:
-    path = _place(folder, bundle, contract)
+def _cached(folder: Path, bundle: Bundle, contract: InputContract, form: Form) -> OnnxFile | None:
+    path = _place(folder, bundle, contract, form)
     try:
         file = read(path)
         file.check(bundle, bundles.weights_digest(folder))
     except (OSError, BundleError):
         return None  # it will be written again
-    return file if file.takes(contract) else None
+    return file if file.takes(contract) and file.form == form else None
 
 
-def _place(folder: Path, bundle: Bundle, contract: InputContract) -> Path:
+def _place(folder: Path, bundle: Bundle, contract: InputContract, form: Form) -> Path:
     """The name of a cached file follows from all that its graph depends on."""
     parts = {
         "stzoo": stzoo.__version__,
@@ -132,6 +160,7 @@ def _place(folder: Path, bundle: Bundle, contract: InputContract) -> Path:
         "strategy": bundle.strategy.digest,
         "labels": bundle.config.classes.sha256,
         "input": contract.model_dump(mode="json", include={"frames", "crop", "mean", "std"}),
+        "form": form,
     }
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return cache_folder() / f"{key}.onnx"

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from stzoo.nets import Architecture, fixed_net, template
 from stzoo.nets.blank import without_memory
-from stzoo.nets.layers import Activation
+from stzoo.nets.layout import Activation
 from stzoo.strategy import Strategy
 
 LATENCY_SECONDS, LATENCY_LEAST_RUNS, LATENCY_MOST_RUNS = 3.0, 5, 50

@@ -136,8 +136,8 @@ def _checked(folder: Path, bundle: Bundle) -> int:
     onnx = folder / bundles.ONNX
     if onnx.exists() and not compare(net, onnx, clips, (1,)).passed:
         raise BundleError(f"{onnx} answers a clip otherwise than the net; export it again")
-    exported.find(folder, bundle, contract, "fp32")
-    exported.find(folder, bundle, contract, "int8")
+    exported.own(folder, bundle, "fp32")
+    exported.own(folder, bundle, "int8")
     return size.parameters
 
 

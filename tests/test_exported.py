@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -16,7 +17,8 @@ from stzoo import bundle as bundles
 from stzoo import exported, onnx_export
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.files import packaged
-from stzoo.runtimes import is_there
+from stzoo.runtimes import OnnxFile, is_there
+from stzoo.runtimes.onnx_file import Form
 from tests.conftest import MakeVideo
 
 MODEL = "camera-motion-opt"
@@ -77,6 +79,63 @@ def test_a_bundle_without_a_file_is_exported_once(
     assert stzoo.load(folder, device="cpu", runtime="auto").runtime == "torch"  # and not an error
     stzoo.load(folder, device="cpu", runtime="onnxruntime")
     assert len(calls) == 2
+
+
+def say_form(path: Path, form: str) -> None:
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {entry.key: entry.value for entry in model.metadata_props} | {"form": form})
+    onnx.save(model, str(path))
+
+
+def test_a_file_of_the_first_form_possible_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def export(net: object, path: Path, *_: object, form: str, **__: object) -> None:
+        shutil.copy(folder / "model.onnx", path)
+        say_form(path, form)
+
+    monkeypatch.setattr(onnx_export, "export", export)
+    bundle = bundles.read(folder)
+
+    def found(*forms: Form) -> OnnxFile | None:
+        return exported.find(folder, bundle, bundle.contract, "fp32", forms)
+
+    given = found("images")
+    assert given is not None
+    assert given.path == folder / "model.onnx"
+    assert found("volumes") is None
+    assert found("volumes", "images") == given
+    made = exported.made(folder, bundle, bundle.contract, "volumes", lambda _: None)
+    assert made.form == "volumes"
+    assert found("volumes", "images") == found("volumes") == made
+    assert found("images", "volumes") == given
+    say_form(made.path, "images")
+    assert found("volumes") is None  # the file is not what its name says
+
+
+def test_openvino_runs_the_form_that_is_fastest_there(folder: Path, cache: Path, make_video: MakeVideo) -> None:
+    pytest.importorskip("openvino")
+    said: list[str] = []
+    before = stzoo.load(folder, device="cpu", runtime="auto", say=said.append)
+    assert (before.runtime, said) == ("openvino", [])  # on the bundle's file, at once
+    asked = stzoo.load(folder, device="cpu", runtime="openvino", say=said.append)
+    assert ["of volumes" in sentence for sentence in said] == [True]
+    (path,) = cache.iterdir()
+    after = stzoo.load(folder, device="cpu", runtime="auto", say=said.append)
+    assert len(said) == 1
+    assert [found.net.file.path for found in (before, asked, after)] == [folder / "model.onnx", path, path]
+    video = make_video("a.mp4", 20)
+    np.testing.assert_allclose(asked.scores(video), before.scores(video), atol=1e-5)
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "model.onnx").unlink()
+    (tmp_path / "text").write_text("no folder")
+    monkeypatch.setenv(exported.CACHE, str(tmp_path / "text" / "cache"))
+    said: list[str] = []
+    with pytest.raises(UsageError, match=r"onnx cannot be written .* with STZOO_CACHE"):
+        stzoo.load(folder, device="cpu", runtime="onnxruntime", say=said.append)
+    assert not said
 
 
 def test_a_file_that_disagrees_with_torch_does_not_stay_in_the_cache(
@@ -168,13 +227,16 @@ def test_no_torch_is_imported_where_onnxruntime_runs_the_net(command: str, tmp_p
     assert "still" in done.stdout
 
 
-def test_the_cache_holds_a_file_for_every_input(folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_the_cache_holds_a_file_for_every_input_and_form(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
     bundle = bundles.read(folder)
     places = {
-        exported._place(folder, bundle, contract)
+        exported._place(folder, bundle, contract, form)
         for contract in (bundle.contract, bundle.contract.changed(clips=5), bundle.contract.changed(frames=4))
+        for form in get_args(Form)
     }
-    assert len(places) == 2
+    assert len(places) == 4
     assert {place.parent for place in places} == {cache}
     monkeypatch.delenv(exported.CACHE)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")

@@ -17,6 +17,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import ExportError
 from stzoo.nets.fusion import fixed_fuse
 from stzoo.nets.resnet import ResNet3d, ResNetSizes
+from stzoo.runtimes.onnx_file import read
 from stzoo.strategy import Strategy
 from stzoo.video.frames import normalise
 
@@ -78,7 +79,15 @@ def test_the_exported_graph_is_that_of_the_merged_net(tmp_path: Path) -> None:
     assert operators.count("Conv") == 5  # stem, the site's two branches in one, two in the block, one in its shortcut
     assert "BatchNormalization" not in operators
     assert operators.count("Transpose") == 3  # of the clips, and around the one convolution through time
-    assert onnx_export.compare(net, path, np.random.default_rng(0).normal(size=(3, 3, 2, 8, 8)).astype("f")).passed
+    clips = np.random.default_rng(0).normal(size=(3, 3, 2, 8, 8)).astype("f")
+    assert onnx_export.compare(net, path, clips).passed
+    onnx_export.export(net, path, CONTRACT, ["a", "b", "c"], form="volumes")
+    graph = onnx.load(str(path)).graph
+    assert "Transpose" not in {node.op_type for node in graph.node}
+    kernels = [tensor.dims for tensor in graph.initializer if len(tensor.dims) > 2]
+    assert [len(dims) for dims in kernels] == [5] * 5
+    assert read(path).form == "volumes"
+    assert onnx_export.compare(net, path, clips).passed
 
 
 def test_pixels_go_in_and_the_videos_probabilities_come_out(toy: nn.Module, tmp_path: Path) -> None:

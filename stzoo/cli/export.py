@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stzoo.onnx_export import Agreement, Pixels
     from stzoo.predictor import Predictor
     from stzoo.quantisation import Loss
+    from stzoo.runtimes.onnx_file import Form
 
 REPORT = "export.json"
 _BATCH_SIZES = (1, 3)
@@ -46,6 +47,13 @@ _BATCH_SIZES = (1, 3)
     "--any-size",
     is_flag=True,
     help="Take any number of frames and any size of picture; by default those of the model's input, which runs faster.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(["images", "volumes"]),
+    default="images",
+    show_default=True,
+    help="2D operations on images, which onnxruntime runs fastest, or 3D operations, which openvino does.",
 )
 @click.option(
     "--precision",
@@ -74,6 +82,7 @@ def export(
     opset: int | None,
     with_preprocess: bool,
     any_size: bool,
+    form: Form,
     precision: str,
     calibrate: Path | None,
     verify: bool,
@@ -121,6 +130,7 @@ def export(
             opset=chosen,
             with_preprocess=with_preprocess,
             any_size=any_size,
+            form=form,
         )
         if pixels is not None:
             agreement = _compared(net, predictor.contract, exact, pixels, with_preprocess)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stzoo.errors import ContractError
-from stzoo.nets.layers import Activation, activation, average
+from stzoo.nets.layout import Activation, layout
 from stzoo.nets.recompute import Recompute
 
 
@@ -70,7 +70,7 @@ class Classifier(nn.Module, ABC):
             raise ContractError(
                 f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
             )
-        return self.head(self._dropped(average(self.features(activation(clips)))))
+        return self.head(self._dropped(layout().mean(self.features(layout().from_volume(clips)))))
 
     def _dropped(self, x: Float[Tensor, "clips features"]) -> Float[Tensor, "clips features"]:
         if self.dropout_draws is None or not self.training:

@@ -16,7 +16,8 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
-from stzoo.nets.layers import Activation, Conv, Size, average_pool, join, max_pool
+from stzoo.nets.layers import Conv, average_pool, join, max_pool
+from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.recompute import Recompute
 from stzoo.strategy import BRANCHES, Site

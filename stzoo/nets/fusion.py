@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from stzoo.nets.layers import Activation, Size, along_channels, channel_axis
+from stzoo.nets.layout import Activation, Size, layout
 from stzoo.strategy import Site, Strategy, open_branches
 
 KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
@@ -145,12 +145,11 @@ class Closed(nn.Module):
         self.register_buffer("bias", None)
 
     def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
-        kept = x[:, :, :: self.stride, :: self.stride]
-        shape = list(kept.shape)
-        shape[channel_axis()] = self.channels
+        shape = list(layout().thinned(x, self.stride).shape)
+        shape[layout().channels] = self.channels
         y = x.new_zeros(shape)
         if self.bias is not None:
-            y += along_channels(self.bias)
+            y += layout().along_channels(self.bias)
         return tail(y) if tail is not None and self.feeds_tail else y
 
 

@@ -23,7 +23,8 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
-from stzoo.nets.layers import Activation, Conv, Size, average_around, channel_axis, join, max_pool
+from stzoo.nets.layers import Conv, average_around, join, max_pool
+from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategy import Site
 
@@ -143,7 +144,7 @@ class Mixed(nn.Module):
         self.pool = average_around if sizes.pool == "average" else partial(max_pool, kernel=kernel, stride=self.stride)
 
     def forward(self, x: Activation) -> Activation:
-        three, twice = F.relu(self.norm(self.unit(x)), inplace=True).split(self.reduced, dim=channel_axis())
+        three, twice = F.relu(self.norm(self.unit(x)), inplace=True).split(self.reduced, dim=layout().channels)
         paths = [self.three(three.contiguous()), self.twice(twice.contiguous()), self.projection(self.pool(x))]
         if self.one is not None:
             paths.insert(0, self.one(x))

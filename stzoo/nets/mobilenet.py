@@ -16,7 +16,8 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
-from stzoo.nets.layers import Activation, Conv, Size
+from stzoo.nets.layers import Conv
+from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategy import Site
 

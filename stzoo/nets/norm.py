@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stzoo.nets.layers import Activation, along_channels, frame_view, from_frames
+from stzoo.nets.layout import Activation, layout
 from stzoo.ranks import ALONE, Ranks
 
 EPSILON = 1e-5
@@ -67,11 +67,11 @@ class Statistics(nn.Module):
         if self.training and self.ranks.count > 1:
             from stzoo.nets.synchronised import normalise_together  # which imports torch's compiler
 
-            return from_frames(normalise_together(self, frame_view(x), weight, bias, factor), x.shape[1])
-        y = F.batch_norm(
-            frame_view(x), self.running_mean, self.running_var, weight, bias, self.training, factor, EPSILON
+            return layout().per_channel(lambda view: normalise_together(self, view, weight, bias, factor), x)
+        kept = (self.running_mean, self.running_var)
+        return layout().per_channel(
+            lambda view: F.batch_norm(view, *kept, weight, bias, self.training, factor, EPSILON), x
         )
-        return from_frames(y, x.shape[1])
 
 
 def synchronise(net: nn.Module, ranks: Ranks) -> None:
@@ -90,7 +90,8 @@ class Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Activation) -> Activation:
-        return torch.addcmul(along_channels(self.bias.to(x.dtype)), x, along_channels(self.weight.to(x.dtype)))
+        along = layout().along_channels
+        return torch.addcmul(along(self.bias.to(x.dtype)), x, along(self.weight.to(x.dtype)))
 
 
 class BatchNorm(Statistics):

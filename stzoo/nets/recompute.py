@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from stzoo.nets.layers import Activation
+from stzoo.nets.layout import Activation
 from stzoo.nets.norm import Statistics
 
 

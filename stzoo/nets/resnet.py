@@ -17,7 +17,8 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
-from stzoo.nets.layers import Activation, Conv, Size, halve_positions, max_pool
+from stzoo.nets.layers import Conv, average_around, max_pool
+from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategy import BRANCHES, Site
 
@@ -74,7 +75,7 @@ class Shortcut(nn.Module):
         self.norm = BatchNorm(outputs)
 
     def forward(self, x: Activation) -> Activation:
-        return self.norm(self.conv(halve_positions(x) if self.stride == 2 else x))
+        return self.norm(self.conv(average_around(x, self.stride) if self.stride > 1 else x))
 
 
 class Bottleneck(nn.Module):

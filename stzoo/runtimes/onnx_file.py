@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from google.protobuf.message import DecodeError, Message
 from pydantic import ValidationError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stzoo.bundle import Bundle
 
 Precision = Literal["fp32", "bf16", "int8"]
+Form = Literal["images", "volumes"]
+"""Whether a file has 2D operations on images and on lines through time, or 3D operations."""
 INPUT, OUTPUT = "clips", "logits"
 
 MOST_BYTES = 2 * 2**30
@@ -35,6 +37,7 @@ class OnnxFile:
     digest: str
     """SHA-256 of the weights file that it was exported from; empty where there was none."""
     precision: Precision
+    form: Form
     shape: tuple[int | None, ...]
     """Of the clips; None where the graph takes any size."""
 
@@ -123,12 +126,16 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
         precision = metadata["precision"]
         if precision not in ("fp32", "int8"):
             raise ValueError("precision")
+        form = metadata.get("form", "images")
+        if form not in get_args(Form):
+            raise ValueError("form")
         contract = InputContract.model_validate_json(metadata["input"])
         return {
             "labels": tuple(labels),
             "contract": contract,
             "digest": metadata["model_digest"],
             "precision": precision,
+            "form": form,
         }
     except (KeyError, ValueError, ValidationError) as error:
         what = error.args[0] if isinstance(error, KeyError) else "right metadata"

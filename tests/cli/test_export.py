@@ -14,6 +14,7 @@ from stzoo import onnx_export
 from stzoo.cli import export as command
 from stzoo.errors import DataError, ExportError, UsageError, VideoError
 from stzoo.onnx_export import Agreement
+from stzoo.runtimes.onnx_file import read
 
 MakeVideo = Callable[..., Path]
 PERFECT = Agreement(0.0, 1.0, (1, 3), 1.0, "test", "test", 1)
@@ -41,6 +42,8 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
     assert report["milliseconds_a_clip"] > 0
     assert report["provider"] == "CPUExecutionProvider"
     assert report["video"] == "clip.mp4"
+    run(str(tiny_bundle), "-o", str(output), "--video", str(video), "--form", "volumes")
+    assert read(output).form == "volumes"
 
 
 def _instant_export(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DENSENET121, DENSENET169, DENSENET201, DENSENET_TINY
 from stzoo.nets.fusion import Fusion, named_gates, set_noise
 from stzoo.nets.inception import InceptionSizes, MixedSizes
-from stzoo.nets.layers import frames_as_images
+from stzoo.nets.layout import Images, Volumes, laid_out
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101
 from stzoo.strategy import ALL_BRANCHES, NONE, Strategy
@@ -322,14 +322,15 @@ def test_merging_changes_no_logit(kind: Kind) -> None:
 
 
 @of_every_kind
-def test_frames_kept_as_images_give_the_same_logits(kind: Kind) -> None:
-    """The layout that ONNX files are written in, also of a merged net."""
+def test_every_layout_gives_the_same_logits(kind: Kind) -> None:
+    """ONNX files are written in other layouts than torch runs, of merged nets."""
     clips = clips_for(kind)
     for net in (plain := net_of(kind, mixed(small(kind))), nets.merge(plain.eval())):
-        with torch.no_grad(), frames_as_images(len(clips)):
-            images = net(clips)
         with torch.no_grad():
-            torch.testing.assert_close(images, net(clips), rtol=1e-4, atol=1e-4)
+            expected = net(clips)
+        for way in (Images(len(clips)), Volumes()):
+            with torch.no_grad(), laid_out(way):
+                torch.testing.assert_close(net(clips), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     file = read(written(tmp_path))
     assert file.labels == ("left", "right")
     assert (file.contract, file.digest, file.precision) == (CONTRACT, "0" * 64, "fp32")
+    assert file.form == "images"  # also where it does not say so
+    assert read(written(tmp_path, form_volumes)).form == "volumes"
     assert file.shape == (None, 3, 2, 8, 8)
     assert file.frames_and_size == "2 frames of 8x8 pixels"
     assert file.takes(CONTRACT)
@@ -94,6 +96,14 @@ def number_labels(made: onnx.ModelProto) -> None:
     helper.set_model_props(made, METADATA | {"labels": "[1, 2]"})
 
 
+def form_volumes(made: onnx.ModelProto) -> None:
+    helper.set_model_props(made, METADATA | {"form": "volumes"})
+
+
+def break_form(made: onnx.ModelProto) -> None:
+    helper.set_model_props(made, METADATA | {"form": "scrolls"})
+
+
 def break_contract(made: onnx.ModelProto) -> None:
     helper.set_model_props(made, METADATA | {"input": "{}"})
 
@@ -109,6 +119,7 @@ def break_contract(made: onnx.ModelProto) -> None:
         (forget_labels, "no labels of stzoo"),
         (number_labels, "no right metadata"),
         (break_contract, "no right metadata"),
+        (break_form, "no right metadata"),
     ],
 )
 def test_a_file_that_is_not_to_be_trusted_is_refused(tmp_path: Path, change: Change, sentence: str) -> None:
