@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stzoo.nets import Architecture, fixed_net, merge
-from stzoo.nets.norm import Statistics
+from stzoo.nets.norm import Affine, BatchNorm, Statistics
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ CASES = (
 
 @torch.no_grad()
 def net_of(case: Case, unit: str) -> nn.Module:
-    """A fixed net in eval mode whose batch norms have statistics of their own."""
+    """A fixed net in eval mode whose batch norms have statistics, scales and shifts of their own."""
     torch.manual_seed(0)
     architecture = Architecture(case.backbone, 400, {case.option: True} if case.option else {})
     net = fixed_net(architecture, architecture.uniform(unit))
@@ -59,6 +59,9 @@ def net_of(case: Case, unit: str) -> nn.Module:
         if isinstance(module, Statistics):
             module.running_mean.normal_(std=0.5)
             module.running_var.uniform_(0.5, 2.0)
+        if isinstance(module, Affine | BatchNorm):
+            module.weight.detach().uniform_(0.5, 1.5)
+            module.bias.detach().normal_(std=0.3)
     return net.eval()
 
 

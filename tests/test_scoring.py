@@ -47,10 +47,12 @@ def test_every_file_has_the_scores_of_the_predictor_or_a_reason(
         assert min(found.decode_seconds, found.compute_seconds) > 0
 
 
-def test_one_call_predicts_as_the_loaded_model_does(tiny_bundle: Path, make_video: MakeVideo) -> None:
+def test_one_call_predicts_as_the_loaded_model_does(tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path) -> None:
     video = make_video("clip.mp4")
     expected = stzoo.load(tiny_bundle, device="cpu").predict(video, 2, clips=1)
     assert stzoo.predict(video, tiny_bundle, 2, clips=1, device="cpu") == expected
+    write_frames(tmp_path / "walk")
+    assert stzoo.predict(tmp_path / "walk", tiny_bundle, frame_rate=10.0, device="cpu")
     assert inspect.signature(stzoo.predict).parameters["model"].default in stzoo.list_models()
 
 

@@ -66,6 +66,12 @@ class Layout(ABC):
     def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
         """`function` of a tensor whose second axis is that of the channels, and which keeps its shape."""
 
+    @abstractmethod
+    def scaled_and_shifted(
+        self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
+    ) -> Activation:
+        """Every channel times its scale, plus its shift."""
+
     def along_channels(self, values: Float[Tensor, " channels"]) -> Float[Tensor, "..."]:
         """A value a channel, to be combined with an activation."""
         return values if self.channels == -1 else values.view(-1, *[1] * (self.rows + 1 - self.channels))
@@ -131,6 +137,11 @@ class ChannelsLast(Views):
     def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
         return x.mean(dim=(1, 2, 3))
 
+    def scaled_and_shifted(
+        self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
+    ) -> Activation:
+        return torch.addcmul(shift, x, scale)
+
     def images(self, x: Activation) -> ImageView:
         return x.flatten(0, 1).permute(0, 3, 1, 2)
 
@@ -162,6 +173,11 @@ class Images(Views):
 
     def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
         return x.mean(dim=(2, 3)).reshape(self.clips, -1, x.shape[1]).mean(dim=1)
+
+    def scaled_and_shifted(
+        self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
+    ) -> Activation:
+        return _as_batch_norm(x, scale, shift)
 
     def images(self, x: Activation) -> ImageView:
         return x
@@ -206,6 +222,17 @@ class Volumes(Layout):
 
     def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
         return function(x)
+
+    def scaled_and_shifted(
+        self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
+    ) -> Activation:
+        return _as_batch_norm(x, scale, shift)
+
+
+def _as_batch_norm(x: Tensor, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]) -> Tensor:
+    """One node of a graph, which runtimes join to its neighbours, instead of a product and a sum."""
+    mean, variance = x.new_zeros(len(scale)), x.new_ones(len(scale))
+    return F.batch_norm(x, mean, variance, scale, shift, eps=0.0)
 
 
 def is_spatial(weight: Tensor, stride: Size) -> bool:

@@ -90,8 +90,7 @@ class Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Activation) -> Activation:
-        along = layout().along_channels
-        return torch.addcmul(along(self.bias.to(x.dtype)), x, along(self.weight.to(x.dtype)))
+        return layout().scaled_and_shifted(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
 
 
 class BatchNorm(Statistics):

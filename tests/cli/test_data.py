@@ -116,6 +116,13 @@ def test_a_dataset_in_order_can_be_trained_on(ucf101: Path) -> None:
     assert "checking" in result.stderr
 
 
+def test_training_videos_are_held_against_the_training_clip(ucf101: Path) -> None:
+    report = json.loads(
+        check(ucf101, "--set", "augment.frames=40", "--set", "augment.strip_frames=40", "--format", "json").stdout
+    )
+    assert [split["short"] for split in report["splits"].values()] == [18, 0]
+
+
 def test_a_broken_dataset_is_reported(ucf101: Path, tmp_path: Path) -> None:
     broken = ucf101 / "UCF-101" / "YoYo" / "v_YoYo_g02_c01.avi"
     broken.write_bytes(b"")

@@ -62,6 +62,7 @@ def test_what_goes_by_axes_means_the_same_in_every_layout(x: Tensor, stride: int
         torch.testing.assert_close(way.mean(y), x.mean(dim=(2, 3, 4)))
         weighed = x * values.view(-1, 1, 1, 1)
         for found, expected in (
+            (way.scaled_and_shifted(y, values, -values), weighed - values.view(-1, 1, 1, 1)),
             (y * way.along_channels(values), weighed),
             (way.per_channel(lambda view: view * values.view(-1, *[1] * (view.ndim - 2)), y), weighed),
             (way.thinned(y, stride), x[..., ::stride, ::stride]),
