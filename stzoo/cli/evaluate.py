@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from stzoo.cli.labelled import labelled, root_option
 from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
-from stzoo.errors import DataError, VideoError
+from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
     from stzoo.assessment import Assessment
     from stzoo.metrics import Estimate
-    from stzoo.video.datasets import Item
 
 _CLASSES_SHOWN = 20
 
@@ -32,11 +32,7 @@ _CLASSES_SHOWN = 20
     help="A list with `path label` a line, the label a class of the model or its index; or a folder with a folder a "
     "class.",
 )
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="The folder that the paths of the list start in.  [default: the list's own]",
-)
+@root_option
 @protocol_options
 @frame_rate_option
 @click.option(
@@ -77,8 +73,6 @@ def evaluate(
 
     predictor = loaded(model, **wishes)
     items = labelled(data, root, predictor.labels)
-    if data.is_file():
-        _refuse_elsewhere(items, data, root or data.parent)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
     found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
     found.write(folder)
@@ -90,29 +84,6 @@ def evaluate(
         _print(found, folder)
     if found.failed:
         context.exit(VideoError.exit_code)
-
-
-def labelled(data: Path, root: Path | None, labels: tuple[str, ...]) -> list[Item]:
-    """The videos of a list, or of a folder with a folder a class."""
-    from stzoo.video.datasets import read_folders, read_list
-
-    if data.is_dir():
-        return read_folders(data, Path(), labels)
-    return read_list(data, root or data.parent, labels)
-
-
-def _refuse_elsewhere(items: list[Item], data: Path, root: Path) -> None:
-    """Raises `DataError` where no path of a list leads to anything, as when they start in another folder."""
-    if any(item.path.exists() or ".zip" in {parent.suffix.lower() for parent in item.path.parents} for item in items):
-        return
-    first = items[0].path
-    given = first.relative_to(root) if first.is_relative_to(root) else first
-    start = next((above for above in root.absolute().parents if (above / given).exists()), None)
-    hint = f", here --root {start}" if start is not None else ""
-    raise DataError(
-        f"none of the {len(items)} videos of {data} is there: the first was looked for as {first}; "
-        f"say with --root in which folder the paths of the list start{hint}"
-    )
 
 
 def _print(found: Assessment, folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from stzoo.cli.labelled import labelled, root_option
 from stzoo.errors import DataError, ExportError, UsageError
 from stzoo.files import write_json
 
@@ -68,6 +69,7 @@ _BATCH_SIZES = (1, 3)
     type=click.Path(path_type=Path, exists=True),
     help="For int8: labelled videos like those to be predicted, as for `stzoo evaluate --data`.",
 )
+@root_option
 @click.option(
     "--verify/--no-verify", default=True, show_default=True, help="Compare with torch on clips of a real video."
 )
@@ -85,6 +87,7 @@ def export(
     form: Form,
     precision: str,
     calibrate: Path | None,
+    root: Path | None,
     verify: bool,
     video: Path | None,
 ) -> None:
@@ -95,7 +98,6 @@ def export(
     inspection.
     """
     from stzoo import onnx_export
-    from stzoo.cli.evaluate import labelled
     from stzoo.files import packaged
     from stzoo.hub import load
     from stzoo.runtimes import Session
@@ -105,12 +107,14 @@ def export(
         raise UsageError(
             "int8 is calibrated on videos like those to be predicted; give --precision int8 and --calibrate LIST both"
         )
+    if root is not None and calibrate is None:
+        raise UsageError("--root is where the paths of a list of --calibrate start; leave it out, or give both")
     if calibrate is not None and (with_preprocess or any_size):
         raise UsageError("in int8 there are files that take clips of the model's input; leave the other options out")
     predictor = load(model, device="cpu")
     net = predictor.net
     assert not isinstance(net, Session)
-    items = [] if calibrate is None else labelled(calibrate, None, predictor.labels)
+    items = [] if calibrate is None else labelled(calibrate, root, predictor.labels)
     source = video or packaged("bundled") / "sample.mp4"
     pixels = read_clips(source, predictor.contract, max(_BATCH_SIZES)).clips if verify else None
     reports = _reports(output.with_name(REPORT))

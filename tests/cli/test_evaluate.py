@@ -89,20 +89,6 @@ def test_a_label_that_the_model_does_not_know_is_one_sentence(tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("moved", [False, True])
-def test_a_list_whose_paths_start_elsewhere_is_sent_to_root(tmp_path: Path, moved: bool) -> None:
-    (tmp_path / "motion").mkdir()
-    (tmp_path / "a.mp4").write_text("" if moved else "there")
-    (tmp_path / "motion" / "list.txt").write_text(f"{'b' if moved else 'a'}.mp4 still\nc.mp4 still\n")
-    result = run("evaluate", MODEL, "--data", tmp_path / "motion" / "list.txt", "--out", tmp_path / "out")
-    assert result.exit_code == 1
-    hint = "" if moved else f", here --root {tmp_path}"
-    assert f"say with --root in which folder the paths of the list start{hint}\n" in result.stderr
-    assert "none of the 2 videos of" in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
 def test_folders_of_frames_are_measured_at_their_rate(tmp_path: Path) -> None:
     write_frames(tmp_path / "data" / "still" / "1")
     common = ("evaluate", MODEL, "--data", tmp_path / "data", "--clips", 1, "--format", "json")

@@ -10,11 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from stzoo import bundle as bundles
-from stzoo import onnx_export
+from stzoo import onnx_export, quantisation
 from stzoo.cli import export as command
 from stzoo.errors import DataError, ExportError, UsageError, VideoError
+from stzoo.metrics import Estimate
 from stzoo.onnx_export import Agreement
+from stzoo.predictor import Predictor
+from stzoo.quantisation import Loss
 from stzoo.runtimes.onnx_file import read
+from stzoo.video.datasets import Item
 
 MakeVideo = Callable[..., Path]
 PERFECT = Agreement(0.0, 1.0, (1, 3), 1.0, "test", "test", 1)
@@ -97,7 +101,7 @@ def test_a_report_of_something_else_is_not_replaced(tiny_bundle: Path, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["export.json"]
 
 
-@pytest.mark.parametrize("options", [["--precision", "int8"], ["--calibrate", "."]])
+@pytest.mark.parametrize("options", [["--precision", "int8"], ["--calibrate", "."], ["--root", "."]])
 def test_int8_and_its_videos_go_together(tiny_bundle: Path, tmp_path: Path, options: list[str]) -> None:
     with pytest.raises(UsageError, match="both"):
         run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), *options)
@@ -108,3 +112,25 @@ def test_a_video_that_cannot_be_read_is_named_before_anything_is_written(tiny_bu
     with pytest.raises(VideoError, match="nowhere"):
         run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--video", str(tmp_path / "nowhere.mp4"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
+    tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Item] = []
+
+    def quantise(predictor: Predictor, source: Path, target: Path, items: list[Item]) -> Loss:
+        given.extend(items)
+        estimate = Estimate(1.0, 1.0, 1.0, 1)
+        return Loss(1, estimate, estimate, 0.0, 1.0, 0.0)
+
+    _instant_export(monkeypatch)
+    monkeypatch.setattr(onnx_export, "compare", lambda *_: PERFECT)
+    monkeypatch.setattr(quantisation, "quantise_and_measure", quantise)
+    video = make_video("clip.mp4")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list.txt").write_text("clip.mp4 0\n")
+    options = ["--precision", "int8", "--calibrate", str(tmp_path / "lists" / "list.txt"), "--root", str(video.parent)]
+    text = run(str(tiny_bundle), "-o", str(tmp_path / "model.int8.onnx"), *options)
+    assert given == [Item(video, 0)]
+    assert "In int8 on 1 videos" in text
