@@ -42,8 +42,14 @@ class OpenVinoSession(Session):
             model.reshape([1, *(size or -1 for size in file.shape[1:])])
             self._request = core.compile_model(model, "CPU", hints).create_infer_request()
         except RuntimeError as error:
-            raise BundleError(f"openvino refuses {file.path}: {str(error).strip().partition(chr(10))[0]}") from error
+            raise BundleError(f"openvino refuses {file.path}: {_reason(error)}") from error
 
     def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
         answers = [np.array(self._request.infer({0: clip[None]})[0], dtype=np.float32) for clip in clips]
         return np.concatenate(answers)
+
+
+def _reason(error: RuntimeError) -> str:
+    """The first line of openvino's summary, or the last of an error without one; the others tell of its own source."""
+    lines = [line.lstrip("- ") for line in str(error).splitlines() if line.strip()]
+    return lines[lines.index("Summary:") + 1] if "Summary:" in lines[:-1] else lines[-1]
