@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
-from stzoo import cli
+import stzoo.scoring  # noqa: F401 (it keeps the `load` that it finds when it is imported)
+from stzoo import cli, hub
 from stzoo.contract import InputContract
 from stzoo.errors import ModelNotFoundError
 from stzoo.predictor import Predictor
@@ -44,9 +43,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             say(f"Input: {contract.changed(**protocol).text}")
         return Predictor(Constant(), contract.changed(**protocol), LABELS, name, device)
 
-    hub = types.ModuleType("stzoo.hub")
-    hub.load = load  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "stzoo.hub", hub)
+    monkeypatch.setattr(hub, "load", load)
     monkeypatch.delenv("STZOO_DEBUG", raising=False)
     return names
 
