@@ -209,6 +209,14 @@ def test_a_file_of_results_goes_on_where_it_ended(make_video: MakeVideo, tmp_pat
     assert "does not hold results" in run(*paths, "-o", output, "--resume").stderr
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_names_with_line_separators_are_found_again(make_video: MakeVideo, tmp_path: Path, form: str) -> None:
+    video, output = make_video("a\u2028b\x0bc.mp4", 2), tmp_path / f"out.{form}"
+    for _ in range(2):
+        assert run(video, "-o", output, "--resume").exit_code == 0
+    assert output.read_bytes().count(b"\n") == 1 + (form == "csv")
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
 def test_an_interruption_leaves_what_was_found(
     make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
