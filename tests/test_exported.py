@@ -14,7 +14,7 @@ import pytest
 
 import stzoo
 from stzoo import bundle as bundles
-from stzoo import exported, onnx_export
+from stzoo import exported, onnx_export, runtimes
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.files import packaged
 from stzoo.runtimes import OnnxFile, is_there
@@ -124,6 +124,22 @@ def test_openvino_runs_the_form_that_is_fastest_there(folder: Path, cache: Path,
     assert [found.net.file.path for found in (before, asked, after)] == [folder / "model.onnx", path, path]
     video = make_video("a.mp4", 20)
     np.testing.assert_allclose(asked.scores(video), before.scores(video), atol=1e-5)
+
+
+def test_nothing_is_exported_for_a_runtime_that_cannot_run_it(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "model.onnx").unlink()
+    monkeypatch.setattr(runtimes, "is_there", lambda name: name != "openvino")
+    said: list[str] = []
+    with pytest.raises(UsageError, match="openvino is not installed"):
+        stzoo.load(folder, device="cpu", runtime="openvino", say=said.append)
+    with pytest.raises(UsageError, match="openvino is not installed"):
+        stzoo.load(folder, device="cpu", runtime="auto", precision="bf16", say=said.append)
+    with pytest.raises(UsageError, match="does not compute in bf16"):
+        stzoo.load(folder, device="cpu", runtime="onnxruntime", precision="bf16", say=said.append)
+    assert not said
+    assert not cache.exists()
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(
