@@ -87,7 +87,7 @@ def predict(
     form = format_ or _form(output)
     _refuse(output, form, resume)
     paths = files(inputs, frames=frame_rate is not None)
-    over_time.refuse(paths, form, resume=resume, workers=workers)
+    over_time.refuse(paths, form, output, resume=resume, workers=workers)
     predictor = loaded(model, **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
