@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def test_standard_input_lists_paths(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(UsageError, match="lists no video"):
         files(["-"])
+
+
+def test_listed_names_are_bytes_in_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\xff.mp4\n"), encoding="utf-8", errors="strict"))
+    assert files(["-"]) == [os.fsdecode(b"a\xff.mp4")]
 
 
 def test_folders_of_numbered_pictures_are_videos_if_asked_for(folder: Path) -> None:
