@@ -24,6 +24,14 @@ def test_a_folder_is_its_videos_in_order(folder: Path) -> None:
     assert files([str(folder / "b.MP4"), str(folder)]) == [expected[1], *expected]
 
 
+def test_what_cameras_and_discs_write_counts_as_videos(tmp_path: Path) -> None:
+    for name in ("00001.M2TS", "MVI.mts", "VTS_01_1.VOB", "clip.mxf", "subtitles.srt", "cover.jpg"):
+        (tmp_path / name).touch()
+    assert files([str(tmp_path)]) == [
+        str(tmp_path / name) for name in ("00001.M2TS", "MVI.mts", "VTS_01_1.VOB", "clip.mxf")
+    ]
+
+
 def test_a_pattern_is_what_it_matches_and_a_file_called_like_one_is_itself(folder: Path) -> None:
     assert files([f"{folder}/*.[mM]*"]) == [str(folder / "b.MP4")]
     assert files([f"{folder}/*"]) == [
