@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 import stzoo.scoring  # noqa: F401 (it keeps the `load` that it finds when it is imported)
 from stzoo import cli, hub
+from stzoo.cli.predict import _rows
 from stzoo.contract import InputContract
 from stzoo.errors import ModelNotFoundError
 from stzoo.predictor import Predictor
+from stzoo.video.progress import Bar
 from tests.conftest import MakeVideo
 
 LABELS = ("still", "turn-left", "zoom ärgerlich")
@@ -207,6 +209,17 @@ def test_a_file_of_results_goes_on_where_it_ended(make_video: MakeVideo, tmp_pat
     assert "holds results of another model, precision or input" in other.stderr
     output.write_text("something else\n")
     assert "does not hold results" in run(*paths, "-o", output, "--resume").stderr
+
+
+def test_errors_stand_above_the_bar_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Bar, "say", lambda self, sentence: said.append(sentence))
+    predictor = Predictor(Constant(), InputContract(frames=2, fps=5.0, resize=16, crop=16), LABELS, device="cpu")
+    (row,) = _rows(predictor, [str(tmp_path / "missing.mp4")], 1, 0, None, 0, shown=True)
+    assert said == [f"Error: {row['error']}"]
+    assert "Error" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
