@@ -54,9 +54,14 @@ def session(
     forms: list[Form] = ["volumes", "images"] if chosen == "openvino" else ["images", "volumes"]
     file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
     if file is None and precision == "int8":
+        if contract.frames != bundle.contract.frames:
+            raise UsageError(
+                f"in int8 {bundle.name} takes clips of its own {bundle.contract.frames} frames, not of "
+                f"{contract.frames}; leave the other number out, or choose fp32"
+            )
         raise UsageError(
-            f"{bundle.name} has no {bundles.ONNX_INT8} for this input; write it with `stzoo export {bundle.name} "
-            f"--precision int8 --calibrate LIST -o {folder / bundles.ONNX_INT8}`"
+            f"{bundle.name} has no {bundles.ONNX_INT8}; write it with `stzoo export {folder} --precision int8 "
+            f"--calibrate LIST -o {folder / bundles.ONNX_INT8}`"
         )
     if file is None and runtime == "auto" and precision == "fp32":
         return None

@@ -214,8 +214,10 @@ def test_what_needs_torch_says_so(folder: Path) -> None:
         stzoo.load(folder, runtime="onnxruntime", strategy="s")
     with pytest.raises(UsageError, match="torch computes in fp32"):
         stzoo.load(folder, runtime="torch", precision="int8")
-    with pytest.raises(UsageError, match="--precision int8 --calibrate LIST"):
+    with pytest.raises(UsageError, match=f"stzoo export {folder} --precision int8 --calibrate LIST"):
         stzoo.load(folder, runtime="onnxruntime", precision="int8")
+    with pytest.raises(UsageError, match="its own 8 frames, not of 4; leave the other number out"):
+        stzoo.load(folder, runtime="onnxruntime", precision="int8", protocol={"frames": 4})
     session = stzoo.load(folder, device="cpu", runtime="onnxruntime").net
     with pytest.raises(UsageError, match="takes clips of 8 frames of 64x64 pixels"):
         type(stzoo.load(folder))(session, stzoo.load(folder).contract.changed(frames=2), ("a",))
