@@ -17,7 +17,7 @@ from stzoo.bundle.reading import locate, read_json
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.files import packaged
-from stzoo.runtimes import OnnxFile, Precision, Runtime, Session, has_gpu, is_there, open_session
+from stzoo.runtimes import OnnxFile, Precision, Runtime, Session, has_gpu, is_there, open_session, refuse_impossible
 from stzoo.runtimes.onnx_file import Form, read
 
 CACHE = "STZOO_CACHE"
@@ -50,12 +50,18 @@ def session(
     chosen = runtime
     if chosen == "auto":
         chosen = "openvino" if precision == "bf16" or is_there("openvino") else "onnxruntime"
+    refuse_impossible(chosen, device, precision)
     forms: list[Form] = ["volumes", "images"] if chosen == "openvino" else ["images", "volumes"]
     file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
     if file is None and precision == "int8":
+        if contract.frames != bundle.contract.frames:
+            raise UsageError(
+                f"in int8 {bundle.name} takes clips of its own {bundle.contract.frames} frames, not of "
+                f"{contract.frames}; leave the other number out, or choose fp32"
+            )
         raise UsageError(
-            f"{bundle.name} has no {bundles.ONNX_INT8} for this input; write it with `stzoo export {bundle.name} "
-            f"--precision int8 --calibrate LIST -o {folder / bundles.ONNX_INT8}`"
+            f"{bundle.name} has no {bundles.ONNX_INT8}; write it with `stzoo export {folder} --precision int8 "
+            f"--calibrate LIST -o {folder / bundles.ONNX_INT8}`"
         )
     if file is None and runtime == "auto" and precision == "fp32":
         return None

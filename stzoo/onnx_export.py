@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import stzoo
 from stzoo.contract import InputContract
-from stzoo.errors import ExportError
+from stzoo.errors import ExportError, UsageError
 from stzoo.evaluation import to_input
 from stzoo.files import replacing
 from stzoo.nets import is_template, merge
@@ -113,10 +113,12 @@ def export(
     SHA-256 of the weights file, as `digest` gives it), `strategy` and `strategy_digest`.
 
     Raises `ExportError` for a template, for an operator set that cannot be written, and for what torch's exporter or
-    ONNX's checker refuses.
+    ONNX's checker refuses; `UsageError` for another suffix than .onnx, by which ONNX's readers choose a format.
     """
     import onnx
 
+    if Path(path).suffix.lower() != ".onnx":
+        raise UsageError(f'{path} has the suffix "{Path(path).suffix}"; ONNX files are called .onnx')
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise ExportError(f"the operator set {opset} cannot be written; choose one from {OLDEST_OPSET} to {newest}")

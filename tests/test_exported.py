@@ -14,7 +14,7 @@ import pytest
 
 import stzoo
 from stzoo import bundle as bundles
-from stzoo import exported, onnx_export
+from stzoo import exported, onnx_export, runtimes
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.files import packaged
 from stzoo.runtimes import OnnxFile, is_there
@@ -126,6 +126,22 @@ def test_openvino_runs_the_form_that_is_fastest_there(folder: Path, cache: Path,
     np.testing.assert_allclose(asked.scores(video), before.scores(video), atol=1e-5)
 
 
+def test_nothing_is_exported_for_a_runtime_that_cannot_run_it(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "model.onnx").unlink()
+    monkeypatch.setattr(runtimes, "is_there", lambda name: name != "openvino")
+    said: list[str] = []
+    with pytest.raises(UsageError, match="openvino is not installed"):
+        stzoo.load(folder, device="cpu", runtime="openvino", say=said.append)
+    with pytest.raises(UsageError, match="openvino is not installed"):
+        stzoo.load(folder, device="cpu", runtime="auto", precision="bf16", say=said.append)
+    with pytest.raises(UsageError, match="does not compute in bf16"):
+        stzoo.load(folder, device="cpu", runtime="onnxruntime", precision="bf16", say=said.append)
+    assert not said
+    assert not cache.exists()
+
+
 def test_a_cache_that_cannot_be_written_is_one_sentence(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,8 +214,10 @@ def test_what_needs_torch_says_so(folder: Path) -> None:
         stzoo.load(folder, runtime="onnxruntime", strategy="s")
     with pytest.raises(UsageError, match="torch computes in fp32"):
         stzoo.load(folder, runtime="torch", precision="int8")
-    with pytest.raises(UsageError, match="--precision int8 --calibrate LIST"):
+    with pytest.raises(UsageError, match=f"stzoo export {folder} --precision int8 --calibrate LIST"):
         stzoo.load(folder, runtime="onnxruntime", precision="int8")
+    with pytest.raises(UsageError, match="its own 8 frames, not of 4; leave the other number out"):
+        stzoo.load(folder, runtime="onnxruntime", precision="int8", protocol={"frames": 4})
     session = stzoo.load(folder, device="cpu", runtime="onnxruntime").net
     with pytest.raises(UsageError, match="takes clips of 8 frames of 64x64 pixels"):
         type(stzoo.load(folder))(session, stzoo.load(folder).contract.changed(frames=2), ("a",))

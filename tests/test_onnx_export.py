@@ -14,7 +14,7 @@ from torch import nn
 
 from stzoo import nets, onnx_export
 from stzoo.contract import InputContract
-from stzoo.errors import ExportError
+from stzoo.errors import ExportError, UsageError
 from stzoo.nets.fusion import fixed_fuse
 from stzoo.nets.resnet import ResNet3d, ResNetSizes
 from stzoo.runtimes.onnx_file import read
@@ -149,6 +149,13 @@ def test_a_net_that_fixes_the_number_of_clips_is_refused(tmp_path: Path) -> None
 def test_an_operator_set_that_cannot_be_written_is_refused(toy: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="choose one from 18 to"):
         onnx_export.export(toy, tmp_path / "toy.onnx", CONTRACT, ["a"], opset=3)
+
+
+@pytest.mark.parametrize("name", ["export.json", "model.txt", "model"])
+def test_a_name_of_another_kind_of_file_is_refused(toy: nn.Module, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} has the suffix .*; ONNX files are called \.onnx"):
+        onnx_export.export(toy, tmp_path / name, CONTRACT, ["a", "b", "c"])
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_template_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,8 @@ def files(arguments: Iterable[str], *, frames: bool = False) -> list[str]:
 
 
 def _listed() -> list[str]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # names are bytes, as in the arguments
     lines = (line.rstrip("\r\n") for line in sys.stdin)
     return [line for line in lines if line]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -87,7 +88,7 @@ def predict(
     form = format_ or _form(output)
     _refuse(output, form, resume)
     paths = files(inputs, frames=frame_rate is not None)
-    over_time.refuse(paths, form, resume=resume, workers=workers)
+    over_time.refuse(paths, form, output, resume=resume, workers=workers)
     predictor = loaded(model, **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
@@ -133,13 +134,14 @@ def _rows(
     from stzoo.video.progress import counting
 
     with counting("Predicting", done + len(paths), unit="videos", completed=done, show=shown) as bar:
+        say = bar.say if shown else partial(click.echo, err=True)
         for found in score_files(predictor, paths, workers=workers, frame_rate=frame_rate):
             if isinstance(found, Failed):
-                click.echo(f"Error: {found.reason}", err=True)
+                say(f"Error: {found.reason}")
                 yield {"path": found.path, "error": found.reason}
             else:
                 for sentence in found.warnings:
-                    click.echo(f"Warning: {sentence}", err=True)
+                    say(f"Warning: {sentence}")
                 yield row(predictor, found, topk)
             bar.advance()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -184,7 +185,8 @@ def resumed(path: Path, form: str, predictor: Predictor, answers: int) -> tuple[
 
 
 def _csv_rows(text: str, answers: int) -> list[Row]:
-    table = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    # Names may hold what `splitlines` takes for the end of a line.
+    table = csv.DictReader(io.StringIO(text, newline="\n"), strict=True)
     if text and table.fieldnames != columns(answers):
         raise ValueError("other columns")
     return [

@@ -61,7 +61,7 @@ class OverTime:
         """Seconds of the window, and from one to the next."""
         return self.window or _WINDOW_SECONDS, self.hop or _HOP_SECONDS
 
-    def refuse(self, paths: list[str], form: str, *, resume: bool, workers: int | None) -> None:
+    def refuse(self, paths: list[str], form: str, output: Path | None, *, resume: bool, workers: int | None) -> None:
         """Raises `UsageError` for options that do not go together, before anything takes time."""
         for option, value in (("--window", self.window), ("--hop", self.hop), ("--figure", self.figure)):
             if value is not None and not self.timeline:
@@ -79,6 +79,8 @@ class OverTime:
         for what, wanted in (("srt", form == "srt"), ("--figure", self.figure), ("--render", self.render)):
             if wanted and len(paths) > 1:
                 raise UsageError(f"{what} is about one video, and {len(paths)} were given; give one.")
+        if output is not None and output in (self.figure, self.render):
+            raise UsageError(f"-o names the same file as --figure or --render, {output}; choose another.")
         if self.figure is not None:
             from stzoo.plot import figure_format
 

@@ -30,6 +30,7 @@ __all__ = [
     "has_gpu",
     "is_there",
     "open_session",
+    "refuse_impossible",
     "threads",
 ]
 
@@ -76,15 +77,26 @@ def open_session(runtime: Runtime, file: OnnxFile, device: str | None, precision
     Raises `UsageError` for a runtime that is not installed, a device or a precision that it does not have, and
     `BundleError` when it refuses the file.
     """
+    refuse_impossible(runtime, device, precision)
     if runtime == "openvino":
         from stzoo.runtimes.openvino_session import OpenVinoSession
 
-        return OpenVinoSession(file, device, precision)
+        return OpenVinoSession(file, precision)
     if runtime == "onnxruntime":
         from stzoo.runtimes.onnxruntime_session import OnnxRuntimeSession
 
         return OnnxRuntimeSession(file, device, precision)
     raise UsageError("torch runs nets, not ONNX files; choose onnxruntime or openvino.")
+
+
+def refuse_impossible(runtime: Runtime, device: str | None, precision: Precision) -> None:
+    """Raises `UsageError` for what a runtime cannot do here, whatever the file."""
+    if runtime == "onnxruntime" and precision == "bf16":
+        raise UsageError("onnxruntime does not compute in bf16; use openvino for it, or fp32.")
+    if runtime == "openvino" and device == "cuda":
+        raise UsageError("openvino runs on the CPU here; choose the device cpu, or another runtime.")
+    if runtime == "openvino" and not is_there(runtime):
+        raise UsageError(f"openvino is not installed; install it with `{INSTALL}`, or choose another runtime.")
 
 
 def is_there(runtime: Runtime) -> bool:

@@ -23,8 +23,8 @@ class OnnxRuntimeSession(Session):
     def __init__(self, file: OnnxFile, device: str | None, precision: Precision) -> None:
         if precision != file.precision:
             raise UsageError(
-                f"{file.path} computes in {file.precision}, and onnxruntime cannot make {precision} of it; use "
-                "openvino for bf16, and `stzoo export --precision int8` for int8."
+                f"{file.path} computes in {file.precision}, not in {precision}; write the other one with `stzoo export "
+                "--precision`."
             )
         on_gpu = device == "cuda" or (device in (None, "auto") and has_gpu())
         super().__init__("onnxruntime", file, "cuda" if on_gpu else "cpu", precision)

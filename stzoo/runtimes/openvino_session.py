@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from stzoo.errors import BundleError, UsageError
-from stzoo.runtimes import INSTALL, Session, is_there, threads
+from stzoo.runtimes import Session, threads
 from stzoo.runtimes.onnx_file import OnnxFile, Precision
 
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
@@ -15,11 +15,7 @@ _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
 class OpenVinoSession(Session):
     """Runs in float32, which has to be asked for, or in bfloat16; in int8 where the file is quantised."""
 
-    def __init__(self, file: OnnxFile, device: str | None, precision: Precision) -> None:
-        if device == "cuda":
-            raise UsageError("openvino runs on the CPU here; choose the device cpu, or another runtime.")
-        if not is_there("openvino"):
-            raise UsageError(f"openvino is not installed; install it with `{INSTALL}`, or choose another runtime.")
+    def __init__(self, file: OnnxFile, precision: Precision) -> None:
         if (precision == "int8") != (file.precision == "int8"):
             raise UsageError(
                 f"{file.path} computes in {file.precision}, not in {precision}; write the other one with `stzoo export "

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stzoo.errors import DataError, did_you_mean
 
-_SUFFIXES = "3gp avi flv gif m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv zip"
+_SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 

@@ -48,7 +48,10 @@ class VideoInfo:
     timestamps_seconds: Float64[np.ndarray, " frames"]
     """When each frame is shown, ascending."""
     counted: bool
-    """The file's own timestamps cannot be trusted frame by frame (AVI): the n-th decoded frame is frame n."""
+    """The file's own timestamps cannot be trusted frame by frame: the n-th decoded frame is frame n.
+
+    AVI has no others, and they start over where MPEG-TS files were written one behind the other.
+    """
     truncated: bool
     """The file promises more frames or a longer time than it has packets for."""
     keyframes: Int64[np.ndarray, " keyframes"] = dataclasses.field(default_factory=_NONE.copy)

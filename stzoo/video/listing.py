@@ -74,6 +74,8 @@ class _Tally:
         self.keys: list[bool] = []
         self.packets, self.end = 0, 0
         self.timed, self.corrupt = True, False
+        self.restarted, self._decoded_at = False, float("-inf")
+        """Times start over where files were written one behind the other; they do not tell frames apart then."""
 
     def add(self, packet: Packet[VideoStream]) -> None:
         time = packet.dts if packet.pts is None else packet.pts
@@ -83,13 +85,16 @@ class _Tally:
         self.corrupt |= packet.is_corrupt
         if packet.size and not packet.is_discard:
             self.timed &= packet.pts is not None
+            if packet.dts is not None:
+                self.restarted |= packet.dts < self._decoded_at
+                self._decoded_at = packet.dts
             self.times.append(time)
             self.keys.append(packet.is_keyframe)
             self.end = max(self.end, (time or 0) + (packet.duration or 0))
 
     def listing(self, container: InputContainer, stream: VideoStream, cut_off: bool) -> Listing:
         known = [time for time in self.times if time is not None]
-        if stream.time_base is None or len(known) < len(self.times):
+        if stream.time_base is None or self.restarted or len(known) < len(self.times):
             return Listing([], [], len(self.times), False, cut_off)
         timed = self.timed and (container.format.name != "avi" or _in_order(stream, known))
         sound = timed and not cut_off and container.format.name in _CAN_SEEK

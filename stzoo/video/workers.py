@@ -179,7 +179,8 @@ def _hear(pool: list[_Worker], seconds: float) -> None:
             pool.remove(worker)
             worker.end()
             job.result = VideoError(
-                f"{job.path} was not read within {seconds:g} seconds; convert it, or allow more time."
+                f"{job.path} was not read within {seconds:g} seconds; convert it, or read it by itself, where nothing "
+                "limits the time (--workers 0; in Python seconds_a_file sets the limit)."
             )
 
 

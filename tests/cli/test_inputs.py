@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def test_a_folder_is_its_videos_in_order(folder: Path) -> None:
     assert files([str(folder / "b.MP4"), str(folder)]) == [expected[1], *expected]
 
 
+def test_what_cameras_and_discs_write_counts_as_videos(tmp_path: Path) -> None:
+    for name in ("00001.M2TS", "MVI.mts", "VTS_01_1.VOB", "clip.mxf", "subtitles.srt", "cover.jpg"):
+        (tmp_path / name).touch()
+    assert files([str(tmp_path)]) == [
+        str(tmp_path / name) for name in ("00001.M2TS", "MVI.mts", "VTS_01_1.VOB", "clip.mxf")
+    ]
+
+
 def test_a_pattern_is_what_it_matches_and_a_file_called_like_one_is_itself(folder: Path) -> None:
     assert files([f"{folder}/*.[mM]*"]) == [str(folder / "b.MP4")]
     assert files([f"{folder}/*"]) == [
@@ -43,6 +52,11 @@ def test_standard_input_lists_paths(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(UsageError, match="lists no video"):
         files(["-"])
+
+
+def test_listed_names_are_bytes_in_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\xff.mp4\n"), encoding="utf-8", errors="strict"))
+    assert files(["-"]) == [os.fsdecode(b"a\xff.mp4")]
 
 
 def test_folders_of_numbered_pictures_are_videos_if_asked_for(folder: Path) -> None:

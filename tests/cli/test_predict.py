@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,13 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
-from stzoo import cli
+import stzoo.scoring  # noqa: F401 (it keeps the `load` that it finds when it is imported)
+from stzoo import cli, hub
+from stzoo.cli.predict import _rows
 from stzoo.contract import InputContract
 from stzoo.errors import ModelNotFoundError
 from stzoo.predictor import Predictor
+from stzoo.video.progress import Bar
 from tests.conftest import MakeVideo
 
 LABELS = ("still", "turn-left", "zoom ärgerlich")
@@ -44,9 +45,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             say(f"Input: {contract.changed(**protocol).text}")
         return Predictor(Constant(), contract.changed(**protocol), LABELS, name, device)
 
-    hub = types.ModuleType("stzoo.hub")
-    hub.load = load  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "stzoo.hub", hub)
+    monkeypatch.setattr(hub, "load", load)
     monkeypatch.delenv("STZOO_DEBUG", raising=False)
     return names
 
@@ -210,6 +209,25 @@ def test_a_file_of_results_goes_on_where_it_ended(make_video: MakeVideo, tmp_pat
     assert "holds results of another model, precision or input" in other.stderr
     output.write_text("something else\n")
     assert "does not hold results" in run(*paths, "-o", output, "--resume").stderr
+
+
+def test_errors_stand_above_the_bar_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Bar, "say", lambda self, sentence: said.append(sentence))
+    predictor = Predictor(Constant(), InputContract(frames=2, fps=5.0, resize=16, crop=16), LABELS, device="cpu")
+    (row,) = _rows(predictor, [str(tmp_path / "missing.mp4")], 1, 0, None, 0, shown=True)
+    assert said == [f"Error: {row['error']}"]
+    assert "Error" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_names_with_line_separators_are_found_again(make_video: MakeVideo, tmp_path: Path, form: str) -> None:
+    video, output = make_video("a\u2028b\x0bc.mp4", 2), tmp_path / f"out.{form}"
+    for _ in range(2):
+        assert run(video, "-o", output, "--resume").exit_code == 0
+    assert output.read_bytes().count(b"\n") == 1 + (form == "csv")
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])

@@ -111,6 +111,10 @@ def test_a_folder_gives_a_row_a_video_and_errors(video: Path, tmp_path: Path) ->
             ["--timeline", "--hop", "nan"],
             "windows of 2 seconds every nan seconds were asked for; both must be above 0.",
         ),
+        (
+            ["--render", "v.mp4", "-o", "v.mp4"],
+            "-o names the same file as --figure or --render, v.mp4; choose another.",
+        ),
         (["--timeline", "--figure", "there.png"], "there.png exists; choose another name."),
     ],
 )

@@ -10,7 +10,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import VideoError
 from stzoo.video import listing
 from stzoo.video.container import Decoder
-from stzoo.video.decode import VideoInfo, probe
+from stzoo.video.decode import VideoInfo, probe, read_frames
 from stzoo.video.mp4 import composition_offsets
 from stzoo.video.reader import read_clips
 from tests.conftest import LEVELS, MakeVideo, write_video
@@ -80,6 +80,18 @@ def test_three_hours_cost_what_their_clips_cost(
     assert work["frames"] <= 1 + 3 * (GOP + 8)
     if indexed:
         assert work["packets"] < 20 * GOP
+
+
+def test_files_written_one_behind_the_other_are_read_in_order(tmp_path: Path) -> None:
+    for name, frames in (("a.ts", 12), ("b.ts", 8)):
+        write_video(tmp_path / name, frames, encoder={"bf": "2"})
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join((tmp_path / name).read_bytes() for name in ("a.ts", "b.ts")))
+    info = probe(joined)
+    assert (info.frames, info.counted) == (20, True)
+    np.testing.assert_allclose(info.duration_seconds, 2.0)
+    found = read_frames(info, np.arange(20), np.mean)
+    np.testing.assert_allclose([found[index] for index in range(20)], LEVELS * np.r_[:12, :8], atol=3)
 
 
 def test_the_index_of_an_mp4_gives_the_times_of_its_packets(make_video: MakeVideo, work: dict[str, int]) -> None:

@@ -100,6 +100,7 @@ def test_a_worker_that_dies_or_hangs_is_replaced(make_video: MakeVideo, monkeypa
     assert sentences.keys() == {"crash", "hang", "exit"}
     assert "crashed (SIGSEGV) the process" in sentences["crash"]
     assert "was not read within 2 seconds" in sentences["hang"]
+    assert "--workers 0" in sentences["hang"]
     assert "ended (exit code 3) the process" in sentences["exit"]
     for name in ("a", "b", "c"):
         result = found[paths[names.index(name)]]
