@@ -146,7 +146,11 @@ def export(
         click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, operator set {chosen}")
     reports.pop(output.name, None)
     if agreement is not None or loss is not None:
-        reports[output.name] = _report(output, predictor, chosen, agreement, source) | _quantised(calibrate, loss)
+        compared = {} if agreement is None else _comparison(agreement, source)
+        if calibrate is not None and loss is not None:
+            compared = {"int8": {"calibrated_on": calibrate.name, **asdict(loss), "made_of": compared}}
+        passed = agreement is None or agreement.passed
+        reports[output.name] = _report(output, predictor, chosen, precision, passed) | compared
     if reports or output.with_name(REPORT).exists():
         write_json(output.with_name(REPORT), reports)
     if loss is not None:
@@ -191,28 +195,25 @@ def _reports(path: Path) -> dict[str, Any]:
     return found
 
 
-def _report(output: Path, predictor: Predictor, opset: int, agreement: Agreement | None, video: Path) -> dict[str, Any]:
+def _report(output: Path, predictor: Predictor, opset: int, precision: str, passed: bool) -> dict[str, Any]:
     import onnx
     import torch
 
     import stzoo
-    from stzoo.onnx_export import TOLERANCE
 
-    compared = {} if agreement is None else {"tolerance": TOLERANCE, **asdict(agreement), "video": video.name}
     return {
         "model": predictor.name,
         "model_digest": predictor.digest,
         "sha256": hashlib.sha256(output.read_bytes()).hexdigest() if output.exists() else None,
         "opset": opset,
-        "precision": "fp32",
-        "passed": agreement is None or agreement.passed,
-        **compared,
+        "precision": precision,
+        "passed": passed,
         "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }
 
 
-def _quantised(calibrate: Path | None, loss: Loss | None) -> dict[str, Any]:
-    """What else is said of a file in int8; the comparison with torch is that of the file it was made of."""
-    if calibrate is None or loss is None:
-        return {}
-    return {"precision": "int8", "calibrated_on": calibrate.name, "int8": asdict(loss)}
+def _comparison(agreement: Agreement, video: Path) -> dict[str, Any]:
+    """What is said of a file in fp32, and in int8 of the file that it was made of."""
+    from stzoo.onnx_export import TOLERANCE
+
+    return {"tolerance": TOLERANCE, **asdict(agreement), "video": video.name}

@@ -121,6 +121,7 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
 
     def quantise(predictor: Predictor, source: Path, target: Path, items: list[Item]) -> Loss:
         given.extend(items)
+        target.write_bytes(b"int8")
         estimate = Estimate(1.0, 1.0, 1.0, 1)
         return Loss(1, estimate, estimate, 0.0, 1.0, 0.0)
 
@@ -134,3 +135,8 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
     text = run(str(tiny_bundle), "-o", str(tmp_path / "model.int8.onnx"), *options)
     assert given == [Item(video, 0)]
     assert "In int8 on 1 videos" in text
+    report = json.loads((tmp_path / "export.json").read_text())["model.int8.onnx"]
+    assert (report["precision"], report["passed"]) == ("int8", True)
+    assert (report["int8"]["calibrated_on"], report["int8"]["top1_lost"]) == ("list.txt", 0.0)
+    assert report["int8"]["made_of"]["largest_difference"] == PERFECT.largest_difference
+    assert "largest_difference" not in report, "that is the other file's"
