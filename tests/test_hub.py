@@ -268,3 +268,19 @@ def test_predict_needs_no_more_than_the_namespace(
     result = CliRunner().invoke(predict, [str(make_video("clip.mp4")), "--model", "toy"], catch_exceptions=False)
     assert result.exit_code == 0
     assert "left" in result.output
+
+
+@pytest.mark.parametrize(
+    ("wishes", "sentence"),
+    [
+        (
+            {"runtime": "onnx"},
+            'no runtime "onnx"; choose one of auto, torch, onnxruntime, openvino. Did you mean "onnxr',
+        ),
+        ({"precision": "fp16"}, 'no precision "fp16"; choose one of fp32, bf16, int8.'),
+    ],
+)
+def test_what_is_not_there_is_named_with_what_is(tiny_bundle: Path, wishes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        stzoo.load(tiny_bundle, device="cpu", **wishes)
+    assert sentence in str(refused.value)

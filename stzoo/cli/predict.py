@@ -16,7 +16,7 @@ from stzoo.cli.inputs import files
 from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.cli.rows import resumed, row, writer
 from stzoo.cli.timeline import OverTime, timeline_options, timeline_writer
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import UsageError, VideoError, did_you_mean
 
 if TYPE_CHECKING:
     from stzoo.predictor import Predictor
@@ -147,7 +147,10 @@ def _rows(
 
 
 def _form(output: Path | None) -> str:
+    """What the suffix of a file says. Raises `UsageError` for one that was perhaps meant to say something."""
     suffix = output.suffix.lower().removeprefix(".") if output is not None else ""
+    if suffix not in _FORMATS and (hint := did_you_mean(suffix, _FORMATS)):
+        raise UsageError(f"the suffix of {output} is no format; choose another one, or say --format.{hint}")
     return suffix if suffix in _FORMATS else "text"
 
 

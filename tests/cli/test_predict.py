@@ -161,6 +161,13 @@ def test_options_that_contradict_each_other_are_one_sentence(args: list[str], ma
     assert result.stderr.count("\n") == 1
 
 
+def test_a_mistyped_suffix_is_no_text(make_video: MakeVideo, tmp_path: Path) -> None:
+    result = run(make_video("clip.mp4"), "-o", tmp_path / "out.ndjson")
+    assert result.exit_code == 2
+    assert 'is no format; choose another one, or say --format. Did you mean "json' in result.stderr
+    assert not (tmp_path / "out.ndjson").exists()
+
+
 def test_a_folder_a_pattern_and_a_list_are_the_same_videos(make_video: MakeVideo, tmp_path: Path) -> None:
     paths = [str(make_video(name, 2)) for name in ("in/a.mp4", "in/b/c.avi")]
     (tmp_path / "in" / "notes.txt").touch()
