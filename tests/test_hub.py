@@ -274,8 +274,8 @@ def test_predict_needs_no_more_than_the_namespace(
     ("wishes", "sentence"),
     [
         (
-            {"runtime": "onnx"},
-            'no runtime "onnx"; choose one of auto, torch, onnxruntime, openvino. Did you mean "onnxr',
+            {"runtime": "onxruntime"},
+            'no runtime "onxruntime"; choose one of auto, torch, onnxruntime, openvino. Did you mean "onnxr',
         ),
         ({"precision": "fp16"}, 'no precision "fp16"; choose one of fp32, bf16, int8.'),
     ],
