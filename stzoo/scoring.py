@@ -64,8 +64,8 @@ def predict(
 
 
 def worker_count(files: int) -> int:
-    """How many processes read so many files: none for a few, since each takes a second or two to start."""
-    return min(processors(), _MOST_WORKERS, files // _FILES_A_WORKER) if files >= 2 * _FILES_A_WORKER else 0
+    """How many processes read so many files: none for one alone, which is read before a process has started."""
+    return max(1, min(processors(), _MOST_WORKERS, files // _FILES_A_WORKER)) if files > 1 else 0
 
 
 def score_files(

@@ -56,7 +56,7 @@ def test_one_call_predicts_as_the_loaded_model_does(tiny_bundle: Path, make_vide
     assert inspect.signature(stzoo.predict).parameters["model"].default in stzoo.list_models()
 
 
-def test_few_files_start_no_process_and_many_do(
+def test_one_file_starts_no_process_and_more_do(
     predictor: Predictor, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[int] = []
@@ -70,11 +70,13 @@ def test_few_files_start_no_process_and_many_do(
     monkeypatch.setattr(scoring, "read_many", read_many)
     monkeypatch.setattr(scoring, "processors", lambda: 4)
     path = str(make_video("a.mp4", 2))
-    assert len(list(score_files(predictor, [path] * 15))) == 15
+    assert len(list(score_files(predictor, [path]))) == 1
+    assert len(list(score_files(predictor, [path] * 2, workers=0))) == 2
     assert started == []
+    assert len(list(score_files(predictor, [path] * 2))) == 2
     assert len(list(score_files(predictor, [path] * 17))) == 17
     assert len(list(score_files(predictor, [path], workers=3))) == 1
-    assert started == [2, 3]
+    assert started == [1, 2, 3]
     assert worker_count(10_000) == 4
 
 

@@ -65,7 +65,7 @@ workers_option = click.option(
     "--workers",
     metavar="N",
     type=click.IntRange(0, 256),
-    help="Processes that read ahead; 0 for none.  [default: one a processor where there are many videos]",
+    help="Processes that read ahead; 0 for none.  [default: one, or one a processor for many videos]",
 )
 
 
