@@ -25,7 +25,7 @@ def test_a_list_and_a_folder_of_classes_name_the_same_videos(tmp_path: Path) -> 
 def test_a_list_whose_paths_start_elsewhere_is_sent_to_root(tmp_path: Path, moved: bool) -> None:
     (tmp_path / "motion").mkdir()
     (tmp_path / "a.mp4").write_text("" if moved else "there")
-    (tmp_path / "motion" / "list.txt").write_text(f"{'b' if moved else 'a'}.mp4 still\nc.mp4 still\n")
+    (tmp_path / "motion" / "list.txt").write_text(f"{'moved away' if moved else 'a'}.mp4 still\nc.mp4 still\n")
     with pytest.raises(DataError) as refused:
         labelled(tmp_path / "motion" / "list.txt", None, LABELS)
     hint = "" if moved else f", here --root {tmp_path}"
