@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from stzoo import bundle as bundles
 from stzoo import card as cards
@@ -140,13 +140,9 @@ def load(
     """
     from stzoo import exported
     from stzoo.predictor import Predictor
-    from stzoo.runtimes import RUNTIMES, Precision
+    from stzoo.runtimes import refuse_unknown
 
-    known = {"runtime": ("auto", *RUNTIMES), "precision": get_args(Precision)}
-    for what, given in (("runtime", runtime), ("precision", precision)):
-        if given not in known[what]:
-            hint = did_you_mean(given, known[what])
-            raise UsageError(f'there is no {what} "{given}"; choose one of {", ".join(known[what])}.{hint}')
+    refuse_unknown(runtime, precision)
     videos: list[Path | str] = [calibrate] if isinstance(calibrate, str | Path) else list(calibrate)
     if (runtime not in ("torch", "auto") or precision != "fp32") and (
         weights is None or strategy is not None or videos

@@ -8,13 +8,13 @@ import importlib.util
 import os
 import sys
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError
+from stzoo.errors import UsageError, did_you_mean
 from stzoo.runtimes.onnx_file import OnnxFile, Precision
 from stzoo.video.frames import normalise
 from stzoo.video.pool import processors
@@ -31,6 +31,7 @@ __all__ = [
     "is_there",
     "open_session",
     "refuse_impossible",
+    "refuse_unknown",
     "threads",
 ]
 
@@ -87,6 +88,17 @@ def open_session(runtime: Runtime, file: OnnxFile, device: str | None, precision
 
         return OnnxRuntimeSession(file, device, precision)
     raise UsageError("torch runs nets, not ONNX files; choose onnxruntime or openvino.")
+
+
+def refuse_unknown(runtime: str, precision: str) -> None:
+    """Raises `UsageError` for what is no runtime, nor `auto`, and what is no precision."""
+    for what, given, known in (
+        ("runtime", runtime, ("auto", *RUNTIMES)),
+        ("precision", precision, get_args(Precision)),
+    ):
+        if given not in known:
+            hint = did_you_mean(given, known)
+            raise UsageError(f'there is no {what} "{given}"; choose one of {", ".join(known)}.{hint}')
 
 
 def refuse_impossible(runtime: Runtime, device: str | None, precision: Precision) -> None:
