@@ -32,8 +32,8 @@ from stzoo import bundle as bundles
 from stzoo.contract import InputContract
 from stzoo.evaluation import video_scores
 from stzoo.files import write_json, write_text
-from stzoo.hub import find
 from stzoo.recipe import Recipe
+from stzoo.reference import find
 from stzoo.training.adapting import finetuning_recipe
 from stzoo.training.batches import Batch, TrainingClips
 from stzoo.training.draws import Draws

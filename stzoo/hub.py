@@ -6,8 +6,7 @@ import dataclasses
 import fnmatch
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,86 +14,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo import remote
-from stzoo.card import Bundled, Card, Net, OnHub
-from stzoo.errors import BundleError, HubError, ModelNotFoundError, UsageError, did_you_mean
-from stzoo.files import packaged
-from stzoo.remote import Repository, is_repository
+from stzoo.card import Card, Net
+from stzoo.errors import UsageError
+from stzoo.reference import Ref, find, meaning_of
 
 if TYPE_CHECKING:
     from stzoo.predictor import Predictor
     from stzoo.runtimes import Precision, Runtime
     from stzoo.strategy import Strategy
 
-Ref = str | os.PathLike[str]
-
-NAMESPACE = "STZOO_HUB_NAMESPACE"
-"""The environment variable that names the Hub organisation which serves the zoo's names, when no argument does."""
-
 
 class BatchNormWarning(UserWarning):
     """A net runs with batch-norm statistics that are not its own."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """A bundle's folder, the card of the name that led to it, and the repository that it is a snapshot of, if any."""
-
-    folder: Path
-    card: Card | None = None
-    repository: Repository | None = None
-
-
 def list_models(pattern: str = "*") -> list[str]:
     """The zoo's names that match a shell pattern such as `camera-*`, sorted; whether trained or not."""
     return fnmatch.filter(cards.names(), pattern)
-
-
-def serving(namespace: str | None = None) -> str | None:
-    """The Hub organisation that serves the zoo's names: the one given, or else STZOO_HUB_NAMESPACE, or none.
-
-    Raises `UsageError` for a name that no organisation has.
-    """
-    namespace = namespace or os.environ.get(NAMESPACE) or None
-    if namespace is not None and not is_repository(f"{namespace}/name"):
-        raise UsageError(f'"{namespace}" is not the name of a Hub organisation; check the namespace or {NAMESPACE}')
-    return namespace
-
-
-def find(
-    ref: Ref,
-    *,
-    revision: str | None = None,
-    offline: bool | None = None,
-    token: str | None = None,
-    namespace: str | None = None,
-    files: Sequence[str] = (*bundles.TEXTS, bundles.MODEL),
-) -> Found:
-    """The bundle folder that a reference means; what the Hub has of it is fetched, and nothing has been read yet.
-
-    A reference is a name of the zoo, a bundle's folder, a run's folder, or a Hub repository `ORG/NAME`; a name or
-    repository may end in `@REVISION`. Of a run with several bundles the one whose name ends in `-opt` is taken. A name
-    of the zoo comes first, then a folder: write `./name` for a folder that is called like a model.
-
-    `namespace`, or else STZOO_HUB_NAMESPACE, is the Hub organisation that serves every name which is not in the
-    package. `files` are fetched from a repository that has them; `revision`, `offline` and `token` as `remote.fetch`
-    takes them.
-
-    Raises `ModelNotFoundError` for what does not exist or has no weights yet, `BundleError` for a folder without a
-    bundle, `HubError` when the Hub does not deliver.
-    """
-    meaning = _meant(os.fspath(ref), revision, namespace)
-    if meaning.folder is not None:
-        folder = meaning.folder
-        return Found(folder if bundles.is_bundle(folder) else _bundle_of_run(folder), meaning.card)
-    if meaning.repository is None:
-        raise _nothing_to_load(os.fspath(ref), meaning.card)
-    try:
-        folder = remote.fetch(meaning.repository, files, offline=offline, token=token)
-    except (HubError, ModelNotFoundError) as error:
-        if meaning.card is not None or "/" not in os.fspath(ref) or remote.knows(meaning.repository):
-            raise
-        raise type(error)(f"{_no_folder(Path(ref))} {error}") from error
-    return Found(folder, meaning.card, dataclasses.replace(meaning.repository, revision=folder.name))
 
 
 def load(
@@ -151,7 +87,7 @@ def load(
             f"{runtime} in {precision} runs a model as its bundle stores it; leave strategy, weights and calibrate "
             "out, or choose the runtime torch in fp32"
         )
-    meaning = _meant(os.fspath(ref), revision, namespace)
+    meaning = meaning_of(os.fspath(ref), revision, namespace)
     if weights is None and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
         made = _untrained(meaning.card, meaning.card.net, strategy, device)
         return dataclasses.replace(made, contract=made.contract.changed(**protocol))
@@ -216,85 +152,3 @@ def _untrained(card: Card, described: Net, strategy: Strategy | str | None, devi
     labels = tuple(f"class {index}" for index in range(described.classes))
     net = rebuild.untrained(built, wanted)
     return Predictor(net, described.input, labels, name=card.name, device=device, strategy=wanted)
-
-
-@dataclass(frozen=True)
-class _Meaning:
-    """What a reference means: a folder or a repository, or neither; and the card if it is a name of the zoo."""
-
-    card: Card | None = None
-    folder: Path | None = None
-    repository: Repository | None = None
-
-
-def _meant(text: str, revision: str | None, namespace: str | None) -> _Meaning:
-    name, _, suffix = text.partition("@")
-    namespace = serving(namespace)
-    path = Path(text).expanduser()
-    if name not in cards.names() and text and path.exists():
-        if revision is not None:
-            raise UsageError(f"{path} is a folder here and has no revision {revision}; leave the revision out")
-        if not path.is_dir():
-            raise BundleError(
-                f"{path} is a file; give a model's name or a bundle's folder, `stzoo list` shows the names"
-            )
-        return _Meaning(folder=path)
-    if revision is not None and suffix:
-        raise UsageError(f'"{text}" has a revision and {revision} is given besides; give one of them')
-    asked = revision or suffix or None
-    card = cards.named(name) if name in cards.names() else None
-    if card is not None and isinstance(card.weights, Bundled):
-        if asked is not None:
-            raise UsageError(f'"{name}" is in the package and has no revision {asked}; leave the revision out')
-        return _Meaning(card, _bundled(card, card.weights))
-    if card is not None and namespace is None:
-        home = card.weights if isinstance(card.weights, OnHub) else None
-        return _Meaning(card, repository=Repository(home.hub, asked or home.revision) if home else None)
-    served = f"{namespace}/{name}" if namespace is not None and "/" not in name else name
-    return _Meaning(card, repository=Repository(served, asked or remote.MAIN) if is_repository(served) else None)
-
-
-def _bundled(card: Card, weights: Bundled) -> Path:
-    folder = packaged("bundled") / weights.bundled
-    if not bundles.is_bundle(folder):
-        raise ModelNotFoundError(f'the weights of "{card.name}" are missing from this installation; install it again')
-    return folder
-
-
-def _nothing_to_load(text: str, card: Card | None) -> ModelNotFoundError:
-    if card is None:
-        return ModelNotFoundError(
-            f'no model and no folder is called "{text}".{did_you_mean(text, cards.names())} '
-            "`stzoo list` shows every model."
-        )
-    return ModelNotFoundError(
-        f'"{card.name}" has no weights yet, since nobody has trained it on {card.dataset}; build the net with '
-        f'stzoo.load("{card.name}", weights=None), or {_training(card)} and load the bundle\'s folder; '
-        f"{NAMESPACE} names a Hub organisation that has trained it."
-    )
-
-
-def _no_folder(path: Path) -> str:
-    """Says first that a path is no folder here either, and which of its siblings is most like it."""
-    siblings = [sibling.name for sibling in path.parent.glob("*") if sibling.is_dir()]
-    return f"there is no folder {path} here.{did_you_mean(path.name, siblings)} As a Hub repository:"
-
-
-def _training(card: Card) -> str:
-    """How to train a card's net: by the recipe of its name, in which `-opt` is left out."""
-    recipe = card.name.removesuffix("-opt")
-    is_there = (packaged("recipes") / f"{recipe}.toml").is_file()
-    return f"train it with `stzoo train {recipe}`" if is_there else "write a recipe, run it with `stzoo train`"
-
-
-def _bundle_of_run(run: Path) -> Path:
-    made = sorted(path for path in (run / "bundles").glob("*") if bundles.is_bundle(path))
-    if not made:
-        raise BundleError(
-            f"{run} has neither {bundles.CONFIG} nor finished bundles; give the folder of a bundle or run"
-        )
-    chosen = made if len(made) == 1 else [path for path in made if path.name.endswith("-opt")]
-    if len(chosen) != 1:
-        names = ", ".join(str(path) for path in made)
-        raise BundleError(f"the run {run} has several bundles, and not one of them alone is -opt; give one of {names}")
-    return chosen[0]

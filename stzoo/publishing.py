@@ -19,10 +19,10 @@ from stzoo.bundle.readme import render
 from stzoo.card import Card
 from stzoo.errors import BundleError
 from stzoo.files import packaged, write_text
-from stzoo.hub import find
 from stzoo.measure import measure
 from stzoo.onnx_export import compare
 from stzoo.plot import marginals_figure, strategy_figure
+from stzoo.reference import find
 from stzoo.remote import Repository, Uploaded
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips

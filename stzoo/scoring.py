@@ -14,8 +14,9 @@ from jaxtyping import Float32, Float64
 from stzoo import DEFAULT_MODEL
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.hub import Ref, load
+from stzoo.hub import load
 from stzoo.predictor import Prediction, Predictor
+from stzoo.reference import Ref
 from stzoo.video.decode import VideoInfo
 from stzoo.video.pool import processors
 from stzoo.video.reader import VideoClips, read_clips

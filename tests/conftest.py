@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo import hub
+from stzoo import reference
 from stzoo.bundle import Bundle
 from stzoo.card import Bundled, Card
 from stzoo.contract import InputContract
@@ -201,6 +201,6 @@ def zoo(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> P
         card = Card.model_validate(common | {"name": name, "weights": weights, "body": "Prose."})
         (tmp_path / "cards" / f"{name}.md").write_text(cards.render(card))
     shutil.copytree(tiny_bundle, tmp_path / "bundled" / "tiny-opt")
-    for module in (hub, cards):
+    for module in (reference, cards):
         monkeypatch.setattr(module, "packaged", lambda folder: tmp_path / folder)
     return tmp_path

@@ -16,21 +16,13 @@ from hub_server import HubServer
 from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo import hub, rebuild
-from stzoo.card import Bundled, Card, OnHub
+from stzoo.card import Bundled, Card
 from stzoo.cli.predict import predict
-from stzoo.errors import BundleError, HubError, ModelNotFoundError, UsageError
+from stzoo.errors import ModelNotFoundError, UsageError
 from stzoo.files import packaged
 from stzoo.hub import BatchNormWarning
+from stzoo.reference import NAMESPACE, find
 from stzoo.remote import Repository
-
-
-@pytest.fixture
-def zoo(zoo: Path) -> Path:
-    """The small zoo and a name whose weights are on the Hub."""
-    card = cards.read(zoo / "cards" / "toy-never.md")
-    far = card.model_copy(update={"name": "toy-far", "weights": OnHub(hub="org/toy", revision="v1")})
-    (zoo / "cards" / "toy-far.md").write_text(cards.render(far))
-    return zoo
 
 
 @pytest.fixture
@@ -57,61 +49,17 @@ def test_a_loaded_model_predicts(folder: Path, make_video: Callable[..., Path]) 
 
 
 def test_names_are_listed_by_pattern(zoo: Path) -> None:
-    assert hub.list_models() == ["toy-far", "toy-lost", "toy-never", "toy-opt"]
+    assert hub.list_models() == ["toy-lost", "toy-never", "toy-opt"]
     assert hub.list_models("*-opt") == ["toy-opt"]
     assert hub.list_models("nothing*") == []
-
-
-def test_a_name_leads_to_its_bundled_folder(zoo: Path) -> None:
-    found = hub.find("toy-opt")
-    assert found.folder == zoo / "bundled" / "tiny-opt"
-    assert found.card is not None
-    assert found.card.name == "toy-opt"
-    assert hub.load("toy-opt").name == "tiny-opt"
-
-
-@pytest.mark.parametrize(
-    ("ref", "sentence"),
-    [
-        ("toy-opd", r'called "toy-opd"\. Did you mean "toy-opt"\? `stzoo list`'),
-        ("no/such/folder", "`stzoo list` shows every model"),
-        ("", 'is called ""'),
-        ("toy-never", "no weights yet, since nobody has trained it on toy;"),
-        ("toy-lost", "missing from this installation"),
-    ],
-)
-def test_what_cannot_be_found_is_said(zoo: Path, ref: str, sentence: str) -> None:
-    with pytest.raises(ModelNotFoundError, match=sentence):
-        hub.load(ref)
-
-
-def test_a_run_gives_its_one_bundle_or_the_opt(tmp_path: Path, tiny_bundle: Path) -> None:
-    run = tmp_path / "run"
-    made = run / "bundles"
-    shutil.copytree(tiny_bundle, made / "toy-st")
-    assert hub.find(run).folder == made / "toy-st"
-    shutil.copytree(tiny_bundle, made / "toy-s")
-    with pytest.raises(BundleError, match="several bundles"):
-        hub.find(run)
-    shutil.copytree(tiny_bundle, made / "toy-opt")
-    (made / ".toy-opt.tmp").mkdir()
-    assert hub.find(run).folder == made / "toy-opt"
-
-
-def test_a_folder_without_a_bundle_and_a_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="neither"):
-        hub.find(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(BundleError, match="is a file"):
-        hub.find(tmp_path / "file")
 
 
 def test_listing_and_finding_do_not_import_torch(tiny_bundle: Path) -> None:
     code = (
         "import sys, stzoo\n"
-        "from stzoo import hub, bundle\n"
+        "from stzoo import bundle, reference\n"
         "stzoo.list_models()\n"
-        f"bundle.read(hub.find({str(tiny_bundle)!r}).folder)\n"
+        f"bundle.read(reference.find({str(tiny_bundle)!r}).folder)\n"
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -139,7 +87,7 @@ def test_a_repository_is_loaded_by_its_name(published: HubServer, make_video: Ca
         assert model.name == "tiny-opt"
         assert len(model.predict(make_video("clip.mp4"))) == 3
     assert published.counted("template.safetensors") == published.counted("statistics/") == 0
-    assert hub.find("lab/toy").repository == Repository("lab/toy", commit)
+    assert find("lab/toy").repository == Repository("lab/toy", commit)
 
 
 def test_another_runtime_fetches_its_file_besides(server: HubServer, make_video: Callable[..., Path]) -> None:
@@ -187,31 +135,6 @@ def test_stored_or_calibrated_statistics_need_no_warning(published: HubServer, m
         assert torch.equal(one, other), name
 
 
-def test_a_namespace_serves_the_names_of_the_zoo(
-    zoo: Path, server: HubServer, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("toy-never", "toy-far", "own-model"):
-        server.put(f"lab/{name}", tiny_bundle)
-        assert stzoo.load(name, namespace="lab").name == "tiny-opt"
-    monkeypatch.setenv(hub.NAMESPACE, "lab")
-    assert hub.find("toy-never").folder.parents[1].name == "models--lab--toy-never"
-    assert hub.find("toy-opt").folder == zoo / "bundled" / "tiny-opt"
-    with pytest.raises(ModelNotFoundError, match="no repository lab/toy-opd that"):
-        hub.find("toy-opd")
-    monkeypatch.setenv(hub.NAMESPACE, "not a name")
-    with pytest.raises(UsageError, match="not a name"):
-        hub.find("toy-never")
-
-
-def test_a_card_names_its_repository_and_revision(zoo: Path, server: HubServer, tiny_bundle: Path) -> None:
-    server.put("org/toy", tiny_bundle)
-    server.repos["org/toy"].tags["v1"] = server.repos["org/toy"].refs["main"]
-    assert stzoo.load("toy-far").name == "tiny-opt"
-    assert server.counted("revision/v1") == 1
-    with pytest.raises(ModelNotFoundError, match='no revision "v2"'):
-        hub.find("toy-far@v2")
-
-
 def test_a_net_without_weights_is_built_from_its_card_or_bundle(zoo: Path, server: HubServer, folder: Path) -> None:
     card = cards.named("toy-never")
     described = {"classes": 5, "strategy": "st", "input": {"frames": 4, "fps": 5.0, "resize": 32, "crop": 32}}
@@ -228,43 +151,10 @@ def test_a_net_without_weights_is_built_from_its_card_or_bundle(zoo: Path, serve
     assert server.requests == []
 
 
-def test_a_revision_that_cannot_be_meant_is_refused(zoo: Path, folder: Path) -> None:
-    for ref, sentence in (
-        ("toy-opt@v1", "in the package and has no revision"),
-        (str(folder), "a folder here and has no revision"),
-        ("org/toy@v1", "is given besides"),
-    ):
-        with pytest.raises(UsageError, match=sentence):
-            hub.find(ref, revision=None if "toy-opt" in ref else "v2")
-
-
-@pytest.mark.parametrize("offline", [False, True])
-def test_a_mistyped_folder_is_not_only_looked_for_on_the_hub(
-    hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "camera-motion").mkdir(parents=True)
-    sentence = r'^there is no folder runs/camera-motoin here\. Did you mean "camera-motion"\? .*(reached|not in)'
-    with pytest.raises(HubError, match=sentence):
-        hub.find("runs/camera-motoin", offline=offline)
-    with pytest.raises(HubError, match=r"^there is no folder lab/toy here\. As a Hub repository: "):
-        hub.find("lab/toy", offline=offline)
-
-
-def test_a_folder_is_taken_before_a_repository_of_that_name(
-    published: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder.parent / "lab").mkdir()
-    shutil.copytree(folder, folder.parent / "lab" / "toy")
-    monkeypatch.chdir(folder.parent)
-    assert hub.find("lab/toy").repository is None
-    assert published.requests == []
-
-
 def test_predict_needs_no_more_than_the_namespace(
     published: HubServer, make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(hub.NAMESPACE, "lab")
+    monkeypatch.setenv(NAMESPACE, "lab")
     result = CliRunner().invoke(predict, [str(make_video("clip.mp4")), "--model", "toy"], catch_exceptions=False)
     assert result.exit_code == 0
     assert "left" in result.output

@@ -23,6 +23,7 @@ WITHOUT_TORCH = (
     "stzoo.published",
     "stzoo.quantisation",
     "stzoo.recipe",
+    "stzoo.reference",
     "stzoo.remote",
     "stzoo.runtimes.onnxruntime_session",
     "stzoo.runtimes.openvino_session",

@@ -71,7 +71,7 @@ def finetune(
     from stzoo import card as cards
     from stzoo.cli.dry_run import dry_run
     from stzoo.errors import UsageError
-    from stzoo.hub import find
+    from stzoo.reference import find
     from stzoo.training.adapting import GIVEN, begin, finetuning_recipe, given_texts, refuse_changed, source_of
     from stzoo.training.demands import check_net
     from stzoo.training.processes import joined

@@ -85,8 +85,8 @@ def own(text: str) -> Own | None:
     """The strategy of a reference that says its backbone itself; None where it may be a strategy's name."""
     from stzoo import bundle as bundles
     from stzoo import card as cards
-    from stzoo.hub import find
     from stzoo.published import published
+    from stzoo.reference import find
 
     if text.startswith(PUBLISHED):
         return Own(published(text.removeprefix(PUBLISHED)).strategy)

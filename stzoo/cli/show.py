@@ -104,7 +104,7 @@ def _of_backbone(model: str, strategy: str, branches: str | None) -> _Shown:
 
 def _shown(model: str) -> _Shown:
     from stzoo import card as cards
-    from stzoo.hub import find
+    from stzoo.reference import find
 
     if model.startswith(PUBLISHED):
         from stzoo.published import published

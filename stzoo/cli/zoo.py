@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from stzoo.bundle import Bundle
-    from stzoo.hub import Found
+    from stzoo.reference import Found
 
 _HEADINGS = {
     "name": "name",
@@ -157,7 +157,7 @@ def _of_dataset(found: list[Card], dataset: str) -> list[Card]:
 
 def _opened(card: Card) -> Opened | None:
     """The bundle of a card, or None where it has no weights here; the Hub is not asked."""
-    from stzoo.hub import find, serving
+    from stzoo.reference import find, serving
 
     if card.weights == "none" and serving() is None:
         return None
@@ -221,7 +221,7 @@ def _raised(number: int) -> str:
 
 def _where(card: Card | None, opened: Opened | None) -> str:
     """Where the weights are, in words."""
-    from stzoo.hub import serving
+    from stzoo.reference import serving
 
     if opened is not None and opened.repository is not None:
         return opened.repository

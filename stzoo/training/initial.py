@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from stzoo import bundle as bundles
-from stzoo import hub
 from stzoo.bundle.tensors import digest
 from stzoo.errors import TrainingError
 from stzoo.files import write_json
@@ -20,6 +19,7 @@ from stzoo.nets import architecture
 from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
 from stzoo.recipe import Init
+from stzoo.reference import find
 from stzoo.training.run import Run
 
 Head = Literal["kept", "replaced"]
@@ -133,7 +133,7 @@ def _put_bundle(init: Init, net: nn.Module, labels: Sequence[str]) -> Origin:
 
 def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Path, bundles.Bundle]:
     """The bundle that [init] names, of which `files` are here, and its folder."""
-    folder = hub.find(init.source, files=files).folder
+    folder = find(init.source, files=files).folder
     bundle = bundles.read(folder)
     if bundle.config.backbone.name != backbone:
         raise TrainingError(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from stzoo import hub
+from stzoo import bundle as bundles
 from stzoo.cli.show import show
 from stzoo.errors import ModelNotFoundError, StrategyError, UsageError
 
@@ -30,7 +30,7 @@ def test_a_bundle_is_shown_site_by_site(tiny_bundle: Path) -> None:
         "as in Fig. 4 of the paper",
     ):
         assert part in text
-    sites = hub.bundles.read(tiny_bundle).strategy.units
+    sites = bundles.read(tiny_bundle).strategy.units
     for site, unit in sites.items():
         line = next(line for line in text.splitlines() if line.split()[:1] == [site])
         assert line.split()[1] == unit

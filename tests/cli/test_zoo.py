@@ -13,6 +13,7 @@ from stzoo import hub
 from stzoo.cli import drawing
 from stzoo.cli.zoo import list_models_command
 from stzoo.errors import ModelNotFoundError, UsageError
+from stzoo.reference import NAMESPACE
 
 
 def run(*arguments: str) -> str:
@@ -100,7 +101,7 @@ def test_a_namespace_says_where_its_weights_are(
     zoo: Path, server: HubServer, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.put("lab/toy-never", tiny_bundle)
-    monkeypatch.setenv(hub.NAMESPACE, "lab")
+    monkeypatch.setenv(NAMESPACE, "lab")
     weights = {row["name"]: row["weights"] for row in json.loads(run("--format", "json"))}
     assert weights["toy-never"] == "not fetched from lab"
     assert weights["toy-opt"] == "in the package"
