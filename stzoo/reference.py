@@ -96,7 +96,7 @@ def meaning_of(text: str, revision: str | None = None, namespace: str | None = N
     """
     name, _, suffix = text.partition("@")
     namespace = serving(namespace)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if name not in cards.names() and text and path.exists():
         if revision is not None:
             raise UsageError(f"{path} is a folder here and has no revision {revision}; leave the revision out")

@@ -13,6 +13,8 @@ from stzoo.cli.drawing import pairs, plain_table, print_parts
 from stzoo.errors import DataError, StzooError, VideoError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from stzoo.recipe import Recipe
     from stzoo.training.forecast import Forecast, Size
     from stzoo.video.lists import Lists
@@ -47,18 +49,29 @@ def dry_run(recipe: Recipe) -> bool:
             (problems if found.too_many else notes).append(found.sentence)
         problems += _unfit(recipe, lists, {path for found in absent.values() for path in found.paths})
     if recipe.init is not None:
+        labels = None if lists is None else lists.classes
         try:
-            to_fetch = look_for(recipe.init, recipe.net.backbone)
+            remains = look_for(recipe.init, _first_net(recipe, len(labels or ("unknown",))), labels)
         except StzooError as error:
             problems.append(str(error))
         else:
-            notes += [] if to_fetch is None else [to_fetch]
+            notes += [] if remains is None else [remains]
     click.echo(f"\nThe recipe, every value written out:\n\n{recipe.to_toml()}")
     for sentence in (*notes, *problems):
         click.echo(sentence)
     if not problems:
         click.echo("The lists can be read, and so can the first videos of each. Nothing was trained or written.")
     return not problems
+
+
+def _first_net(recipe: Recipe, classes: int) -> nn.Module:
+    """The net of the first stage, without memory."""
+    from stzoo.nets.blank import without_memory
+    from stzoo.training.stages import architecture_of, first_net, strategy_of
+
+    architecture = architecture_of(recipe, classes)
+    with without_memory():
+        return first_net(recipe, architecture, strategy_of(recipe, architecture))
 
 
 def _facts(recipe: Recipe) -> dict[str, str]:

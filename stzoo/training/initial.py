@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,14 +13,15 @@ import torch
 from torch import nn
 
 from stzoo import bundle as bundles
+from stzoo import remote
 from stzoo.bundle.tensors import digest
-from stzoo.errors import TrainingError
+from stzoo.errors import BundleError, HubError, ModelNotFoundError, TrainingError, did_you_mean
 from stzoo.files import write_json
 from stzoo.nets import architecture
 from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
 from stzoo.recipe import Init
-from stzoo.reference import find
+from stzoo.reference import Found, find
 from stzoo.training.run import Run
 
 Head = Literal["kept", "replaced"]
@@ -64,19 +66,31 @@ def initialise(
     return origin
 
 
-def look_for(init: Init, backbone: str) -> str | None:
-    """Whether the weights that [init] names can be found: None, or a sentence where they are still to be fetched.
+def look_for(init: Init, net: nn.Module, labels: Sequence[str] | None) -> str | None:
+    """Whether the weights that [init] names are found and fit a run's first net: None, or what remains to be seen.
 
-    Raises as `initialise` does where they cannot. Of a bundle on the Hub, its texts are fetched.
+    The net may be without memory. `labels` are None where they are not known; then the head is not looked at. Raises as
+    `initialise` does. Of a bundle on the Hub, its texts alone are fetched.
     """
-    path = Path(init.source).expanduser()
+    if init.source == "none":
+        return None
+    if labels is None:
+        init = init.model_copy(update={"head": "replace"})
+    backbone = architecture(net).backbone
+    path = _path(init)
     if init.source == "imagenet":
         entry, file = imagenet_place(backbone)
-        return None if file.exists() else f"The ImageNet weights of {backbone} will be fetched from {entry.url}."
-    if _is_flat_file(path):
-        read_weights(path)
-    elif init.source != "none":
-        _bundle(init, backbone, bundles.TEXTS)
+        if not file.exists():
+            return f"The ImageNet weights of {backbone} will be fetched from {entry.url}."
+        _put_2d(init, net, file)
+    elif _is_flat_file(path):
+        _put_2d(init, net, path)
+    else:
+        found, bundle = _bundle(init, backbone, bundles.TEXTS)
+        wanted = _wanted(net, keep_head=_keeps_head(init, bundle, labels or ()))
+        if found.repository is not None:
+            return f"{init.source} is on the Hub; whether its weights fit the net is seen when training starts."
+        _which(init, found, wanted)
     return None
 
 
@@ -91,8 +105,12 @@ def record_origin(run: Run, origin: Origin) -> None:
     write_json(run.path("init.json"), asdict(origin))
 
 
+def _path(init: Init) -> Path:
+    return Path(os.path.expanduser(init.source))
+
+
 def _put(init: Init, net: nn.Module, labels: Sequence[str], progress: bool) -> Origin:
-    path = Path(init.source).expanduser()
+    path = _path(init)
     if init.source == "imagenet":
         return _put_2d(init, net, imagenet_file(architecture(net).backbone, progress=progress))
     if _is_flat_file(path):
@@ -110,49 +128,69 @@ def _put_2d(init: Init, net: nn.Module, file: Path) -> Origin:
 
 
 def _put_bundle(init: Init, net: nn.Module, labels: Sequence[str]) -> Origin:
-    folder, bundle = _bundle(init, architecture(net).backbone, (*bundles.TEXTS, bundles.MODEL))
+    found, bundle = _bundle(init, architecture(net).backbone, (*bundles.TEXTS, bundles.MODEL))
+    keep_head = _keeps_head(init, bundle, labels)
+    wanted = _wanted(net, keep_head=keep_head)
+    which = _which(init, found, wanted)
+    arrays = bundles.read_weights(found.folder, which)
+    net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in wanted}, strict=False)
+    return Origin(init.source, bundles.weights_digest(found.folder, which), "kept" if keep_head else "replaced")
+
+
+def _keeps_head(init: Init, bundle: bundles.Bundle, labels: Sequence[str]) -> bool:
     same_classes = tuple(labels) == bundle.labels
     if init.head == "keep" and not same_classes:
         raise TrainingError(
             f'init.head = "keep" needs the classes of {init.source}, but it has {len(bundle.labels)} classes and the '
             f'recipe\'s data {len(labels)} others; use "auto" or "replace"'
         )
-    keep_head = same_classes and init.head != "replace"
-    wanted = {name: value for name, value in net.state_dict().items() if keep_head or name not in HEAD}
-    which = _which(init, folder, wanted)
-    arrays = bundles.read_weights(folder, which)
-    misshaped = [name for name, value in wanted.items() if arrays[name].shape != value.shape]
-    if misshaped:
-        raise TrainingError(
-            f'init.from = "{init.source}" has {misshaped[0]} of shape {arrays[misshaped[0]].shape}; the recipe\'s net '
-            f"takes {tuple(wanted[misshaped[0]].shape)}"
-        )
-    net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in wanted}, strict=False)
-    return Origin(init.source, bundles.weights_digest(folder, which), "kept" if keep_head else "replaced")
+    return same_classes and init.head != "replace"
 
 
-def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Path, bundles.Bundle]:
-    """The bundle that [init] names, of which `files` are here, and its folder."""
-    folder = find(init.source, files=files).folder
-    bundle = bundles.read(folder)
+def _wanted(net: nn.Module, *, keep_head: bool) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors that a net takes from elsewhere, by name."""
+    return {name: tuple(value.shape) for name, value in net.state_dict().items() if keep_head or name not in HEAD}
+
+
+def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Found, bundles.Bundle]:
+    """Where the bundle is that [init] names, of which `files` are here, and what it says."""
+    try:
+        found = find(init.source, files=files)
+    except (BundleError, HubError, ModelNotFoundError) as error:
+        hint = did_you_mean(init.source.lower(), ("none", "imagenet"))
+        raise type(error)(f"init.from: {error}{hint}") from error
+    bundle = bundles.read(found.folder)
     if bundle.config.backbone.name != backbone:
         raise TrainingError(
             f'init.from = "{init.source}" is a {bundle.config.backbone.name}, the recipe trains a {backbone}; '
             "start from a model with the same backbone"
         )
-    return folder, bundle
+    return found, bundle
 
 
-def _which(init: Init, folder: Path, wanted: Iterable[str]) -> Literal["model", "template"]:
-    """The file of a bundle that has all tensors that the net needs: the model's if it can be, else the template's."""
+def _which(init: Init, found: Found, wanted: Mapping[str, tuple[int, ...]]) -> Literal["model", "template"]:
+    """The file of a bundle that has all tensors that the net needs: the model's if it can be, else the template's.
+
+    Of a bundle on the Hub, the template is fetched only then.
+    """
     files: tuple[Literal["model", "template"], ...] = ("model", "template")
     lacking: list[str] = []
     for which in files:
-        if (folder / f"{which}.safetensors").exists():
-            given = bundles.weight_shapes(folder, which)
-            lacking = [name for name in wanted if name not in given]
-            if not lacking:
-                return which
+        if which == "template":
+            if found.repository is not None:
+                remote.fetch(found.repository, (bundles.TEMPLATE,))
+            if not (found.folder / bundles.TEMPLATE).exists():
+                break
+        given = bundles.weight_shapes(found.folder, which)
+        lacking = [name for name in wanted if name not in given]
+        if lacking:
+            continue
+        for name, shape in wanted.items():
+            if given[name] != shape:
+                raise TrainingError(
+                    f'init.from = "{init.source}" has {name} of shape {given[name]}; the recipe\'s net takes {shape}'
+                )
+        return which
     raise TrainingError(
         f'init.from = "{init.source}" lacks {lacking[0]} and so cannot start this net; start from a model with every '
         "branch that the recipe trains, or from a bundle with its template"

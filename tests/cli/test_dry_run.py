@@ -117,6 +117,7 @@ def test_weights_to_start_from_that_cannot_be_found_fail_a_dry_run(
         ("./runs/nothing", "runs/nothing"),
         ("flat.pth", "the 2D weights flat.pth cannot be read: No such file or directory"),
         ("imagenet", "torchvision has no ImageNet weights for densenet_tiny"),
+        ("camera-motion-s", 'init.from = "camera-motion-s" lacks B1.L1.unit.branches.ST'),
     ):
         result = run("train", "small.toml", "--dry-run", "--set", f"init.from={source}")
         assert result.exit_code == 1

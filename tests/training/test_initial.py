@@ -10,15 +10,17 @@ import torch
 import torchvision
 from torch import nn
 
+from hub_server import HubServer
 from stzoo import bundle as bundles
 from stzoo import nets
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Versions
 from stzoo.errors import ModelNotFoundError, StzooError, TrainingError, WeightsError
 from stzoo.nets import Architecture
+from stzoo.nets.blank import without_memory
 from stzoo.recipe import Recipe, read
 from stzoo.strategy import Strategy
 from stzoo.training import pipeline
-from stzoo.training.initial import Origin, initialise, record_origin, recorded_origin
+from stzoo.training.initial import Origin, initialise, look_for, record_origin, recorded_origin
 from stzoo.training.pipeline import train
 from stzoo.training.run import Run
 from stzoo.training.stages import architecture_of, first_net, strategy_of
@@ -69,6 +71,14 @@ def recipe_of(folder: Path, root: Path, *overrides: str, fixed: bool = True) -> 
     smoke = Path("recipes/smoke.toml").absolute()
     file.write_text(f'extends = "{smoke}"\nname = "toy"\n{TABLE if fixed else ""}')
     return read(file, [f"data.root='{root}'", *overrides])
+
+
+def look(recipe: Recipe, labels: tuple[str, ...] | None) -> str | None:
+    """What a dry run says of a recipe's first weights."""
+    assert recipe.init is not None
+    architecture = architecture_of(recipe, len(labels or OTHERS))
+    with without_memory():
+        return look_for(recipe.init, first_net(recipe, architecture, strategy_of(recipe, architecture)), labels)
 
 
 class Begin:
@@ -172,7 +182,9 @@ def test_what_cannot_start_a_net_is_refused_in_a_sentence(begin: Begin, tmp_path
     refusals: tuple[tuple[tuple[str, ...], type[StzooError], str], ...] = (
         ((f"init.from='{folder}'",), TrainingError, r"lacks B1\.L1\.unit\.branches\.ST.* so cannot start this net"),
         ((f"init.from='{folder}'", "net.backbone=resnet_tiny"), TrainingError, "is a densenet_tiny, the recipe trains"),
-        (("init.from=nowhere",), ModelNotFoundError, 'no model and no folder is called "nowhere"'),
+        (("init.from=nowhere",), ModelNotFoundError, 'init.from: no model and no folder is called "nowhere"'),
+        (("init.from=~nobody-at-home/k400",), ModelNotFoundError, 'no model and no folder is called "~nobody-at-home'),
+        (("init.from=ImageNet",), ModelNotFoundError, 'Did you mean "imagenet"'),
         (("init.from=nowhere.pth",), WeightsError, "nowhere.pth cannot be read: No such file"),
         (("init.from=imagenet",), WeightsError, "no ImageNet weights for densenet_tiny"),
         ((f"init.from='{other}'",), WeightsError, r"'features\.conv0\.weight' of shape \(16, 3, 7, 7\)"),
@@ -181,9 +193,36 @@ def test_what_cannot_start_a_net_is_refused_in_a_sentence(begin: Begin, tmp_path
     for overrides, kind, words in refusals:
         with pytest.raises(kind, match=words):
             begin(*overrides)
+        with pytest.raises(kind, match=words):
+            look(recipe_of(tmp_path, tmp_path, *overrides), LABELS)
     assert not (tmp_path / "run").exists()
+    keep = (f"init.from='{saved(tmp_path / 'whole', uniform('S+ST'), LABELS)}'", "init.head=keep")
     with pytest.raises(TrainingError, match=r'"keep" needs the classes of .*, but it has 3 classes and .* 4 others'):
-        begin(f"init.from='{folder}'", "init.head=keep", labels=OTHERS)
+        begin(*keep, labels=OTHERS)
+    with pytest.raises(TrainingError, match=r'"keep" needs the classes of'):
+        look(recipe_of(tmp_path, tmp_path, *keep), OTHERS)
+
+
+def test_weights_that_would_do_are_found_without_classes_too(tmp_path: Path, flat_file: Path) -> None:
+    whole = saved(tmp_path / "whole", uniform("S+ST"), LABELS)
+    for source in ("none", flat_file, whole, saved(tmp_path / "pruned", uniform("S"), LABELS, template=True)):
+        recipe = recipe_of(tmp_path, tmp_path, f"init.from='{source}'", fixed=False)
+        assert look(recipe, OTHERS) is look(recipe, None) is None
+    assert look(recipe_of(tmp_path, tmp_path, f"init.from='{whole}'", "init.head=keep"), None) is None
+
+
+def test_of_a_bundle_on_the_hub_the_template_is_fetched_where_the_model_lacks_branches(
+    begin: Begin, server: HubServer, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path / "source", uniform("S"), LABELS, template=True)
+    server.put("lab/toy", folder)
+    remains = look(recipe_of(tmp_path, tmp_path, "init.from=lab/toy"), LABELS)
+    assert remains == "lab/toy is on the Hub; whether its weights fit the net is seen when training starts."
+    assert server.counted("safetensors") == 0
+    begin("init.from=lab/toy", "fixed.strategy=s")
+    assert server.counted("template.safetensors") == 0
+    origin, _, _ = begin("init.from=lab/toy")
+    assert origin == Origin("lab/toy", bundles.weights_digest(folder, "template"), "kept")
 
 
 def test_a_run_that_has_begun_does_not_read_the_weights_again(begin: Begin, tmp_path: Path, flat_file: Path) -> None:
