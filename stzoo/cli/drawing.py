@@ -32,6 +32,13 @@ def megabytes(size: int | None) -> str:
     return f"{size / 1e6:.1f} MB" if size is not None else UNKNOWN
 
 
+def amount(size: int) -> str:
+    """Bytes of memory or disk: `66.0 GB`, `1.56 GB`, `14.1 MB`."""
+    if size < 1e9:
+        return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e9:.1f} GB" if size >= 1e10 else f"{size / 1e9:.2f} GB"
+
+
 def millions(number: int | None) -> str:
     """`7.17 M`, or a dash for None."""
     return f"{number / 1e6:.2f} M" if number is not None else UNKNOWN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from stzoo.cli.drawing import pairs, plain_table, print_parts
+from stzoo.cli.drawing import amount, pairs, plain_table, print_parts
 from stzoo.errors import DataError, StzooError, VideoError
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> N
         "sites": str(len(architecture_of(recipe, size.classes).sites)),
         "parameters": f"{costs.net.parameters:,}",
         "multiply-adds": f"{costs.net.multiply_adds:,} of a training clip, forward",
-        "memory": f"about {costs.memory_bytes / 1e9:.1f} GB for {costs.at_once} clips at once on one device: what "
-        f"autograd keeps of them in float32 ({costs.clip_bytes / 1e9:.2f} GB a clip), weights, gradients and momentum",
+        "memory": f"about {amount(costs.memory_bytes)} for {costs.at_once} clips at once on one device: what "
+        f"autograd keeps of them in float32 ({amount(costs.clip_bytes)} a clip), weights, gradients and momentum",
     }
     print_parts(pairs(facts), "", table)
 
@@ -148,13 +148,13 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
     clip = contract.frames * contract.crop**2 * 3
     augment, train = recipe.augment, ""
     if recipe.data.cache and augment.strip_frames is not None and augment.strip_size is not None:
-        train = f"{len(lists.train) * augment.strip_frames * augment.strip_size**2 * 3 / 1e9:.2f} GB"
+        train = amount(len(lists.train) * augment.strip_frames * augment.strip_size**2 * 3)
     held_out = round(len(lists.train) * recipe.data.selection_fraction)
     sizes = {"selection": (held_out, held_out * clip)}
     sizes |= {name: (len(items), len(items) * contract.clips * clip) for name, items in lists.tests.items()}
     table.add_row("train", str(len(lists.train)), train)
     for name, (videos, size) in sizes.items():
-        table.add_row(f"{name} (of train)" if name == "selection" else name, str(videos), f"{size / 1e9:.2f} GB")
+        table.add_row(f"{name} (of train)" if name == "selection" else name, str(videos), amount(size))
     print_parts(table)
 
 
