@@ -42,9 +42,9 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def without_folders(text: str) -> str:
-    """The last part of an absolute path, which says nothing of the machine it is on; any other text as it is."""
+    """The last part of an absolute path or one from `~`, which names no machine and no user; other text as it is."""
     path = Path(text)
-    return (path.is_absolute() and path.name) or text
+    return ((path.is_absolute() or text.startswith("~")) and path.name) or text
 
 
 def packaged(folder: Literal["recipes", "cards", "bundled", "published"]) -> Path:

@@ -91,7 +91,7 @@ def check(
             advance=bar.advance,
         )
     if good is not None:
-        write_good(good, report, Path(resolved.data.root))
+        write_good(good, report, resolved.data.folder)
     if form == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
     else:

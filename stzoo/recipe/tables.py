@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -27,7 +29,9 @@ OWN_SPLITS = ("train", "selection", "val")
 class Data(Table):
     """[data]: where the videos are, and which of them train, select, validate and test."""
 
-    root: Annotated[Text, Field(description="the dataset's folder; the videos are below it")]
+    root: Annotated[
+        Text, Field(description="the dataset's folder, from where stzoo is started or from ~; the videos are below it")
+    ]
     format: Annotated[
         Format, Field(description="how lists and videos are kept: `path label` lists, or a dataset's official files")
     ] = "list"
@@ -64,6 +68,11 @@ class Data(Table):
     tests: Annotated[
         dict[SplitName, Text], Field(default_factory=dict, description="further splits, measured once at the end")
     ]
+
+    @property
+    def folder(self) -> Path:
+        """`root`, in which `~` is the user's own folder."""
+        return Path(os.path.expanduser(self.root))
 
     @field_validator("classes", "train", "val")
     @classmethod

@@ -118,7 +118,7 @@ def read_lists(data: Data) -> Lists:
     Raises:
         DataError: a folder or file that is missing or not of its format.
     """
-    root, layout = Path(data.root), _LAYOUTS[data.format]
+    root, layout = data.folder, _LAYOUTS[data.format]
     if not root.is_dir():
         way_on = "give the right one with --data-root, or make the data as the recipe's first line says"
         if data.format != "list":
@@ -129,7 +129,7 @@ def read_lists(data: Data) -> Lists:
     files |= {f"tests.{name}": (file,) for name, file in data.tests.items()}
     if data.classes is not None or layout.own_classes is None:
         files["classes"] = layout.classes or files["train"] if data.classes is None else (data.classes,)
-    found = _find(root / (data.annotations or ""), layout.annotations, files)
+    found = _find(root / os.path.expanduser(data.annotations or ""), layout.annotations, files)
     if layout.own_classes is not None and "classes" not in found:
         classes = layout.own_classes()
     else:

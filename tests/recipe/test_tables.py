@@ -115,7 +115,7 @@ def test_a_recipe_for_others_keeps_all_but_the_folders_of_this_machine(recipe: R
     assert recipe.portable().portable() == recipe.portable()
     here = recipe.model_dump(by_alias=True)
     here["data"] |= {"root": "/home/me/videos", "train": "/tmp/lists/train.txt", "tests": {"test": "/tmp/test.txt"}}
-    here["init"] = {"from": "/home/me/bundle"}
+    here["init"] = {"from": "~/me/bundle"}
     portable = Recipe.model_validate(here).portable()
     assert (portable.data.root, portable.data.train) == ("videos", "train.txt")
     assert portable.data.tests == {"test": "test.txt"}

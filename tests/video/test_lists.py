@@ -164,6 +164,16 @@ def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_lists(Data(root=str(tmp_path / "nowhere"), classes="c.txt", train="t.txt", val="v.txt"))
 
 
+def test_the_users_own_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    layouts.ucf101(tmp_path / "data")
+    below = lists_of(tmp_path / "data", "ucf101")
+    (tmp_path / "data" / "ucfTrainTestlist").rename(tmp_path / "elsewhere")
+    assert read_lists(Data(root="~/data", format="ucf101", annotations="~/elsewhere")) == below
+    with pytest.raises(DataError, match=r"folder ~nobody-at-home/data \(data\.root\) does not exist"):
+        read_lists(Data(root="~nobody-at-home/data", format="ucf101"))
+
+
 def test_good_videos_are_taken_once_and_those_of_validation_do_not_train(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("a\nb\n")
     (tmp_path / "train.txt").write_text("1.mp4 0\n2.mp4 1\n1.mp4 0\n3.mp4 0\n")
