@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _FIRST_VIDEOS = 3
 
 
-def dry_run(recipe: Recipe) -> bool:
-    """Prints all of it for a recipe; whether training could start."""
+def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
+    """Prints all of it for a recipe; whether training could start. The text at the end is that of `written`, if any."""
     from stzoo.training.forecast import OFFICIAL, Size, forecast
     from stzoo.training.initial import look_for
     from stzoo.video.lists import missing, read_lists
@@ -56,7 +56,7 @@ def dry_run(recipe: Recipe) -> bool:
             problems.append(str(error))
         else:
             notes += [] if remains is None else [remains]
-    click.echo(f"\nThe recipe, every value written out:\n\n{recipe.to_toml()}")
+    click.echo(f"\nThe recipe, every value written out:\n\n{(written or recipe).to_toml()}")
     for sentence in (*notes, *problems):
         click.echo(sentence)
     if not problems:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from stzoo import bundle as bundles
 from stzoo import cli, hub
+from stzoo.recipe import read
 from stzoo.training import pipeline
 from tests.conftest import write_video
 
@@ -101,6 +102,11 @@ def test_a_dry_run_writes_nothing(own: Path, tiny_bundle: Path, tmp_path: Path) 
     assert "strategy strategy.json alone" in result.stdout
     assert ["val", "2"] in [line.split()[:2] for line in result.stdout.splitlines()]
     assert sorted(tmp_path.rglob("*")) == before
+    _, _, below = result.stdout.partition("every value written out:\n\n")
+    (tmp_path / "shown.toml").write_text(below.partition("\n\nThe lists can be read")[0])
+    began = run("finetune", tiny_bundle, "--data", "own", "--epochs", "1", "--quiet")
+    assert began.exit_code == 0, began.output
+    assert read(tmp_path / "shown.toml", ["fixed.epochs=1"]) == read(tmp_path / "runs" / "own-tiny-opt" / "recipe.toml")
 
 
 def test_unreadable_videos_are_counted_and_capped(own: Path, tiny_bundle: Path, tmp_path: Path) -> None:
