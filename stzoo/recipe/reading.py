@@ -6,8 +6,9 @@ import copy
 import json
 import tomllib
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,8 @@ from stzoo.recipe.overrides import put
 from stzoo.recipe.tables import Augment, Data, Recipe
 
 Tree = dict[str, Any]
+Places = Mapping[str, Path]
+"""The dotted key of a value -> the file that says it, where that is one which the recipe extends."""
 
 
 def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -32,11 +35,17 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     lists every problem with its place and value.
     """
     file = find(path)
-    return resolve(_load(file), overrides, source=str(file))
+    tree, places = _load(file)
+    overridden = {override.partition("=")[0].strip() for override in overrides}
+    places = {key: place for key, place in places.items() if key not in overridden}
+    return resolve(tree, overrides, source=str(file), places=places)
 
 
-def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str) -> Recipe:
-    """The recipe that tables say, changed by overrides as `read` takes them. `RecipeError` calls it `source`."""
+def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str, places: Places = MappingProxyType({})) -> Recipe:
+    """The recipe that tables say, changed by overrides as `read` takes them.
+
+    `RecipeError` calls it `source`, and says of the values that `places` knows in which file they stand.
+    """
     tree = copy.deepcopy(tree)
     problems = []
     for override in overrides:
@@ -45,7 +54,7 @@ def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str) -> Recipe
         except ValueError as error:
             problems.append(str(error))
     tree = _with_dropout(tree)
-    problems += _problems(tree)
+    problems += _problems(tree, places)
     if problems:
         raise RecipeError(report(source, problems))
     return Recipe(**_tuples(tree))
@@ -73,8 +82,8 @@ def _found(given: Path, file: Path, place: str) -> Path:
     )
 
 
-def _load(file: Path, seen: tuple[Path, ...] = ()) -> Tree:
-    """The tree of a recipe file with everything it extends."""
+def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
+    """The tree of a recipe file with everything it extends, and what of it stands in another file."""
     chain = (*seen, file.resolve())
     if file.resolve() in seen:
         raise RecipeError(f"recipes extend each other in a circle: {' -> '.join(str(step) for step in chain)}")
@@ -87,12 +96,26 @@ def _load(file: Path, seen: tuple[Path, ...] = ()) -> Tree:
         raise RecipeError(f"{file} is not valid TOML: {error}") from error
     parent = tree.pop("extends", None)
     if parent is None:
-        return tree
+        return tree, {}
     if not isinstance(parent, str):
         raise RecipeError(f"{file}: extends is {parent!r}; it is the path of another recipe, relative to this one")
-    inherited = _load(_found(Path(parent), file.parent / parent, f"beside {file}, which extends it,"), chain)
+    below = _found(Path(parent), file.parent / parent, f"beside {file}, which extends it,")
+    inherited, places = _load(below, chain)
     inherited.pop("name", None)
-    return _merged(_without_other_kind(inherited, tree), tree)
+    places = dict.fromkeys(_keys_of(inherited), below) | {**places}
+    own = set(_keys_of(tree))
+    return _merged(_without_other_kind(inherited, tree), tree), {
+        key: place for key, place in places.items() if key not in own
+    }
+
+
+def _keys_of(tree: Tree, prefix: str = "") -> Iterator[str]:
+    """The dotted keys of all values that are no tables."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _keys_of(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _without_other_kind(below: Tree, above: Tree) -> Tree:
@@ -135,7 +158,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _problems(tree: Tree) -> list[str]:
+def _problems(tree: Tree, places: Places) -> list[str]:
     """Everything that is wrong: what pydantic finds, then what contradicts between the tables that are in order."""
     values = _tuples(tree)
     try:
@@ -150,13 +173,15 @@ def _problems(tree: Tree) -> list[str]:
         for name, table in (("data", Data), ("input", InputContract), ("augment", Augment))
         if name in values and name not in broken
     }
-    return [*map(_phrase, findings), *disagreements(valid, values)]
+    return [*(_phrase(finding, places) for finding in findings), *disagreements(valid, values)]
 
 
-def _phrase(finding: ErrorDetails) -> str:
-    """A finding's dotted place, its value, and what is wrong with it."""
+def _phrase(finding: ErrorDetails, places: Places) -> str:
+    """A finding's dotted place, the file if it is an extended one, its value, and what is wrong with it."""
     steps = [str(step) for step in finding["loc"] if step != "[key]"]
     place = ".".join(steps)
+    files = (places.get(".".join(steps[:count])) for count in range(1, len(steps) + 1))
+    place += next((f" (in {file})" for file in files if file), "")
     message = "Input should be a table" if finding["type"] in ("model_type", "dict_type") else finding["msg"]
     message = message.removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]

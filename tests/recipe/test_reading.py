@@ -217,6 +217,24 @@ def test_a_recipe_extends_another(template: Path) -> None:
     assert recipe.model_copy(update={"name": "toy", "warmup": parent.warmup}) == parent
 
 
+def test_a_mistake_in_an_extended_recipe_is_said_to_be_there(template: Path) -> None:
+    middle, child = template.with_name("middle.toml"), template.with_name("child.toml")
+    template.write_text(template.read_text().replace("k = 20", "k = -20"))
+    middle.write_text(
+        'extends = "toy.toml"\nname = "middle"\n[warmup]\nepoch = 3\nmilestones = [3, "4"]\nepochs = "1"\n'
+    )
+    child.write_text('extends = "middle.toml"\nname = "child"\n[warmup]\nepochs = 1.5\n')
+    lines = [
+        f"{child} has 4 problems:",
+        "  warmup.epochs = 1.5: input should be a valid integer",
+        f'  warmup.milestones.1 (in {middle}) = "4": input should be a valid integer',
+        f'  warmup.epoch (in {middle}) is unknown. Did you mean "epochs"?',
+        f"  objective.k (in {template}) = -20: input should be greater than or equal to 0",
+    ]
+    assert problems(child) == lines
+    assert problems(child, "objective.k=-3")[-1] == "  objective.k = -3: input should be greater than or equal to 0"
+
+
 def test_a_name_is_not_inherited(template: Path) -> None:
     child = template.with_name("child.toml")
     child.write_text('extends = "toy.toml"\n')
