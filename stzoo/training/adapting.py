@@ -64,7 +64,7 @@ def finetuning_recipe(
         "name": name,
         "data": {
             "root": str(videos.root),
-            "annotations": str(given.absolute()),
+            "annotations": str(given.resolve()),
             "classes": CLASSES,
             "train": TRAIN,
             "val": VAL,
@@ -77,7 +77,7 @@ def finetuning_recipe(
         "net": {"backbone": bundle.config.backbone.name, **_net_options(source, bundle)},
         "init": {"from": source},
         "fixed": {
-            "strategy": str(given.absolute() / STRATEGY),
+            "strategy": str(given.resolve() / STRATEGY),
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": _RATE_PER_CLIP * batch_size,

@@ -78,14 +78,14 @@ def own_videos(
         DataError: there are fewer than two classes, a class has too few videos, a video stands in both parts or twice
             in one, or a folder or list cannot be read.
     """
-    given, data = data, data.absolute()
-    start = data if data.is_dir() else (root or data.parent).absolute()
+    given, data = data, data.resolve()
+    start = data if data.is_dir() else (root or data.parent).resolve()
     if data.is_dir() and set(names := class_folders(data)) <= set(_PARTS) and "train" in names:
         folder, data = data, data / "train"
         val = val or next((folder / name for name in _PARTS[1:3] if name in names), None)
     labels = tuple(classes) if classes is not None else _classes(data, known)
     train = _items(data, root, labels)
-    held_out = [] if val is None else _items(val.absolute(), root, labels)
+    held_out = [] if val is None else _items(val.resolve(), root, labels)
     if len(labels) < 2:
         hint = "" if data.is_dir() else ", and where class names have several words --classes lists them"
         raise DataError(
@@ -106,7 +106,7 @@ def own_videos(
 def _items(data: Path, root: Path | None, classes: Sequence[str]) -> list[Item]:
     if data.is_dir():
         return read_folders(data, Path(), classes)
-    return read_list(data, (root or data.parent).absolute(), classes)
+    return read_list(data, (root or data.parent).resolve(), classes)
 
 
 def _classes(data: Path, known: Sequence[str]) -> tuple[str, ...]:

@@ -109,6 +109,17 @@ def test_a_dry_run_writes_nothing(own: Path, tiny_bundle: Path, tmp_path: Path) 
     assert read(tmp_path / "shown.toml", ["fixed.epochs=1"]) == read(tmp_path / "runs" / "own-tiny-opt" / "recipe.toml")
 
 
+def test_a_run_goes_on_whatever_its_paths_are_given_from(
+    own: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("finetune", tiny_bundle, "--epochs", "1", "--quiet")
+    began = run(*command, "--data", "own", "--out", "runs/mine")
+    assert began.exit_code == 0, began.output
+    monkeypatch.chdir(own / "dark")
+    again = run(*command, "--data", "..", "--out", "../../runs/mine")
+    assert "is finished; its bundle is" in again.output
+
+
 def test_unreadable_videos_are_counted_and_capped(own: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     for index in range(5, 40):
         shutil.copy(own / "dark" / f"{index % 5}.mp4", own / "dark" / f"{index}.mp4")
