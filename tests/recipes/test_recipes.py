@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from stzoo import nets
 from stzoo.files import packaged
 from stzoo.measure import TrainingMeasurement, measure_training
 from stzoo.nets import Architecture, fixed_net
@@ -102,12 +103,22 @@ def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_asks_for_a_net_and_a_strategy_that_exist(name: str) -> None:
+def test_the_nets_that_a_recipe_asks_for_can_be_built(name: str) -> None:
     recipe = RECIPES[name]
     architecture = architecture_of(recipe, 400)
     strategy = strategy_of(recipe, architecture)
     assert (strategy is None) == (recipe.fixed is None)
-    assert architecture.sites
+    _build(architecture.backbone, tuple(architecture.options.items()), strategy)
+
+
+@functools.cache
+def _build(backbone: str, options: tuple[tuple[str, object], ...], strategy: Strategy | None) -> None:
+    """The first net of a run, and what grows from it, on meta."""
+    architecture = Architecture(backbone, 400, dict(options))
+    with without_memory():
+        keys = fixed_net(architecture, strategy or architecture.all_open).state_dict().keys()
+        if strategy is None:
+            assert keys < nets.template(backbone, 400, **dict(options)).state_dict().keys()
 
 
 @pytest.mark.parametrize("name", WITH_BASELINES)
