@@ -120,7 +120,7 @@ def read_lists(data: Data) -> Lists:
     """
     root, layout = data.folder, _LAYOUTS[data.format]
     if not root.is_dir():
-        way_on = "give the right one with --data-root, or make the data as the recipe's first line says"
+        way_on = "give the right one with --data-root; `stzoo data make` makes some sets"
         if data.format != "list":
             way_on = "point --data-root at your copy of the data"
         raise DataError(f"the dataset's folder {data.root} (data.root) does not exist; {way_on}")
