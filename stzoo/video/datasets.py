@@ -73,13 +73,13 @@ def class_folders(folder: Path | str) -> tuple[str, ...]:
     return names
 
 
-def read_folders(folder: Path | str, root: Path | str, classes: Sequence[str]) -> list[Item]:
+def read_folders(folder: Path | str, classes: Sequence[str]) -> list[Item]:
     """The videos in `folder/class/`, sorted by class and name: video files, folders of frames and zip files.
 
     Raises:
         DataError: there is no video, or a folder is named after no class.
     """
-    folder = Path(root) / folder
+    folder = Path(folder)
     indices = {name: index for index, name in enumerate(classes)}
     items = []
     for name in class_folders(folder):

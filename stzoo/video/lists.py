@@ -88,7 +88,12 @@ def _folder_classes(path: Path) -> tuple[str, ...]:
 _LAYOUTS = {
     "list": _Layout(read_list),
     "frame-list": _Layout(read_frame_list),
-    "folders": _Layout(read_folders, _folder_classes, train=("train",), val=("val", "validation")),
+    "folders": _Layout(
+        lambda folder, _, classes: read_folders(folder, classes),
+        _folder_classes,
+        train=("train",),
+        val=("val", "validation"),
+    ),
     "kinetics400": _Layout(
         official.read_kinetics,
         train=("train.csv", "kinetics_train.csv", "kinetics_400_train.csv"),

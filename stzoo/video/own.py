@@ -105,7 +105,7 @@ def own_videos(
 
 def _items(data: Path, root: Path | None, classes: Sequence[str]) -> list[Item]:
     if data.is_dir():
-        return read_folders(data, Path(), classes)
+        return read_folders(data, classes)
     return read_list(data, (root or data.parent).absolute(), classes)
 
 

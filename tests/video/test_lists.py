@@ -113,6 +113,34 @@ def test_folders_of_classes(tmp_path: Path) -> None:
         lists_of(tmp_path, "folders")
 
 
+def _class_folders(root: Path) -> None:
+    for path in ("train/move/1.mp4", "train/still/2.mp4", "val/move/3.mp4"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+@pytest.mark.parametrize(
+    ("make", "form"),
+    [
+        (layouts.kinetics, "kinetics400"),
+        (layouts.something_v1, "something-v1"),
+        (layouts.ucf101, "ucf101"),
+        (_class_folders, "folders"),
+    ],
+)
+def test_a_root_may_be_relative_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object], form: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set").mkdir()
+    make(Path("set"))
+    lists = lists_of(Path("set"), form)
+    assert missing(lists, 0.0) == {}
+    assert [tmp_path / item.path for item in lists.train] == [
+        item.path for item in lists_of(tmp_path / "set", form).train
+    ]
+
+
 def test_lists_of_frame_folders(tmp_path: Path) -> None:
     layouts.write_frames(tmp_path / "a b" / "clip 1", name="image_{:05d}.jpg")
     layouts.zip_frames(tmp_path / "all.zip", ["x/1/", "x/2/"])
