@@ -33,7 +33,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.files import replacing, write_json
 from stzoo.video.datasets import Item
-from stzoo.video.images import archive_of
+from stzoo.video.images import size_and_time
 from stzoo.video.pool import processors
 from stzoo.video.progress import counting
 from stzoo.video.reader import read_clips, read_strip
@@ -291,8 +291,8 @@ def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps([_FORMAT, kind, decisive], sort_keys=True).encode())
     for path in (item.path for item in items):
         try:
-            status = (archive_of(path) or path).stat()
-            state = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            size, modified_ns = size_and_time(path)
+            state = f"{path.absolute()}\0{size}\0{modified_ns}\n"
         except OSError:
             state = f"{path.absolute()}\0missing\n"
         digest.update(state.encode("utf-8", "surrogateescape"))

@@ -171,7 +171,10 @@ def test_folders_of_frames_and_zip_files_are_kept_like_videos(tmp_path: Path) ->
     np.testing.assert_array_equal(kept.clips[0], kept.clips[1])
     assert strips(tmp_path / "cache", mixed, frame_rate=5.0, max_broken=0.5).folder != kept.folder
     os.utime(tmp_path / "x.zip", (1, 1))
-    assert strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder != kept.folder
+    changed = strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder
+    assert changed != kept.folder
+    (tmp_path / "folder" / "00003.jpg").write_bytes(b"overwritten, which a folder's own time does not show")
+    assert strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder not in (changed, kept.folder)
 
 
 def test_two_builders_at_once_agree(tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
