@@ -118,7 +118,8 @@ def check(
     good = tuple(sorted(path for path in found if path not in bad))
     problems.sort(key=lambda problem: KINDS.index(problem.kind))
     videos = {split: len(items) for split, items in splits.items()}
-    return Report(videos, tuple(problems), absent, good, tuple(_suffers(videos, problems, absent["train"], max_broken)))
+    suffers = [*_suffers(videos, problems, absent["train"], max_broken), *_without_rate(splits, found, contract)]
+    return Report(videos, tuple(problems), absent, good, tuple(suffers))
 
 
 def write_good(file: Path, report: Report, root: Path) -> None:
@@ -199,3 +200,13 @@ def _suffers(
     ):
         if count := sum(problem.kind == kind for problem in problems):
             yield f"{count} videos {what}."
+
+
+def _without_rate(splits: dict[str, list[Item]], found: dict[Path, Finding], contract: InputContract) -> Iterator[str]:
+    for split, items in splits.items():
+        pictures = sum(found[item.path].frames > 0 and found[item.path].seconds is None for item in items)
+        if pictures and contract.fps is not None:
+            yield (
+                f"{pictures} of the {len(items)} videos of {split} are folders of frames, and {contract.fps:g} frames a "
+                "second are wanted of them: say how many a second they hold with data.frame_rate."
+            )

@@ -131,3 +131,15 @@ def test_the_good_videos_can_be_trained_on_alone(tmp_path: Path) -> None:
     good = {item.path for items in (again.train, *again.tests.values()) for item in items}
     assert good == set(report.good)
     assert tmp_path / "20bn-something-something-v1" / "4" not in good
+
+
+def test_folders_of_frames_without_a_rate_cannot_give_frames_a_second(tmp_path: Path) -> None:
+    layouts.something_v2(tmp_path, frames=True)
+    lists = read_lists(Data(root=str(tmp_path), format="something-v2"))
+    first, second = checked(tmp_path, lists).suffers
+    assert first.startswith("5 of the 5 videos of train are folders of frames, and 10 frames a second are wanted")
+    assert second.startswith("3 of the 3 videos of val")
+    counting = CONTRACT.model_copy(update={"fps": None, "stride_frames": 1})
+    assert check(lists, counting, counting, tmp_path / "record.jsonl").suffers == ()
+    known = read_lists(Data(root=str(tmp_path), format="something-v2", frame_rate=12.0))
+    assert checked(tmp_path, known).suffers == ()
