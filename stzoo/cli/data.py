@@ -90,16 +90,18 @@ def check(
             workers=workers or processors(),
             advance=bar.advance,
         )
-    if good is not None:
-        write_good(good, report, Path(resolved.data.root))
+    unnamed = [] if good is None else write_good(good, report, Path(resolved.data.root))
     if form == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
-        _print_report(report, good)
+        _print_report(report, good, len(report.good) - len(unnamed))
+    if unnamed:
+        others = f" and {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
+        click.echo(f"Not in {good}, because of its path, is {str(unnamed[0])!r}{others}; rename it.", err=True)
     context.exit(1 if report.suffers else 0)
 
 
-def _print_report(report: Report, good: Path | None) -> None:
+def _print_report(report: Report, good: Path | None, named: int) -> None:
     from rich.table import Column, Table
 
     from stzoo.video.check import KINDS
@@ -120,7 +122,7 @@ def _print_report(report: Report, good: Path | None) -> None:
         click.echo("Training can start.")
     if good is not None:
         setting = json.dumps(str(good.absolute()), ensure_ascii=False)
-        click.echo(f"{len(report.good)} good videos are named in {good}; train on them alone with data.good={setting}")
+        click.echo(f"{named} good videos are named in {good}; train on them alone with data.good={setting}")
 
 
 @data.group()

@@ -10,7 +10,7 @@ from typing import Any
 
 from stzoo.contract import InputContract
 from stzoo.files import write_text
-from stzoo.video.datasets import Item
+from stzoo.video.datasets import Item, fits_a_line
 from stzoo.video.examine import Finding, examine_all
 from stzoo.video.lists import Lists
 
@@ -122,10 +122,16 @@ def check(
     return Report(videos, tuple(problems), absent, good, tuple(suffers))
 
 
-def write_good(file: Path, report: Report, root: Path) -> None:
-    """Writes the good videos, one a line, relative to the dataset's folder: what `[data] good` reads."""
-    lines = [str(path.relative_to(root) if path.is_relative_to(root) else path.absolute()) for path in report.good]
-    write_text(file, "".join(f"{line}\n" for line in lines if line.isprintable()))
+def write_good(file: Path, report: Report, root: Path) -> list[Path]:
+    """Writes the good videos, one a line, relative to the dataset's folder: what `[data] good` reads.
+
+    Returns those whose paths cannot stand on a line, with a line break in them or not in UTF-8, and so are not written.
+    """
+    lines = {
+        path: str(path.relative_to(root) if path.is_relative_to(root) else path.absolute()) for path in report.good
+    }
+    write_text(file, "".join(f"{line}\n" for line in lines.values() if fits_a_line(line)))
+    return [path for path, line in lines.items() if not fits_a_line(line)]
 
 
 def _broken(split: str, items: list[Item], found: dict[Path, Finding], contract: InputContract) -> Iterator[Problem]:
@@ -207,6 +213,6 @@ def _without_rate(splits: dict[str, list[Item]], found: dict[Path, Finding], con
         pictures = sum(found[item.path].frames > 0 and found[item.path].seconds is None for item in items)
         if pictures and contract.fps is not None:
             yield (
-                f"{pictures} of the {len(items)} videos of {split} are folders of frames, and {contract.fps:g} frames a "
-                "second are wanted of them: say how many a second they hold with data.frame_rate."
+                f"{pictures} of the {len(items)} videos of {split} are folders of frames, and {contract.fps:g} frames "
+                "a second are wanted of them: say how many a second they hold with data.frame_rate."
             )

@@ -104,6 +104,11 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
 
 
+def fits_a_line(text: str) -> bool:
+    """Whether `read_lines` gives a text back that is written on a line of its own."""
+    return text.strip() == text and text.splitlines() == [text] and text.encode("utf-8", "replace").decode() == text
+
+
 def read_text(path: Path) -> str:
     """The text of an annotation file, without a byte order mark.
 

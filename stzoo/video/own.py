@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stzoo.errors import DataError
-from stzoo.video.datasets import Item, class_folders, read_folders, read_lines, read_list
+from stzoo.video.datasets import Item, class_folders, fits_a_line, read_folders, read_lines, read_list
 
 CLASSES, TRAIN, VAL = "classes.txt", "train.txt", "val.txt"
 
@@ -46,7 +46,7 @@ class OwnVideos:
         ]
         for path, label, *_ in items:
             text = str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
-            if not _fits_a_line(text) or f"{text} ".endswith(tuple(longer[label])):
+            if not fits_a_line(text) or f"{text} ".endswith(tuple(longer[label])):
                 raise DataError(
                     f"the path {text!r} cannot stand in a list before its class; rename the file or folder."
                 )
@@ -92,7 +92,7 @@ def own_videos(
             f'{given} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
         )
     for name in labels:
-        if not _fits_a_line(name) or len(name) > _LONGEST_NAME:
+        if not fits_a_line(name) or len(name) > _LONGEST_NAME:
             raise DataError(
                 f"{name[:60]!r} is no name of a class; give it one line of at most {_LONGEST_NAME} letters."
             )
@@ -156,7 +156,3 @@ def _carved(items: Sequence[Item], classes: int, seed: int) -> tuple[list[Item],
         chosen |= set(np.random.default_rng([seed, label]).choice(own, count, replace=False).tolist())
     rows = range(len(items))
     return [items[row] for row in rows if row not in chosen], [items[row] for row in rows if row in chosen]
-
-
-def _fits_a_line(text: str) -> bool:
-    return text.strip() == text and text.splitlines() == [text] and text.encode("utf-8", "replace").decode() == text

@@ -7,7 +7,7 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.recipe import Data
 from stzoo.video.check import Report, check, write_good
-from stzoo.video.datasets import Item
+from stzoo.video.datasets import Item, read_lines
 from stzoo.video.lists import Lists, read_lists
 from tests.conftest import MakeVideo
 from tests.video import layouts
@@ -131,6 +131,17 @@ def test_the_good_videos_can_be_trained_on_alone(tmp_path: Path) -> None:
     good = {item.path for items in (again.train, *again.tests.values()) for item in items}
     assert good == set(report.good)
     assert tmp_path / "20bn-something-something-v1" / "4" not in good
+
+
+def test_good_videos_are_named_whatever_their_names_where_a_line_can_hold_them(tmp_path: Path, lists: Lists) -> None:
+    names = ["no\u00a0break.mp4", "\u3000wide.mp4", "two\nlines.mp4", "ü 1.mp4"]
+    for item, name in zip(lists.train, names, strict=True):
+        item.path.rename(tmp_path / name)
+    lists.train[:] = [item._replace(path=tmp_path / name) for item, name in zip(lists.train, names, strict=True)]
+    report = checked(tmp_path, lists)
+    unnamed = write_good(tmp_path / "good.txt", report, tmp_path)
+    assert {path.name for path in unnamed} == {"\u3000wide.mp4", "two\nlines.mp4"}
+    assert {tmp_path / name for _, name in read_lines(tmp_path / "good.txt")} == {*report.good} - {*unnamed}
 
 
 def test_folders_of_frames_without_a_rate_cannot_give_frames_a_second(tmp_path: Path) -> None:
