@@ -114,6 +114,7 @@ class TrainingClips(ClipSource):
     short_sides: tuple[int, ...] = ()
     mirrored: Mirrored | None = None
     """With `flip`: the classes of mirrored clips, where they are not the clips' own."""
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
