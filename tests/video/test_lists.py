@@ -50,6 +50,17 @@ def test_of_two_copies_of_a_clip_that_in_the_folder_of_its_class_counts(tmp_path
     assert lists_of(tmp_path, "kinetics400").train[0].path == tmp_path / "train" / "abseiling" / f"{name}.mp4"
 
 
+@pytest.mark.parametrize("layout", ["train", "{split}/{label}", "videos/{split}/{label}"])
+def test_of_a_clip_that_the_mirror_replaced_the_replacement_counts(tmp_path: Path, layout: str) -> None:
+    first, second, *_ = layouts.kinetics(tmp_path, layout)["train"]
+    folder = tmp_path / "replacement" / "replacement_for_corrupted_k400"
+    for name in (f"{first}.mp4", f"{second[:11]}.mp4", "of_another_dataset.mp4"):
+        layouts.write_clip(folder / name)
+    items = lists_of(tmp_path, "kinetics400").train
+    assert [item.path for item in items[:2]] == [folder / f"{first}.mp4", folder / f"{second[:11]}.mp4"]
+    assert all(folder not in item.path.parents for item in items[2:])
+
+
 def test_a_clip_that_is_not_there_keeps_its_place_in_the_list(tmp_path: Path) -> None:
     (name, *_) = layouts.kinetics(tmp_path)["train"]
     (tmp_path / "train" / "abseiling" / f"{name}.mp4").unlink()
