@@ -76,7 +76,7 @@ def _something(version: int, read_classes: Callable[[Path], tuple[str, ...]], fr
         train=_something_files(version, "train"),
         val=_something_files(version, "validation"),
         annotations=("", "labels", "annotations"),
-        videos=(videos, f"{videos}.zip/{videos}", f"{videos}.zip", "videos", "frames", ""),
+        videos=(videos, f"{videos}_zip", f"{videos}.zip/{videos}", f"{videos}.zip", "videos", "frames", ""),
         frame_rate=frame_rate,
     )
 
@@ -110,7 +110,7 @@ _LAYOUTS = {
         train=("trainlist01.txt",),
         val=("testlist01.txt",),
         annotations=("", "ucfTrainTestlist", "annotations"),
-        videos=("UCF-101", "UCF101", "videos", "frames", ""),
+        videos=("UCF-101", "UCF101/jpg", "UCF101", "ucf101_zip", "videos", "frames", ""),
     ),
 }
 

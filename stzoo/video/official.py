@@ -162,7 +162,7 @@ def read_ucf101(list_file: Path, videos: Path, classes: Sequence[str]) -> list[I
 
 
 def _clips_below(videos: Path) -> tuple[dict[str, list[Path]], dict[str, Path]]:
-    """Every Kinetics clip below a folder by its name without suffix, paths sorted; replacements by their YouTube ids."""
+    """Every Kinetics clip below a folder, by name without suffix, paths sorted; and replacements, by YouTube id."""
     found: dict[str, list[Path]] = {}
     replacements: dict[str, Path] = {}
     folders = [(videos, 0, False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,30 @@ def test_something_v1(tmp_path: Path, zipped: str | None) -> None:
     read_all(lists)
     with pytest.raises(DataError, match=r"test\.csv line 1: video 21 has no label"):
         lists_of(tmp_path, "something-v1", tests={"test": "something-something-v1-test.csv"})
+
+
+def test_something_v1_with_a_zip_file_in_the_folder_of_every_video(tmp_path: Path) -> None:
+    layouts.something_v1(tmp_path)
+    folder = tmp_path / "20bn-something-something-v1"
+    for video in folder.iterdir():
+        layouts.zip_frames(tmp_path / f"{folder.name}_zip" / video.name / "RGB_frames.zip", [""])
+    shutil.rmtree(folder)
+    read_all(lists_of(tmp_path, "something-v1"))
+
+
+@pytest.mark.parametrize("folder", ["UCF101/jpg", "ucf101_zip"])
+def test_ucf101_as_folders_of_frames(tmp_path: Path, folder: str) -> None:
+    layouts.ucf101(tmp_path)
+    for video in [*(tmp_path / "UCF-101").rglob("*.avi")]:
+        path = tmp_path / folder / video.parent.name / video.stem
+        if "zip" in folder:
+            layouts.zip_frames(path / "RGB_frames.zip", [""], name="image_{:05d}.jpg")
+        else:
+            layouts.write_frames(path, name="img_{:05d}.jpg")
+    shutil.rmtree(tmp_path / "UCF-101")
+    lists = lists_of(tmp_path, "ucf101", frame_rate=25.0)
+    assert len({item.group for item in lists.train}) == 9
+    read_all(lists)
 
 
 @pytest.mark.parametrize("generation", ["20bn", "later"])
