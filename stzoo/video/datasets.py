@@ -53,10 +53,11 @@ def read_list(list_file: Path | str, root: Path | str, classes: Sequence[str]) -
 def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[str]) -> list[Item]:
     """The frame folders of a list file, in its order.
 
-    A line is `dir frames label`: as in `read_list`, with the number of frames in the folder before the label.
+    A line is `dir frames label`: as in `read_list`, with the number of frames in the folder before the label. That may
+    be 0, where nothing came out of a video.
 
     Raises:
-        DataError: as `read_list`, or a line has no number of frames above 0.
+        DataError: as `read_list`, or a line has no number of frames.
     """
     return _read_list(list_file, root, classes, "dir frames label", _path_and_frames)
 
@@ -162,7 +163,7 @@ def _path_alone(text: str) -> tuple[str, None]:
 
 def _path_and_frames(text: str) -> tuple[str, int] | None:
     path, _, frames = text.replace("\t", " ").rpartition(" ")
-    if not path.strip() or not frames.isdecimal() or not 0 < int(frames) < 10**9:
+    if not path.strip() or not frames.isdecimal() or int(frames) >= 10**9:
         return None
     return text[: len(path)].rstrip(), int(frames)
 
