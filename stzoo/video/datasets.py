@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,9 @@ from stzoo.errors import DataError, did_you_mean
 
 _SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+
+_CUT = re.compile(r".*_(g[0-9]{2})_c[0-9]{2}")
 
 
 class Item(NamedTuple):
@@ -21,6 +25,12 @@ class Item(NamedTuple):
     """What the video shares with others that were cut from one recording; they stand on one side of every split."""
     frames: int | None = None
     """How many frames the list says there are."""
+
+
+def recording(name: str, class_name: str) -> str | None:
+    """The recording that a clip is cut from, as the names of UCF101 say it: `g07` in `v_YoYo_g07_c02`, of its class."""
+    match = _CUT.fullmatch(name)
+    return f"{class_name} {match[1]}" if match else None
 
 
 def read_classes(path: Path | str) -> tuple[str, ...]:
@@ -90,7 +100,7 @@ def read_folders(folder: Path | str, classes: Sequence[str]) -> list[Item]:
                 f"{did_you_mean(name, classes)} Rename or remove it."
             )
         videos = [path for path in _visible(folder / name) if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()]
-        items += [Item(path, indices[name]) for path in videos]
+        items += [Item(path, indices[name], group=recording(path.stem, name)) for path in videos]
     if not items:
         raise DataError(f"{folder} holds no video in any of its folders; put videos there.")
     return items
@@ -150,8 +160,8 @@ def _read_list(
             raise DataError(
                 f'{list_file} line {number}: the label "{word}" is none of {known}.{did_you_mean(word, classes)}'
             )
-        path, frames = parts
-        items.append(Item(root / path, indices[named[0]] if named else int(word), frames=frames))
+        path, label = root / parts[0], indices[named[0]] if named else int(word)
+        items.append(Item(path, label, recording(path.stem, classes[label]), parts[1]))
     if not items:
         raise DataError(f"{list_file} lists no video; write one `{form}` a line.")
     return items

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stzoo.errors import DataError, did_you_mean
-from stzoo.video.datasets import VIDEO_SUFFIXES, Item, read_lines, read_text
+from stzoo.video.datasets import VIDEO_SUFFIXES, Item, read_lines, read_text, recording
 from stzoo.video.images import list_folder
 
 _KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
@@ -24,7 +24,6 @@ _KINETICS_DEPTH = 3  # root / split / class / clip
 _ID_LETTERS = 11
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _CLIP = re.compile(r"[A-Za-z0-9_-]{11}_[0-9]{6}_[0-9]{6}")
-_GROUP = re.compile(r"_(g[0-9]{2})_c[0-9]{2}$")
 
 
 def kinetics400_classes() -> tuple[str, ...]:
@@ -156,8 +155,7 @@ def read_ucf101(list_file: Path, videos: Path, classes: Sequence[str]) -> list[I
             for path in alike(above, name)
         )
         path = next(candidates, videos / folder / f"{stem}{suffix}")
-        group = _GROUP.search(stem)
-        items.append(Item(path, label, group=f"{classes[label]} {group[1]}" if group else None))
+        items.append(Item(path, label, group=recording(stem, classes[label])))
     return _listed(items, list_file)
 
 

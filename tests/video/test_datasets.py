@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stzoo.errors import DataError
-from stzoo.video.datasets import Item, read_classes, read_frame_list, read_list
+from stzoo.video.datasets import Item, read_classes, read_folders, read_frame_list, read_list
 
 CLASSES = ("still", "left", "turn left", "turn right")
 
@@ -41,6 +41,20 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         read_list(write(tmp_path / "list.txt", f"ok.mp4 0\n{line}\n"), tmp_path, CLASSES)
     assert "list.txt line 2" in str(caught.value)
+
+
+def test_ucf101_in_a_plain_list_keeps_its_recordings(tmp_path: Path) -> None:
+    lines = "still/v_still_g08_c01.avi 0\nstill/v_still_g08_c02.avi 0\nleft/v_left_g08_c01.avi 1\ng08_c01.avi 0\n"
+    assert [item.group for item in read_list(write(tmp_path / "train.txt", lines), tmp_path, CLASSES)] == [
+        "still g08",
+        "still g08",
+        "left g08",
+        None,
+    ]
+    folder = tmp_path / "turn left" / "v_turn_g02_c01"
+    folder.mkdir(parents=True)
+    (item,) = read_folders(tmp_path, CLASSES)
+    assert item == Item(folder, 2, "turn left g02")
 
 
 def test_lines_of_frame_folders_are_split_from_the_right(tmp_path: Path) -> None:
