@@ -23,7 +23,13 @@ from stzoo.video.reader import read_chosen
 DRAWS = 4
 """Draws of a clip with nothing but a random run, crop and mirroring: first frame, top, left, mirrored."""
 
-_SIDES = {"left": "right", "right": "left"}
+_SIDES = {
+    "left": "right",
+    "right": "left",
+    "clockwise": "counterclockwise",
+    "counterclockwise": "clockwise",
+    "anticlockwise": "clockwise",
+}
 
 
 @dataclass(frozen=True)
@@ -115,12 +121,13 @@ def is_mirrored(draws: Float64[np.ndarray, " draws"]) -> bool:
 
 
 def mirrored_classes(classes: Sequence[str]) -> tuple[int | None, ...]:
-    """The class that a mirrored video of each class belongs to, by the words left and right in its name.
+    """The class that a mirrored video of each class belongs to, by words such as left and clockwise in its name.
 
     `None` where there is no such class: a video of it must not be mirrored.
     """
     indices = {name.casefold(): index for index, name in enumerate(classes)}
-    swapped = (re.sub(r"\b(left|right)\b", lambda word: _SIDES[word[0]], name.casefold()) for name in classes)
+    words = re.compile(rf"\b({'|'.join(_SIDES)})\b")
+    swapped = (words.sub(lambda word: _SIDES[word[0]], name.casefold()) for name in classes)
     return tuple(indices.get(name) for name in swapped)
 
 

@@ -152,6 +152,11 @@ def test_classes_of_left_and_right_change_places() -> None:
         assert other is None or mirrored[other] == label
 
 
+def test_turning_is_mirrored_like_left_and_right() -> None:
+    classes = ("roll-clockwise", "roll-counterclockwise", "shake", "anticlockwise turn", "clockwise turn")
+    assert mirrored_classes(classes) == (1, 0, 2, 4, None)
+
+
 def test_mirroring_is_a_matter_of_one_draw() -> None:
     assert is_mirrored(np.array([0.9, 0.9, 0.9, 0.49]))
     assert not is_mirrored(np.array([0.1, 0.1, 0.1, 0.5]))
