@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 _MOST_PROBLEMS = 20
+_MOST_CLASSES = 5
 
 
 @click.group()
@@ -116,6 +117,10 @@ def _print_report(report: Report, good: Path | None, named: int) -> None:
         click.echo(f"{problem.split}, {problem.kind}: {problem.reason}")
     if len(report.problems) > _MOST_PROBLEMS:
         click.echo(f"... and {len(report.problems) - _MOST_PROBLEMS} more; --format json names them all.")
+    for split, classes in report.absent.items():
+        if classes and split != "train":
+            named = ", ".join(f'"{name}"' for name in classes[:_MOST_CLASSES])
+            click.echo(f"{split}, without videos: {named}{', ...' if len(classes) > _MOST_CLASSES else ''}")
     for sentence in report.suffers:
         click.echo(sentence)
     if not report.suffers:
