@@ -52,7 +52,9 @@ def strip(
 ) -> Int64[np.ndarray, " frames"]:
     """One run of `frames` frames at the contract's rate around the centre of the video: wider than a clip, to train on.
 
-    Any `contract.frames` neighbours in a strip are a clip of the contract. Short videos are treated as in `plan`.
+    Any `contract.frames` neighbours in a strip are a clip of the contract where the video is as long as the strip. A
+    shorter one is treated as in `plan`, with the strip for a clip: the end is repeated, or else stretching brings
+    neighbours closer together in time than the contract says.
     """
     if frames < 1:
         raise UsageError(f"a strip of {frames} frames was asked for; ask for at least 1.")
