@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from stzoo.contract import InputContract
+from stzoo.errors import DataError
 from stzoo.recipe import Data
+from stzoo.video.cache import Broken, Cap
 from stzoo.video.check import Report, check, write_good
 from stzoo.video.datasets import Item, read_lines
 from stzoo.video.lists import Lists, read_lists
@@ -99,6 +102,16 @@ def test_a_class_without_a_video_that_can_be_read_is_named(tmp_path: Path, lists
     report = checked(tmp_path, lists, max_broken=0.9)
     assert report.absent["train"] == ("move",)
     assert report.suffers == ('1 classes have no training video that can be read whole: "move".',)
+
+
+@pytest.mark.parametrize(("max_broken", "suffers"), [(0.25, False), (0.24, True)])
+def test_training_suffers_where_it_would_refuse_to_go_on(
+    tmp_path: Path, lists: Lists, max_broken: float, suffers: bool
+) -> None:
+    lists.train[0].path.write_bytes(b"")
+    assert bool(checked(tmp_path, lists, max_broken=max_broken).suffers) == suffers
+    with pytest.raises(DataError) if suffers else nullcontext():
+        Cap(max_broken, len(lists.train)).hold([Broken(lists.train[0].path, "empty")], len(lists.train))
 
 
 @pytest.mark.parametrize(("frames", "short"), [(6, 0), (5, 1)])
