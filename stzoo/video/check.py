@@ -147,10 +147,10 @@ def _broken(split: str, items: list[Item], found: dict[Path, Finding], contract:
 
 
 def _too_short(finding: Finding, contract: InputContract) -> str | None:
-    if contract.stride_frames is not None:
-        wanted = 1 + (contract.frames - 1) * contract.stride_frames
+    if contract.fps is None:
+        wanted = 1 + (contract.frames - 1) * (contract.stride_frames or 1)
         return None if finding.frames >= wanted else f"has {finding.frames} frames, and a clip takes {wanted}"
-    if contract.fps is None or finding.seconds is None:
+    if finding.seconds is None:
         return None
     seconds = (contract.frames - 1) / contract.fps
     return None if finding.seconds >= seconds - 1e-6 else f"lasts {finding.seconds:.2f} s, and a clip {seconds:.2f} s"

@@ -115,9 +115,11 @@ def test_training_suffers_where_it_would_refuse_to_go_on(
 
 
 @pytest.mark.parametrize(("frames", "short"), [(6, 0), (5, 1)])
-@pytest.mark.parametrize("timing", [{"fps": 10.0}, {"fps": None, "stride_frames": 1}])
+@pytest.mark.parametrize(
+    "timing", [{"fps": 10.0}, {"fps": None, "stride_frames": 1}, {"fps": None, "sampling": "segments"}]
+)
 def test_short_is_shorter_than_a_clip(
-    tmp_path: Path, make_video: MakeVideo, frames: int, short: int, timing: dict[str, float | None]
+    tmp_path: Path, make_video: MakeVideo, frames: int, short: int, timing: dict[str, float | str | None]
 ) -> None:
     lists = Lists(("a",), [Item(make_video("a.mp4", frames), 0)], {"val": [Item(make_video("b.mp4", 9), 0)]}, None)
     contract = CONTRACT.model_copy(update=timing)
