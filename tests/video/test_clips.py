@@ -177,6 +177,21 @@ def test_every_start_is_drawn_and_the_last_frame_is_reached(n: int, starts: int)
     assert random_run(times, by_time, np.array([LAST_DRAW])).tolist() == [n - 5, n - 3, n - 1]
 
 
+@pytest.mark.parametrize(
+    ("n", "centre", "last"), [(12, 0, 0), (20, 0, 0), (32, 0, 0), (33, 1, 1), (40, 4, 8), (64, 16, 32), (100, 34, 68)]
+)
+def test_32_neighbours_begin_where_the_paper_begins_them_but_reach_the_last_frame(
+    n: int, centre: int, last: int
+) -> None:
+    """The authors' code never draws the last start in training, and never reads the last frame."""
+    wanted, times = contract(32, stride_frames=1), np.arange(n) / 12
+    assert plan(times, wanted, 1)[0, 0] == centre
+    assert plan(times, wanted, 2)[:, 0].tolist() == [0, last]
+    for draw, start in ((0.0, 0), (LAST_DRAW, last)):
+        run = random_run(times, wanted, np.array([draw]))
+        assert run.tolist() == [min(start + step, n - 1) for step in range(32)]
+
+
 def test_a_random_stride_takes_every_step() -> None:
     wanted = contract(5, stride_frames=3)
     rng = np.random.default_rng(0)

@@ -248,6 +248,7 @@ def test_missing_videos_are_counted_in_folders_and_in_zip_files(tmp_path: Path, 
     annotations.write_text(annotations.read_text() + f"77;{layouts.SOMETHING[0]}\n")
     lists = lists_of(tmp_path, "something-v1")
     assert not missing(lists, 0.2)["train"].too_many
+    assert not missing(lists, 1 / 6)["train"].too_many
     (found,) = missing(lists, 0.1).values()
     assert found.too_many
     assert {path.name for path in found.paths} == {"77"}
