@@ -55,10 +55,11 @@ def test_of_two_copies_of_a_clip_that_in_the_folder_of_its_class_counts(tmp_path
 def test_of_a_clip_that_the_mirror_replaced_the_replacement_counts(tmp_path: Path, layout: str) -> None:
     first, second, *_ = layouts.kinetics(tmp_path, layout)["train"]
     folder = tmp_path / "replacement" / "replacement_for_corrupted_k400"
-    for name in (f"{first}.mp4", f"{second[:11]}.mp4", "of_another_dataset.mp4"):
-        layouts.write_clip(folder / name)
+    replacements = [folder / f"{first}.mp4", folder / "air drumming" / f"{second[:11]}.mp4"]
+    for path in (*replacements, folder / "of_another_dataset.mp4"):
+        layouts.write_clip(path)
     items = lists_of(tmp_path, "kinetics400").train
-    assert [item.path for item in items[:2]] == [folder / f"{first}.mp4", folder / f"{second[:11]}.mp4"]
+    assert [item.path for item in items[:2]] == replacements
     assert all(folder not in item.path.parents for item in items[2:])
 
 
@@ -116,6 +117,13 @@ def test_something_v2(tmp_path: Path, generation: str, frames: bool) -> None:
     assert [item.path.name for item in lists.tests["val"]] == [f"{i}{'' if frames else '.webm'}" for i in (11, 12, 13)]
     assert [item.label for item in lists.tests["test"]] == [0]
     read_all(lists)
+
+
+def test_a_video_of_something_v2_that_is_not_there_is_sought_under_the_name_it_would_have(tmp_path: Path) -> None:
+    layouts.something_v2(tmp_path)
+    videos = tmp_path / "20bn-something-something-v2"
+    (videos / "2.webm").unlink()
+    assert missing(lists_of(tmp_path, "something-v2"), 0.0)["train"].paths == {videos / "2.webm"}
 
 
 @pytest.mark.parametrize("folder", ["HandstandPushups", "HandStandPushups"])
