@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,14 +101,7 @@ def check(
         problem for split, items in lists.tests.items() for problem in _shared(lists.train, split, items, found)
     ]
     whole = {path for path, finding in found.items() if finding.problem is None}
-    absent = {
-        split: tuple(
-            name
-            for label, name in enumerate(lists.classes)
-            if label not in {item.label for item in items if item.path in whole}
-        )
-        for split, items in splits.items()
-    }
+    absent = {split: _absent(lists.classes, items, whole) for split, items in splits.items()}
     bad = {problem.path for problem in problems if problem.kind not in ("short", "doubled", "shared")}
     only_train = {item.path for item in lists.train} - {item.path for items in lists.tests.values() for item in items}
     bad |= {problem.path for problem in problems if problem.kind == "shared"} & only_train
@@ -144,6 +137,12 @@ def _broken(split: str, items: list[Item], found: dict[Path, Finding], contract:
             yield Problem(split, item.path, "damaged", reason)
         elif too_short := _too_short(finding, contract):
             yield Problem(split, item.path, "short", f"{item.path} {too_short}.")
+
+
+def _absent(classes: tuple[str, ...], items: list[Item], whole: Set[Path]) -> tuple[str, ...]:
+    """The classes without a video among those that can be read whole."""
+    present = {item.label for item in items if item.path in whole}
+    return tuple(name for label, name in enumerate(classes) if label not in present)
 
 
 def _too_short(finding: Finding, contract: InputContract) -> str | None:
