@@ -119,8 +119,8 @@ def _print_report(report: Report, good: Path | None, named: int) -> None:
         click.echo(f"... and {len(report.problems) - _MOST_PROBLEMS} more; --format json names them all.")
     for split, classes in report.absent.items():
         if classes and split != "train":
-            named = ", ".join(f'"{name}"' for name in classes[:_MOST_CLASSES])
-            click.echo(f"{split}, without videos: {named}{', ...' if len(classes) > _MOST_CLASSES else ''}")
+            names = ", ".join(f'"{name}"' for name in classes[:_MOST_CLASSES])
+            click.echo(f"{split}, without videos: {names}{', ...' if len(classes) > _MOST_CLASSES else ''}")
     for sentence in report.suffers:
         click.echo(sentence)
     if not report.suffers:

@@ -68,7 +68,7 @@ def own_videos(
         data: a folder with a folder a class, or with such folders in `train` and `val`; or a list of `path label`.
         val: videos to validate on, in the same forms. Without it they are those in the folder's `val`, or else a fifth
             of the videos of every class, at most 50, drawn by `seed`. Where names say of videos that they are cut from
-           one recording, as those of UCF101 do, recordings are drawn in place of videos.
+            one recording, as those of UCF101 do, recordings are drawn in place of videos.
         root: where the paths of a list start; by default in the list's own folder.
         classes: class names in order. Without them they are the names of the folders, or the labels of the list: what
             follows the last tab of a line, or else its last word.
