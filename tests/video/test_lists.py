@@ -75,6 +75,7 @@ def test_something_v1(tmp_path: Path, zipped: str | None) -> None:
     lists = lists_of(tmp_path, "something-v1")
     assert lists.classes == SOMETHING
     assert lists.frame_rate == 12.0
+    assert lists_of(tmp_path, "something-v1", frame_rate=24.0).frame_rate == 24.0
     assert [item.label for item in lists.train] == [1, 2, 0, 1, 2]
     assert [item.path.name for item in lists.tests["val"]] == ["11", "12", "13"]
     read_all(lists)
