@@ -148,6 +148,8 @@ def open_strips(
     The other arguments and errors are those of `open_clips`.
     """
     decisive = {**_timing(contract, frame_rate), "frames": frames, "size": size}
+    if contract.short_video == "stretch":
+        decisive["clip"] = contract.frames
     read = partial(read_strip, contract=contract, frames=frames, size=size, frame_rate=frame_rate)
     cap = Cap(max_broken, part_of or len(items))
     return _open(Path(folder), "strips", items, decisive, (frames, size, size, 3), read, workers, cap, progress)

@@ -91,6 +91,24 @@ def test_whatever_decides_the_pixels_is_in_the_name(tmp_path: Path, items: list[
     assert second.folder != first
 
 
+@pytest.mark.parametrize(("policy", "decides"), [("stretch", True), ("repeat-last", False)])
+def test_a_clip_decides_the_pixels_of_strips_that_hold_a_stretched_one(
+    tmp_path: Path, items: list[Item], policy: str, decides: bool
+) -> None:
+    folders = {
+        open_strips(
+            tmp_path,
+            items,
+            CONTRACT.model_copy(update={"short_video": policy, "frames": frames}),
+            frames=9,
+            size=18,
+            progress=False,
+        ).folder
+        for frames in (3, 8)
+    }
+    assert len(folders) == 1 + decides
+
+
 def test_normalisation_does_not_decide_the_pixels(tmp_path: Path, items: list[Item]) -> None:
     other = CONTRACT.model_copy(update={"mean": (0.5, 0.5, 0.5)})
     assert (

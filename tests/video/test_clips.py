@@ -117,6 +117,25 @@ def test_a_strip_is_the_centre_clip_made_longer() -> None:
     np.testing.assert_array_equal(wide[2:10], centre)
 
 
+@pytest.mark.parametrize("timing", [{"fps": 5.0}, {"stride_frames": 2}])
+@pytest.mark.parametrize(
+    ("n", "policy", "expected"),
+    [
+        (9, "stretch", [0, 2, 4, 6, 8, 8]),
+        (9, "repeat-last", [0, 2, 4, 6, 8, 8]),
+        (7, "stretch", [0, 2, 4, 6, 6, 6]),
+        (4, "stretch", [0, 1, 2, 3, 3, 3]),
+        (4, "repeat-last", [0, 2, 3, 3, 3, 3]),
+    ],
+)
+def test_a_strip_of_a_short_video_keeps_the_rate_while_a_clip_fits(
+    timing: dict[str, float], n: int, policy: str, expected: list[int]
+) -> None:
+    wanted = contract(4, short_video=policy, **timing)
+    assert strip(np.arange(n) / 10, wanted, 6).tolist() == expected
+    assert strip(np.arange(n) / 10, wanted, 4).tolist() == plan(np.arange(n) / 10, wanted, 1)[0].tolist()
+
+
 def test_nonsense_is_refused() -> None:
     with pytest.raises(UsageError, match="0 clips"):
         plan(np.arange(4.0), contract(2, fps=1.0), 0)
