@@ -20,7 +20,8 @@ from stzoo.selection import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import Cut, mirrored_classes
-from stzoo.video.cache import Cap, ClipCache, open_clips, open_strips
+from stzoo.video.broken import Cap
+from stzoo.video.cache import ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
 from stzoo.video.lists import missing, read_lists
 from stzoo.video.pool import processors

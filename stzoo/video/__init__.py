@@ -17,6 +17,7 @@ Clips:
     windows   a video seen through windows that move along it
     augment   one random clip of a video or strip, to train on
     cache     all clips of a list, decoded once, on disk
+    broken    videos that are left out, and how many may be
 
 Datasets:
     datasets  lists of labelled videos, and a folder a class

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -32,6 +32,7 @@ from jaxtyping import Int64, UInt8
 from stzoo.contract import InputContract
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.files import replacing, write_json
+from stzoo.video.broken import Broken, Cap
 from stzoo.video.datasets import Item
 from stzoo.video.images import size_and_time
 from stzoo.video.pool import processors
@@ -40,33 +41,6 @@ from stzoo.video.reader import read_clips, read_strip
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64
-
-
-class Broken(NamedTuple):
-    """A video that was left out of a cache, and why."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class Cap:
-    """How many videos may be left out."""
-
-    fraction: float
-    """Part of the whole list."""
-    listed: int
-    """Videos of the whole list."""
-
-    def hold(self, broken: Sequence[Broken], videos: int) -> None:
-        """Raises `DataError` where too many videos are broken, or all of those that were asked for."""
-        if broken and (len(broken) > self.fraction * self.listed or len(broken) == videos):
-            named = "".join(f"\n  {reason}" for _, reason in broken[:5]) + ("\n  ..." if len(broken) > 5 else "")
-            limit = "which leaves none" if len(broken) == videos else f"more than {self.fraction:.1%} of the list"
-            raise DataError(
-                f"{len(broken)} of {self.listed} videos cannot be read, {limit}; repair the files, correct the list, "
-                f'or see "stzoo data check":{named}'
-            )
 
 
 @dataclass(frozen=True, eq=False)

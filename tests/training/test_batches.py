@@ -12,7 +12,7 @@ from stzoo.training import batches as module
 from stzoo.training.batches import Batch, DecodedClips, Noise, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, random_clip, read_random_clip
-from stzoo.video.cache import Cap
+from stzoo.video.broken import Cap
 from stzoo.video.datasets import Item
 from tests.conftest import MakeVideo
 

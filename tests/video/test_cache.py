@@ -12,7 +12,8 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.video import cache
-from stzoo.video.cache import Broken, ClipCache, open_clips, open_strips
+from stzoo.video.broken import Broken
+from stzoo.video.cache import ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
 from stzoo.video.reader import read_clips, read_strip
 from tests.conftest import MakeVideo

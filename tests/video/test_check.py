@@ -8,7 +8,7 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.errors import DataError
 from stzoo.recipe import Data
-from stzoo.video.cache import Broken, Cap
+from stzoo.video.broken import Broken, Cap
 from stzoo.video.check import Report, check, write_good
 from stzoo.video.datasets import Item, read_lines
 from stzoo.video.lists import Lists, read_lists
