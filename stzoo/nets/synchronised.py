@@ -64,14 +64,14 @@ class BatchNormOfAll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         x, weight, mean, variance, count = ctx.saved_tensors
+        deviation = (variance + EPSILON).rsqrt()
         scaled, of_weight, of_bias = torch.zeros_like(x), torch.zeros_like(mean), torch.zeros_like(mean)
         if x.numel():
             scaled, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                gradient, x, weight, mean, variance, None, None, False, EPSILON, [True, True, True]
+                gradient, x, weight, mean, variance, mean, deviation, False, EPSILON, [True, True, True]
             )
         sums = ctx.ranks.total(torch.stack([of_bias, of_weight]))
         mean_gradient, mean_product = sums / count
-        deviation = (variance + EPSILON).rsqrt()
         slope = -weight * deviation.square() * mean_product
         constant = -weight * deviation * mean_gradient - slope * mean
         spread = (slice(None), None, None)
