@@ -44,7 +44,7 @@ class BatchNormOfAll(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         channels = x.shape[1]
         precision = torch.promote_types(x.dtype, torch.float32)
-        values = x.new_tensor([x.numel() / channels], dtype=precision)
+        values = x.new_full((1,), x.numel() / channels, dtype=precision)
         own_mean, own_variance = x.new_zeros(2, channels, dtype=precision)
         if x.numel():  # given statistics in single precision, it computes in single precision
             own_mean, own_variance = torch.batch_norm_update_stats(x, own_mean, own_variance, 0.0)
