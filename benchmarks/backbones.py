@@ -1,9 +1,10 @@
-"""Does the finding carry over to other backbones? The table of docs/results/backbones.md.
+"""S, ST, S+ST and Opt on one question: the tables of docs/results/backbones.md and docs/results/mocap15.md.
 
     python benchmarks/backbones.py --runs runs --runs runs-of-other-backbones
+    python benchmarks/backbones.py --runs runs --recipe mocap15 --out docs/results/mocap15.json
 
-reads finished runs of the recipe camera-motion and its fixed siblings, of any backbone, and writes backbones.json. The
-nets trained alone are those with a [fixed] table; of a template, its winner is read as pruned and as finetuned.
+reads finished runs of a recipe and its fixed siblings, of any backbone, and writes the rows. The nets trained alone are
+those with a [fixed] table; of a template, its winner is read as pruned and as finetuned.
 """
 
 from __future__ import annotations
@@ -95,18 +96,20 @@ def main() -> None:
     """Reads the runs, prints the table and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, action="append", required=True, help="a folder of runs; may be repeated")
-    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--recipe", default="camera-motion", help="what the names of the runs begin with")
+    parser.add_argument("--out", type=Path, default=Path("docs/results/backbones.json"))
     arguments = parser.parse_args()
     lines: list[Line] = []
     for folder in arguments.runs:
-        for path in sorted(folder.glob("camera-motion*/recipe.toml")):
+        for path in sorted(folder.glob(f"{arguments.recipe}*/recipe.toml")):
             run = Run.open(path.parent)
             if run.recipe.seed == 0 and run.bundle.exists():
                 lines += lines_of(run)
     if not lines:
-        sys.exit(f"no finished camera-motion run in {', '.join(map(str, arguments.runs))}; train the recipe first")
+        runs = ", ".join(map(str, arguments.runs))
+        sys.exit(f"no finished {arguments.recipe} run in {runs}; train the recipe first")
     print(table(lines))
-    write_json(arguments.out / "backbones.json", {"rows": [asdict(line) for line in lines]})
+    write_json(arguments.out, {"rows": [asdict(line) for line in lines]})
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from stzoo.training.draws import Draws
 from stzoo.training.machine import AUTOCAST, Machine
 from stzoo.training.objective import divergence
 from stzoo.video.augment import Cut
-from stzoo.video.cache import Cap
+from stzoo.video.broken import Cap
 from stzoo.video.datasets import Item
 from stzoo.video.pool import processors
 

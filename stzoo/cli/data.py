@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 _MOST_PROBLEMS = 20
+_MOST_CLASSES = 5
 
 
 @click.group()
@@ -90,16 +91,18 @@ def check(
             workers=workers or processors(),
             advance=bar.advance,
         )
-    if good is not None:
-        write_good(good, report, Path(resolved.data.root))
+    unnamed = [] if good is None else write_good(good, report, Path(resolved.data.root))
     if form == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
-        _print_report(report, good)
+        _print_report(report, good, len(report.good) - len(unnamed))
+    if unnamed:
+        others = f" and {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
+        click.echo(f"Not in {good}, because of its path, is {str(unnamed[0])!r}{others}; rename it.", err=True)
     context.exit(1 if report.suffers else 0)
 
 
-def _print_report(report: Report, good: Path | None) -> None:
+def _print_report(report: Report, good: Path | None, named: int) -> None:
     from rich.table import Column, Table
 
     from stzoo.video.check import KINDS
@@ -114,13 +117,17 @@ def _print_report(report: Report, good: Path | None) -> None:
         click.echo(f"{problem.split}, {problem.kind}: {problem.reason}")
     if len(report.problems) > _MOST_PROBLEMS:
         click.echo(f"... and {len(report.problems) - _MOST_PROBLEMS} more; --format json names them all.")
+    for split, classes in report.absent.items():
+        if classes and split != "train":
+            names = ", ".join(f'"{name}"' for name in classes[:_MOST_CLASSES])
+            click.echo(f"{split}, without videos: {names}{', ...' if len(classes) > _MOST_CLASSES else ''}")
     for sentence in report.suffers:
         click.echo(sentence)
     if not report.suffers:
         click.echo("Training can start.")
     if good is not None:
         setting = json.dumps(str(good.absolute()), ensure_ascii=False)
-        click.echo(f"{len(report.good)} good videos are named in {good}; train on them alone with data.good={setting}")
+        click.echo(f"{named} good videos are named in {good}; train on them alone with data.good={setting}")
 
 
 @data.group()

@@ -27,7 +27,7 @@ def labelled(data: Path, root: Path | None, labels: tuple[str, ...]) -> list[Ite
     from stzoo.video.datasets import read_folders, read_list
 
     if data.is_dir():
-        return read_folders(data, Path(), labels)
+        return read_folders(data, labels)
     start = root or data.parent
     items = read_list(data, start, labels)
     _refuse_elsewhere(items, data, start)

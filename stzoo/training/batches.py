@@ -20,7 +20,7 @@ from stzoo.errors import DataError
 from stzoo.ranks import Ranks
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, is_mirrored, random_clip
-from stzoo.video.cache import Broken, Cap
+from stzoo.video.broken import Broken, Cap
 from stzoo.video.datasets import Item
 from stzoo.video.pool import processes
 
@@ -114,6 +114,7 @@ class TrainingClips(ClipSource):
     short_sides: tuple[int, ...] = ()
     mirrored: Mirrored | None = None
     """With `flip`: the classes of mirrored clips, where they are not the clips' own."""
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -20,7 +20,8 @@ from stzoo.selection import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import Cut, mirrored_classes
-from stzoo.video.cache import Cap, ClipCache, open_clips, open_strips
+from stzoo.video.broken import Cap
+from stzoo.video.cache import ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
 from stzoo.video.lists import missing, read_lists
 from stzoo.video.pool import processors
@@ -92,10 +93,12 @@ class RunData:
         self.progress = progress
         self.processes = processes
         lists = read_lists(recipe.data)
-        for absent in missing(lists, recipe.data.max_broken).values():
-            if absent.too_many:
-                raise DataError(absent.sentence)
-            say(absent.sentence)
+        absent = missing(lists, recipe.data.max_broken)
+        for found in absent.values():
+            if found.too_many:
+                raise DataError(found.sentence)
+            say(found.sentence)
+        self._said = {name: set(found.paths) for name, found in absent.items()}
         self.labels = lists.classes
         self.train_items = lists.train
         self.tests = lists.tests
@@ -142,6 +145,7 @@ class RunData:
             flip=flip,
             short_sides=augment.short_sides,
             mirrored=mirrored,
+            left_out=len(chosen) - len(rows),
         )
 
     def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:
@@ -187,11 +191,13 @@ class RunData:
         return cache
 
     def _say_what_is_left_out(self, name: str, cache: ClipCache) -> None:
-        if cache.broken:
+        said = self._said.setdefault("train" if name == "selection" else name, set())
+        unsaid = [entry for entry in cache.broken if entry.path not in said]
+        said.update(entry.path for entry in unsaid)
+        if unsaid:
             listed = len(cache) + len(cache.broken)
             self.say(
-                f"{len(cache.broken)} of the {listed} videos of {name} cannot be read and are left out: "
-                f"{cache.broken[0].reason}"
+                f"{len(unsaid)} of the {listed} videos of {name} cannot be read and are left out: {unsaid[0].reason}"
             )
 
     def _splits(self) -> Splits:

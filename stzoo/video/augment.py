@@ -23,7 +23,13 @@ from stzoo.video.reader import read_chosen
 DRAWS = 4
 """Draws of a clip with nothing but a random run, crop and mirroring: first frame, top, left, mirrored."""
 
-_SIDES = {"left": "right", "right": "left"}
+_SIDES = {
+    "left": "right",
+    "right": "left",
+    "clockwise": "counterclockwise",
+    "counterclockwise": "clockwise",
+    "anticlockwise": "clockwise",
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ def random_clip(
     """One clip of a strip: the same crop for all of its frames.
 
     Args:
-        strip: consecutive frames at the contract's rate, wider and longer than a clip.
+        strip: consecutive frames at the contract's rate, wider and longer than a clip. Where it ends on copies of its
+            last frame, the clip ends on the first of them at the latest: they stand for what the video lacks.
         draws: uniform numbers in [0, 1) that choose first frame, top, left, mirroring, and the short side if there is
             a choice.
         frames: frames of the clip.
@@ -103,7 +110,7 @@ def random_clip(
         flip: mirror left and right for half of the draws.
         short_sides: what the frame's short side is before the crop, one of them drawn; none: the strip's own.
     """
-    first = int(np.floor(draws[0] * (strip.shape[0] - frames + 1)))
+    first = int(np.floor(draws[0] * (max(_last_change(strip), frames) - frames + 1)))
     sides = short_sides or (strip.shape[1],)
     clip = [_window(frame, draws, crop, sides) for frame in strip[first : first + frames]]
     return _mirrored(np.stack(clip), draws) if flip else np.stack(clip)
@@ -115,12 +122,13 @@ def is_mirrored(draws: Float64[np.ndarray, " draws"]) -> bool:
 
 
 def mirrored_classes(classes: Sequence[str]) -> tuple[int | None, ...]:
-    """The class that a mirrored video of each class belongs to, by the words left and right in its name.
+    """The class that a mirrored video of each class belongs to, by words such as left and clockwise in its name.
 
     `None` where there is no such class: a video of it must not be mirrored.
     """
     indices = {name.casefold(): index for index, name in enumerate(classes)}
-    swapped = (re.sub(r"\b(left|right)\b", lambda word: _SIDES[word[0]], name.casefold()) for name in classes)
+    words = re.compile(rf"\b({'|'.join(_SIDES)})\b")
+    swapped = (words.sub(lambda word: _SIDES[word[0]], name.casefold()) for name in classes)
     return tuple(indices.get(name) for name in swapped)
 
 
@@ -138,6 +146,14 @@ def _window(
     tall, wide = max(1, min(round(side), height)), max(1, min(round(side / pixel_aspect), width))
     top, left = np.floor(draws[1:3] * (np.array([height - tall, width - wide]) + 1)).astype(int)
     return resize_square(frame[top : top + tall, left : left + wide], crop)
+
+
+def _last_change(strip: UInt8[np.ndarray, "strip_frames size size 3"]) -> int:
+    """How many frames there are up to the first of those that equal the last one and end the strip."""
+    last = len(strip) - 1
+    while last > 0 and np.array_equal(strip[last - 1], strip[-1]):
+        last -= 1
+    return last + 1
 
 
 def _mirrored(

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -32,41 +32,15 @@ from jaxtyping import Int64, UInt8
 from stzoo.contract import InputContract
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.files import replacing, write_json
+from stzoo.video.broken import Broken, Cap
 from stzoo.video.datasets import Item
-from stzoo.video.images import archive_of
+from stzoo.video.images import size_and_time
 from stzoo.video.pool import processors
 from stzoo.video.progress import counting
 from stzoo.video.reader import read_clips, read_strip
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64
-
-
-class Broken(NamedTuple):
-    """A video that was left out of a cache, and why."""
-
-    path: Path
-    reason: str
-
-
-@dataclass(frozen=True)
-class Cap:
-    """How many videos may be left out."""
-
-    fraction: float
-    """Part of the whole list."""
-    listed: int
-    """Videos of the whole list."""
-
-    def hold(self, broken: Sequence[Broken], videos: int) -> None:
-        """Raises `DataError` where too many videos are broken, or all of those that were asked for."""
-        if broken and (len(broken) > self.fraction * self.listed or len(broken) == videos):
-            named = "".join(f"\n  {reason}" for _, reason in broken[:5]) + ("\n  ..." if len(broken) > 5 else "")
-            limit = "which leaves none" if len(broken) == videos else f"more than {self.fraction:.1%} of the list"
-            raise DataError(
-                f"{len(broken)} of {self.listed} videos cannot be read, {limit}; repair the files, correct the list, "
-                f'or see "stzoo data check":{named}'
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +122,8 @@ def open_strips(
     The other arguments and errors are those of `open_clips`.
     """
     decisive = {**_timing(contract, frame_rate), "frames": frames, "size": size}
+    if contract.short_video == "stretch":
+        decisive["clip"] = contract.frames
     read = partial(read_strip, contract=contract, frames=frames, size=size, frame_rate=frame_rate)
     cap = Cap(max_broken, part_of or len(items))
     return _open(Path(folder), "strips", items, decisive, (frames, size, size, 3), read, workers, cap, progress)
@@ -291,8 +267,8 @@ def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps([_FORMAT, kind, decisive], sort_keys=True).encode())
     for path in (item.path for item in items):
         try:
-            status = (archive_of(path) or path).stat()
-            state = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+            size, modified_ns = size_and_time(path)
+            state = f"{path.absolute()}\0{size}\0{modified_ns}\n"
         except OSError:
             state = f"{path.absolute()}\0missing\n"
         digest.update(state.encode("utf-8", "surrogateescape"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stzoo.contract import InputContract
 from stzoo.files import write_text
-from stzoo.video.datasets import Item
+from stzoo.video.datasets import Item, fits_a_line
 from stzoo.video.examine import Finding, examine_all
 from stzoo.video.lists import Lists
 
@@ -101,14 +101,7 @@ def check(
         problem for split, items in lists.tests.items() for problem in _shared(lists.train, split, items, found)
     ]
     whole = {path for path, finding in found.items() if finding.problem is None}
-    absent = {
-        split: tuple(
-            name
-            for label, name in enumerate(lists.classes)
-            if label not in {item.label for item in items if item.path in whole}
-        )
-        for split, items in splits.items()
-    }
+    absent = {split: _absent(lists.classes, items, whole) for split, items in splits.items()}
     bad = {problem.path for problem in problems if problem.kind not in ("short", "doubled", "shared")}
     only_train = {item.path for item in lists.train} - {item.path for items in lists.tests.values() for item in items}
     bad |= {problem.path for problem in problems if problem.kind == "shared"} & only_train
@@ -118,13 +111,20 @@ def check(
     good = tuple(sorted(path for path in found if path not in bad))
     problems.sort(key=lambda problem: KINDS.index(problem.kind))
     videos = {split: len(items) for split, items in splits.items()}
-    return Report(videos, tuple(problems), absent, good, tuple(_suffers(videos, problems, absent["train"], max_broken)))
+    suffers = [*_suffers(videos, problems, absent["train"], max_broken), *_without_rate(splits, found, contract)]
+    return Report(videos, tuple(problems), absent, good, tuple(suffers))
 
 
-def write_good(file: Path, report: Report, root: Path) -> None:
-    """Writes the good videos, one a line, relative to the dataset's folder: what `[data] good` reads."""
-    lines = [str(path.relative_to(root) if path.is_relative_to(root) else path.absolute()) for path in report.good]
-    write_text(file, "".join(f"{line}\n" for line in lines if line.isprintable()))
+def write_good(file: Path, report: Report, root: Path) -> list[Path]:
+    """Writes the good videos, one a line, relative to the dataset's folder: what `[data] good` reads.
+
+    Returns those whose paths cannot stand on a line, with a line break in them or not in UTF-8, and so are not written.
+    """
+    lines = {
+        path: str(path.relative_to(root) if path.is_relative_to(root) else path.absolute()) for path in report.good
+    }
+    write_text(file, "".join(f"{line}\n" for line in lines.values() if fits_a_line(line)))
+    return [path for path, line in lines.items() if not fits_a_line(line)]
 
 
 def _broken(split: str, items: list[Item], found: dict[Path, Finding], contract: InputContract) -> Iterator[Problem]:
@@ -139,11 +139,17 @@ def _broken(split: str, items: list[Item], found: dict[Path, Finding], contract:
             yield Problem(split, item.path, "short", f"{item.path} {too_short}.")
 
 
+def _absent(classes: tuple[str, ...], items: list[Item], whole: Set[Path]) -> tuple[str, ...]:
+    """The classes without a video among those that can be read whole."""
+    present = {item.label for item in items if item.path in whole}
+    return tuple(name for label, name in enumerate(classes) if label not in present)
+
+
 def _too_short(finding: Finding, contract: InputContract) -> str | None:
-    if contract.stride_frames is not None:
-        wanted = 1 + (contract.frames - 1) * contract.stride_frames
+    if contract.fps is None:
+        wanted = 1 + (contract.frames - 1) * (contract.stride_frames or 1)
         return None if finding.frames >= wanted else f"has {finding.frames} frames, and a clip takes {wanted}"
-    if contract.fps is None or finding.seconds is None:
+    if finding.seconds is None:
         return None
     seconds = (contract.frames - 1) / contract.fps
     return None if finding.seconds >= seconds - 1e-6 else f"lasts {finding.seconds:.2f} s, and a clip {seconds:.2f} s"
@@ -199,3 +205,13 @@ def _suffers(
     ):
         if count := sum(problem.kind == kind for problem in problems):
             yield f"{count} videos {what}."
+
+
+def _without_rate(splits: dict[str, list[Item]], found: dict[Path, Finding], contract: InputContract) -> Iterator[str]:
+    for split, items in splits.items():
+        pictures = sum(found[item.path].frames > 0 and found[item.path].seconds is None for item in items)
+        if pictures and contract.fps is not None:
+            yield (
+                f"{pictures} of the {len(items)} videos of {split} are folders of frames, and {contract.fps:g} frames "
+                "a second are wanted of them: say how many a second they hold with data.frame_rate."
+            )

@@ -52,11 +52,17 @@ def strip(
 ) -> Int64[np.ndarray, " frames"]:
     """One run of `frames` frames at the contract's rate around the centre of the video: wider than a clip, to train on.
 
-    Any `contract.frames` neighbours in a strip are a clip of the contract. Short videos are treated as in `plan`.
+    Any `contract.frames` neighbours in a strip are a clip of the contract. Of a shorter video, the strip begins with
+    all of it, at the contract's rate, or with one clip where the video is shorter than even that, and goes on with
+    copies of the last frame.
     """
     if frames < 1:
         raise UsageError(f"a strip of {frames} frames was asked for; ask for at least 1.")
-    (row,) = plan(timestamps_seconds, contract.model_copy(update={"frames": frames}), 1)
+    (row,) = plan(timestamps_seconds, contract.model_copy(update={"frames": frames, "short_video": "repeat-last"}), 1)
+    held = contract.model_copy(update={"short_video": "repeat-last"})
+    clip, held_clip = (plan(timestamps_seconds, each, 1)[0] for each in (contract, held))
+    if frames >= contract.frames and (clip != held_clip).any():
+        row = np.pad(clip, (0, frames - contract.frames), mode="edge")
     return np.asarray(row, dtype=np.int64)
 
 

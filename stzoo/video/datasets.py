@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,9 @@ from stzoo.errors import DataError, did_you_mean
 
 _SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+
+_CUT = re.compile(r".*_(g[0-9]{2})_c[0-9]{2}")
 
 
 class Item(NamedTuple):
@@ -21,6 +25,12 @@ class Item(NamedTuple):
     """What the video shares with others that were cut from one recording; they stand on one side of every split."""
     frames: int | None = None
     """How many frames the list says there are."""
+
+
+def recording(name: str, class_name: str) -> str | None:
+    """The recording that a clip is cut from, as the names of UCF101 say it: `g07` in `v_YoYo_g07_c02`, of its class."""
+    match = _CUT.fullmatch(name)
+    return f"{class_name} {match[1]}" if match else None
 
 
 def read_classes(path: Path | str) -> tuple[str, ...]:
@@ -53,10 +63,11 @@ def read_list(list_file: Path | str, root: Path | str, classes: Sequence[str]) -
 def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[str]) -> list[Item]:
     """The frame folders of a list file, in its order.
 
-    A line is `dir frames label`: as in `read_list`, with the number of frames in the folder before the label.
+    A line is `dir frames label`: as in `read_list`, with the number of frames in the folder before the label. That may
+    be 0, where nothing came out of a video.
 
     Raises:
-        DataError: as `read_list`, or a line has no number of frames above 0.
+        DataError: as `read_list`, or a line has no number of frames.
     """
     return _read_list(list_file, root, classes, "dir frames label", _path_and_frames)
 
@@ -73,13 +84,13 @@ def class_folders(folder: Path | str) -> tuple[str, ...]:
     return names
 
 
-def read_folders(folder: Path | str, root: Path | str, classes: Sequence[str]) -> list[Item]:
+def read_folders(folder: Path | str, classes: Sequence[str]) -> list[Item]:
     """The videos in `folder/class/`, sorted by class and name: video files, folders of frames and zip files.
 
     Raises:
         DataError: there is no video, or a folder is named after no class.
     """
-    folder = Path(root) / folder
+    folder = Path(folder)
     indices = {name: index for index, name in enumerate(classes)}
     items = []
     for name in class_folders(folder):
@@ -89,7 +100,7 @@ def read_folders(folder: Path | str, root: Path | str, classes: Sequence[str]) -
                 f"{did_you_mean(name, classes)} Rename or remove it."
             )
         videos = [path for path in _visible(folder / name) if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()]
-        items += [Item(path, indices[name]) for path in videos]
+        items += [Item(path, indices[name], group=recording(path.stem, name)) for path in videos]
     if not items:
         raise DataError(f"{folder} holds no video in any of its folders; put videos there.")
     return items
@@ -102,6 +113,11 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
         DataError: the file cannot be read or is not UTF-8.
     """
     return [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
+
+
+def fits_a_line(text: str) -> bool:
+    """Whether `read_lines` gives a text back that is written on a line of its own."""
+    return text.strip() == text and text.splitlines() == [text] and text.encode("utf-8", "replace").decode() == text
 
 
 def read_text(path: Path) -> str:
@@ -144,8 +160,8 @@ def _read_list(
             raise DataError(
                 f'{list_file} line {number}: the label "{word}" is none of {known}.{did_you_mean(word, classes)}'
             )
-        path, frames = parts
-        items.append(Item(root / path, indices[named[0]] if named else int(word), frames=frames))
+        path, label = root / parts[0], indices[named[0]] if named else int(word)
+        items.append(Item(path, label, recording(path.stem, classes[label]), parts[1]))
     if not items:
         raise DataError(f"{list_file} lists no video; write one `{form}` a line.")
     return items
@@ -157,7 +173,7 @@ def _path_alone(text: str) -> tuple[str, None]:
 
 def _path_and_frames(text: str) -> tuple[str, int] | None:
     path, _, frames = text.replace("\t", " ").rpartition(" ")
-    if not path.strip() or not frames.isdecimal() or not 0 < int(frames) < 10**9:
+    if not path.strip() or not frames.isdecimal() or int(frames) >= 10**9:
         return None
     return text[: len(path)].rstrip(), int(frames)
 

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from stzoo.errors import DataError, VideoError
 from stzoo.video.decode import decodable, probe
-from stzoo.video.images import FrameFolder, archive_of, find_frames, read_bytes, read_picture
+from stzoo.video.images import FrameFolder, archive_of, find_frames, read_bytes, read_picture, size_and_time
 from stzoo.video.pool import processes
 
 Problem = Literal["missing", "empty", "unreadable", "damaged"]
@@ -164,8 +164,7 @@ def _alone(path: Path, work: Callable[[Path], Finding]) -> Finding:
 def _state(path: Path, frame_rate: float | None) -> str:
     """Changes when the file does."""
     try:
-        status = (archive_of(path) or path).stat()
-        size, modified = status.st_size, status.st_mtime_ns
+        size, modified = size_and_time(path)
     except OSError:
         size = modified = -1
     return hashlib.sha256(f"{path.absolute()}\0{size}\0{modified}\0{frame_rate}".encode("utf-8", "replace")).hexdigest()

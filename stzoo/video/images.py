@@ -56,6 +56,19 @@ def archive_of(path: Path) -> Path | None:
     return None
 
 
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes and time of change, in nanoseconds, of what a video is kept in: a file, or a folder and all that it holds.
+
+    Raises `OSError` where there is nothing.
+    """
+    path = archive_of(path) or path
+    found = [path.stat()]
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            found += [entry.stat() for entry in entries]
+    return sum(status.st_size for status in found), max(status.st_mtime_ns for status in found)
+
+
 def is_frame(name: str) -> bool:
     """Whether a file name is that of a numbered picture; optical flow beside the frames (`flow_x_00001.jpg`) is not."""
     return _FRAME.fullmatch(name) is not None and not name.startswith((".", "flow_"))

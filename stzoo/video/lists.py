@@ -76,7 +76,7 @@ def _something(version: int, read_classes: Callable[[Path], tuple[str, ...]], fr
         train=_something_files(version, "train"),
         val=_something_files(version, "validation"),
         annotations=("", "labels", "annotations"),
-        videos=(videos, f"{videos}.zip/{videos}", f"{videos}.zip", "videos", "frames", ""),
+        videos=(videos, f"{videos}_zip", f"{videos}.zip/{videos}", f"{videos}.zip", "videos", "frames", ""),
         frame_rate=frame_rate,
     )
 
@@ -88,7 +88,12 @@ def _folder_classes(path: Path) -> tuple[str, ...]:
 _LAYOUTS = {
     "list": _Layout(read_list),
     "frame-list": _Layout(read_frame_list),
-    "folders": _Layout(read_folders, _folder_classes, train=("train",), val=("val", "validation")),
+    "folders": _Layout(
+        lambda folder, _, classes: read_folders(folder, classes),
+        _folder_classes,
+        train=("train",),
+        val=("val", "validation"),
+    ),
     "kinetics400": _Layout(
         official.read_kinetics,
         train=("train.csv", "kinetics_train.csv", "kinetics_400_train.csv"),
@@ -105,7 +110,7 @@ _LAYOUTS = {
         train=("trainlist01.txt",),
         val=("testlist01.txt",),
         annotations=("", "ucfTrainTestlist", "annotations"),
-        videos=("UCF-101", "UCF101", "videos", "frames", ""),
+        videos=("UCF-101", "UCF101/jpg", "UCF101", "ucf101_zip", "videos", "frames", ""),
     ),
 }
 

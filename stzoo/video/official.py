@@ -16,14 +16,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stzoo.errors import DataError, did_you_mean
-from stzoo.video.datasets import VIDEO_SUFFIXES, Item, read_lines, read_text
+from stzoo.video.datasets import VIDEO_SUFFIXES, Item, read_lines, read_text, recording
 from stzoo.video.images import list_folder
 
 _KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 _KINETICS_DEPTH = 3  # root / split / class / clip
+_ID_LETTERS = 11
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _CLIP = re.compile(r"[A-Za-z0-9_-]{11}_[0-9]{6}_[0-9]{6}")
-_GROUP = re.compile(r"_(g[0-9]{2})_c[0-9]{2}$")
 
 
 def kinetics400_classes() -> tuple[str, ...]:
@@ -36,13 +36,14 @@ def read_kinetics(list_file: Path, videos: Path, classes: Sequence[str]) -> list
     """A csv with the columns `label,youtube_id,time_start,time_end,split`, in its order.
 
     Clips are named `<id>_<start:06d>_<end:06d>` with any suffix, or are folders of frames of that name, and stand in
-    folders of their class (spaces kept or underscores), of their split, both or neither. Clips of one YouTube video are
-    one group.
+    folders of their class (spaces kept or underscores), of their split, both or neither. Below a folder whose name
+    begins with `replacement` are the mirror's files for clips that it first gave out damaged: there the id at the
+    beginning of the name tells, and they come before all others. Clips of one YouTube video are one group.
 
     Raises:
         DataError: the file cannot be read or lists nothing, lacks a column, or a row has no known label, id or times.
     """
-    found = _clips_below(videos)
+    found, replacements = _clips_below(videos)
     indices = {name: index for index, name in enumerate(classes)}
     items = []
     for number, row in _rows(list_file, _KINETICS_COLUMNS):
@@ -53,7 +54,8 @@ def read_kinetics(list_file: Path, videos: Path, classes: Sequence[str]) -> list
         start, end = (_seconds(row[column], where) for column in ("time_start", "time_end"))
         name = f"{video}_{start:06d}_{end:06d}"
         paths = found.get(name, [])
-        path = next((path for path in paths if _plain(path.parent.name) == _plain(label)), None)
+        path = replacements.get(video)
+        path = path or next((path for path in paths if _plain(path.parent.name) == _plain(label)), None)
         path = path or (paths[0] if paths else videos / label / f"{name}.mp4")
         items.append(Item(path, _index(label, indices, where), group=video))
     return _listed(items, list_file)
@@ -153,25 +155,29 @@ def read_ucf101(list_file: Path, videos: Path, classes: Sequence[str]) -> list[I
             for path in alike(above, name)
         )
         path = next(candidates, videos / folder / f"{stem}{suffix}")
-        group = _GROUP.search(stem)
-        items.append(Item(path, label, group=f"{classes[label]} {group[1]}" if group else None))
+        items.append(Item(path, label, group=recording(stem, classes[label])))
     return _listed(items, list_file)
 
 
-def _clips_below(videos: Path) -> dict[str, list[Path]]:
-    """Every Kinetics clip below a folder, by its name without suffix; each name's paths are sorted."""
+def _clips_below(videos: Path) -> tuple[dict[str, list[Path]], dict[str, Path]]:
+    """Every Kinetics clip below a folder, by name without suffix, paths sorted; and replacements, by YouTube id."""
     found: dict[str, list[Path]] = {}
-    folders = [(videos, 0)]
+    replacements: dict[str, Path] = {}
+    folders = [(videos, 0, False)]
     while folders:
-        folder, depth = folders.pop()
+        folder, depth, replaces = folders.pop()
         with os.scandir(folder) as entries:
             for entry in entries:
                 stem, suffix = os.path.splitext(entry.name)
-                if _CLIP.fullmatch(stem) and (suffix.lower() in VIDEO_SUFFIXES or (not suffix and entry.is_dir())):
+                is_video = suffix.lower() in VIDEO_SUFFIXES
+                if replaces and is_video:
+                    replacements[stem[:_ID_LETTERS]] = Path(entry.path)
+                elif _CLIP.fullmatch(stem) and (is_video or (not suffix and entry.is_dir())):
                     found.setdefault(stem, []).append(Path(entry.path))
                 elif depth < _KINETICS_DEPTH and entry.is_dir():
-                    folders.append((Path(entry.path), depth + 1))
-    return {name: sorted(paths) for name, paths in found.items()}
+                    below = replaces or entry.name.casefold().startswith("replacement")
+                    folders.append((Path(entry.path), depth + 1, below))
+    return {name: sorted(paths) for name, paths in found.items()}, replacements
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -180,7 +186,10 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
     rows = []
     try:
         if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-            raise DataError(f"{path} has no column {' and no '.join(missing)}; its header is {columns} or more.")
+            without = ", so nothing can be trained or measured on it" if missing == ["label"] else ""
+            raise DataError(
+                f"{path} has no column {' and no '.join(missing)}{without}; its header must name {', '.join(columns)}."
+            )
         for row in reader:
             if None in row or None in row.values():
                 raise DataError(f"{path} line {reader.line_num} has another number of columns than the header.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stzoo.errors import DataError
-from stzoo.video.datasets import Item, class_folders, read_folders, read_lines, read_list
+from stzoo.video.datasets import Item, class_folders, fits_a_line, read_folders, read_lines, read_list
 
 CLASSES, TRAIN, VAL = "classes.txt", "train.txt", "val.txt"
 
@@ -46,7 +46,7 @@ class OwnVideos:
         ]
         for path, label, *_ in items:
             text = str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
-            if not _fits_a_line(text) or f"{text} ".endswith(tuple(longer[label])):
+            if not fits_a_line(text) or f"{text} ".endswith(tuple(longer[label])):
                 raise DataError(
                     f"the path {text!r} cannot stand in a list before its class; rename the file or folder."
                 )
@@ -67,7 +67,8 @@ def own_videos(
     Args:
         data: a folder with a folder a class, or with such folders in `train` and `val`; or a list of `path label`.
         val: videos to validate on, in the same forms. Without it they are those in the folder's `val`, or else a fifth
-            of the videos of every class, at most 50, drawn by `seed`.
+            of the videos of every class, at most 50, drawn by `seed`. Where names say of videos that they are cut from
+            one recording, as those of UCF101 do, recordings are drawn in place of videos.
         root: where the paths of a list start; by default in the list's own folder.
         classes: class names in order. Without them they are the names of the folders, or the labels of the list: what
             follows the last tab of a line, or else its last word.
@@ -92,7 +93,7 @@ def own_videos(
             f'{given} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
         )
     for name in labels:
-        if not _fits_a_line(name) or len(name) > _LONGEST_NAME:
+        if not fits_a_line(name) or len(name) > _LONGEST_NAME:
             raise DataError(
                 f"{name[:60]!r} is no name of a class; give it one line of at most {_LONGEST_NAME} letters."
             )
@@ -105,7 +106,7 @@ def own_videos(
 
 def _items(data: Path, root: Path | None, classes: Sequence[str]) -> list[Item]:
     if data.is_dir():
-        return read_folders(data, Path(), classes)
+        return read_folders(data, classes)
     return read_list(data, (root or data.parent).absolute(), classes)
 
 
@@ -137,26 +138,28 @@ def _refuse_doubled(parts: Sequence[tuple[Path, Sequence[Item]]]) -> None:
 
 
 def _refuse_rare(given: Path, classes: Sequence[str], train: Sequence[Item], least: int) -> None:
-    counts = Counter(item.label for item in train)
+    counts = Counter(label for label, _ in {(item.label, _source(item)) for item in train})
     rare = [(counts[label], name) for label, name in enumerate(classes) if counts[label] < least]
     if rare:
         found, name = rare[0]
+        what = "recording" if any(item.group for item in train) else "video"
         raise DataError(
-            f'{given} holds {found} video{"" if found == 1 else "s"} of the class "{name}" and needs at least {least}'
+            f'{given} holds {found} {what}{"" if found == 1 else "s"} of the class "{name}" and needs at least {least}'
             f"{', one of them to validate on' if least > 1 else ''}; add some, or take the class out of the data."
         )
 
 
 def _carved(items: Sequence[Item], classes: int, seed: int) -> tuple[list[Item], list[Item]]:
-    """The items without those to validate on, and these; both in their order."""
-    chosen: set[int] = set()
+    """The items without those to validate on, and these; both in their order, no recording in both."""
+    chosen: set[str | Path] = set()
     for label in range(classes):
-        own = [row for row, item in enumerate(items) if item.label == label]
+        own = list(dict.fromkeys(_source(item) for item in items if item.label == label))
         count = min(max(1, round(_HELD_OUT * len(own))), _MOST_HELD_OUT)
-        chosen |= set(np.random.default_rng([seed, label]).choice(own, count, replace=False).tolist())
-    rows = range(len(items))
-    return [items[row] for row in rows if row not in chosen], [items[row] for row in rows if row in chosen]
+        drawn = np.random.default_rng([seed, label]).choice(len(own), count, replace=False)
+        chosen |= {own[index] for index in drawn.tolist()}
+    return [item for item in items if _source(item) not in chosen], [item for item in items if _source(item) in chosen]
 
 
-def _fits_a_line(text: str) -> bool:
-    return text.strip() == text and text.splitlines() == [text] and text.encode("utf-8", "replace").decode() == text
+def _source(item: Item) -> str | Path:
+    """What videos that were cut from one recording have in common."""
+    return item.group or item.path

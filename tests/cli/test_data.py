@@ -138,3 +138,20 @@ def test_a_broken_dataset_is_reported(ucf101: Path, tmp_path: Path) -> None:
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["splits"]["train"]["videos"] == 17
     assert len((tmp_path / "runs" / "check-tiny.jsonl").read_text().splitlines()) == 24, "nothing was decoded again"
+
+
+def test_classes_that_a_list_lacks_are_named(ucf101: Path) -> None:
+    (ucf101 / "ucfTrainTestlist" / "testlist01.txt").write_text("YoYo/v_YoYo_g01_c01.avi\n")
+    result = check(ucf101, "--workers", "1", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert 'val, without videos: "ApplyEyeMakeup", "HandstandPushups"\n' in result.stdout
+
+
+def test_a_good_video_that_no_line_can_name_is_said(ucf101: Path, tmp_path: Path) -> None:
+    for name in ("train/a/two\nlines.mp4", "train/a/1.mp4", "val/a/2.mp4"):
+        layouts.write_clip(tmp_path / "own" / name)
+    result = check(tmp_path / "own", "--set", "data.format=folders", "--good", "good.txt", "--workers", "1", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "2 good videos are named in good.txt" in result.stdout
+    assert result.stderr.startswith("Not in good.txt, because of its path, is")
+    assert "two\\nlines.mp4'; rename it." in result.stderr

@@ -8,10 +8,11 @@ import torch
 
 from stzoo.contract import InputContract
 from stzoo.errors import DataError
+from stzoo.training import batches as module
 from stzoo.training.batches import Batch, DecodedClips, Noise, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, random_clip, read_random_clip
-from stzoo.video.cache import Cap
+from stzoo.video.broken import Cap
 from stzoo.video.datasets import Item
 from tests.conftest import MakeVideo
 
@@ -95,9 +96,10 @@ def test_a_mirrored_clip_of_left_is_one_of_right() -> None:
     aware = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP, True, mirrored=(1, 0, 2, None))
     plain = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP)
     chosen = np.arange(VIDEOS)
-    seen, flipped, straight = (one.batch(chosen, Draws(0, "warmup", 0)) for one in (aware, source, plain))
-    turned = [Draws(0, "warmup", 0).uniforms(sample, DRAWS)[3] < 0.5 for sample in range(VIDEOS)]
-    assert 0 < sum(turned) < VIDEOS
+    seen, flipped, straight = (one.batch(chosen, Draws(1, "warmup", 0)) for one in (aware, source, plain))
+    turned = [Draws(1, "warmup", 0).uniforms(sample, DRAWS)[3] < 0.5 for sample in range(VIDEOS)]
+    assert set(labels[turned]) == {0, 1, 2, 3}
+    assert not all(turned)
     for sample, label in enumerate(labels.tolist()):
         expected = (flipped if label < 3 else straight).clips[sample]
         assert torch.equal(seen.clips[sample], expected)
@@ -149,9 +151,16 @@ def test_a_video_that_cannot_be_read_is_left_out_and_said_once(items: list[Item]
         list(decoded(items, max_broken=0.2).epoch(Draws(0, "fixed", 0), 4))
 
 
-def test_decoded_clips_change_their_class_when_they_are_mirrored(items: list[Item]) -> None:
+def test_decoded_clips_change_their_class_when_they_are_mirrored(
+    items: list[Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands in for the reader paints a clip with whether it may be mirrored."""
+    monkeypatch.setattr(
+        module, "clip_or_reason", lambda path, cut, draws, rate: np.full((FRAMES, CROP, CROP, 3), cut.flip, np.uint8)
+    )
     mirrored = (1, 0, 2, None, 5, 4)
-    batch = decoded(items, mirrored=mirrored).batch(np.arange(6), Draws(0, "fixed", 0))
+    batch = decoded(items, mirrored=mirrored).batch(np.arange(6), Draws(1, "fixed", 0))
+    assert batch.clips[:, 0, 0, 0, 0, 0].tolist() == [1, 1, 1, 0, 1, 1]
     for sample, label in enumerate(batch.labels.tolist()):
-        turned = Draws(0, "fixed", 0).uniforms(sample, CUT.draws)[3] < 0.5
+        turned = Draws(1, "fixed", 0).uniforms(sample, CUT.draws)[3] < 0.5
         assert label == (mirrored[sample] if turned and mirrored[sample] is not None else sample)

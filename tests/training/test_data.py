@@ -92,3 +92,28 @@ def test_videos_that_are_not_there_are_counted_before_anything_is_trained(motion
     assert "will be left out" in sentence
     with pytest.raises(DataError, match=r"1 of the \d+ videos of train .* more than data.max_broken = 0.0 allows"):
         RunData(read("recipes/smoke.toml", [*overrides, "data.max_broken=0.0"]), tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("selected", [True, False])
+def test_every_gap_of_cached_data_is_said_once_and_counted(motions: Path, tmp_path: Path, selected: bool) -> None:
+    """A video that is not there, and one that cannot be read, on either side of the selection split.
+
+    More of them than these two, of the whole list, would be too many.
+    """
+    smoke = read("recipes/smoke.toml")
+    rows = (motions / smoke.data.train).read_text().splitlines()
+    parts = split([None] * len(rows), smoke.data.selection_fraction, smoke.seed)
+    gone, torn = (parts.selection if selected else parts.train)[:2].tolist()
+    (tmp_path / "torn.mp4").write_bytes(b"no video")
+    rows[gone] = f"{tmp_path / 'gone.mp4'} 0"
+    rows[torn] = f"{tmp_path / 'torn.mp4'} 0"
+    (tmp_path / "train.txt").write_text("\n".join(rows))
+    overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'"]
+    overrides.append(f"data.max_broken={2.5 / len(rows)}")
+    said: list[str] = []
+    data = RunData(read("recipes/smoke.toml", overrides), tmp_path / "cache", say=said.append, progress=False)
+    training = data.training()
+    data.selection(torch.device("cpu"), training)
+    assert [("gone.mp4" in sentence, "torn.mp4" in sentence) for sentence in said] == [(True, False), (False, True)]
+    assert said[1].startswith(f"1 of the {len(rows)} videos of train cannot be read and are left out")
+    assert training.left_out == (0 if selected else 2)

@@ -152,6 +152,19 @@ def test_classes_of_left_and_right_change_places() -> None:
         assert other is None or mirrored[other] == label
 
 
+@pytest.mark.parametrize(("copies", "starts"), [(0, {0, 1, 2, 3}), (2, {0, 1}), (3, {0}), (5, {0})])
+def test_copies_of_the_last_frame_that_fill_a_strip_are_no_place_for_a_clip(copies: int, starts: set[int]) -> None:
+    source = strip(6, 8)
+    source[6 - copies :] = source[5 - copies]
+    clips = [random_clip(source, np.full(DRAWS, u), frames=3, crop=8, flip=False) for u in np.linspace(0, LAST, 50)]
+    assert {int(clip[0, 0, 0, 0]) for clip in clips} == starts
+
+
+def test_turning_is_mirrored_like_left_and_right() -> None:
+    classes = ("roll-clockwise", "roll-counterclockwise", "shake", "anticlockwise turn", "clockwise turn")
+    assert mirrored_classes(classes) == (1, 0, 2, 4, None)
+
+
 def test_mirroring_is_a_matter_of_one_draw() -> None:
     assert is_mirrored(np.array([0.9, 0.9, 0.9, 0.49]))
     assert not is_mirrored(np.array([0.1, 0.1, 0.1, 0.5]))

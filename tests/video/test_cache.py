@@ -12,7 +12,8 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.video import cache
-from stzoo.video.cache import Broken, ClipCache, open_clips, open_strips
+from stzoo.video.broken import Broken
+from stzoo.video.cache import ClipCache, open_clips, open_strips
 from stzoo.video.datasets import Item
 from stzoo.video.reader import read_clips, read_strip
 from tests.conftest import MakeVideo
@@ -89,6 +90,24 @@ def test_whatever_decides_the_pixels_is_in_the_name(tmp_path: Path, items: list[
     else:
         second = open_strips(tmp_path, items, CONTRACT, frames=4, size=17, progress=False)
     assert second.folder != first
+
+
+@pytest.mark.parametrize(("policy", "decides"), [("stretch", True), ("repeat-last", False)])
+def test_a_clip_decides_the_pixels_of_strips_that_hold_a_stretched_one(
+    tmp_path: Path, items: list[Item], policy: str, decides: bool
+) -> None:
+    folders = {
+        open_strips(
+            tmp_path,
+            items,
+            CONTRACT.model_copy(update={"short_video": policy, "frames": frames}),
+            frames=9,
+            size=18,
+            progress=False,
+        ).folder
+        for frames in (3, 8)
+    }
+    assert len(folders) == 1 + decides
 
 
 def test_normalisation_does_not_decide_the_pixels(tmp_path: Path, items: list[Item]) -> None:
@@ -182,7 +201,10 @@ def test_folders_of_frames_and_zip_files_are_kept_like_videos(tmp_path: Path) ->
     np.testing.assert_array_equal(kept.clips[0], kept.clips[1])
     assert strips(tmp_path / "cache", mixed, frame_rate=5.0, max_broken=0.5).folder != kept.folder
     os.utime(tmp_path / "x.zip", (1, 1))
-    assert strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder != kept.folder
+    changed = strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder
+    assert changed != kept.folder
+    (tmp_path / "folder" / "00003.jpg").write_bytes(b"overwritten, which a folder's own time does not show")
+    assert strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder not in (changed, kept.folder)
 
 
 def test_two_builders_at_once_agree(tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:

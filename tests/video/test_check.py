@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from stzoo.contract import InputContract
+from stzoo.errors import DataError
 from stzoo.recipe import Data
+from stzoo.video.broken import Broken, Cap
 from stzoo.video.check import Report, check, write_good
-from stzoo.video.datasets import Item
+from stzoo.video.datasets import Item, read_lines
 from stzoo.video.lists import Lists, read_lists
 from tests.conftest import MakeVideo
 from tests.video import layouts
@@ -101,10 +104,22 @@ def test_a_class_without_a_video_that_can_be_read_is_named(tmp_path: Path, lists
     assert report.suffers == ('1 classes have no training video that can be read whole: "move".',)
 
 
+@pytest.mark.parametrize(("max_broken", "suffers"), [(0.25, False), (0.24, True)])
+def test_training_suffers_where_it_would_refuse_to_go_on(
+    tmp_path: Path, lists: Lists, max_broken: float, suffers: bool
+) -> None:
+    lists.train[0].path.write_bytes(b"")
+    assert bool(checked(tmp_path, lists, max_broken=max_broken).suffers) == suffers
+    with pytest.raises(DataError) if suffers else nullcontext():
+        Cap(max_broken, len(lists.train)).hold([Broken(lists.train[0].path, "empty")], len(lists.train))
+
+
 @pytest.mark.parametrize(("frames", "short"), [(6, 0), (5, 1)])
-@pytest.mark.parametrize("timing", [{"fps": 10.0}, {"fps": None, "stride_frames": 1}])
+@pytest.mark.parametrize(
+    "timing", [{"fps": 10.0}, {"fps": None, "stride_frames": 1}, {"fps": None, "sampling": "segments"}]
+)
 def test_short_is_shorter_than_a_clip(
-    tmp_path: Path, make_video: MakeVideo, frames: int, short: int, timing: dict[str, float | None]
+    tmp_path: Path, make_video: MakeVideo, frames: int, short: int, timing: dict[str, float | str | None]
 ) -> None:
     lists = Lists(("a",), [Item(make_video("a.mp4", frames), 0)], {"val": [Item(make_video("b.mp4", 9), 0)]}, None)
     contract = CONTRACT.model_copy(update=timing)
@@ -131,3 +146,26 @@ def test_the_good_videos_can_be_trained_on_alone(tmp_path: Path) -> None:
     good = {item.path for items in (again.train, *again.tests.values()) for item in items}
     assert good == set(report.good)
     assert tmp_path / "20bn-something-something-v1" / "4" not in good
+
+
+def test_good_videos_are_named_whatever_their_names_where_a_line_can_hold_them(tmp_path: Path, lists: Lists) -> None:
+    names = ["no\u00a0break.mp4", "\u3000wide.mp4", "two\nlines.mp4", "ü 1.mp4"]
+    for item, name in zip(lists.train, names, strict=True):
+        item.path.rename(tmp_path / name)
+    lists.train[:] = [item._replace(path=tmp_path / name) for item, name in zip(lists.train, names, strict=True)]
+    report = checked(tmp_path, lists)
+    unnamed = write_good(tmp_path / "good.txt", report, tmp_path)
+    assert {path.name for path in unnamed} == {"\u3000wide.mp4", "two\nlines.mp4"}
+    assert {tmp_path / name for _, name in read_lines(tmp_path / "good.txt")} == {*report.good} - {*unnamed}
+
+
+def test_folders_of_frames_without_a_rate_cannot_give_frames_a_second(tmp_path: Path) -> None:
+    layouts.something_v2(tmp_path, frames=True)
+    lists = read_lists(Data(root=str(tmp_path), format="something-v2"))
+    first, second = checked(tmp_path, lists).suffers
+    assert first.startswith("5 of the 5 videos of train are folders of frames, and 10 frames a second are wanted")
+    assert second.startswith("3 of the 3 videos of val")
+    counting = CONTRACT.model_copy(update={"fps": None, "stride_frames": 1})
+    assert check(lists, counting, counting, tmp_path / "record.jsonl").suffers == ()
+    known = read_lists(Data(root=str(tmp_path), format="something-v2", frame_rate=12.0))
+    assert checked(tmp_path, known).suffers == ()

@@ -117,6 +117,25 @@ def test_a_strip_is_the_centre_clip_made_longer() -> None:
     np.testing.assert_array_equal(wide[2:10], centre)
 
 
+@pytest.mark.parametrize("timing", [{"fps": 5.0}, {"stride_frames": 2}])
+@pytest.mark.parametrize(
+    ("n", "policy", "expected"),
+    [
+        (9, "stretch", [0, 2, 4, 6, 8, 8]),
+        (9, "repeat-last", [0, 2, 4, 6, 8, 8]),
+        (7, "stretch", [0, 2, 4, 6, 6, 6]),
+        (4, "stretch", [0, 1, 2, 3, 3, 3]),
+        (4, "repeat-last", [0, 2, 3, 3, 3, 3]),
+    ],
+)
+def test_a_strip_of_a_short_video_keeps_the_rate_while_a_clip_fits(
+    timing: dict[str, float], n: int, policy: str, expected: list[int]
+) -> None:
+    wanted = contract(4, short_video=policy, **timing)
+    assert strip(np.arange(n) / 10, wanted, 6).tolist() == expected
+    assert strip(np.arange(n) / 10, wanted, 4).tolist() == plan(np.arange(n) / 10, wanted, 1)[0].tolist()
+
+
 def test_nonsense_is_refused() -> None:
     with pytest.raises(UsageError, match="0 clips"):
         plan(np.arange(4.0), contract(2, fps=1.0), 0)
@@ -175,6 +194,21 @@ def test_every_start_is_drawn_and_the_last_frame_is_reached(n: int, starts: int)
     by_time = wanted.model_copy(update={"stride_frames": None, "fps": 5.0})
     assert random_run(times, by_time, np.array([0.0])).tolist() == [0, 2, 4]
     assert random_run(times, by_time, np.array([LAST_DRAW])).tolist() == [n - 5, n - 3, n - 1]
+
+
+@pytest.mark.parametrize(
+    ("n", "centre", "last"), [(12, 0, 0), (20, 0, 0), (32, 0, 0), (33, 1, 1), (40, 4, 8), (64, 16, 32), (100, 34, 68)]
+)
+def test_32_neighbours_begin_where_the_paper_begins_them_but_reach_the_last_frame(
+    n: int, centre: int, last: int
+) -> None:
+    """The authors' code never draws the last start in training, and never reads the last frame."""
+    wanted, times = contract(32, stride_frames=1), np.arange(n) / 12
+    assert plan(times, wanted, 1)[0, 0] == centre
+    assert plan(times, wanted, 2)[:, 0].tolist() == [0, last]
+    for draw, start in ((0.0, 0), (LAST_DRAW, last)):
+        run = random_run(times, wanted, np.array([draw]))
+        assert run.tolist() == [min(start + step, n - 1) for step in range(32)]
 
 
 def test_a_random_stride_takes_every_step() -> None:

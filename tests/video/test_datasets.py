@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stzoo.errors import DataError
-from stzoo.video.datasets import Item, read_classes, read_list
+from stzoo.video.datasets import Item, read_classes, read_folders, read_frame_list, read_list
 
 CLASSES = ("still", "left", "turn left", "turn right")
 
@@ -41,6 +41,36 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as caught:
         read_list(write(tmp_path / "list.txt", f"ok.mp4 0\n{line}\n"), tmp_path, CLASSES)
     assert "list.txt line 2" in str(caught.value)
+
+
+def test_ucf101_in_a_plain_list_keeps_its_recordings(tmp_path: Path) -> None:
+    lines = "still/v_still_g08_c01.avi 0\nstill/v_still_g08_c02.avi 0\nleft/v_left_g08_c01.avi 1\ng08_c01.avi 0\n"
+    assert [item.group for item in read_list(write(tmp_path / "train.txt", lines), tmp_path, CLASSES)] == [
+        "still g08",
+        "still g08",
+        "left g08",
+        None,
+    ]
+    folder = tmp_path / "turn left" / "v_turn_g02_c01"
+    folder.mkdir(parents=True)
+    (item,) = read_folders(tmp_path, CLASSES)
+    assert item == Item(folder, 2, "turn left g02")
+
+
+def test_lines_of_frame_folders_are_split_from_the_right(tmp_path: Path) -> None:
+    lines = "a b/1 2 7 turn left\nc\t12\t0\nd 0 still\n"
+    items = read_frame_list(write(tmp_path / "train.txt", lines), tmp_path, CLASSES)
+    assert items == [
+        Item(tmp_path / "a b/1 2", 2, frames=7),
+        Item(tmp_path / "c", 0, frames=12),
+        Item(tmp_path / "d", 0, frames=0),
+    ]
+
+
+@pytest.mark.parametrize("line", ["a still", "a x 0", "7 0", "a -1 0", "a 10000000000 0"])
+def test_a_frame_folder_without_a_number_of_frames_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match="is not `dir frames label`"):
+        read_frame_list(write(tmp_path / "list.txt", f"{line}\n"), tmp_path, CLASSES)
 
 
 def test_empty_missing_and_binary_lists_are_refused(tmp_path: Path) -> None:

@@ -124,6 +124,16 @@ def test_a_video_that_changed_is_looked_at_again(
     assert seen.seen == ["2.mp4", "4.mp4"]
 
 
+def test_a_folder_whose_picture_was_repaired_in_place_is_looked_at_again(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clip", 5)
+    broken = tmp_path / "clip" / "00003.jpg"
+    whole = broken.read_bytes()
+    for content, problem in ((b"", "damaged"), (whole, None)):
+        broken.write_bytes(content)
+        found = examine_all([tmp_path / "clip"], tmp_path / "record")
+        assert found[tmp_path / "clip"].problem == problem
+
+
 def test_lines_of_the_record_that_make_no_sense_are_passed_over(paths: list[Path], tmp_path: Path) -> None:
     record = tmp_path / "record"
     expected = examine_all(paths, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,21 @@ def test_kinetics(tmp_path: Path, layout: str) -> None:
 
 
 def test_of_two_copies_of_a_clip_that_in_the_folder_of_its_class_counts(tmp_path: Path) -> None:
-    (name, *_) = layouts.kinetics(tmp_path, "{split}/{under}")["train"]
+    (_, name, *_) = layouts.kinetics(tmp_path, "{split}/{under}")["train"]
     layouts.write_clip(tmp_path / "aa" / f"{name}.mp4")
-    assert lists_of(tmp_path, "kinetics400").train[0].path == tmp_path / "train" / "abseiling" / f"{name}.mp4"
+    assert lists_of(tmp_path, "kinetics400").train[1].path == tmp_path / "train" / "air_drumming" / f"{name}.mp4"
+
+
+@pytest.mark.parametrize("layout", ["train", "{split}/{label}", "videos/{split}/{label}"])
+def test_of_a_clip_that_the_mirror_replaced_the_replacement_counts(tmp_path: Path, layout: str) -> None:
+    first, second, *_ = layouts.kinetics(tmp_path, layout)["train"]
+    folder = tmp_path / "replacement" / "replacement_for_corrupted_k400"
+    replacements = [folder / f"{first}.mp4", folder / "air drumming" / f"{second[:11]}.mp4"]
+    for path in (*replacements, folder / "of_another_dataset.mp4"):
+        layouts.write_clip(path)
+    items = lists_of(tmp_path, "kinetics400").train
+    assert [item.path for item in items[:2]] == replacements
+    assert all(folder not in item.path.parents for item in items[2:])
 
 
 def test_a_clip_that_is_not_there_keeps_its_place_in_the_list(tmp_path: Path) -> None:
@@ -62,11 +75,36 @@ def test_something_v1(tmp_path: Path, zipped: str | None) -> None:
     lists = lists_of(tmp_path, "something-v1")
     assert lists.classes == SOMETHING
     assert lists.frame_rate == 12.0
+    assert lists_of(tmp_path, "something-v1", frame_rate=24.0).frame_rate == 24.0
     assert [item.label for item in lists.train] == [1, 2, 0, 1, 2]
     assert [item.path.name for item in lists.tests["val"]] == ["11", "12", "13"]
     read_all(lists)
     with pytest.raises(DataError, match=r"test\.csv line 1: video 21 has no label"):
         lists_of(tmp_path, "something-v1", tests={"test": "something-something-v1-test.csv"})
+
+
+def test_something_v1_with_a_zip_file_in_the_folder_of_every_video(tmp_path: Path) -> None:
+    layouts.something_v1(tmp_path)
+    folder = tmp_path / "20bn-something-something-v1"
+    for video in folder.iterdir():
+        layouts.zip_frames(tmp_path / f"{folder.name}_zip" / video.name / "RGB_frames.zip", [""])
+    shutil.rmtree(folder)
+    read_all(lists_of(tmp_path, "something-v1"))
+
+
+@pytest.mark.parametrize("folder", ["UCF101/jpg", "ucf101_zip"])
+def test_ucf101_as_folders_of_frames(tmp_path: Path, folder: str) -> None:
+    layouts.ucf101(tmp_path)
+    for video in [*(tmp_path / "UCF-101").rglob("*.avi")]:
+        path = tmp_path / folder / video.parent.name / video.stem
+        if "zip" in folder:
+            layouts.zip_frames(path / "RGB_frames.zip", [""], name="image_{:05d}.jpg")
+        else:
+            layouts.write_frames(path, name="img_{:05d}.jpg")
+    shutil.rmtree(tmp_path / "UCF-101")
+    lists = lists_of(tmp_path, "ucf101", frame_rate=25.0)
+    assert len({item.group for item in lists.train}) == 9
+    read_all(lists)
 
 
 @pytest.mark.parametrize("generation", ["20bn", "later"])
@@ -80,6 +118,13 @@ def test_something_v2(tmp_path: Path, generation: str, frames: bool) -> None:
     assert [item.path.name for item in lists.tests["val"]] == [f"{i}{'' if frames else '.webm'}" for i in (11, 12, 13)]
     assert [item.label for item in lists.tests["test"]] == [0]
     read_all(lists)
+
+
+def test_a_video_of_something_v2_that_is_not_there_is_sought_under_the_name_it_would_have(tmp_path: Path) -> None:
+    layouts.something_v2(tmp_path)
+    videos = tmp_path / "20bn-something-something-v2"
+    (videos / "2.webm").unlink()
+    assert missing(lists_of(tmp_path, "something-v2"), 0.0)["train"].paths == {videos / "2.webm"}
 
 
 @pytest.mark.parametrize("folder", ["HandstandPushups", "HandStandPushups"])
@@ -111,6 +156,34 @@ def test_folders_of_classes(tmp_path: Path) -> None:
     (tmp_path / "val" / "moves").mkdir()
     with pytest.raises(DataError, match=r'"moves", and there is no such class among the 2\. Did you mean "move"'):
         lists_of(tmp_path, "folders")
+
+
+def _class_folders(root: Path) -> None:
+    for path in ("train/move/1.mp4", "train/still/2.mp4", "val/move/3.mp4"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+@pytest.mark.parametrize(
+    ("make", "form"),
+    [
+        (layouts.kinetics, "kinetics400"),
+        (layouts.something_v1, "something-v1"),
+        (layouts.ucf101, "ucf101"),
+        (_class_folders, "folders"),
+    ],
+)
+def test_a_root_may_be_relative_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object], form: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set").mkdir()
+    make(Path("set"))
+    lists = lists_of(Path("set"), form)
+    assert missing(lists, 0.0) == {}
+    assert [tmp_path / item.path for item in lists.train] == [
+        item.path for item in lists_of(tmp_path / "set", form).train
+    ]
 
 
 def test_lists_of_frame_folders(tmp_path: Path) -> None:
@@ -184,6 +257,7 @@ def test_missing_videos_are_counted_in_folders_and_in_zip_files(tmp_path: Path, 
     annotations.write_text(annotations.read_text() + f"77;{layouts.SOMETHING[0]}\n")
     lists = lists_of(tmp_path, "something-v1")
     assert not missing(lists, 0.2)["train"].too_many
+    assert not missing(lists, 1 / 6)["train"].too_many
     (found,) = missing(lists, 0.1).values()
     assert found.too_many
     assert {path.name for path in found.paths} == {"77"}

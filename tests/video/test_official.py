@@ -54,6 +54,7 @@ def test_a_kinetics_csv_is_read_as_it_was_written(rows: list[tuple[str, str, int
     ("text", "sentence"),
     [
         ("label,youtube_id\nyoga,abcdefghijk\n", "no column time_start and no time_end"),
+        ("youtube_id,time_start,time_end,split\n", "no column label, so nothing can be trained or measured on it; its"),
         (f"{HEADER}\nyoga,../../../etc,1,2,train\n", "is no YouTube id"),
         (f"{HEADER}\nyoga,abcdefghijk,1,x,train\n", "'x' is no time"),
         (f"{HEADER}\nyoga,abcdefghijk,1,11\n", "another number of columns"),

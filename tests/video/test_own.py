@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,24 @@ def test_a_fifth_of_every_class_validates(tmp_path: Path) -> None:
     assert videos == own_videos(tmp_path / "data")
     assert videos.val != own_videos(tmp_path / "data", seed=1).val
     assert read_back(videos, tmp_path) == videos
+
+
+def test_clips_of_one_recording_stand_on_one_side(tmp_path: Path) -> None:
+    for name in ("YoYo", "Typing"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for group, clip in itertools.product(range(1, 11), range(1, 4)):
+            (tmp_path / "data" / name / f"v_{name}_g{group:02d}_c{clip:02d}.avi").touch()
+    videos = own_videos(tmp_path / "data")
+    assert (len(videos.train), len(videos.val)) == (2 * 8 * 3, 2 * 2 * 3)
+    assert not {item.group for item in videos.train} & {item.group for item in videos.val}
+    assert read_back(videos, tmp_path) == videos
+    for path in (tmp_path / "data" / "YoYo").glob("*_g0[2-9]_*"):
+        path.unlink()
+    assert len({item.group for item in own_videos(tmp_path / "data").train}) == 8 + 1
+    for path in (tmp_path / "data" / "YoYo").glob("*_g10_*"):
+        path.unlink()
+    with pytest.raises(DataError, match='holds 1 recording of the class "YoYo" and needs at least 2'):
+        own_videos(tmp_path / "data")
 
 
 def test_a_folder_may_bring_its_own_parts(tmp_path: Path) -> None:
