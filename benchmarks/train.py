@@ -34,7 +34,7 @@ from stzoo.evaluation import to_input
 from stzoo.nets.fusion import named_gates, set_noise
 from stzoo.training.batches import DecodedClips
 from stzoo.training.draws import Draws
-from stzoo.training.machine import Machine
+from stzoo.training.machine import AUTOCAST, Machine
 from stzoo.training.objective import divergence
 from stzoo.video.augment import Cut
 from stzoo.video.broken import Cap
@@ -132,6 +132,7 @@ def alone(function: Callable[..., int], *arguments: object) -> int:
 
 def multiply_adds(net: nn.Module, setting: Setting) -> int:
     """Of one clip, forward: convolutions and linear layers."""
+    set_noise(net, None)  # that of the last step belongs to the clips of a batch
     clip = torch.zeros(1, 3, setting.frames, setting.side, setting.side, device=setting.machine.device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.eval()(clip)
@@ -140,13 +141,18 @@ def multiply_adds(net: nn.Module, setting: Setting) -> int:
 
 
 def peak_multiply_adds(setting: Setting, size: int) -> float:
-    """Multiply-adds a second of a large square matrix product in the setting's precision: the best of ten."""
+    """Multiply-adds a second of a large square matrix product in the setting's precision: the best of ten.
+
+    The matrices are made in that precision, and float32 is TF32 on a GPU, as it is in torch's convolutions.
+    """
     device = setting.machine.device
-    left, right = torch.randn(2, size, size, device=device)
+    dtype = AUTOCAST.get(setting.machine.precision, torch.float32)
+    left, right = torch.randn(2, size, size, device=device, dtype=dtype)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
 
     def product() -> None:
-        with setting.machine.autocast():
-            left @ right
+        left @ right
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
@@ -165,6 +171,8 @@ def steps_table(setting: Setting, seconds: float) -> Iterator[str]:
         clock=time.perf_counter if cuda else time.process_time,
     )
     peak = peak_multiply_adds(setting, 8192 if cuda else 2048)
+    if cuda:
+        torch.cuda.empty_cache()  # leaves the memory of the GPU to the processes that measure it
     yield f"A large matrix product reaches {peak / 1e9:,.0f} G multiply-adds a second; a step counts as three forwards."
     yield ""
     yield "| net | multiply-adds, G | clips a second | speed beside the template | of the product's peak | memory, GB |"
@@ -219,7 +227,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="for the steps that are run in turn")
     parser.add_argument("--videos", type=Path, help="a folder of videos for the loader")
     parser.add_argument("--workers", type=int, default=processors())
-    parser.add_argument("--clips", type=int, default=32, help="how many the loader decodes")
+    parser.add_argument("--clips", type=int, default=32, help="how many the loader decodes; its start counts, so many")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     setting = Setting(

@@ -37,12 +37,13 @@ def video_scores(
     contract: InputContract,
     *,
     device: torch.device | str = "cpu",
-    batch_size: int = 64,
+    at_once: int = 64,
     advance: Callable[[int], None] = lambda videos: None,
 ) -> Float32[np.ndarray, "videos classes"]:
     """The mean over a video's clips of the net's softmax.
 
-    `advance` is told how many videos each step finished.
+    The net gets the clips of whole videos, `at_once` of them at most, or as many of one video. `advance` is told how
+    many videos each step finished.
 
     Raises `UsageError` for a template, whose outputs are random, and for a net in training mode.
     """
@@ -52,9 +53,10 @@ def video_scores(
         raise UsageError("the net to evaluate is in training mode, where clips change each other; call eval() first")
     scores = []
     with torch.inference_mode():
-        for start in range(0, len(clips), batch_size):
-            batch = torch.from_numpy(np.array(clips[start : start + batch_size])).to(device)
-            of_clips = clip_scores(net, batch.flatten(0, 1), contract)
+        videos = max(1, at_once // clips.shape[1])
+        for start in range(0, len(clips), videos):
+            batch = torch.from_numpy(np.array(clips[start : start + videos])).to(device)
+            of_clips = torch.cat([clip_scores(net, part, contract) for part in batch.flatten(0, 1).split(at_once)])
             scores.append(of_clips.view(len(batch), -1, of_clips.shape[1]).mean(dim=1).cpu().numpy())
             advance(len(batch))
     return np.concatenate(scores)

@@ -41,8 +41,8 @@ class Scored:
 class SelectionClips:
     """The clips that strategies are compared on, and how a net's batch norm is prepared for them.
 
-    `calibration` gives the batches of training clips that batch-norm statistics are re-estimated from; None keeps the
-    template's.
+    A net is given `at_once` clips at most. `calibration` gives the batches of training clips that batch-norm statistics
+    are re-estimated from; None keeps the template's.
     """
 
     clips: UInt8[np.ndarray, "videos clips frames height width 3"]
@@ -50,6 +50,7 @@ class SelectionClips:
     contract: InputContract
     device: torch.device
     calibration: Callable[[], Iterator[Float[Tensor, "clips 3 frames height width"]]] | None
+    at_once: int = 64
 
 
 def pruned(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.Module:
@@ -65,7 +66,7 @@ def judge(net: nn.Module, data: SelectionClips) -> tuple[float, float]:
 
     They are rounded as the file of scores holds them, so that a resumed selection compares the same values.
     """
-    scores = video_scores(net, data.clips, data.contract, device=data.device)
+    scores = video_scores(net, data.clips, data.contract, device=data.device, at_once=data.at_once)
     likelihood = np.log(np.maximum(scores[np.arange(len(scores)), data.labels], 1e-12))
     right = (scores.argmax(axis=1) == data.labels).mean()
     return round(float(right), 6), round(float(-likelihood.mean()), 6)

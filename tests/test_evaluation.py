@@ -55,12 +55,20 @@ def test_scores_are_the_mean_over_clips_of_the_softmax() -> None:
     np.testing.assert_allclose(scores.sum(1), 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(1, [1] * 5), (2, [2, 2, 1]), (64, [5])])
-def test_scores_do_not_depend_on_the_batch(batch_size: int, steps: list[int]) -> None:
-    made, finished = net().eval(), []
-    scores = video_scores(made, videos(), CONTRACT, batch_size=batch_size, advance=finished.append)
+@pytest.mark.parametrize(("at_once", "steps"), [(1, [1] * 5), (2, [1] * 5), (7, [2, 2, 1]), (64, [5])])
+def test_scores_do_not_depend_on_how_many_clips_fit(at_once: int, steps: list[int]) -> None:
+    """Videos of three clips."""
+    made, finished, seen = net().eval(), [], []
+
+    def counted(clips: Tensor) -> Tensor:
+        seen.append(len(clips))
+        return made(clips)
+
+    scores = video_scores(counted, videos(), CONTRACT, at_once=at_once, advance=finished.append)
     np.testing.assert_allclose(scores, video_scores(made, videos(), CONTRACT), atol=1e-6)
     assert finished == steps
+    assert max(seen) <= at_once
+    assert sum(seen) == 15
 
 
 def test_any_function_of_clips_is_scored() -> None:
@@ -70,7 +78,7 @@ def test_any_function_of_clips_is_scored() -> None:
         seen.append(tuple(clips.shape))
         return torch.tensor([0.0, 2.0]).repeat(len(clips), 1).half()
 
-    scores = video_scores(constant, videos(), CONTRACT, batch_size=4)
+    scores = video_scores(constant, videos(), CONTRACT, at_once=12)
     np.testing.assert_allclose(scores, np.tile([[0.1192, 0.8808]], (5, 1)), atol=1e-4)
     assert seen == [(12, 3, 2, 32, 32), (3, 3, 2, 32, 32)]
 

@@ -44,7 +44,7 @@ class BatchNormOfAll(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         channels = x.shape[1]
         precision = torch.promote_types(x.dtype, torch.float32)
-        values = x.new_tensor([x.numel() / channels], dtype=precision)
+        values = x.new_full((1,), x.numel() / channels, dtype=precision)
         own_mean, own_variance = x.new_zeros(2, channels, dtype=precision)
         if x.numel():  # given statistics in single precision, it computes in single precision
             own_mean, own_variance = torch.batch_norm_update_stats(x, own_mean, own_variance, 0.0)
@@ -64,14 +64,14 @@ class BatchNormOfAll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         x, weight, mean, variance, count = ctx.saved_tensors
+        deviation = (variance + EPSILON).rsqrt()
         scaled, of_weight, of_bias = torch.zeros_like(x), torch.zeros_like(mean), torch.zeros_like(mean)
         if x.numel():
             scaled, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                gradient, x, weight, mean, variance, None, None, False, EPSILON, [True, True, True]
+                gradient, x, weight, mean, variance, mean, deviation, False, EPSILON, [True, True, True]
             )
         sums = ctx.ranks.total(torch.stack([of_bias, of_weight]))
         mean_gradient, mean_product = sums / count
-        deviation = (variance + EPSILON).rsqrt()
         slope = -weight * deviation.square() * mean_product
         constant = -weight * deviation * mean_gradient - slope * mean
         spread = (slice(None), None, None)

@@ -235,6 +235,19 @@ class Recipe(Table):
         """
         return self.augment.over(self.input)
 
+    @property
+    def trained_at_once(self) -> int:
+        """The clips of the largest batch that one device alone computes in one pass."""
+        stages = (self.warmup, self.variational, self.finetune, self.fixed)
+        largest = max(stage.batch_size for stage in stages if stage is not None)
+        return min(self.compute.micro_batch or largest, largest)
+
+    @property
+    def scored_at_once(self) -> int:
+        """The clips of [input] that have no more pixels than those that training computes at once."""
+        trained, scored = (clip.frames * clip.crop**2 for clip in (self.training_input, self.input))
+        return max(1, self.trained_at_once * trained // scored)
+
     def portable(self) -> Recipe:
         """The recipe as others see it: of absolute paths, only the last part."""
         return Recipe.model_validate(_each_text(without_folders, self.model_dump(exclude_none=True, by_alias=True)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,15 +26,14 @@ def save_checkpoint(
     scaler: torch.amp.GradScaler,
     average: Average | None = None,
 ) -> None:
-    """Writes the state after `epochs_done` epochs, atomically."""
+    """Writes the state after `epochs_done` epochs, atomically. Raises `TrainingError` when it cannot be written."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
     if average is not None:
         tensors |= {f"average.{name}": tensor for name, tensor in average.tensors.items()}
     metadata = {"stage": stage, "epochs_done": str(epochs_done), "scaler": json.dumps(scaler.state_dict())}
-    with replacing(path) as temporary:
-        save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, temporary, metadata)
+    _write(path, tensors, metadata)
 
 
 def load_checkpoint(
@@ -84,10 +84,22 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def save_weights(path: Path, net: nn.Module) -> None:
-    """Writes a net's whole state dict, atomically."""
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     with replacing(path) as temporary:
-        save_file({name: value.detach().contiguous().clone() for name, value in net.state_dict().items()}, temporary)
+        try:
+            save_file(
+                {name: value.detach().contiguous().clone() for name, value in tensors.items()}, temporary, metadata
+            )
+        except SafetensorError as error:
+            raise TrainingError(
+                f"{path} cannot be written ({error}); make room for it, and the same command goes on from what is "
+                "finished"
+            ) from error
+
+
+def save_weights(path: Path, net: nn.Module) -> None:
+    """Writes a net's whole state dict, atomically. Raises `TrainingError` when it cannot be written."""
+    _write(path, net.state_dict())
 
 
 def load_weights(path: Path, net: nn.Module, ranks: Ranks = ALONE) -> None:

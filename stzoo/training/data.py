@@ -169,7 +169,8 @@ class RunData:
                     yield to_input(clips.to(device).flatten(0, 1), contract)
 
         wanted = selection is not None and selection.batch_norm == "re-estimated"
-        return SelectionClips(cache.clips, cache.labels, contract, device, calibration if wanted else None)
+        calibrated = calibration if wanted else None
+        return SelectionClips(cache.clips, cache.labels, contract, device, calibrated, self.recipe.scored_at_once)
 
     def test(self, name: str) -> tuple[ClipCache, InputContract]:
         """All clips of a list that is measured at the end: `val` or one of the recipe's tests."""

@@ -112,9 +112,7 @@ def forecast(recipe: Recipe, size: Size) -> Forecast:
     }
     a_clip = FORWARD_AND_BACKWARD * net.multiply_adds + net.recomputed_multiply_adds
     stages = tuple(_stage(name, table, clips, a_clip) for name, table in tables.items())
-    largest = max(table.batch_size for table in tables.values())
-    at_once = min(recipe.compute.micro_batch or largest, largest)
-    return Forecast(clips, net, stages, at_once, any(table.ema for table in tables.values()))
+    return Forecast(clips, net, stages, recipe.trained_at_once, any(table.ema for table in tables.values()))
 
 
 def _stage(name: str, table: Optimisation, clips: int, multiply_adds_a_clip: int) -> StageForecast:

@@ -66,7 +66,7 @@ class Machine:
             called = torch.compile(called, backend=self.compiler, dynamic=False)  # type: ignore[assignment]
         if self.ranks.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            called = DistributedDataParallel(called, device_ids=devices, forward_sync_buffers=False)
+            called = DistributedDataParallel(called, device_ids=devices)
         try:
             yield called
         finally:

@@ -51,13 +51,16 @@ def shared_scores(
     clips: UInt8[np.ndarray, "videos clips frames height width 3"],
     contract: InputContract,
     machine: Machine,
+    at_once: int,
     advance: Callable[[int], None] = lambda videos: None,
 ) -> Float32[np.ndarray, "videos classes"]:
     """`video_scores`, of which every process of the machine computes a run of videos, each video once."""
     ranks = machine.ranks
     start, stop = (len(clips) * part // ranks.count for part in (ranks.rank, ranks.rank + 1))
     own = (
-        video_scores(net, clips[start:stop], contract, device=machine.device, advance=advance) if stop > start else None
+        video_scores(net, clips[start:stop], contract, device=machine.device, at_once=at_once, advance=advance)
+        if stop > start
+        else None
     )
     return np.concatenate([scores for scores in ranks.of_all(own) if scores is not None])
 
@@ -76,7 +79,7 @@ def measure_nets(
         with counting(f"measuring {split}", len(nets) * len(cache), unit="videos", show=progress) as bar:
             for name, (how, strategy, net) in nets.items():
                 if (how, strategy) not in seen:
-                    scores = shared_scores(net, cache.clips, contract, machine, bar.advance)
+                    scores = shared_scores(net, cache.clips, contract, machine, data.recipe.scored_at_once, bar.advance)
                     seen[how, strategy] = accuracy(scores, cache.labels)
                 else:
                     bar.advance(len(cache))

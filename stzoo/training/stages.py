@@ -204,7 +204,7 @@ class Stages:
             entry["collapsed"] = has_collapsed(posterior)
             shown = nets.prune(net, self.architecture.all_open)
         data = self.selection
-        scores = shared_scores(shown.eval(), data.clips, data.contract, self.machine)
+        scores = shared_scores(shown.eval(), data.clips, data.contract, self.machine, data.at_once)
         entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
         if not self.machine.ranks.leads:
             return

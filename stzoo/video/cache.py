@@ -173,13 +173,13 @@ def _open(
 
 
 def _finished(folder: Path, videos: int, shape: tuple[int, ...]) -> dict[int, str] | None:
-    """Index -> reason of the videos that a finished cache leaves out; `None` where it is not finished."""
+    """Index -> reason of the videos that a finished cache leaves out; `None` where it is not finished, or damaged."""
     try:
         recorded = json.loads((folder / "complete.json").read_text(encoding="utf-8"))
         size = (folder / "frames.u8").stat().st_size
-    except FileNotFoundError:
+        reasons = {int(index): str(reason) for index, reason in recorded["broken"].items()}
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    reasons = {int(index): str(reason) for index, reason in recorded["broken"].items()}
     return reasons if size == (videos - len(reasons)) * prod(shape) else None
 
 

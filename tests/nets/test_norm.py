@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from stzoo.nets.norm import Affine, BatchNorm, Statistics, synchronise
+from stzoo.nets.norm import EPSILON, Affine, BatchNorm, Statistics, synchronise
+from stzoo.nets.synchronised import BatchNormOfAll
 from stzoo.ranks import ALONE, Ranks
 
 CHANNELS = 5
@@ -186,3 +189,28 @@ def test_two_processes_normalise_their_clips_as_one_does(
         summed = sum(found[rank][2].get_parameter(name).grad for rank in (0, 1))
         close_sum = close if dtype == torch.float64 else {"rtol": 2e-2, "atol": 2e-1}
         torch.testing.assert_close(summed, parameter.grad, **close_sum)
+
+
+class Watched(TorchDispatchMode):
+    """Keeps the arguments of every backward pass of a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[Any, ...]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.ops.aten.native_batch_norm_backward.default:
+            self.seen.append(args)
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_way_back_is_given_the_statistics_that_a_gpu_reads() -> None:
+    """With channels last, CUDA reads those of the forward pass, where a CPU reads the running ones."""
+    x = batches(1)[0].flatten(0, 1).permute(0, 3, 1, 2).requires_grad_()
+    with Watched() as watched:
+        y, mean, variance, _ = BatchNormOfAll.apply(x, torch.ones(CHANNELS), torch.zeros(CHANNELS), ALONE)
+        y.square().sum().backward()
+    ((*_, saved_mean, saved_deviation, training, _, _),) = watched.seen
+    assert not training
+    assert torch.equal(saved_mean, mean)
+    torch.testing.assert_close(saved_deviation, (variance + EPSILON).rsqrt())

@@ -140,6 +140,17 @@ def test_training_may_crop_otherwise_than_the_contract(template: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "trained", "scored"), [("k400", 32, 6), ("k400-mobilenet_v2", 32, 6), ("smoke", 8, 8), ("sthv1", 8, 6)]
+)
+def test_no_more_pixels_are_scored_at_once_than_are_trained_on(name: str, trained: int, scored: int) -> None:
+    """Kinetics-400 is trained on 32 frames of 224 pixels and measured on 128 of 256."""
+    recipe = read(name)
+    assert (recipe.trained_at_once, recipe.scored_at_once) == (trained, scored)
+    assert read(name, ["compute.micro_batch=1"]).scored_at_once == 1
+    assert read(name, ["compute.micro_batch=9999"]).trained_at_once == recipe.warmup.batch_size
+
+
 def test_training_may_take_other_frames_than_the_contract(template: Path) -> None:
     assert read(template, ["augment.frames=4"]).training_input.frames == 4
     assert problems(template, "augment.frames=14", "augment.stride_frames=2") == [

@@ -43,7 +43,8 @@ def scored(folder: Path, ranks: Ranks = ALONE) -> list[float]:
     data = test_selection.data()
     net = test_selection.pruned(template, posterior(template).most_probable(), data)
     machine = Machine(torch.device("cpu"), ranks=ranks)
-    return [row.accuracy for row in rows] + shared_scores(net, data.clips, data.contract, machine).ravel().tolist()
+    scores = shared_scores(net, data.clips, data.contract, machine, at_once=2)
+    return [row.accuracy for row in rows] + scores.ravel().tolist()
 
 
 def main(folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -159,3 +159,20 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         load_weights(path, make()[0])
     with pytest.raises(TrainingError, match="cannot be used"):
         load_weights(tmp_path / "missing", make()[0])
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    net, optimiser = make()
+    checkpoint, weights = tmp_path / "checkpoint.safetensors", tmp_path / "weights.safetensors"
+    save_checkpoint(checkpoint, "warmup", 1, net, optimiser, OFF)
+    save_weights(weights, net)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr("stzoo.training.checkpoint.save_file", full)
+    with pytest.raises(TrainingError, match=r"checkpoint\.safetensors cannot be written \(.*No space left.*make room"):
+        save_checkpoint(checkpoint, "warmup", 2, net, optimiser, OFF)
+    with pytest.raises(TrainingError, match=r"weights\.safetensors cannot be written"):
+        save_weights(weights, net)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

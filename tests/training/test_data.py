@@ -77,6 +77,7 @@ def test_training_cuts_otherwise_than_the_contract_where_the_recipe_says_so(
     (batch, *_) = training.epoch(Draws(0, "warmup", 0), 4)
     assert batch.clips.shape[2:5] == (3, 24, 24)
     assert selection.clips.shape[2:5] == (4, 32, 32)
+    assert selection.at_once == 8 * 3 * 24 * 24 // (4 * 32 * 32), "no more pixels than training has in a batch of 8"
 
 
 def test_videos_that_are_not_there_are_counted_before_anything_is_trained(motions: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -294,6 +295,8 @@ def test_half_precision_is_that_of_convolutions_alone(tmp_path: Path, precision:
     assert recorded[0]["loss"] == pytest.approx(in_full[0]["loss"], rel=0.1)
     assert recorded[0]["loss"] != in_full[0]["loss"]
     assert {value.dtype for value in net.parameters()} == {torch.float32}
+    with safe_open(tmp_path / "checkpoint.safetensors", "pt") as opened:
+        assert bool(json.loads(opened.metadata()["scaler"])) == (precision == "float16"), "float16 alone is scaled"
 
     # Stopped and continued it ends the same, loss scaling included.
     def stop(epoch: int, _: dict[str, float]) -> None:

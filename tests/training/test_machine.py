@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from stzoo.ranks import Ranks
 from stzoo.training.machine import Machine
@@ -23,3 +25,15 @@ def test_passes_of_all_processes_are_those_of_one(batch: int, micro_batch: int, 
     sizes = [len(part) for passes in of_ranks for part in passes]
     assert max(sizes) <= (micro_batch or -(-batch // count))
     assert all(max(map(len, parts)) - min(map(len, parts)) <= 1 for parts in zip(*of_ranks, strict=True))
+
+
+def test_processes_are_joined_as_the_oldest_torch_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch 2.13 renamed the argument that says whether buffers are sent before every pass."""
+
+    def joined(module: nn.Module, device_ids: list[torch.device] | None) -> list[object]:
+        return [module, device_ids]
+
+    monkeypatch.setattr("stzoo.training.machine.DistributedDataParallel", joined)
+    net = nn.Linear(1, 1)
+    with Machine(CPU, ranks=Ranks(1, 2)).training(net) as called:
+        assert called == [net, None]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from stzoo import hub
 from stzoo.bundle import read as read_bundle
 from stzoo.bundle import weights_digest
 from stzoo.errors import DataError, StzooError, TrainingError
+from stzoo.evaluation import video_scores
 from stzoo.nets import Architecture
 from stzoo.recipe import Recipe, expand, read
 from stzoo.training import pipeline
@@ -252,8 +254,16 @@ def test_a_fixed_recipe_trains_one_net(
     fixed_toml: Path, motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    run = Run(tmp_path / "run", read(fixed_toml, [f"data.root='{motions}'"]))
+    at_once: list[int] = []
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        at_once.append(named["at_once"])
+        return video_scores(*arguments, **named)
+
+    monkeypatch.setattr("stzoo.training.results.video_scores", watched)
+    run = Run(tmp_path / "run", read(fixed_toml, [f"data.root='{motions}'", "compute.micro_batch=3"]))
     rows = train(run, clip_cache, say=silent, progress=False)
+    assert at_once == [3, 3], "after the epoch and in the end a net is given what fits in training"
     assert [(row.name, row.how, row.split) for row in rows] == [("smoke-st", "alone", "val")]
     bundle = read_bundle(run.folder / "bundles" / "smoke-st")
     assert bundle.strategy.counts() == {"ST": 15}

@@ -147,6 +147,17 @@ def test_lost_pixels_are_read_again(tmp_path: Path, items: list[Item], loss: str
     np.testing.assert_array_equal(strips(tmp_path, items).clips, before)
 
 
+@pytest.mark.parametrize("record", ["", "[]", '{"format": 1}', '{"broken": []}', '{"broken": {"first": "gone"}}'])
+def test_a_cache_whose_record_is_damaged_is_made_again(tmp_path: Path, items: list[Item], record: str) -> None:
+    """Renamed before it was on the disk, a file may be empty when the power has failed."""
+    kept = strips(tmp_path, items)
+    before, path = kept.clips.copy(), kept.folder / "complete.json"
+    whole = path.read_text()
+    path.write_text(record)
+    np.testing.assert_array_equal(strips(tmp_path, items).clips, before)
+    assert path.read_text() == whole
+
+
 def test_broken_videos_are_named_and_left_out(
     tmp_path: Path, items: list[Item], capsys: pytest.CaptureFixture[str]
 ) -> None:
