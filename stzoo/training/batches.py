@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,9 +25,10 @@ from stzoo.video.broken import Broken, Cap
 from stzoo.video.datasets import Item
 from stzoo.video.pool import processes
 
+T = TypeVar("T")
+
 Mirrored = tuple[int | None, ...]
 """The class of a mirrored video of each class; `None` where it must not be mirrored."""
-
 
 Samples = Int64[np.ndarray, " _samples"]
 Divide = Callable[[Samples], list[Samples]]
@@ -120,9 +122,10 @@ class TrainingClips(ClipSource):
         return len(self.rows)
 
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
-        for chosen in self.shuffled(draws, batch_size):
-            for part in divide(chosen):
-                yield self.batch(part, draws, noise)
+        parts = (part for chosen in self.shuffled(draws, batch_size) for part in divide(chosen))
+        jobs = (partial(self.batch, part, draws, noise) for part in parts)
+        with ThreadPoolExecutor(1) as thread:
+            yield from in_order(thread, jobs, ahead=2)
 
     def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         count = DRAWS + bool(self.short_sides)
@@ -192,14 +195,8 @@ class DecodedClips(ClipSource):
             yield from (job() for job in jobs)
             return
         with processes(self.workers) as pool:
-            running: collections.deque[Future[UInt8[np.ndarray, "frames crop crop 3"] | str]] = collections.deque()
             try:
-                for job in jobs:
-                    running.append(pool.submit(job))
-                    if len(running) >= ahead:
-                        yield running.popleft().result()
-                while running:
-                    yield running.popleft().result()
+                yield from in_order(pool, jobs, ahead)
             except BrokenProcessPool as error:
                 raise DataError(
                     'a process that decodes training videos has died; "stzoo data check" finds the video, '
@@ -236,6 +233,17 @@ class DecodedClips(ClipSource):
             self.broken[path] = reason
             self.say(f"left out: {reason}")
             self.cap.hold([Broken(path, why) for path, why in self.broken.items()], len(self.items))
+
+
+def in_order(pool: Executor, jobs: Iterable[Callable[[], T]], ahead: int) -> Iterator[T]:
+    """What each job returns, in their order, with at most `ahead` of them under way or waiting to be taken."""
+    running: collections.deque[Future[T]] = collections.deque()
+    for job in jobs:
+        running.append(pool.submit(job))
+        if len(running) >= ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 def may_flip(label: int, mirrored: Mirrored | None) -> bool:

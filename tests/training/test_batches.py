@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +82,24 @@ def test_a_sample_is_its_own_strip_cut_as_its_draws_say() -> None:
         strip = source.strips[source.rows[sample]]
         assert np.array_equal(clip, random_clip(strip, numbers[:DRAWS], frames=FRAMES, crop=CROP, flip=True))
         assert np.array_equal(draws, numbers[DRAWS:].astype(np.float32))
+
+
+def test_the_next_batch_is_cut_while_one_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut, second = [], threading.Event()
+
+    def noting(strip: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+        cut.append(len(cut))
+        if len(cut) == 8:
+            second.set()
+        return random_clip(strip, *args, **kwargs)
+
+    monkeypatch.setattr(module, "random_clip", noting)
+    batches = clips().epoch(Draws(0, "variational", 0), 4)
+    next(batches)
+    assert second.wait(timeout=20)
+    time.sleep(0.05)
+    assert len(cut) == 8, "the third waits until the first is done with"
+    batches.close()
 
 
 def test_epochs_and_seeds_cut_anew() -> None:
