@@ -29,8 +29,10 @@ types: $(VENV)/.installed-test
 layers: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
+# A process for each core, of one thread: threads of several processes would only wait for each other.
+suite: export OMP_NUM_THREADS := 1
 suite: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
