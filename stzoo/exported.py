@@ -144,7 +144,7 @@ def cache_folder() -> Path:
     """Where files exported on the way are kept."""
     given = os.environ.get(CACHE)
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(given or f"{home}/stzoo").expanduser() / "onnx"
+    return Path(os.path.expanduser(given or f"{home}/stzoo")) / "onnx"
 
 
 def _cached(folder: Path, bundle: Bundle, contract: InputContract, form: Form) -> OnnxFile | None:

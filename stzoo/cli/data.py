@@ -212,7 +212,7 @@ def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:
     """Makes a set with a bar, and says what there is then; `film` takes `progress`."""
     from stzoo.video.progress import Bar, counting
 
-    with contextlib.ExitStack() as stack:
+    with saying_how_to_go_on(), contextlib.ExitStack() as stack:
         bar: Bar | None = None
         before = 0
 

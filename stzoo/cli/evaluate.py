@@ -12,6 +12,7 @@ import rich_click as click
 
 from stzoo.cli.labelled import labelled, root_option
 from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
+from stzoo.cli.train import saying_how_to_go_on
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def evaluate(
     predictor = loaded(model, **wishes)
     items = labelled(data, root, predictor.labels)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
-    found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
+    with saying_how_to_go_on():
+        found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
     found.write(folder)
     for failed in found.failed:
         click.echo(f"Error: {failed.reason}", err=True)

@@ -67,6 +67,15 @@ def test_mocap15_is_made_of_motions_that_are_given_or_installed(
     assert "pip install 'stzoo[mocap]'" in missing.stderr
 
 
+def test_an_interrupted_film_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mocap15, "make_mocap15", interrupted)
+    result = CliRunner().invoke(cli.main, ["data", "make", "mocap15", "--out", str(tmp_path / "set")])
+    assert (result.exit_code, result.stderr) == (130, "Stopped. The same command goes on from what is finished.\n")
+
+
 def test_help_says_what_it_is() -> None:
     text = run("--help").output
     assert "one set of videos, three questions" in text
