@@ -97,8 +97,11 @@ def check(
     else:
         _print_report(report, good, len(report.good) - len(unnamed))
     if unnamed:
-        others = f" and {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
-        click.echo(f"Not in {good}, because of its path, is {str(unnamed[0])!r}{others}; rename it.", err=True)
+        click.echo(
+            f"{len(unnamed)} good videos are not in {good}, because no line can hold their paths; the first to rename "
+            f"is {str(unnamed[0])!r}.",
+            err=True,
+        )
     context.exit(1 if report.suffers else 0)
 
 
