@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from stzoo.cli.drawing import print_parts
-from stzoo.cli.train import root_override, saying_how_to_go_on
+from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.train import root_override
 
 if TYPE_CHECKING:
     from stzoo.video.check import Report
