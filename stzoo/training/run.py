@@ -93,9 +93,11 @@ class Run:
 
     def _refuse_another_recipe(self) -> None:
         if (difference := _difference(self.path("recipe.toml"), self.recipe)) is not None:
+            more = difference.startswith("selection.strategies ")
             raise TrainingError(
                 f"{self.folder} holds a run of another recipe ({difference}); choose another folder with --out, "
-                "or remove this one"
+                + ("draw more strategies from this one with stzoo select, " if more else "")
+                + "or remove this one"
             )
 
     @classmethod

@@ -90,6 +90,10 @@ def test_a_run_without_an_epoch_takes_another_recipe(smoke: Recipe, tmp_path: Pa
     run.record("warmup", 1, {"loss": 3.0})
     with pytest.raises(TrainingError, match="another recipe"):
         Run(tmp_path, smoke)
+    assert changed.selection is not None
+    more = changed.selection.model_copy(update={"strategies": 500})
+    with pytest.raises(TrainingError, match="draw more strategies from this one with stzoo select"):
+        Run(tmp_path, changed.model_copy(update={"selection": more}))
 
 
 def test_the_seconds_of_an_epoch_that_is_run_again_replace_the_first(smoke: Recipe, tmp_path: Path) -> None:
