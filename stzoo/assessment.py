@@ -27,6 +27,7 @@ from stzoo.metrics import Calibration, Estimate
 from stzoo.predictor import Predictor
 from stzoo.scoring import SECONDS_A_FILE, Failed, score_files
 from stzoo.video.datasets import Item
+from stzoo.video.images import size_and_time
 from stzoo.video.progress import counting
 
 SCORES = "scores.npz"
@@ -205,9 +206,8 @@ def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, fai
 
 
 def _stamp(path: Path) -> Stamp:
-    """Size and time of the last change; zeros where the file cannot be asked."""
+    """Size and time of the last change; zeros where there is nothing."""
     try:
-        status = path.stat()
+        return size_and_time(path)
     except OSError:
         return 0, 0
-    return status.st_size, status.st_mtime_ns

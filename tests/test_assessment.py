@@ -16,6 +16,7 @@ from stzoo.errors import DataError
 from stzoo.predictor import Predictor
 from stzoo.video.datasets import Item
 from tests.conftest import MakeVideo
+from tests.video import layouts
 
 CONTRACT = InputContract(frames=2, fps=5.0, clips=2, resize=24, crop=16)
 
@@ -86,6 +87,18 @@ def test_an_interrupted_run_goes_on(predictor: Predictor, items: list[Item], tmp
     predictor.net.clips = 0
     assess(predictor, items, tmp_path)
     assert predictor.net.clips == CONTRACT.clips  # a video that has changed is read again
+
+
+def test_frames_that_were_written_over_are_read_again(predictor: Predictor, tmp_path: Path) -> None:
+    layouts.write_frames(tmp_path / "folder")
+    layouts.zip_frames(tmp_path / "all.zip", ["x/", "y/"])
+    items = [Item(tmp_path / "folder", 0), Item(tmp_path / "all.zip" / "x", 0)]
+    assess(predictor, items, tmp_path / "out", frame_rate=10.0)
+    for changed in (tmp_path / "folder" / "00003.jpg", tmp_path / "all.zip"):
+        os.utime(changed, ns=(0, 2**62))
+        predictor.net.clips = 0
+        assess(predictor, items, tmp_path / "out", frame_rate=10.0)
+        assert predictor.net.clips == CONTRACT.clips
 
 
 def test_scores_of_something_else_are_refused(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:

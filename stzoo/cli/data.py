@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from stzoo.cli.drawing import print_parts
-from stzoo.cli.train import root_override, saying_how_to_go_on
+from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.train import root_override
 
 if TYPE_CHECKING:
     from stzoo.video.check import Report
@@ -97,8 +98,11 @@ def check(
     else:
         _print_report(report, good, len(report.good) - len(unnamed))
     if unnamed:
-        others = f" and {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
-        click.echo(f"Not in {good}, because of its path, is {str(unnamed[0])!r}{others}; rename it.", err=True)
+        click.echo(
+            f"{len(unnamed)} good videos are not in {good}, because no line can hold their paths; the first to rename "
+            f"is {str(unnamed[0])!r}.",
+            err=True,
+        )
     context.exit(1 if report.suffers else 0)
 
 

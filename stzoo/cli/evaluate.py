@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.labelled import labelled, root_option
 from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
-from stzoo.cli.train import saying_how_to_go_on
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from stzoo.cli.train import saying_how_to_go_on, train_recipe
+from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.train import train_recipe
 
 
 @click.command()

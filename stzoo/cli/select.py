@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from stzoo.cli.drawing import print_parts
-from stzoo.cli.train import saying_how_to_go_on
+from stzoo.cli.interrupts import saying_how_to_go_on
 
 
 @click.command()

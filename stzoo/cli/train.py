@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from stzoo.cli.drawing import print_parts
+from stzoo.cli.interrupts import saying_how_to_go_on
 
 if TYPE_CHECKING:
     from stzoo.ranks import Ranks
@@ -92,17 +91,6 @@ def train(
 def root_override(data_root: str | None) -> tuple[str, ...]:
     """What `--data-root` changes of a recipe."""
     return () if data_root is None else (f"data.root={json.dumps(data_root, ensure_ascii=False)}",)
-
-
-@contextlib.contextmanager
-def saying_how_to_go_on(aloud: bool = True) -> Iterator[None]:
-    """Answers an interrupt with the sentence that nothing finished is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if aloud:
-            click.echo("Stopped. The same command goes on from what is finished.", err=True)
-        raise click.Abort from None
 
 
 def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:

@@ -36,8 +36,8 @@ def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """
     file = find(path)
     tree, places = _load(file)
-    overridden = {override.partition("=")[0].strip() for override in overrides}
-    places = {key: place for key, place in places.items() if key not in overridden}
+    overridden = tuple(f"{override.partition('=')[0].strip()}." for override in overrides)
+    places = {key: place for key, place in places.items() if not f"{key}.".startswith(overridden)}
     return resolve(tree, overrides, source=str(file), places=places)
 
 

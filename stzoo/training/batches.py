@@ -122,10 +122,13 @@ class TrainingClips(ClipSource):
         return len(self.rows)
 
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
-        parts = (part for chosen in self.shuffled(draws, batch_size) for part in divide(chosen))
-        jobs = (partial(self.batch, part, draws, noise) for part in parts)
+        def parts(chosen: Samples) -> list[Batch]:
+            return [self.batch(part, draws, noise) for part in divide(chosen)]
+
+        jobs = (partial(parts, chosen) for chosen in self.shuffled(draws, batch_size))
         with ThreadPoolExecutor(1) as thread:
-            yield from in_order(thread, jobs, ahead=2)
+            for batches in in_order(thread, jobs, ahead=2):
+                yield from batches
 
     def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         count = DRAWS + bool(self.short_sides)

@@ -164,9 +164,10 @@ class RunData:
             return [training.batch(part, draws).clips for part in parts]
 
         def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
-            for clips in calibration_batches():
-                if len(clips):
-                    yield to_input(clips.to(device).flatten(0, 1), contract)
+            for clips in filter(len, calibration_batches()):
+                at_once = self.recipe.compute.micro_batch or len(clips)
+                for part in clips.tensor_split(-(-len(clips) // at_once)):
+                    yield to_input(part.to(device).flatten(0, 1), contract)
 
         wanted = selection is not None and selection.batch_norm == "re-estimated"
         calibrated = calibration if wanted else None

@@ -23,13 +23,10 @@ from stzoo.video.reader import read_chosen
 DRAWS = 4
 """Draws of a clip with nothing but a random run, crop and mirroring: first frame, top, left, mirrored."""
 
-_SIDES = {
-    "left": "right",
-    "right": "left",
-    "clockwise": "counterclockwise",
-    "counterclockwise": "clockwise",
-    "anticlockwise": "clockwise",
-}
+_SIDES = {"left": "right", "right": "left", "clockwise": "counterclockwise", "counterclockwise": "clockwise"}
+_SIDE = re.compile(rf"(?<![^\W_])({'|'.join(_SIDES)})(?![^\W_])")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_AGAINST_THE_CLOCK = re.compile(r"(counter|anti)[ _-]?clockwise")
 
 
 @dataclass(frozen=True)
@@ -124,12 +121,12 @@ def is_mirrored(draws: Float64[np.ndarray, " draws"]) -> bool:
 def mirrored_classes(classes: Sequence[str]) -> tuple[int | None, ...]:
     """The class that a mirrored video of each class belongs to, by words such as left and clockwise in its name.
 
-    `None` where there is no such class: a video of it must not be mirrored.
+    Words may be joined as in `turn_left` and `TurnLeft`. `None` where there is no such class: a video of it must not be
+    mirrored.
     """
-    indices = {name.casefold(): index for index, name in enumerate(classes)}
-    words = re.compile(rf"\b({'|'.join(_SIDES)})\b")
-    swapped = (words.sub(lambda word: _SIDES[word[0]], name.casefold()) for name in classes)
-    return tuple(indices.get(name) for name in swapped)
+    names = [_AGAINST_THE_CLOCK.sub("counterclockwise", _HUMP.sub(" ", name).casefold()) for name in classes]
+    indices = {name: index for index, name in enumerate(names)}
+    return tuple(indices.get(_SIDE.sub(lambda word: _SIDES[word[0]], name)) for name in names)
 
 
 def _window(

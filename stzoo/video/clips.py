@@ -58,12 +58,11 @@ def strip(
     """
     if frames < 1:
         raise UsageError(f"a strip of {frames} frames was asked for; ask for at least 1.")
-    (row,) = plan(timestamps_seconds, contract.model_copy(update={"frames": frames, "short_video": "repeat-last"}), 1)
     held = contract.model_copy(update={"short_video": "repeat-last"})
     clip, held_clip = (plan(timestamps_seconds, each, 1)[0] for each in (contract, held))
-    if frames >= contract.frames and (clip != held_clip).any():
-        row = np.pad(clip, (0, frames - contract.frames), mode="edge")
-    return np.asarray(row, dtype=np.int64)
+    if frames >= contract.frames and (clip != held_clip).any():  # stretched, as the video is shorter than a clip
+        return np.pad(clip, (0, frames - contract.frames), mode="edge")
+    return plan(timestamps_seconds, held.model_copy(update={"frames": frames}), 1)[0]
 
 
 def random_run(

@@ -177,7 +177,8 @@ def _clips_below(videos: Path) -> tuple[dict[str, list[Path]], dict[str, Path]]:
                 stem, suffix = os.path.splitext(entry.name)
                 is_video = suffix.lower() in VIDEO_SUFFIXES
                 if replaces and is_video:
-                    replacements[stem[:_ID_LETTERS]] = Path(entry.path)
+                    path, video = Path(entry.path), stem[:_ID_LETTERS]
+                    replacements[video] = min(path, replacements.get(video, path))
                 elif _CLIP.fullmatch(stem) and (is_video or (not suffix and entry.is_dir())):
                     found.setdefault(stem, []).append(Path(entry.path))
                 elif depth < _KINETICS_DEPTH and entry.is_dir():

@@ -162,5 +162,5 @@ def test_a_good_video_that_no_line_can_name_is_said(ucf101: Path, tmp_path: Path
     result = check(tmp_path / "own", "--set", "data.format=folders", "--good", "good.txt", "--workers", "1", "--quiet")
     assert result.exit_code == 0, result.output
     assert "2 good videos are named in good.txt" in result.stdout
-    assert result.stderr.startswith("Not in good.txt, because of its path, is")
-    assert "two\\nlines.mp4'; rename it." in result.stderr
+    assert result.stderr.startswith("1 good videos are not in good.txt, because no line can hold their paths;")
+    assert result.stderr.endswith("two\\nlines.mp4'.\n")

@@ -243,7 +243,8 @@ def test_a_mistake_in_an_extended_recipe_is_said_to_be_there(template: Path) -> 
         f"  objective.k (in {template}) = -20: input should be greater than or equal to 0",
     ]
     assert problems(child) == lines
-    assert problems(child, "objective.k=-3")[-1] == "  objective.k = -3: input should be greater than or equal to 0"
+    for override in ("objective.k=-3", 'objective={k=-3, form="coded"}'):
+        assert problems(child, override)[-1] == "  objective.k = -3: input should be greater than or equal to 0"
 
 
 def test_a_name_is_not_inherited(template: Path) -> None:

@@ -84,7 +84,9 @@ def test_a_sample_is_its_own_strip_cut_as_its_draws_say() -> None:
         assert np.array_equal(draws, numbers[DRAWS:].astype(np.float32))
 
 
-def test_the_next_batch_is_cut_while_one_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("passes", [1, 2, 4])
+def test_the_next_batch_is_cut_while_one_is_trained_on(passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All passes of it."""
     cut, second = [], threading.Event()
 
     def noting(strip: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
@@ -94,12 +96,30 @@ def test_the_next_batch_is_cut_while_one_is_trained_on(monkeypatch: pytest.Monke
         return random_clip(strip, *args, **kwargs)
 
     monkeypatch.setattr(module, "random_clip", noting)
-    batches = clips().epoch(Draws(0, "variational", 0), 4)
-    next(batches)
-    assert second.wait(timeout=20)
-    time.sleep(0.05)
-    assert len(cut) == 8, "the third waits until the first is done with"
+    batches = clips().epoch(Draws(0, "variational", 0), 4, divide=lambda chosen: np.array_split(chosen, passes))
+    for _ in range(passes):
+        next(batches)
+        assert second.wait(timeout=20)
+        time.sleep(0.02)
+        assert len(cut) == 8, "the third waits until the first is done with"
     batches.close()
+
+
+def test_what_goes_wrong_in_cutting_is_raised_where_the_clips_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads end with the epoch, however it ends."""
+    threads, calls = threading.active_count(), iter(range(99))
+
+    def failing(strip: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+        if next(calls) == 9:
+            raise OSError("the disk is gone")
+        return random_clip(strip, *args, **kwargs)
+
+    monkeypatch.setattr(module, "random_clip", failing)
+    batches = clips().epoch(Draws(0, "variational", 0), 4)
+    assert [len(next(batches).labels) for _ in range(2)] == [4, 4]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(batches)
+    assert threading.active_count() == threads
 
 
 def test_epochs_and_seeds_cut_anew() -> None:

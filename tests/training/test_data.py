@@ -65,6 +65,22 @@ def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(moti
     assert first.shape[2:] == batch.clips.shape[2:3] + batch.clips.shape[3:5]
 
 
+def test_a_net_is_calibrated_on_no_more_clips_at_once_than_the_device_is_to_compute(
+    motions: Path, clip_cache: Path
+) -> None:
+    found = []
+    for micro_batch, sizes in ((0, [16]), (16, [16]), (6, [6, 5, 5])):
+        recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", f"compute.micro_batch={micro_batch}"])
+        data = RunData(recipe, clip_cache, progress=False)
+        selection = data.selection(torch.device("cpu"), data.training())
+        assert selection.calibration is not None
+        batches = list(selection.calibration())
+        assert [len(batch) for batch in batches] == sizes
+        found.append(torch.cat(batches))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
 @pytest.mark.parametrize("cached", ["true", "false"])
 def test_training_cuts_otherwise_than_the_contract_where_the_recipe_says_so(
     motions: Path, clip_cache: Path, cached: str

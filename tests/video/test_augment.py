@@ -162,7 +162,15 @@ def test_copies_of_the_last_frame_that_fill_a_strip_are_no_place_for_a_clip(copi
 
 def test_turning_is_mirrored_like_left_and_right() -> None:
     classes = ("roll-clockwise", "roll-counterclockwise", "shake", "anticlockwise turn", "clockwise turn")
-    assert mirrored_classes(classes) == (1, 0, 2, 4, None)
+    assert mirrored_classes(classes) == (1, 0, 2, 4, 3)
+    assert mirrored_classes(("Clockwise", "Counter-clockwise", "anti clockwise roll")) == (1, 0, None)
+
+
+@pytest.mark.parametrize("between", ["_", "-", " ", ".", "2_"])
+def test_words_may_be_joined_as_names_of_folders_are(between: str) -> None:
+    classes = (f"swipe{between}left", f"swipe{between}right", f"bright{between}lefty")
+    assert mirrored_classes(classes) == (1, 0, 2)
+    assert mirrored_classes(("SwipeLeft", "SwipeRight", "BrightLeftover", "LeftHand")) == (1, 0, 2, None)
 
 
 def test_mirroring_is_a_matter_of_one_draw() -> None:

@@ -58,6 +58,8 @@ def test_of_a_clip_that_the_mirror_replaced_the_replacement_counts(tmp_path: Pat
     replacements = [folder / f"{first}.mp4", folder / "air drumming" / f"{second[:11]}.mp4"]
     for path in (*replacements, folder / "of_another_dataset.mp4"):
         layouts.write_clip(path)
+    for suffix in ("ts", "webm", "mpg", "ogv", "wmv"):
+        (folder / f"{first}.{suffix}").touch()
     items = lists_of(tmp_path, "kinetics400").train
     assert [item.path for item in items[:2]] == replacements
     assert all(folder not in item.path.parents for item in items[2:])
