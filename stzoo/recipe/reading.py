@@ -76,10 +76,10 @@ def _found(given: Path, file: Path, place: str) -> Path:
         return folder / f"{name}.toml"
     if file.is_dir():
         raise RecipeError(f"{file} is a folder; a recipe is a TOML file")
-    raise RecipeError(
-        f"there is no recipe {given}, neither {place} nor among those that ship with stzoo."
-        f"{did_you_mean(name, known)} Known are {', '.join(known) or 'none'}."
-    )
+    beside = sorted(path.name for path in file.parent.glob("*.toml"))
+    guess = did_you_mean(given.name, beside) or did_you_mean(name, known)
+    guess = guess or f" Known are {', '.join(known) or 'none'}."
+    raise RecipeError(f"there is no recipe {given}, neither {place} nor among those that ship with stzoo.{guess}")
 
 
 def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
@@ -185,6 +185,8 @@ def _phrase(finding: ErrorDetails, places: Places) -> str:
     message = "Input should be a table" if finding["type"] in ("model_type", "dict_type") else finding["msg"]
     message = message.removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if place == "name" and finding["type"] == "missing":
+        return 'name is missing; give the recipe one of its own, such as name = "mine"'
     if finding["type"] == "missing":
         return f"{place} is missing"
     if finding["type"] == "extra_forbidden":

@@ -39,7 +39,10 @@ class Optimisation(Table):
         if milestones and milestones[0] < 1:
             raise ValueError("the first milestone must be at least 1")
         if milestones and epochs is not None and milestones[-1] >= epochs:
-            raise ValueError(f"the last milestone must be less than epochs, which is {epochs}")
+            raise ValueError(
+                f"the last milestone must be less than epochs, which is {epochs}; "
+                'give earlier ones, or schedule = "cosine" and milestones = []'
+            )
         if "schedule" in info.data and bool(milestones) != (info.data["schedule"] == "step"):
             raise ValueError(
                 'schedule = "step" needs milestones' if not milestones else 'milestones need schedule = "step"'

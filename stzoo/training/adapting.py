@@ -13,7 +13,7 @@ from stzoo.bundle import Bundle
 from stzoo.errors import TrainingError
 from stzoo.files import write_text
 from stzoo.recipe import Net, Recipe, resolve
-from stzoo.training.run import Run
+from stzoo.training.run import Run, is_blank
 from stzoo.video.own import CLASSES, TRAIN, VAL, OwnVideos
 
 GIVEN = "given"
@@ -99,8 +99,8 @@ def given_texts(bundle: Bundle, videos: OwnVideos) -> dict[str, str]:
 
 
 def refuse_changed(given: Path, texts: dict[str, str]) -> None:
-    """Raises `TrainingError` where a run began with other files than these."""
-    for name, text in texts.items():
+    """Raises `TrainingError` where a run was trained on other files than these."""
+    for name, text in texts.items() if not is_blank(given.parent) else ():
         path = given / name
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise TrainingError(

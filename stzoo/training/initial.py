@@ -47,7 +47,7 @@ def initialise(
     A stage that has begun goes on from its own files, and the weights are not read again. `labels` are the run's.
 
     Raises `WeightsError`, `BundleError`, `ModelNotFoundError` and `TrainingError` for weights that are not there, not
-    to be trusted or of another net, and `TrainingError` when they are not those that the run started from before.
+    to be trusted or of another net, and `TrainingError` when the name stands for others than the run started from.
     """
     init = run.recipe.init
     if init is None or init.source == "none":
@@ -57,7 +57,7 @@ def initialise(
         say(f"This run started from {recorded}.")
         return recorded
     origin = _put(init, net, labels, progress)
-    if recorded not in (None, origin):
+    if recorded is not None and recorded.source == origin.source and recorded != origin:
         raise TrainingError(
             f"{run.folder} started from {recorded}, but its recipe leads to {origin}; bring the weights back that it "
             "started from, or remove the run"

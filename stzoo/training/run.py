@@ -1,6 +1,6 @@
 """A run: the directory in which a recipe's stages leave what they made, and from which a stopped run goes on.
 
-recipe.toml              the recipe as resolved; a run belongs to one recipe
+recipe.toml              the recipe as resolved; a run belongs to one recipe as soon as an epoch is done
 given/                   of stzoo finetune: classes, lists and strategy, which the recipe reads
 init.json                the weights that the first stage started from, if [init] names some
 metrics.jsonl            one line an epoch
@@ -39,7 +39,7 @@ from stzoo.training.trackers import Tracker, flat
 class Run:
     """The directory of one recipe's run; nothing is written before `begin`. `trackers` are told what it records.
 
-    Raises `TrainingError` when the directory belongs to another recipe or is something else.
+    Raises `TrainingError` when the directory is something else, or belongs to another recipe and has begun to train.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, trackers: Sequence[Tracker] = ()) -> None:
@@ -50,37 +50,55 @@ class Run:
         # Looked at first, because another process may be beginning this run.
         strange = folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)})
         if path.exists():
-            if (difference := _difference(path, recipe)) is not None:
-                raise TrainingError(
-                    f"{folder} holds a run of another recipe ({difference}); choose another folder with --out, "
-                    "or remove this one"
-                )
+            if not is_blank(folder):
+                self._refuse_another_recipe()
         elif strange:
             raise TrainingError(f"{folder} exists and is not a run; choose another folder with --out")
 
     def begin(self) -> None:
-        """Makes the directory this recipe's."""
-        if not self.path("recipe.toml").exists():
-            write_text(self.path("recipe.toml"), self.recipe.to_toml())
+        """Makes the directory this recipe's, also where another one has no epoch yet.
+
+        Raises `TrainingError` where it has one by then, and while another process works on it.
+        """
+        path = self.path("recipe.toml")
+        if not path.exists():
+            write_text(path, self.recipe.to_toml())
+        elif _difference(path, self.recipe) is not None:
+            with self._locked():
+                if not is_blank(self.folder):
+                    self._refuse_another_recipe()
+                self.path("init.json").unlink(missing_ok=True)
+                write_text(path, self.recipe.to_toml())
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Keeps other processes out of a run that has begun, and removes what a killed one had half written.
 
-        Raises `TrainingError` while another process works on it.
+        Raises `TrainingError` while another process works on it, and where one has begun it anew with another recipe.
         """
-        lock = FileLock(self.path("lock"), timeout=0)
-        try:
-            held = lock.acquire()
-        except Timeout as error:
-            raise TrainingError(f"another process works on the run {self.folder}; wait until it has ended") from error
-        with held:
+        with self._locked():
+            self._refuse_another_recipe()
             for leftover in _half_written(self.folder):
                 if leftover.is_dir():
                     shutil.rmtree(leftover)
                 else:
                     leftover.unlink()
             yield
+
+    def _locked(self) -> contextlib.AbstractContextManager[object]:
+        try:
+            return FileLock(self.path("lock"), timeout=0).acquire()
+        except Timeout as error:
+            raise TrainingError(f"another process works on the run {self.folder}; wait until it has ended") from error
+
+    def _refuse_another_recipe(self) -> None:
+        if (difference := _difference(self.path("recipe.toml"), self.recipe)) is not None:
+            more = difference.startswith("selection.strategies ")
+            raise TrainingError(
+                f"{self.folder} holds a run of another recipe ({difference}); choose another folder with --out, "
+                + ("draw more strategies from this one with stzoo select, " if more else "")
+                + "or remove this one"
+            )
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -140,6 +158,12 @@ class Run:
         path = self.path("seconds.json")
         found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return found
+
+
+def is_blank(folder: Path) -> bool:
+    """Whether a run's folder holds nothing yet that an epoch left."""
+    kept = {"recipe.toml", "given", "init.json", "lock"}
+    return all(path.name in kept for path in {*folder.glob("*")} - {*_half_written(folder)})
 
 
 def _difference(path: Path, recipe: Recipe) -> str | None:

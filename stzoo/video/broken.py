@@ -30,7 +30,8 @@ class Cap:
         """Raises `DataError` where too many videos are broken, or all of those that were asked for."""
         if broken and (len(broken) > self.fraction * self.listed or len(broken) == videos):
             named = "".join(f"\n  {reason}" for _, reason in broken[:5]) + ("\n  ..." if len(broken) > 5 else "")
-            limit = "which leaves none" if len(broken) == videos else f"more than {self.fraction:.1%} of the list"
+            none_left = len(broken) == videos
+            limit = "which leaves none" if none_left else f"more than {self.fraction:.1%} of the list (data.max_broken)"
             raise DataError(
                 f"{len(broken)} of {self.listed} videos cannot be read, {limit}; repair the files, correct the list, "
                 f'or see "stzoo data check":{named}'

@@ -38,14 +38,15 @@ def read_kinetics(list_file: Path, videos: Path, classes: Sequence[str]) -> list
     Clips are named `<id>_<start:06d>_<end:06d>` with any suffix, or are folders of frames of that name, and stand in
     folders of their class (spaces kept or underscores), of their split, both or neither. Below a folder whose name
     begins with `replacement` are the mirror's files for clips that it first gave out damaged: there the id at the
-    beginning of the name tells, and they come before all others. Clips of one YouTube video are one group.
+    beginning of the name tells, and they come before all others. Clips of one YouTube video are one group. A clip that
+    is not there is expected where the first of its class is.
 
     Raises:
         DataError: the file cannot be read or lists nothing, lacks a column, or a row has no known label, id or times.
     """
     found, replacements = _clips_below(videos)
     indices = {name: index for index, name in enumerate(classes)}
-    items = []
+    rows, homes = [], dict[int, Path]()
     for number, row in _rows(list_file, _KINETICS_COLUMNS):
         where = f"{list_file} line {number}"
         label, video = row["label"], row["youtube_id"]
@@ -54,10 +55,15 @@ def read_kinetics(list_file: Path, videos: Path, classes: Sequence[str]) -> list
         start, end = (_seconds(row[column], where) for column in ("time_start", "time_end"))
         name = f"{video}_{start:06d}_{end:06d}"
         paths = found.get(name, [])
-        path = replacements.get(video)
-        path = path or next((path for path in paths if _plain(path.parent.name) == _plain(label)), None)
-        path = path or (paths[0] if paths else videos / label / f"{name}.mp4")
-        items.append(Item(path, _index(label, indices, where), group=video))
+        index = _index(label, indices, where)
+        path = next((path for path in paths if _plain(path.parent.name) == _plain(label)), paths[0] if paths else None)
+        if path is not None:
+            homes.setdefault(index, path.parent)
+        rows.append((name, video, index, replacements.get(video, path)))
+    items = [
+        Item(path or homes.get(index, videos / classes[index]) / f"{name}.mp4", index, group=video)
+        for name, video, index, path in rows
+    ]
     return _listed(items, list_file)
 
 

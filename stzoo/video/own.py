@@ -134,7 +134,8 @@ def _refuse_doubled(parts: Sequence[tuple[Path, Sequence[Item]]]) -> None:
     if doubled:
         path, first, second = doubled[0]
         where = f"twice in {first}" if first == second else f"both in {first} and in {second}"
-        raise DataError(f"{len(doubled)} videos are listed more than once: {path} stands {where}; keep one of them.")
+        count = "1 video is" if len(doubled) == 1 else f"{len(doubled)} videos are"
+        raise DataError(f"{count} listed more than once: {path} stands {where}; keep one of them.")
 
 
 def _refuse_rare(given: Path, classes: Sequence[str], train: Sequence[Item], least: int) -> None:

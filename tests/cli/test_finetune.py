@@ -139,6 +139,10 @@ def test_unreadable_videos_are_counted_and_capped(own: Path, tiny_bundle: Path, 
     many = run(*command, "--out", "many")
     assert many.exit_code == 1
     assert "cannot be read, more than 5.0% of the list" in many.stderr
+    for index in range(30, 40):
+        (own / "dark" / f"{index}.mp4").unlink()
+    mended = run(*command, "--out", "many", "--set", "data.max_broken=0.1")
+    assert mended.exit_code == 0, mended.output
 
 
 def test_what_cannot_be_meant_is_refused(own: Path, tiny_bundle: Path, tmp_path: Path) -> None:

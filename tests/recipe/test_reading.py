@@ -190,7 +190,7 @@ def test_missing_values_are_named(tmp_path: Path) -> None:
     file.write_text("[data]\nroot = 'x'\n")
     assert problems(file) == [
         f"{file} has 8 problems:",
-        "  name is missing",
+        '  name is missing; give the recipe one of its own, such as name = "mine"',
         "  data.classes is missing",
         "  data.train is missing",
         "  data.val is missing",
@@ -250,7 +250,7 @@ def test_a_mistake_in_an_extended_recipe_is_said_to_be_there(template: Path) -> 
 def test_a_name_is_not_inherited(template: Path) -> None:
     child = template.with_name("child.toml")
     child.write_text('extends = "toy.toml"\n')
-    assert problems(child) == [f"{child}: name is missing"]
+    assert problems(child) == [f'{child}: name is missing; give the recipe one of its own, such as name = "mine"']
 
 
 @pytest.mark.parametrize("parent", ["smoke.toml", "smoke", "recipes/smoke.toml"])
@@ -334,6 +334,10 @@ def test_shipped_recipes_are_found_by_name(template: Path, tmp_path: Path, monke
         find("tooy")
     with pytest.raises(RecipeError, match=r"there is no recipe other/toy\.toml"):
         find("other/toy.toml")
+    (elsewhere / "mine.toml").touch()
+    for name in ("mine", "min.toml"):
+        with pytest.raises(RecipeError, match=r'Did you mean "mine\.toml"\?$'):
+            find(name)
     own = elsewhere / "recipes" / "toy.toml"
     own.parent.mkdir()
     own.write_text("")

@@ -129,7 +129,7 @@ def test_a_recipe_for_others_keeps_all_but_the_folders_of_this_machine(recipe: R
     [
         (Optimisation, {"milestones": (3, 3), "schedule": "step"}, "milestones must increase"),
         (Optimisation, {"milestones": (0, 3), "schedule": "step"}, "first milestone must be at least 1"),
-        (Optimisation, {"milestones": (3, 10), "schedule": "step"}, "less than epochs, which is 10"),
+        (Optimisation, {"milestones": (3, 10), "schedule": "step"}, "less than epochs, which is 10; give earlier"),
         (Optimisation, {"milestones": (3,)}, 'milestones need schedule = "step"'),
         (Optimisation, {"schedule": "step"}, 'schedule = "step" needs milestones'),
         (Optimisation, {"ramp_epochs": 11}, "ramp must fit into epochs, which is 10"),

@@ -241,9 +241,11 @@ def test_a_run_that_has_begun_does_not_read_the_weights_again(begin: Begin, tmp_
     torch.save(changed, flat_file)
     with pytest.raises(TrainingError, match=f"run started from .*{origin.sha256[:12]}.* but its recipe leads to"):
         begin(override)
+    other, _, _ = begin(f"init.from='{flat_file.rename(tmp_path / 'other.pth')}'")
+    assert other is not None
+    assert other.sha256 != origin.sha256
 
     run.path("checkpoint-fixed.safetensors").touch()
-    flat_file.unlink()
     again, after, _ = begin(override)
     assert again == origin
     assert kept(after, before) == set(before)

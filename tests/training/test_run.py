@@ -61,6 +61,7 @@ def test_a_recipe_that_was_written_before_a_table_got_another_default_is_the_sam
     text = path.read_text()
     path.write_text(text.replace("max_broken = 0.01\n", ""))
     assert path.read_text() != text
+    run.record("warmup", 1, {"loss": 3.0})
     assert Run(tmp_path, smoke).recipe == smoke
     differing = {
         text.replace("seed = ", "seed = 1"): rf"\(seed is 1\d* in .*toml, and {smoke.seed} here\)",
@@ -70,6 +71,29 @@ def test_a_recipe_that_was_written_before_a_table_got_another_default_is_the_sam
         path.write_text(other)
         with pytest.raises(TrainingError, match=f"holds a run of another recipe .*{difference}"):
             Run(tmp_path, smoke)
+
+
+def test_a_run_without_an_epoch_takes_another_recipe(smoke: Recipe, tmp_path: Path) -> None:
+    changed = smoke.model_copy(update={"seed": smoke.seed + 1})
+    stopped = Run(tmp_path, smoke)
+    stopped.begin()
+    stopped.path("init.json").write_text("{}")
+    run = Run(tmp_path, changed)
+    with stopped.alone(), pytest.raises(TrainingError, match="another process works on the run"):
+        run.begin()
+    assert Run.open(tmp_path).recipe == smoke
+    run.begin()
+    assert Run.open(tmp_path).recipe == changed
+    assert not run.path("init.json").exists()
+    with pytest.raises(TrainingError, match="another recipe"), stopped.alone():
+        pass
+    run.record("warmup", 1, {"loss": 3.0})
+    with pytest.raises(TrainingError, match="another recipe"):
+        Run(tmp_path, smoke)
+    assert changed.selection is not None
+    more = changed.selection.model_copy(update={"strategies": 500})
+    with pytest.raises(TrainingError, match="draw more strategies from this one with stzoo select"):
+        Run(tmp_path, changed.model_copy(update={"selection": more}))
 
 
 def test_the_seconds_of_an_epoch_that_is_run_again_replace_the_first(smoke: Recipe, tmp_path: Path) -> None:

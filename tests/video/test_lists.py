@@ -68,7 +68,7 @@ def test_of_a_clip_that_the_mirror_replaced_the_replacement_counts(tmp_path: Pat
 def test_a_clip_that_is_not_there_keeps_its_place_in_the_list(tmp_path: Path) -> None:
     (name, *_) = layouts.kinetics(tmp_path)["train"]
     (tmp_path / "train" / "abseiling" / f"{name}.mp4").unlink()
-    assert lists_of(tmp_path, "kinetics400").train[0].path == tmp_path / "abseiling" / f"{name}.mp4"
+    assert lists_of(tmp_path, "kinetics400").train[0].path == tmp_path / "train" / "abseiling" / f"{name}.mp4"
 
 
 @pytest.mark.parametrize("zipped", [None, "", "20bn-something-something-v1/"])

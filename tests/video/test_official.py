@@ -50,6 +50,16 @@ def test_a_kinetics_csv_is_read_as_it_was_written(rows: list[tuple[str, str, int
         assert [item.path.stem for item in items] == [f"{v}_{start:06d}_{start + 10:06d}" for _, v, start in rows]
 
 
+@pytest.mark.parametrize("folder", [".", "train", "train/yoga"])
+def test_a_kinetics_clip_that_is_missing_is_expected_beside_those_of_its_class(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "train.csv").write_text(f"{HEADER}\nyoga,abcdefghijk,1,11,train\nyoga,abcdefghijl,2,12,train\n")
+    there = tmp_path / folder / "abcdefghijl_000002_000012.mp4"
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.touch()
+    items = official.read_kinetics(tmp_path / "train.csv", tmp_path, CLASSES)
+    assert [item.path for item in items] == [there.with_name("abcdefghijk_000001_000011.mp4"), there]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
