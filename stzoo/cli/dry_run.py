@@ -57,8 +57,10 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
         else:
             notes += [] if remains is None else [remains]
     click.echo(f"\nThe recipe, every value written out:\n\n{(written or recipe).to_toml()}")
-    for sentence in (*notes, *problems):
+    for sentence in notes:
         click.echo(sentence)
+    for sentence in problems:
+        click.echo(f"Error: {sentence}", err=True)
     if not problems:
         click.echo("The lists can be read, and so can the first videos of each. Nothing was trained or written.")
     return not problems

@@ -74,9 +74,10 @@ def train(
     if dry:
         if sweeps:
             raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
-        can_start = dry_run(resolved)
+        if not dry_run(resolved):
+            context.exit(1)
         click.echo(f"To decode every video: {shlex.join(['stzoo', 'data', 'check', recipe, *given])}")
-        context.exit(0 if can_start else 1)
+        return
     if logs and sweeps:
         raise UsageError("--log follows one run; give the values of --sweep with --set instead")
     folder = out or Path("runs") / Path(recipe).stem
