@@ -20,8 +20,8 @@ def test_as_many_as_the_part_of_the_list_may_be_left_out(fraction: float, count:
 @pytest.mark.parametrize(
     ("count", "videos", "limit", "last"),
     [
-        (3, 20, "more than 10.0% of the list;", "\n  2.mp4 is damaged"),
-        (7, 20, "more than 10.0% of the list;", "\n  4.mp4 is damaged\n  ..."),
+        (3, 20, "more than 10.0% of the list (data.max_broken);", "\n  2.mp4 is damaged"),
+        (7, 20, "more than 10.0% of the list (data.max_broken);", "\n  4.mp4 is damaged\n  ..."),
         (1, 1, "which leaves none;", "\n  0.mp4 is damaged"),
     ],
 )
