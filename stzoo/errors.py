@@ -18,7 +18,7 @@ StzooError               anything below; the command line prints the sentence an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class StzooError(Exception):
@@ -81,3 +81,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A leading-space sentence that offers the nearest known word, or nothing."""
     nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f' Did you mean "{nearest[0]}"?' if nearest else ""
+
+
+def quoted(names: Sequence[str], most: int = 5) -> str:
+    """The first names in quotation marks, for a sentence, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f'"{name}"' for name in names[:most]) + more

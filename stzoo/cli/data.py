@@ -15,7 +15,7 @@ import rich_click as click
 
 from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
-from stzoo.cli.train import root_override
+from stzoo.cli.train import rooted
 
 if TYPE_CHECKING:
     from stzoo.video.check import Report
@@ -79,7 +79,7 @@ def check(
     from stzoo.video.pool import processors
     from stzoo.video.progress import counting
 
-    resolved = read(recipe, (*overrides, *root_override(data_root)))
+    resolved = read(recipe, rooted(overrides, data_root))
     lists = read_lists(resolved.data)
     total = len({item.path for items in (lists.train, *lists.tests.values()) for item in items})
     with saying_how_to_go_on(), counting("checking", total, unit="videos", show=not quiet) as bar:

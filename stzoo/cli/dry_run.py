@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from stzoo.cli.drawing import amount, pairs, plain_table, print_parts
-from stzoo.errors import DataError, StzooError, VideoError
+from stzoo.errors import DataError, StzooError, VideoError, quoted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,6 +47,7 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
         absent = missing(lists, recipe.data.max_broken)
         for found in absent.values():
             (problems if found.too_many else notes).append(found.sentence)
+        notes += _without_videos(lists)
         problems += _unfit(recipe, lists, {path for found in absent.values() for path in found.paths})
     if recipe.init is not None:
         labels = None if lists is None else lists.classes
@@ -158,6 +159,13 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
     for name, (videos, size) in sizes.items():
         table.add_row(f"{name} (of train)" if name == "selection" else name, str(videos), amount(size))
     print_parts(table)
+
+
+def _without_videos(lists: Lists) -> list[str]:
+    """A sentence for classes that the training list has no video of."""
+    labels = {item.label for item in lists.train}
+    names = [name for label, name in enumerate(lists.classes) if label not in labels]
+    return [f"{len(names)} of {len(lists.classes)} classes have no training video: {quoted(names)}."] if names else []
 
 
 def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:

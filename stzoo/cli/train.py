@@ -11,6 +11,7 @@ import rich_click as click
 
 from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.errors import UsageError
 
 if TYPE_CHECKING:
     from stzoo.ranks import Ranks
@@ -59,14 +60,13 @@ def train(
     On several GPUs: torchrun --nproc-per-node 8 -m stzoo train RECIPE. Each computes its part of every batch.
     """
     from stzoo.cli.dry_run import dry_run
-    from stzoo.errors import UsageError
     from stzoo.recipe import expand, find, read
     from stzoo.training.demands import check_net
     from stzoo.training.processes import joined
 
     given = [*(word for value in overrides for word in ("--set", value))]
     given += [] if data_root is None else ["--data-root", data_root]
-    overrides = (*overrides, *root_override(data_root))
+    overrides = rooted(overrides, data_root)
     resolved, source = read(recipe, overrides), str(find(recipe))
     points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
     for wanted in [wanted for _, wanted in points] or [resolved]:
@@ -89,9 +89,13 @@ def train(
             train_recipe(resolved, folder, cache, logs, quiet, ranks)
 
 
-def root_override(data_root: str | None) -> tuple[str, ...]:
-    """What `--data-root` changes of a recipe."""
-    return () if data_root is None else (f"data.root={json.dumps(data_root, ensure_ascii=False)}",)
+def rooted(overrides: tuple[str, ...], data_root: str | None) -> tuple[str, ...]:
+    """What `--set` and `--data-root` change of a recipe. Raises `UsageError` where both name the dataset's folder."""
+    if data_root is None:
+        return overrides
+    if any(override.partition("=")[0].strip() == "data.root" for override in overrides):
+        raise UsageError("--data-root and --set data.root both name the dataset's folder; give one of them")
+    return *overrides, f"data.root={json.dumps(data_root, ensure_ascii=False)}"
 
 
 def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stzoo.contract import InputContract
+from stzoo.errors import quoted
 from stzoo.files import write_text
 from stzoo.video.datasets import Item, fits_a_line
 from stzoo.video.examine import Finding, examine_all
@@ -16,7 +17,6 @@ from stzoo.video.lists import Lists
 
 UNREADABLE = ("missing", "empty", "unreadable", "damaged")
 KINDS = (*UNREADABLE, "contradicted", "shared", "doubled", "short")
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,7 @@ def _suffers(
         if broken > max_broken * listed:
             yield f"{broken} of the {listed} videos of {split} cannot be read whole, more than {max_broken:.1%}."
     if absent:
-        named = ", ".join(f'"{name}"' for name in absent[:_MOST_NAMED]) + (", ..." if len(absent) > _MOST_NAMED else "")
-        yield f"{len(absent)} classes have no training video that can be read whole: {named}."
+        yield f"{len(absent)} classes have no training video that can be read whole: {quoted(absent)}."
     for kind, what in (
         ("contradicted", "are listed under several labels"),
         ("shared", "of the training list are in another list as well"),

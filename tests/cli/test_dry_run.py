@@ -132,6 +132,22 @@ def test_weights_to_start_from_that_cannot_be_found_fail_a_dry_run(
     assert "The ImageNet weights of mobilenet_v2 will be fetched from https://" in known.stdout
 
 
+def test_classes_without_videos_are_named(small: Path) -> None:
+    (small / "data" / "classes.txt").write_text("a\nb\n" + "".join(f"c{index}\n" for index in range(6)))
+    result = run("train", "small.toml", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert '6 of 8 classes have no training video: "c0", "c1", "c2", "c3", "c4" and 1 more.' in result.stdout
+
+
+def test_the_folder_of_the_data_is_given_once(small: Path) -> None:
+    for command in (["train", "small.toml", "--dry-run"], ["data", "check", "small.toml"]):
+        result = run(*command, "--data-root", "data", "--set", "data.root=elsewhere")
+        assert result.exit_code == 2
+        assert result.stderr == (
+            "Error: --data-root and --set data.root both name the dataset's folder; give one of them\n"
+        )
+
+
 def test_a_list_too_short_to_be_split_fails_a_dry_run(small: Path) -> None:
     result = run("train", "small.toml", "--dry-run", "--set", "data.selection_fraction=0.01")
     assert result.exit_code == 1
