@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import rich_click as click
 
 import stzoo
+from stzoo.cli.interrupts import remembering_interrupts
 from stzoo.errors import StzooError, UsageError, did_you_mean
 
 EXIT_INTERRUPTED = 130
@@ -91,23 +92,28 @@ class LazyGroup(click.RichGroup):
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # bars and dashes where the terminal's encoding has none
-        try:
-            result = super().main(args, prog_name, complete_var, False, **extra)
-            sys.stdout.flush()
-        except StzooError as error:
-            _fail(f"Error: {error}", error.exit_code)
-        except click.ClickException as error:
-            _fail(f"Error: {error.format_message()}{_see_help(error)}", error.exit_code)
-        except (click.Abort, KeyboardInterrupt):
-            sys.exit(EXIT_INTERRUPTED)
-        except BrokenPipeError:
-            _discard_output()
-            sys.exit(EXIT_BROKEN_PIPE)
-        except OSError as error:
-            if error.filename is None and error.errno != errno.ENOSPC:
+        with remembering_interrupts() as interrupted:
+            try:
+                result = super().main(args, prog_name, complete_var, False, **extra)
+                sys.stdout.flush()
+            except StzooError as error:
+                _fail(f"Error: {error}", error.exit_code)
+            except click.ClickException as error:
+                _fail(f"Error: {error.format_message()}{_see_help(error)}", error.exit_code)
+            except (click.Abort, KeyboardInterrupt):
+                sys.exit(EXIT_INTERRUPTED)
+            except BrokenPipeError:
+                _discard_output()
+                sys.exit(EXIT_BROKEN_PIPE)
+            except OSError as error:
+                if error.filename is None and error.errno != errno.ENOSPC:
+                    raise
+                where = f": {error.filename}" if error.filename is not None else ""
+                _fail(f"Error: {error.strerror}{where}", StzooError.exit_code)
+            except Exception:
+                if interrupted.is_set():
+                    sys.exit(EXIT_INTERRUPTED)
                 raise
-            where = f": {error.filename}" if error.filename is not None else ""
-            _fail(f"Error: {error.strerror}{where}", StzooError.exit_code)
         # Without standalone mode click returns the code of `ctx.exit(code)`; commands themselves return nothing.
         sys.exit(result if isinstance(result, int) else 0)
 

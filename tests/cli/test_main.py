@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -118,6 +120,21 @@ def test_an_interrupt_is_quiet(fake: types.ModuleType) -> None:
     assert result.exit_code == 130
     assert result.stdout == ""
     assert result.stderr.strip() == ""
+
+
+def test_an_interrupt_that_a_library_swallowed_is_quiet_too(
+    fake: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def half_imported() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise AttributeError("module 'numpy' has no attribute 'matrix'")
+
+    monkeypatch.setattr(fake, "bug", half_imported)
+    result = run("bug")
+    assert (result.exit_code, result.stderr.strip()) == (130, "")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_bug_keeps_its_traceback(fake: types.ModuleType) -> None:
