@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import rich_click as click
@@ -42,4 +42,5 @@ def remembering_interrupts() -> Iterator[threading.Event]:
     try:
         yield came
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):  # too late to stop anything
+            signal.signal(signal.SIGINT, signal.default_int_handler)
