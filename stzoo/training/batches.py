@@ -164,6 +164,7 @@ class DecodedClips(ClipSource):
     frame_rate: float | None = None
     mirrored: Mirrored | None = None
     broken: dict[Path, str] = field(default_factory=dict)
+    """Those that are known to be unreadable, and why; what is in here from the beginning has been said."""
 
     def __len__(self) -> int:
         return len(self.items)

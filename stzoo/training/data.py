@@ -111,14 +111,16 @@ class RunData:
         flip = augment.flip is not False
         mirrored = mirrored_classes(self.labels) if augment.flip == "label-aware" else None
         if not data.cache:
+            items = [self.train_items[row] for row in self._splits().train]
             return DecodedClips(
-                [self.train_items[row] for row in self._splits().train],
+                items,
                 Cut(contract, augment.short_sides, flip, augment.stride == "random"),
                 Cap(data.max_broken, len(self.train_items)),
                 self.say,
                 self.recipe.compute.workers or max(1, processors() // self.processes),
                 self.frame_rate,
                 mirrored,
+                broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
             )
         assert augment.strip_frames is not None
         assert augment.strip_size is not None

@@ -110,6 +110,25 @@ def test_videos_that_are_not_there_are_counted_before_anything_is_trained(motion
         RunData(read("recipes/smoke.toml", [*overrides, "data.max_broken=0.0"]), tmp_path, progress=False)
 
 
+def test_what_is_not_on_disk_is_counted_and_not_said_again_when_it_is_decoded(motions: Path, tmp_path: Path) -> None:
+    smoke = read("recipes/smoke.toml")
+    rows = (motions / smoke.data.train).read_text().splitlines()
+    gone, torn = split([None] * len(rows), smoke.data.selection_fraction, smoke.seed).train[:2].tolist()
+    (tmp_path / "torn.mp4").write_bytes(b"no video")
+    rows[gone] = f"{tmp_path / 'gone.mp4'} 0"
+    rows[torn] = f"{tmp_path / 'torn.mp4'} 0"
+    (tmp_path / "train.txt").write_text("\n".join(rows))
+    overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
+    overrides += [f"data.max_broken={2.5 / len(rows)}", "compute.workers=1"]
+    said: list[str] = []
+    training = RunData(read("recipes/smoke.toml", overrides), tmp_path, say=said.append, progress=False).training()
+    assert training.left_out == 1
+    clips = sum(len(batch.labels) for batch in training.epoch(Draws(0, "warmup", 0), 8))
+    assert clips == len(training) - 2
+    assert training.left_out == 2
+    assert [("gone.mp4" in sentence, "torn.mp4" in sentence) for sentence in said] == [(True, False), (False, True)]
+
+
 @pytest.mark.parametrize("selected", [True, False])
 def test_every_gap_of_cached_data_is_said_once_and_counted(motions: Path, tmp_path: Path, selected: bool) -> None:
     """A video that is not there, and one that cannot be read, on either side of the selection split.
