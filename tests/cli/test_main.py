@@ -132,9 +132,13 @@ def test_an_interrupt_that_a_library_swallowed_is_quiet_too(
         raise AttributeError("module 'numpy' has no attribute 'matrix'")
 
     monkeypatch.setattr(fake, "bug", half_imported)
-    result = run("bug")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner of tests may have another
+    try:
+        result = run("bug")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (result.exit_code, result.stderr.strip()) == (130, "")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_bug_keeps_its_traceback(fake: types.ModuleType) -> None:
