@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import types
@@ -122,23 +120,26 @@ def test_an_interrupt_is_quiet(fake: types.ModuleType) -> None:
     assert result.stderr.strip() == ""
 
 
-def test_an_interrupt_that_a_library_swallowed_is_quiet_too(
-    fake: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @click.command()
-    def half_imported() -> None:
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        raise AttributeError("module 'numpy' has no attribute 'matrix'")
+def test_an_interrupt_that_a_library_swallowed_is_quiet_too() -> None:
+    program = """
+import contextlib, signal, sys, types
+import rich_click as click
+from stzoo import cli
 
-    monkeypatch.setattr(fake, "bug", half_imported)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner of tests may have another
-    try:
-        result = run("bug")
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert (result.exit_code, result.stderr.strip()) == (130, "")
+@click.command()
+def half_imported():
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    raise AttributeError("module 'numpy' has no attribute 'matrix'")
+
+sys.modules["library"] = module = types.ModuleType("library")
+module.half_imported = half_imported
+cli.COMMANDS["half"] = cli.Entry("library:half_imported", "")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli.main(["half"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_bug_keeps_its_traceback(fake: types.ModuleType) -> None:
