@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stzoo.files import write_json
-from stzoo.measure import measure
 from stzoo.nets import Architecture
-from stzoo.strategies import named
-from stzoo.strategy import Strategy
+from stzoo.nets.measure import measure
+from stzoo.strategies.names import named
+from stzoo.strategies.strategy import Strategy
+from stzoo.training.blueprint import architecture_of
 from stzoo.training.run import Run
-from stzoo.training.stages import architecture_of
 
 WINNER = {"opt": "pruned", "opt-finetuned": "finetuned"}
 ORDER = ("S", "ST", "S+ST", "Opt by rule", "Opt by selection")

@@ -22,18 +22,18 @@ import torch
 from torch import nn
 
 from stzoo import nets
-from stzoo.evaluation import video_scores
+from stzoo.data.cache import open_clips
+from stzoo.figures.strategies import posteriors_side_by_side
 from stzoo.files import write_json
+from stzoo.inference import video_scores
 from stzoo.metrics import accuracy
-from stzoo.plot import posteriors_side_by_side
-from stzoo.posterior import Posterior
-from stzoo.selection import best, pruned, references
-from stzoo.strategies import named
-from stzoo.strategy import Strategy
+from stzoo.space.selection import best, pruned, references
+from stzoo.strategies.names import named
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
 from stzoo.training.pipeline import prepare
 from stzoo.training.run import Run
 from stzoo.training.stages import Stages
-from stzoo.video.cache import open_clips
 
 QUESTIONS = ("motion", "scene")
 

@@ -30,21 +30,21 @@ import torch
 
 from stzoo import bundle as bundles
 from stzoo.contract import InputContract
-from stzoo.evaluation import video_scores
+from stzoo.data.cache import ClipCache, open_clips, open_strips
+from stzoo.data.datasets import Item, read_classes, read_lines
+from stzoo.data.own import OwnVideos
 from stzoo.files import write_json, write_text
+from stzoo.inference import video_scores
 from stzoo.recipe import Recipe
-from stzoo.reference import find
 from stzoo.training.adapting import finetuning_recipe
 from stzoo.training.batches import Batch, TrainingClips
+from stzoo.training.blueprint import architecture_of, first_net
 from stzoo.training.draws import Draws
 from stzoo.training.initial import initialise
 from stzoo.training.loop import fit
-from stzoo.training.pipeline import machine_of
+from stzoo.training.machine import machine_of
 from stzoo.training.run import Run
-from stzoo.training.stages import architecture_of, first_net
-from stzoo.video.cache import ClipCache, open_clips, open_strips
-from stzoo.video.datasets import Item, read_classes, read_lines
-from stzoo.video.own import OwnVideos
+from stzoo.zoo.reference import find
 
 MODELS = ("camera-motion-s", "camera-motion-st", "camera-motion-sst", "camera-motion-opt")
 STARTS = ("finetuned", "scratch")

@@ -23,11 +23,12 @@ import numpy as np
 import torch
 
 from stzoo import bundle as bundles
-from stzoo import hub, nets
+from stzoo import nets
 from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
 from stzoo.errors import StzooError
-from stzoo.posterior import Posterior
+from stzoo.strategies.posterior import Posterior
+from stzoo.zoo import loading
 
 Files = dict[str, bytes]
 
@@ -213,8 +214,8 @@ def refusal(folder: Path, number: int) -> str | None:
     """Loads a folder, every third with the strategy S from its template. The sentence that refuses it, or None."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", hub.BatchNormWarning)
-            model = hub.load(folder, strategy="s" if number % 3 == 2 else None, device="cpu")
+            warnings.simplefilter("ignore", loading.BatchNormWarning)
+            model = loading.load(folder, strategy="s" if number % 3 == 2 else None, device="cpu")
     except StzooError as error:
         return str(error)
     with torch.no_grad():

@@ -34,12 +34,12 @@ from merge import Case, net_of
 from side_by_side import in_turn, machine, quartiles
 from torch import nn
 
-from stzoo import onnx_export
 from stzoo.contract import InputContract
 from stzoo.errors import StzooError
+from stzoo.export import to_onnx
+from stzoo.export.to_int8 import quantise
 from stzoo.nets import merge
 from stzoo.nets.layout import ChannelsLast, Volumes, laid_out
-from stzoo.quantisation import quantise
 from stzoo.runtimes import Runtime, is_there, open_session
 from stzoo.runtimes.onnx_file import Form, read
 from stzoo.video.frames import normalise
@@ -95,7 +95,7 @@ def ways_of(subject: Subject, contract: InputContract, folder: Path, clip: np.nd
         quantised = path.with_suffix(".int8.onnx")
         try:
             if not path.exists():
-                onnx_export.export(net, path, contract, CLASSES, form=form)
+                to_onnx.export(net, path, contract, CLASSES, form=form)
             if not quantised.exists():
                 quantise(path, quantised, [clip])
         except StzooError as error:

@@ -30,16 +30,16 @@ from torchvision.models import video
 
 from stzoo import nets
 from stzoo.contract import InputContract
-from stzoo.evaluation import to_input
+from stzoo.data.broken import Cap
+from stzoo.data.datasets import Item
+from stzoo.inference import to_input
 from stzoo.nets.fusion import named_gates, set_noise
+from stzoo.pool import processors
 from stzoo.training.batches import DecodedClips
 from stzoo.training.draws import Draws
 from stzoo.training.machine import AUTOCAST, Machine
 from stzoo.training.objective import divergence
 from stzoo.video.augment import Cut
-from stzoo.video.broken import Cap
-from stzoo.video.datasets import Item
-from stzoo.video.pool import processors
 
 CLASSES = 400
 BASE = "template"

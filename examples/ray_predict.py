@@ -17,7 +17,7 @@ import ray
 
 from stzoo.cli.inputs import files
 from stzoo.files import replacing
-from stzoo.stage import PredictStage
+from stzoo.ray_stage import PredictStage
 
 
 def main() -> int:

@@ -13,10 +13,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stzoo.hub import list_models, load
-    from stzoo.posterior import Posterior
-    from stzoo.scoring import predict
-    from stzoo.strategy import Strategy
+    from stzoo.strategies.posterior import Posterior
+    from stzoo.strategies.strategy import Strategy
+    from stzoo.zoo.loading import list_models, load, predict
 
 __version__ = "0.1.0"
 
@@ -26,11 +25,11 @@ DEFAULT_MODEL = "camera-motion-opt"
 """The model of the package that predicts where none is named."""
 
 _HOMES = {
-    "Posterior": "stzoo.posterior",
-    "Strategy": "stzoo.strategy",
-    "list_models": "stzoo.hub",
-    "load": "stzoo.hub",
-    "predict": "stzoo.scoring",
+    "Posterior": "stzoo.strategies.posterior",
+    "Strategy": "stzoo.strategies.strategy",
+    "list_models": "stzoo.zoo.loading",
+    "load": "stzoo.zoo.loading",
+    "predict": "stzoo.zoo.loading",
 }
 
 

@@ -20,15 +20,15 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from stzoo import metrics
-from stzoo.diagrams import confusion_figure, reliability_figure
+from stzoo.data.datasets import Item
 from stzoo.errors import DataError
+from stzoo.figures.measurements import confusion_figure, reliability_figure
 from stzoo.files import replacing, write_json
 from stzoo.metrics import Calibration, Estimate
-from stzoo.predictor import Predictor
-from stzoo.scoring import SECONDS_A_FILE, Failed, score_files
-from stzoo.video.datasets import Item
+from stzoo.prediction.predictor import Predictor
+from stzoo.prediction.scoring import SECONDS_A_FILE, Failed, score_files
+from stzoo.progress import counting
 from stzoo.video.images import size_and_time
-from stzoo.video.progress import counting
 
 SCORES = "scores.npz"
 _FORMAT = 1

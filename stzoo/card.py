@@ -54,8 +54,8 @@ class OnHub(_Value):
 class Net(_Value):
     """All that is needed to build a card's net before anybody has trained it.
 
-    `strategy` is a name as `stzoo.strategies.named` takes it, `options` are the backbone's. `parameters` are the
-    net's, `multiply_adds` those of one clip of `input`, as `stzoo.measure` counts them.
+    `strategy` is a name as `stzoo.strategies.names.named` takes it, `options` are the backbone's. `parameters` are the
+    net's, `multiply_adds` those of one clip of `input`, as `stzoo.nets.measure` counts them.
     """
 
     classes: Annotated[int, Field(ge=2, le=100_000)]

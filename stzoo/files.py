@@ -47,10 +47,10 @@ def without_folders(text: str) -> str:
     return ((path.is_absolute() or text.startswith("~")) and path.name) or text
 
 
-def packaged(folder: Literal["recipes", "cards", "bundled", "published"]) -> Path:
-    """The folder of recipes, cards, bundled models or published strategies that came with this installation.
+def packaged(folder: Literal["recipes", "cards", "bundled"]) -> Path:
+    """The folder of recipes, cards or bundled models that came with this installation.
 
-    In an installed wheel all four are inside the package. In a checkout that is imported without being installed,
+    In an installed wheel all three are inside the package. In a checkout that is imported without being installed,
     recipes and cards stand beside the package.
     """
     root = Path(str(resources.files("stzoo")))

@@ -15,11 +15,11 @@ from hypothesis import settings
 
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo import reference
 from stzoo.bundle import Bundle
 from stzoo.card import Bundled, Card
 from stzoo.contract import InputContract
-from stzoo.posterior import Posterior
+from stzoo.strategies.posterior import Posterior
+from stzoo.zoo import reference
 
 pytest_plugins = ["hub_server.plugin"]
 

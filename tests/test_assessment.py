@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from stzoo.assessment import SCORES, assess
 from stzoo.contract import InputContract
+from stzoo.data.datasets import Item
 from stzoo.errors import DataError
-from stzoo.predictor import Predictor
-from stzoo.video.datasets import Item
+from stzoo.prediction.predictor import Predictor
 from tests.conftest import MakeVideo
-from tests.video import layouts
+from tests.data import layouts
 
 CONTRACT = InputContract(frames=2, fps=5.0, clips=2, resize=24, crop=16)
 

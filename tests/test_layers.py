@@ -13,37 +13,37 @@ WITHOUT_TORCH = (
     "stzoo.card",
     "stzoo.contract",
     "stzoo.errors",
-    "stzoo.exported",
+    "stzoo.export.cached",
     "stzoo.files",
-    "stzoo.hub",
-    "stzoo.literature",
+    "stzoo.zoo.loading",
+    "stzoo.strategies.literature",
     "stzoo.metrics",
-    "stzoo.posterior",
-    "stzoo.predictor",
-    "stzoo.published",
-    "stzoo.quantisation",
+    "stzoo.strategies.posterior",
+    "stzoo.prediction.predictor",
+    "stzoo.strategies.published",
+    "stzoo.export.to_int8",
     "stzoo.recipe",
-    "stzoo.reference",
-    "stzoo.remote",
+    "stzoo.zoo.reference",
+    "stzoo.zoo.hub",
     "stzoo.runtimes.onnxruntime_session",
     "stzoo.runtimes.openvino_session",
-    "stzoo.scoring",
-    "stzoo.strategies",
-    "stzoo.strategy",
-    "stzoo.timeline",
-    "stzoo.transfer",
+    "stzoo.prediction.scoring",
+    "stzoo.strategies.names",
+    "stzoo.strategies.strategy",
+    "stzoo.prediction.timeline",
+    "stzoo.strategies.transfer",
     "stzoo.validation",
     "stzoo.video.augment",
-    "stzoo.video.check",
+    "stzoo.data.check",
     "stzoo.video.clips",
-    "stzoo.video.datasets",
+    "stzoo.data.datasets",
     "stzoo.video.decode",
-    "stzoo.video.examine",
+    "stzoo.data.examine",
     "stzoo.video.frames",
     "stzoo.video.images",
-    "stzoo.video.lists",
-    "stzoo.video.official",
-    "stzoo.video.own",
+    "stzoo.data.lists",
+    "stzoo.data.official",
+    "stzoo.data.own",
     "stzoo.video.reader",
 )
 
@@ -64,14 +64,14 @@ def test_plain_modules_import_no_torch() -> None:
     run(program)
 
 
-@pytest.mark.parametrize("name", ["stzoo.nets", "stzoo.measure"])
+@pytest.mark.parametrize("name", ["stzoo.nets", "stzoo.nets.measure"])
 def test_networks_never_see_a_video(name: str) -> None:
     run(f"import sys; sys.modules['av'] = sys.modules['cv2'] = None; import {name}")
 
 
 def test_torchvision_is_imported_for_imagenet_weights_alone() -> None:
-    run("import sys; sys.modules['torchvision'] = None; import stzoo.predictor, stzoo.training.pipeline")
+    run("import sys; sys.modules['torchvision'] = None; import stzoo.prediction.predictor, stzoo.training.pipeline")
 
 
 def test_video_never_sees_a_network() -> None:
-    run("import sys; sys.modules['torch'] = None; import stzoo.video.reader, stzoo.video.datasets")
+    run("import sys; sys.modules['torch'] = None; import stzoo.video.reader, stzoo.data.datasets")

@@ -19,7 +19,7 @@ import pytest
 import stzoo
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-FOLDERS = ("recipes", "cards", "bundled", "published")
+FOLDERS = ("recipes", "cards", "bundled")
 WHERE = (
     "import json; from stzoo.files import packaged; "
     f"print(json.dumps({{name: str(packaged(name)) for name in {FOLDERS}}}))"
@@ -84,7 +84,7 @@ def test_the_wheel_holds_every_module(unpacked: Path) -> None:
         ("stzoo/recipes", "recipes"),
         ("stzoo/cards", "cards"),
         ("stzoo/bundled", "stzoo/bundled"),
-        ("stzoo/published", "stzoo/published"),
+        ("stzoo/strategies/published", "stzoo/strategies/published"),
     ],
 )
 def test_the_wheel_holds_the_packages_folders(unpacked: Path, installed: str, source: str) -> None:
@@ -113,7 +113,6 @@ def test_an_ordinary_install_finds_the_checkouts_folders_from_the_checkout(unpac
         "recipes": CHECKOUT / "recipes",
         "cards": CHECKOUT / "cards",
         "bundled": CHECKOUT / "stzoo" / "bundled",
-        "published": CHECKOUT / "stzoo" / "published",
     }
 
 

@@ -1,4 +1,13 @@
-"""The bundle: a folder that rebuilds a fixed net with no code but stzoo's. No torch, no network."""
+"""The bundle: a folder that rebuilds a fixed net with no code but stzoo's. No network.
+
+schema    what a bundle says about its net: typed, frozen values
+reading   text and JSON of a folder that nobody vouches for
+tensors   weights as safetensors files, whose headers are checked before they are believed
+folder    the folder as a whole: save, read, and the names of its files
+rebuild   from a folder to its net; the one module here that imports torch
+readme    the model card
+metadata  what machines read of a bundle on the Hub
+"""
 
 from stzoo.bundle.folder import (
     CONFIG,

@@ -33,8 +33,8 @@ from stzoo.bundle.tensors import Shape, Storage
 from stzoo.card import Card
 from stzoo.errors import BundleError, StrategyError
 from stzoo.files import write_json, write_text
-from stzoo.posterior import Posterior
-from stzoo.strategy import Strategy
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
 from stzoo.validation import problems, shortened
 
 if TYPE_CHECKING:

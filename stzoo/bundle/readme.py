@@ -12,7 +12,7 @@ from stzoo.bundle.metadata import front_matter
 from stzoo.bundle.schema import Bundle, Result
 from stzoo.card import Bundled, Card
 from stzoo.contract import InputContract
-from stzoo.strategy import open_branches
+from stzoo.strategies.strategy import open_branches
 
 _CITATION = """\
 @inproceedings{zhou2020spatiotemporal,

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 
 from stzoo.contract import InputContract
 from stzoo.errors import StrategyError
-from stzoo.posterior import Posterior
-from stzoo.strategy import Strategy
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
 from stzoo.validation import OneLine
 
 FORMAT = 1

@@ -1,4 +1,30 @@
-"""The command `stzoo`. Its subcommands are imported when they run, so `stzoo --help` answers at once."""
+"""The command `stzoo`. Its subcommands are imported when they run, so `stzoo --help` answers at once.
+
+A module a command:
+    predict      `stzoo predict`
+    evaluate     `stzoo evaluate`
+    list_models  `stzoo list`
+    show         `stzoo show`
+    diff         `stzoo diff`
+    export       `stzoo export`
+    publish      `stzoo publish`
+    measure      `stzoo measure`
+    train        `stzoo train`
+    finetune     `stzoo finetune`
+    select       `stzoo select`
+    data         `stzoo data check` and `stzoo data make`
+
+What they share:
+    options         options of several commands, and the model that they ask for
+    inputs          files, folders, patterns and lists that a command line means
+    labelled        labelled videos that a command line means
+    strategy_names  strategies that a command line means
+    writers         predictions as text, JSON, JSON lines or CSV
+    timeline        `--timeline` and `--render` of `stzoo predict`
+    dry_run         `--dry-run` of `stzoo train` and `stzoo finetune`
+    drawing         tables and bars in the terminal
+    interrupts      how an interrupted command ends
+"""
 
 from __future__ import annotations
 
@@ -40,7 +66,7 @@ class Entry:
 COMMANDS = {
     "predict": Entry("stzoo.cli.predict:predict", "Say what happens in one or more video files."),
     "evaluate": Entry("stzoo.cli.evaluate:evaluate", "Measure a model on labelled videos."),
-    "list": Entry("stzoo.cli.zoo:list_models_command", "List the models of the zoo."),
+    "list": Entry("stzoo.cli.list_models:list_models_command", "List the models of the zoo."),
     "show": Entry("stzoo.cli.show:show", "Show one model: its strategy, marginals and numbers."),
     "diff": Entry("stzoo.cli.diff:diff", "Show where two strategies differ."),
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),

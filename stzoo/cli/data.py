@@ -18,7 +18,7 @@ from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.train import rooted
 
 if TYPE_CHECKING:
-    from stzoo.video.check import Report
+    from stzoo.data.check import Report
 
 Command = Callable[..., Any]
 
@@ -72,12 +72,12 @@ def check(
     several labels, or in two splits, and classes without videos. The exit code is 1 where training would suffer.
     Stopped and started again, it goes on; videos that were checked before are not decoded again.
     """
+    from stzoo.data.check import check as check_lists
+    from stzoo.data.check import write_good
+    from stzoo.data.lists import read_lists
+    from stzoo.pool import processors
+    from stzoo.progress import counting
     from stzoo.recipe import read
-    from stzoo.video.check import check as check_lists
-    from stzoo.video.check import write_good
-    from stzoo.video.lists import read_lists
-    from stzoo.video.pool import processors
-    from stzoo.video.progress import counting
 
     resolved = read(recipe, rooted(overrides, data_root))
     lists = read_lists(resolved.data)
@@ -109,7 +109,7 @@ def check(
 def _print_report(report: Report, good: Path | None, named: int) -> None:
     from rich.table import Column, Table
 
-    from stzoo.video.check import KINDS
+    from stzoo.data.check import KINDS
 
     table = Table("", *(Column(split, justify="right") for split in report.videos))
     table.add_row("videos", *(str(count) for count in report.videos.values()))
@@ -180,7 +180,7 @@ def camera(out: Path, seed: int, clips: int | None, workers: int | None) -> None
     val and test; motion also has test-unseen, with pictures that training never shows. clips.csv holds the truth about
     each video, README.md the sources of the pictures.
     """
-    from stzoo.video.synth.camera import make_camera
+    from stzoo.data.synth.camera import make_camera
 
     _film(
         "camera", "the lists of motion, scene and both", out, partial(make_camera, out, seed, clips, workers or _all())
@@ -203,7 +203,7 @@ def mocap15(out: Path, seed: int, clips: int | None, workers: int | None, motion
     moment in every clip. The lists are train, val and test; the pictures of val and test are not in train. clips.csv
     holds the truth about each video, README.md the sources of motions and pictures.
     """
-    from stzoo.video.synth.mocap15 import make_mocap15
+    from stzoo.data.synth.mocap15 import make_mocap15
 
     _film("mocap15", "their lists", out, partial(make_mocap15, out, seed, clips, workers or _all(), motions=motions))
 
@@ -214,7 +214,7 @@ def _all() -> int:
 
 def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:
     """Makes a set with a bar, and says what there is then; `film` takes `progress`."""
-    from stzoo.video.progress import Bar, counting
+    from stzoo.progress import Bar, counting
 
     with saying_how_to_go_on(), contextlib.ExitStack() as stack:
         bar: Bar | None = None

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from stzoo.cli.drawing import difference_table, print_parts
-from stzoo.cli.references import pair
-from stzoo.cli.zoo import format_option
+from stzoo.cli.options import format_option
+from stzoo.cli.strategy_names import pair
 from stzoo.errors import StrategyError
 
 if TYPE_CHECKING:
-    from stzoo.strategy import Strategy
+    from stzoo.strategies.strategy import Strategy
 
 
 @click.command()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stzoo.plot import COLOURS, FORMULAS, stages
+from stzoo.figures.style import COLOURS, FORMULAS, site_groups
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
     from stzoo.bundle import Result
-    from stzoo.posterior import Convention, Posterior
-    from stzoo.strategy import Strategy
+    from stzoo.strategies.posterior import Convention, Posterior
+    from stzoo.strategies.strategy import Strategy
 
 UNKNOWN = "–"
 _BAR_CELLS, _SHORT_BAR_CELLS = 12, 4
@@ -68,14 +68,14 @@ def results_table(results: Iterable[Result]) -> Table:
 
 
 def site_table(strategy: Strategy, posterior: Posterior | None, convention: Convention) -> list[Any]:
-    """The strategy's unit at every site beside bars of P(unit), stages set apart, and what the bars mean."""
+    """The strategy's unit at every site beside bars of P(unit), groups set apart, and what the bars mean."""
     from rich.text import Text
 
     marginals = posterior.marginals(convention) if posterior is not None else {}
     units = list(dict.fromkeys(unit for values in marginals.values() for unit in values))
     cells = _BAR_CELLS if len(units) <= 4 else _SHORT_BAR_CELLS
     table = plain_table("site", "unit", *(f"P({unit})" for unit in units))
-    for sites in stages(strategy.units).values():
+    for sites in site_groups(strategy.units).values():
         for site in sites:
             unit, values = strategy.units[site], marginals.get(site, {})
             bars = [
@@ -91,11 +91,11 @@ def site_table(strategy: Strategy, posterior: Posterior | None, convention: Conv
 
 
 def difference_table(first: str, second: str, sites: Mapping[str, tuple[str, str]]) -> Table:
-    """The two units of every site given, stages set apart."""
+    """The two units of every site given, groups set apart."""
     from rich.text import Text
 
     table = plain_table("site", first, second)
-    for names in stages(sites).values():
+    for names in site_groups(sites).values():
         for site in names:
             table.add_row(site, *(Text(unit, style=f"bold {COLOURS.get(unit, '')}") for unit in sites[site]))
         table.add_section()

@@ -15,18 +15,18 @@ from stzoo.errors import DataError, StzooError, VideoError, quoted
 if TYPE_CHECKING:
     from torch import nn
 
+    from stzoo.data.lists import Lists
     from stzoo.recipe import Recipe
     from stzoo.training.forecast import Forecast, Size
-    from stzoo.video.lists import Lists
 
 _FIRST_VIDEOS = 3
 
 
 def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     """Prints all of it for a recipe; whether training could start. The text at the end is that of `written`, if any."""
+    from stzoo.data.lists import missing, read_lists
     from stzoo.training.forecast import OFFICIAL, Size, forecast
     from stzoo.training.initial import look_for
-    from stzoo.video.lists import missing, read_lists
 
     problems = []
     size, lists = OFFICIAL.get(recipe.data.format), None
@@ -70,7 +70,7 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
 def _first_net(recipe: Recipe, classes: int) -> nn.Module:
     """The net of the first stage, without memory."""
     from stzoo.nets.blank import without_memory
-    from stzoo.training.stages import architecture_of, first_net, strategy_of
+    from stzoo.training.blueprint import architecture_of, first_net, strategy_of
 
     architecture = architecture_of(recipe, classes)
     with without_memory():
@@ -116,8 +116,8 @@ def _machine(recipe: Recipe) -> str:
 
 
 def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> None:
+    from stzoo.training.blueprint import architecture_of
     from stzoo.training.forecast import power
-    from stzoo.training.stages import architecture_of
 
     table = plain_table(
         "stage",

@@ -12,7 +12,7 @@ import rich_click as click
 
 from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.labelled import labelled, root_option
-from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
+from stzoo.cli.options import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:

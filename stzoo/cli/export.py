@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from stzoo.contract import InputContract
-    from stzoo.onnx_export import Agreement, Pixels
-    from stzoo.predictor import Predictor
-    from stzoo.quantisation import Loss
+    from stzoo.export.to_int8 import Loss
+    from stzoo.export.to_onnx import Agreement, Pixels
+    from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes.onnx_file import Form
 
 REPORT = "export.json"
@@ -97,11 +97,11 @@ def export(
     of the weights in its metadata. A difference of more than 1e-4 in any number is an error; the files are left for
     inspection.
     """
-    from stzoo import onnx_export
+    from stzoo.export import to_onnx
     from stzoo.files import packaged
-    from stzoo.hub import load
     from stzoo.runtimes import Session
     from stzoo.video.reader import read_clips
+    from stzoo.zoo.loading import load
 
     if (precision == "int8") != (calibrate is not None):
         raise UsageError(
@@ -118,12 +118,12 @@ def export(
     source = video or packaged("bundled") / "sample.mp4"
     pixels = read_clips(source, predictor.contract, max(_BATCH_SIZES)).clips if verify else None
     reports = _reports(output.with_name(REPORT))
-    chosen = onnx_export.OLDEST_OPSET if opset is None else opset
+    chosen = to_onnx.OLDEST_OPSET if opset is None else opset
     agreement: Agreement | None = None
     loss: Loss | None = None
     with TemporaryDirectory() as folder:
         exact = output if calibrate is None else Path(folder) / output.name
-        onnx_export.export(
+        to_onnx.export(
             net,
             exact,
             predictor.contract,
@@ -139,7 +139,7 @@ def export(
         if pixels is not None:
             agreement = _compared(net, predictor.contract, exact, pixels, with_preprocess)
         if calibrate is not None and (agreement is None or agreement.passed):
-            from stzoo.quantisation import quantise_and_measure
+            from stzoo.export.to_int8 import quantise_and_measure
 
             loss = quantise_and_measure(predictor, exact, output, items)
     if output.exists():
@@ -168,13 +168,13 @@ def export(
         if not agreement.passed:
             raise ExportError(
                 f"{output} does not agree with torch: a number differs by {agreement.largest_difference:.1e}, more "
-                f"than {onnx_export.TOLERANCE:.0e}, or a best label changes; do not use it, and see "
+                f"than {to_onnx.TOLERANCE:.0e}, or a best label changes; do not use it, and see "
                 f"{output.with_name(REPORT)}"
             )
 
 
 def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, with_preprocess: bool) -> Agreement:
-    from stzoo.onnx_export import VideoLevel, compare
+    from stzoo.export.to_onnx import VideoLevel, compare
     from stzoo.video.frames import normalise
 
     if with_preprocess:
@@ -214,6 +214,6 @@ def _report(output: Path, predictor: Predictor, opset: int, precision: str, pass
 
 def _comparison(agreement: Agreement, video: Path) -> dict[str, Any]:
     """What is said of a file in fp32, and in int8 of the file that it was made of."""
-    from stzoo.onnx_export import TOLERANCE
+    from stzoo.export.to_onnx import TOLERANCE
 
     return {"tolerance": TOLERANCE, **asdict(agreement), "video": video.name}

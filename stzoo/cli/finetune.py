@@ -71,14 +71,14 @@ def finetune(
     from stzoo import bundle as bundles
     from stzoo import card as cards
     from stzoo.cli.dry_run import dry_run
+    from stzoo.data.datasets import read_classes
+    from stzoo.data.own import own_videos
     from stzoo.errors import UsageError
-    from stzoo.reference import find
     from stzoo.training.adapting import GIVEN, begin, finetuning_recipe, given_texts, refuse_changed, source_of
     from stzoo.training.demands import check_net
     from stzoo.training.processes import joined
     from stzoo.training.run import Run
-    from stzoo.video.datasets import read_classes
-    from stzoo.video.own import own_videos
+    from stzoo.zoo.reference import find
 
     folder = out or Path("runs") / f"{_slug(data.resolve().stem)}-{_slug(re.split('[/@]', model.rstrip('/'))[-1])}"
     name = _slug(folder.resolve().name)

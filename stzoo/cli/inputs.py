@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from stzoo.data.datasets import VIDEO_SUFFIXES
 from stzoo.errors import UsageError
-from stzoo.video.datasets import VIDEO_SUFFIXES
 
 
 def files(arguments: Iterable[str], *, frames: bool = False) -> list[str]:

@@ -10,7 +10,7 @@ import rich_click as click
 from stzoo.errors import DataError
 
 if TYPE_CHECKING:
-    from stzoo.video.datasets import Item
+    from stzoo.data.datasets import Item
 
 root_option = click.option(
     "--root",
@@ -24,7 +24,7 @@ def labelled(data: Path, root: Path | None, labels: tuple[str, ...]) -> list[Ite
 
     Raises `DataError` for a line or a label that is no good, and where no path of a list leads to anything.
     """
-    from stzoo.video.datasets import read_folders, read_list
+    from stzoo.data.datasets import read_folders, read_list
 
     if data.is_dir():
         return read_folders(data, labels)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import rich_click as click
 
-from stzoo.cli.references import branch_options, naming_branches
-from stzoo.strategies import FORMS
+from stzoo.cli.strategy_names import branch_options, naming_branches
+from stzoo.strategies.names import FORMS
 
 
 @click.command()
@@ -44,10 +44,10 @@ def measure(
     Convolutions and linear layers count: what they multiply, and the elements of their outputs. Nothing is computed, so
     large networks answer at once; --latency takes longer.
     """
-    from stzoo.measure import measure as count
-    from stzoo.measure import measure_latency
     from stzoo.nets import Architecture
-    from stzoo.strategies import named
+    from stzoo.nets.measure import measure as count
+    from stzoo.nets.measure import measure_latency
+    from stzoo.strategies.names import named
 
     options = branch_options(branches)
     architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride, **options})

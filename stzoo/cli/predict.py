@@ -13,13 +13,14 @@ import rich_click as click
 
 from stzoo import DEFAULT_MODEL
 from stzoo.cli.inputs import files
-from stzoo.cli.protocol import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
-from stzoo.cli.rows import resumed, row, writer
+from stzoo.cli.options import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.cli.timeline import OverTime, timeline_options, timeline_writer
+from stzoo.cli.writers import resumed, writer
 from stzoo.errors import UsageError, VideoError, did_you_mean
+from stzoo.prediction.rows import row
 
 if TYPE_CHECKING:
-    from stzoo.predictor import Predictor
+    from stzoo.prediction.predictor import Predictor
 
 _FORMATS = ("text", "json", "jsonl", "csv", "srt")
 _RESUMABLE = ("jsonl", "csv")
@@ -130,8 +131,8 @@ def _rows(
     shown: bool,
 ) -> Iterator[dict[str, Any]]:
     """A row a video; errors and warnings become lines on standard error."""
-    from stzoo.scoring import Failed, score_files
-    from stzoo.video.progress import counting
+    from stzoo.prediction.scoring import Failed, score_files
+    from stzoo.progress import counting
 
     with counting("Predicting", done + len(paths), unit="videos", completed=done, show=shown) as bar:
         say = bar.say if shown else partial(click.echo, err=True)

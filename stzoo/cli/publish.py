@@ -29,8 +29,8 @@ def publish(source: str, repo: str, private: bool, revision: str, dry_run: bool,
     its card file, NAME.md beside the bundle's files or in the run's folder. Run again, it uploads only what differs.
     HF_ENDPOINT names another Hub, `hf auth login` or HF_TOKEN says who you are.
     """
-    from stzoo import publishing
-    from stzoo.remote import Repository
+    from stzoo.zoo import publishing
+    from stzoo.zoo.hub import Repository
 
     if output is not None and not dry_run:
         raise UsageError("--output is the folder of --dry-run; give both or neither")

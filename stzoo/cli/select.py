@@ -23,11 +23,11 @@ def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -
     Scores that are in the run's scores.csv already are not computed again, and all of them count, also where fewer
     strategies are asked for.
     """
+    from stzoo.training.blueprint import require_variational
     from stzoo.training.pipeline import select as run_selection
     from stzoo.training.processes import joined
     from stzoo.training.results import table
     from stzoo.training.run import Run
-    from stzoo.training.stages import require_variational
 
     opened = Run.open(run)
     require_variational(opened)

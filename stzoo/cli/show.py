@@ -11,15 +11,16 @@ import rich_click as click
 
 from stzoo.card import Card, Net
 from stzoo.cli.drawing import megabytes, pairs, print_parts, results_table, site_table
-from stzoo.cli.references import PUBLISHED, branch_options, by_name, naming_branches, own
-from stzoo.cli.zoo import Opened, Row, format_option
+from stzoo.cli.list_models import Opened, Row
+from stzoo.cli.options import format_option
+from stzoo.cli.strategy_names import PUBLISHED, branch_options, by_name, naming_branches, own
 from stzoo.errors import ModelNotFoundError, UsageError
-from stzoo.strategies import FORMS
+from stzoo.strategies.names import FORMS
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
-    from stzoo.posterior import Convention, Posterior
-    from stzoo.strategy import Strategy
+    from stzoo.strategies.posterior import Convention, Posterior
+    from stzoo.strategies.strategy import Strategy
 
 
 @click.command()
@@ -104,10 +105,10 @@ def _of_backbone(model: str, strategy: str, branches: str | None) -> _Shown:
 
 def _shown(model: str) -> _Shown:
     from stzoo import card as cards
-    from stzoo.reference import find
+    from stzoo.zoo.reference import find
 
     if model.startswith(PUBLISHED):
-        from stzoo.published import published
+        from stzoo.strategies.published import published
 
         panel = published(model.removeprefix(PUBLISHED))
         facts = {"backbone": panel.strategy.backbone, "source": panel.source}
@@ -140,7 +141,7 @@ def _untrained(card: Card, net: Net, remark: str) -> _Shown:
     facts = _facts(row, card) | {"classes": str(net.classes), "input": net.input.text}
     strategy, posterior = by_name(net.strategy, card.backbone, net.options), None
     if net.strategy.startswith(PUBLISHED):
-        from stzoo.published import published
+        from stzoo.strategies.published import published
 
         posterior = published(net.strategy.removeprefix(PUBLISHED)).posterior
     return _Shown(card.name, facts, strategy, posterior, row=row, net=net, remark=remark)

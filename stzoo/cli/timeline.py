@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import rich_click as click
 
-from stzoo.cli.rows import Json, JsonLines, Row, Text, Writer, about, ranked_cells, ranked_columns
+from stzoo.cli.writers import Json, JsonLines, Text, Writer, ranked_cells, ranked_columns
 from stzoo.errors import UsageError, VideoError
+from stzoo.prediction.rows import Row, about
 
 if TYPE_CHECKING:
-    from stzoo.predictor import Predictor
-    from stzoo.timeline import Timeline
+    from stzoo.prediction.predictor import Predictor
+    from stzoo.prediction.timeline import Timeline
     from stzoo.video.overlay import Lines
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -82,7 +83,7 @@ class OverTime:
         if output is not None and output in (self.figure, self.render):
             raise UsageError(f"-o names the same file as --figure or --render, {output}; choose another.")
         if self.figure is not None:
-            from stzoo.plot import figure_format
+            from stzoo.figures.style import figure_format
 
             figure_format(self.figure)
             _refuse_existing(self.figure)
@@ -94,8 +95,8 @@ class OverTime:
 
     def rows(self, predictor: Predictor, paths: list[str], topk: int, frame_rate: float | None) -> Iterator[Row]:
         """A row a video, as `stzoo.cli.predict` yields them; the figure is drawn after the row is taken."""
-        from stzoo.timeline import follow
-        from stzoo.video.progress import counting
+        from stzoo.prediction.timeline import follow
+        from stzoo.progress import counting
 
         window, hop = self.lengths
         for path in paths:
@@ -119,7 +120,7 @@ class OverTime:
                 click.echo(f"Warning: {sentence}", err=True)
             yield self._row(predictor, found, topk, window, hop)
             if self.figure is not None:
-                from stzoo.diagrams import timeline_figure
+                from stzoo.figures.measurements import timeline_figure
 
                 timeline_figure(found, self.figure, f"{Path(path).name}, {predictor.name}")
             if self.render is not None:
@@ -220,7 +221,7 @@ class Srt(Writer):
     """SubRip subtitles of one video."""
 
     def write(self, row: Row) -> None:
-        from stzoo.timeline import Caption, srt
+        from stzoo.prediction.timeline import Caption, srt
 
         self._stream.write(srt([Caption(**caption) for caption in row.get("captions", [])]))
 
@@ -229,7 +230,7 @@ def _render(
     path: str, output: Path, lines: Sequence[Lines], at: Callable[[float], int], frame_rate: float | None
 ) -> None:
     """Writes a video with those of the lines on it that `at` says for a time."""
-    from stzoo.video.progress import counting
+    from stzoo.progress import counting
     from stzoo.video.render import render
 
     with counting("Rendering", 1, unit="frames", show=sys.stderr.isatty()) as bar:

@@ -2,6 +2,24 @@
 
 A fixed net's state-dict keys are a subset of its template's: `grow` puts a trained all-open net into a template, and
 `prune` takes any fixed net out of it.
+
+    fusion        where the branches of a site meet: gates, and the two ways of building a site
+    classifier    what all backbones have around their features
+    densenet      DenseNet121, 169, 201 and a small one
+    resnet        ResNet50, ResNeXt50, ResNeXt101 and a small one
+    mobilenet     MobileNetV2 and a small one
+    inception     BN-Inception
+    layers        convolutions and pools
+    norm          batch norms
+    synchronised  batch norms whose batch is spread over processes
+    layout        how activations lie in memory
+    recompute     activation checkpointing
+    merging       the same outputs from fewer operations
+    reestimation  batch-norm statistics estimated anew from clips
+    measure       parameters, multiply-adds, activations, memory, latency
+    blank         nets without memory, to be filled with weights
+    imagenet      files of 2D weights
+    inflate       2D weights put into a 3D net
 """
 
 from __future__ import annotations
@@ -28,8 +46,8 @@ from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.merging import merge
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
-from stzoo.posterior import Posterior
-from stzoo.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 from stzoo.validation import shortened
 
 Options = Mapping[str, Any]

@@ -20,7 +20,7 @@ from stzoo.nets.layers import Conv, average_pool, join, max_pool
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.recompute import Recompute
-from stzoo.strategy import BRANCHES, Site
+from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x8", "low"]
 TAIL = "tail"

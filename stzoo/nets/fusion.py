@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from stzoo.nets.layout import Activation, Size, layout
-from stzoo.strategy import Site, Strategy, open_branches
+from stzoo.strategies.strategy import Site, Strategy, open_branches
 
 KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
 """The kernel of each branch's convolution. A 1x3x3 convolution behind the site completes S and ST; T has none."""

@@ -26,7 +26,7 @@ from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv, average_around, join, max_pool
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
-from stzoo.strategy import Site
+from stzoo.strategies.strategy import Site
 
 TemporalStride = Literal["none", "x2"]
 

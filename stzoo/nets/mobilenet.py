@@ -19,7 +19,7 @@ from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
-from stzoo.strategy import Site
+from stzoo.strategies.strategy import Site
 
 TemporalStride = Literal["none", "x2"]
 

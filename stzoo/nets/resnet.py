@@ -20,7 +20,7 @@ from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Conv, average_around, max_pool
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
-from stzoo.strategy import BRANCHES, Site
+from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x2"]
 

@@ -1,7 +1,14 @@
-"""A recipe: one TOML file that decides everything about a training run.
+"""A recipe: one TOML file that decides everything about a training run. No torch.
 
 `read` gives a checked, frozen `Recipe`, `resolve` one from tables that are no file; `expand` turns a sweep into
-overrides for either. No torch.
+overrides for either.
+
+    tables     the recipe as a whole and its tables: names, units, ranges and defaults of every value
+    stages     the tables that say what is trained and how a strategy is selected
+    base       what every table is
+    agreement  what the tables have to agree on with each other
+    overrides  values changed one by one (--set) or as a grid (--sweep)
+    reading    from a file to a `Recipe`
 """
 
 from stzoo.recipe.overrides import expand

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from stzoo.recipe.base import Rate, Table, Text
-from stzoo.strategies import FORMS
+from stzoo.strategies.names import FORMS
 
 
 class Optimisation(Table):

@@ -17,7 +17,7 @@ from stzoo.files import without_folders
 from stzoo.recipe.agreement import disagreements
 from stzoo.recipe.base import Rate, Table, Text
 from stzoo.recipe.stages import Fixed, Objective, Optimisation, Selection, Variational
-from stzoo.strategy import ALL_BRANCHES, BRANCHES
+from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES
 
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 

@@ -1,4 +1,10 @@
-"""The same net on torch, onnxruntime or openvino: which of them are there, and what they have in common. No torch."""
+"""The same net on torch, onnxruntime or openvino: which of them are there, and what they have in common. No torch.
+
+onnx_file            an ONNX file that nobody vouches for
+onnxruntime_session  an ONNX file on onnxruntime
+openvino_session     an ONNX file on openvino
+torch_net            a net in torch
+"""
 
 from __future__ import annotations
 
@@ -15,9 +21,9 @@ from jaxtyping import Float32, Float64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, did_you_mean
+from stzoo.pool import processors
 from stzoo.runtimes.onnx_file import OnnxFile, Precision
 from stzoo.video.frames import normalise
-from stzoo.video.pool import processors
 
 __all__ = [
     "CLIPS_A_BATCH_ON_GPU",

@@ -11,7 +11,7 @@ from torch import nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.evaluation import clip_scores
+from stzoo.inference import clip_scores
 from stzoo.nets import is_template, merge
 from stzoo.runtimes import CLIPS_A_BATCH_ON_GPU
 

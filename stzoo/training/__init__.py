@@ -1,1 +1,22 @@
-"""From a recipe to bundles: objective, optimisation loop, stages and runs."""
+"""From a recipe to bundles.
+
+pipeline    a whole run: every stage in order, then measurements and bundle
+blueprint   what a recipe asks to be built
+demands     what a recipe's net demands of its other values
+forecast    what a run costs, before anything is trained
+initial     the weights that the first stage starts from
+stages      warm-up, variational DropPath, selection, finetuning
+loop        one stage: epochs of SGD
+objective   cross-entropy and the divergence of gates and weights from their prior
+batches     training clips in batches
+draws       random draws as functions of seed, stage, epoch and sample
+data        lists, splits and clips of a recipe
+average     the moving average of the weights
+checkpoint  where a stage stands after an epoch
+machine     device, precision, passes, processes
+processes   how several processes meet, and how all stop when one is gone
+run         the folder of a run
+results     measurements and bundle of a finished run
+adapting    the recipe that finetunes a bundle on a user's own videos
+trackers    TensorBoard and Weights & Biases
+"""

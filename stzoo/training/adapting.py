@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stzoo.bundle import Bundle
+from stzoo.data.own import CLASSES, TRAIN, VAL, OwnVideos
 from stzoo.errors import TrainingError
 from stzoo.files import write_text
 from stzoo.recipe import Net, Recipe, resolve
 from stzoo.training.run import Run, is_blank
-from stzoo.video.own import CLASSES, TRAIN, VAL, OwnVideos
 
 GIVEN = "given"
 STRATEGY = "strategy.json"

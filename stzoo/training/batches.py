@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 
+from stzoo.data.broken import Broken, Cap
+from stzoo.data.datasets import Item
 from stzoo.errors import DataError
+from stzoo.pool import processes
 from stzoo.ranks import Ranks
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, is_mirrored, random_clip
-from stzoo.video.broken import Broken, Cap
-from stzoo.video.datasets import Item
-from stzoo.video.pool import processes
 
 T = TypeVar("T")
 

@@ -13,18 +13,18 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from stzoo.contract import InputContract
+from stzoo.data.broken import Cap
+from stzoo.data.cache import ClipCache, open_clips, open_strips
+from stzoo.data.datasets import Item
+from stzoo.data.lists import missing, read_lists
 from stzoo.errors import DataError
-from stzoo.evaluation import to_input
+from stzoo.inference import to_input
+from stzoo.pool import processors
 from stzoo.recipe import Recipe
-from stzoo.selection import SelectionClips
+from stzoo.space.selection import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import Cut, mirrored_classes
-from stzoo.video.broken import Cap
-from stzoo.video.cache import ClipCache, open_clips, open_strips
-from stzoo.video.datasets import Item
-from stzoo.video.lists import missing, read_lists
-from stzoo.video.pool import processors
 
 CALIBRATION_BATCH = 64
 

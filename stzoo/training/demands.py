@@ -12,8 +12,8 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
 from stzoo.recipe import Recipe
 from stzoo.recipe.reading import report, written
-from stzoo.strategies import check_form
-from stzoo.training.stages import options_of, strategy_of
+from stzoo.strategies.names import check_form
+from stzoo.training.blueprint import options_of, strategy_of
 
 _PLACES = {
     "temporal_stride": "net.temporal_stride",

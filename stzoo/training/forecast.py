@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stzoo.measure import TrainingMeasurement, measure_training
+from stzoo.nets.measure import TrainingMeasurement, measure_training
 from stzoo.recipe import Optimisation, Recipe
-from stzoo.training.stages import architecture_of, strategy_of
+from stzoo.training.blueprint import architecture_of, strategy_of
 
 FORWARD_AND_BACKWARD = 3
 """Multiply-adds of a training step for each of its forward pass; gradients of inputs and of weights cost one each."""

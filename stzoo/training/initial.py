@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from stzoo import bundle as bundles
-from stzoo import remote
 from stzoo.bundle.tensors import digest
 from stzoo.errors import BundleError, HubError, ModelNotFoundError, TrainingError, did_you_mean
 from stzoo.files import write_json
@@ -21,8 +20,9 @@ from stzoo.nets import architecture
 from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
 from stzoo.recipe import Init
-from stzoo.reference import Found, find
 from stzoo.training.run import Run
+from stzoo.zoo import hub
+from stzoo.zoo.reference import Found, find
 
 Head = Literal["kept", "replaced"]
 
@@ -178,7 +178,7 @@ def _which(init: Init, found: Found, wanted: Mapping[str, tuple[int, ...]]) -> L
     for which in files:
         if which == "template":
             if found.repository is not None:
-                remote.fetch(found.repository, (bundles.TEMPLATE,))
+                hub.fetch(found.repository, (bundles.TEMPLATE,))
             if not (found.folder / bundles.TEMPLATE).exists():
                 break
         given = bundles.weight_shapes(found.folder, which)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
-from stzoo.evaluation import to_input
+from stzoo.inference import to_input
 from stzoo.nets.fusion import Gate, named_gates, set_noise
+from stzoo.progress import counting
 from stzoo.ranks import answering, sums_of
 from stzoo.recipe import Optimisation
 from stzoo.training.average import Average
@@ -24,7 +25,6 @@ from stzoo.training.batches import Batch, ClipSource, Noise
 from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
 from stzoo.training.draws import Draws, Stage
 from stzoo.training.machine import Machine, Net, gradients_stay
-from stzoo.video.progress import counting
 
 NUMBERS = ("loss", "cross_entropy", "divergence", "train_accuracy")
 

@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from stzoo.contract import InputContract
+from stzoo.errors import TrainingError
+from stzoo.inference import video_scores
 from stzoo.nets.norm import synchronise
 from stzoo.nets.recompute import recomputed
 from stzoo.ranks import ALONE, Ranks
+from stzoo.recipe import Compute
 from stzoo.training.batches import Samples
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -77,3 +82,45 @@ class Machine:
 def gradients_stay(called: Net, here: bool) -> AbstractContextManager[Any]:
     """Within this context backward passes add to the gradients of this process alone, if they are to stay `here`."""
     return called.no_sync() if here and isinstance(called, DistributedDataParallel) else nullcontext()
+
+
+COMPILER = "inductor"
+
+
+def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
+    """What a recipe asks for, of one of several processes. Raises `TrainingError` when there is no such GPU."""
+    if compute.threads:
+        torch.set_num_threads(compute.threads)
+    found = torch.cuda.is_available()
+    name = ("cuda" if found else "cpu") if compute.device == "auto" else compute.device
+    if name.startswith("cuda") and not found:
+        raise TrainingError(f'compute.device is "{name}" but torch finds no GPU; use "auto" or "cpu"')
+    if name == "cuda" and ranks.count > 1:
+        name = f"cuda:{torch.cuda.current_device()}"
+    return Machine(
+        torch.device(name),
+        compute.precision,
+        compute.micro_batch,
+        compute.checkpoint_activations,
+        COMPILER if compute.compile else None,
+        ranks,
+    )
+
+
+def shared_scores(
+    net: nn.Module,
+    clips: UInt8[np.ndarray, "videos clips frames height width 3"],
+    contract: InputContract,
+    machine: Machine,
+    at_once: int,
+    advance: Callable[[int], None] = lambda videos: None,
+) -> Float32[np.ndarray, "videos classes"]:
+    """`video_scores`, of which every process of the machine computes a run of videos, each video once."""
+    ranks = machine.ranks
+    start, stop = (len(clips) * part // ranks.count for part in (ranks.rank, ranks.rank + 1))
+    own = (
+        video_scores(net, clips[start:stop], contract, device=machine.device, at_once=at_once, advance=advance)
+        if stop > start
+        else None
+    )
+    return np.concatenate([scores for scores in ranks.of_all(own) if scores is not None])

@@ -10,47 +10,26 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from stzoo import nets
 from stzoo.errors import TrainingError
+from stzoo.figures.strategies import marginals_figure
 from stzoo.files import replacing, write_text
-from stzoo.plot import marginals_figure
 from stzoo.ranks import ALONE, Ranks
-from stzoo.recipe import Compute, Recipe
-from stzoo.selection import best, judge, pruned, references, scores_text
-from stzoo.strategy import Strategy
+from stzoo.recipe import Recipe
+from stzoo.space.selection import best, judge, pruned, references, scores_text
+from stzoo.strategies.strategy import Strategy
+from stzoo.training.blueprint import architecture_of, first_net, require_variational, strategy_of
 from stzoo.training.data import RunData
 from stzoo.training.initial import initialise, record_origin, recorded_origin
-from stzoo.training.machine import Machine
+from stzoo.training.machine import machine_of
 from stzoo.training.results import Row, measure_nets, save_bundle, write_metrics
 from stzoo.training.run import Run
-from stzoo.training.stages import Stages, architecture_of, first_net, require_variational, strategy_of
+from stzoo.training.stages import Stages
 
 Say = Callable[[str], None]
 SWEPT_STRATEGIES = 20
-COMPILER = "inductor"
-
-
-def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
-    """What a recipe asks for, of one of several processes. Raises `TrainingError` when there is no such GPU."""
-    if compute.threads:
-        torch.set_num_threads(compute.threads)
-    found = torch.cuda.is_available()
-    name = ("cuda" if found else "cpu") if compute.device == "auto" else compute.device
-    if name.startswith("cuda") and not found:
-        raise TrainingError(f'compute.device is "{name}" but torch finds no GPU; use "auto" or "cpu"')
-    if name == "cuda" and ranks.count > 1:
-        name = f"cuda:{torch.cuda.current_device()}"
-    return Machine(
-        torch.device(name),
-        compute.precision,
-        compute.micro_batch,
-        compute.checkpoint_activations,
-        COMPILER if compute.compile else None,
-        ranks,
-    )
 
 
 def prepare(run: Run, cache: Path, *, say: Say, progress: bool, ranks: Ranks = ALONE) -> tuple[Stages, RunData]:

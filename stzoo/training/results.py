@@ -6,33 +6,31 @@ import hashlib
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
 from torch import nn
 
 import stzoo
 from stzoo import card as cards
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
 from stzoo.contract import InputContract
-from stzoo.evaluation import video_scores
 from stzoo.files import without_folders, write_json
-from stzoo.measure import measure
 from stzoo.metrics import Estimate, accuracy
 from stzoo.nets import architecture
-from stzoo.posterior import Posterior
-from stzoo.strategies import UNIFORM
-from stzoo.strategy import Strategy, open_branches
+from stzoo.nets.measure import measure
+from stzoo.progress import counting
+from stzoo.strategies.names import UNIFORM
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy, open_branches
 from stzoo.training.data import RunData
 from stzoo.training.initial import recorded_origin
-from stzoo.training.machine import Machine
+from stzoo.training.machine import Machine, shared_scores
 from stzoo.training.run import Run
-from stzoo.video.progress import counting
 
 
 @dataclass(frozen=True)
@@ -44,25 +42,6 @@ class Row:
     split: str
     accuracy: Estimate
     strategy: Strategy
-
-
-def shared_scores(
-    net: nn.Module,
-    clips: UInt8[np.ndarray, "videos clips frames height width 3"],
-    contract: InputContract,
-    machine: Machine,
-    at_once: int,
-    advance: Callable[[int], None] = lambda videos: None,
-) -> Float32[np.ndarray, "videos classes"]:
-    """`video_scores`, of which every process of the machine computes a run of videos, each video once."""
-    ranks = machine.ranks
-    start, stop = (len(clips) * part // ranks.count for part in (ranks.rank, ranks.rank + 1))
-    own = (
-        video_scores(net, clips[start:stop], contract, device=machine.device, at_once=at_once, advance=advance)
-        if stop > start
-        else None
-    )
-    return np.concatenate([scores for scores in ranks.of_all(own) if scores is not None])
 
 
 def measure_nets(

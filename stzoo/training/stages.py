@@ -11,57 +11,22 @@ import torch
 from torch import nn
 
 from stzoo import nets
-from stzoo.errors import TrainingError
 from stzoo.nets import Architecture
-from stzoo.posterior import Posterior
-from stzoo.recipe import Optimisation, Recipe
-from stzoo.selection import Scored, SelectionClips, best, pruned, score_strategies
-from stzoo.strategies import named
-from stzoo.strategy import BRANCHES, Strategy
+from stzoo.progress import counting
+from stzoo.recipe import Optimisation
+from stzoo.space.selection import Scored, SelectionClips, best, pruned, score_strategies
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
 from stzoo.training.batches import ClipSource
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.draws import Stage
 from stzoo.training.loop import fit
-from stzoo.training.machine import Machine
+from stzoo.training.machine import Machine, shared_scores
 from stzoo.training.objective import divergence
-from stzoo.training.results import shared_scores
 from stzoo.training.run import Run
-from stzoo.video.progress import counting
 
 COLLAPSED_DROP = 0.9
 MOVED_LOGIT = 0.2
-
-
-def options_of(recipe: Recipe) -> dict[str, object]:
-    """The options of the backbone that a recipe asks for, whether it has them or not."""
-    options: dict[str, object] = {"temporal_stride": recipe.net.temporal_stride}
-    if recipe.variational is not None and recipe.variational.tail_gates:
-        options["tail_sites"] = True
-    if recipe.net.branches != BRANCHES:
-        options["branches"] = recipe.net.branches
-    if recipe.net.shared_norm:
-        options["shared_norm"] = True
-    return options
-
-
-def architecture_of(recipe: Recipe, classes: int) -> Architecture:
-    """The architecture that a recipe asks for. Raises `UsageError` when there is none such."""
-    return Architecture(recipe.net.backbone, classes, options_of(recipe))
-
-
-def strategy_of(recipe: Recipe, architecture: Architecture) -> Strategy | None:
-    """The strategy of a [fixed] recipe, None for a template's. Raises `StrategyError` when it does not fit."""
-    return None if recipe.fixed is None else named(recipe.fixed.strategy, architecture.backbone, architecture.sites)
-
-
-def first_net(recipe: Recipe, architecture: Architecture, strategy: Strategy | None) -> nn.Module:
-    """The net of the first stage, initialised at random from the recipe's seed.
-
-    It has the strategy of a [fixed] recipe, and every branch open where there is none.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return nets.fixed_net(architecture, architecture.all_open if strategy is None else strategy)
 
 
 class Stages:
@@ -248,9 +213,3 @@ def _line(stage: Stage, epoch: int, entry: Mapping[str, object]) -> str:
         drops = [value for branches in drop.values() for value in branches.values()]
         words.append(f"drop {min(drops):.3f} to {max(drops):.3f}{' (collapsed)' if entry['collapsed'] else ''}")
     return "  ".join(words)
-
-
-def require_variational(run: Run) -> None:
-    """Raises `TrainingError` for a run whose recipe has no posterior to draw from."""
-    if run.recipe.variational is None:
-        raise TrainingError(f"{run.folder} trains one fixed net and has no strategies to select from")

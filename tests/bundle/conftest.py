@@ -5,8 +5,8 @@ import pytest
 
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions
 from stzoo.contract import InputContract
-from stzoo.posterior import Posterior
-from stzoo.strategy import Strategy
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
 
 
 @pytest.fixture

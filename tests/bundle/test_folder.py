@@ -12,7 +12,7 @@ import pytest
 from stzoo import bundle as bundles
 from stzoo.bundle import Bundle
 from stzoo.errors import BundleError
-from stzoo.posterior import Posterior
+from stzoo.strategies.posterior import Posterior
 
 Weights = dict[str, np.ndarray]
 

@@ -6,11 +6,11 @@ import pytest
 
 from stzoo import card as cards
 from stzoo.card import Card
-from stzoo.measure import measure
 from stzoo.nets import Architecture, fixed_net
 from stzoo.nets.blank import without_memory
-from stzoo.published import PUBLISHED
-from stzoo.strategies import named
+from stzoo.nets.measure import measure
+from stzoo.strategies.names import named
+from stzoo.strategies.published import PUBLISHED
 
 UNTRAINED = [name for name in cards.names() if cards.named(name).net is not None]
 DENSENET121 = {

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import cli
-from stzoo.video.synth import mocap15, render
-from tests.video import layouts
+from stzoo.data.synth import mocap15, render
+from tests.data import layouts
 
 
 def run(*arguments: str) -> Result:

@@ -11,8 +11,8 @@ from stzoo import bundle as bundles
 from stzoo import nets
 from stzoo.cli.diff import diff
 from stzoo.errors import ModelNotFoundError, StrategyError, UsageError
-from stzoo.published import published
-from stzoo.strategy import ALL_BRANCHES
+from stzoo.strategies.published import published
+from stzoo.strategies.strategy import ALL_BRANCHES
 
 
 def run(*arguments: str) -> str:

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from stzoo.bundle import Result
 from stzoo.cli import drawing
-from stzoo.posterior import Posterior
-from stzoo.strategy import Strategy
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
 
 
 @pytest.mark.parametrize(

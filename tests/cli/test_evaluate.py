@@ -15,7 +15,7 @@ from stzoo.files import packaged
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from tests.conftest import MakeVideo
-from tests.video.layouts import write_frames
+from tests.data.layouts import write_frames
 
 MODEL = "camera-motion-opt"
 

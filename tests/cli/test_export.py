@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from stzoo import bundle as bundles
-from stzoo import onnx_export, quantisation
 from stzoo.cli import export as command
+from stzoo.data.datasets import Item
 from stzoo.errors import DataError, ExportError, UsageError, VideoError
+from stzoo.export import to_int8, to_onnx
+from stzoo.export.to_int8 import Loss
+from stzoo.export.to_onnx import Agreement
 from stzoo.metrics import Estimate
-from stzoo.onnx_export import Agreement
-from stzoo.predictor import Predictor
-from stzoo.quantisation import Loss
+from stzoo.prediction.predictor import Predictor
 from stzoo.runtimes.onnx_file import read
-from stzoo.video.datasets import Item
 
 MakeVideo = Callable[..., Path]
 PERFECT = Agreement(0.0, 1.0, (1, 3), 1.0, "test", "test", 1)
@@ -51,7 +51,7 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
 
 
 def _instant_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, "export", lambda net, path, *_, **__: path.write_bytes(b"onnx"))
+    monkeypatch.setattr(to_onnx, "export", lambda net, path, *_, **__: path.write_bytes(b"onnx"))
 
 
 def test_a_net_that_differs_is_an_error_and_stays_for_inspection(
@@ -59,7 +59,7 @@ def test_a_net_that_differs_is_an_error_and_stays_for_inspection(
 ) -> None:
     _instant_export(monkeypatch)
     wrong = replace(PERFECT, largest_difference=0.5, top1_agreement=0.75)
-    monkeypatch.setattr(onnx_export, "compare", lambda *_: wrong)
+    monkeypatch.setattr(to_onnx, "compare", lambda *_: wrong)
     output = tmp_path / "model.onnx"
     with pytest.raises(ExportError, match=r"differs by 5\.0e-01"):
         run(str(tiny_bundle), "-o", str(output), "--video", str(make_video("clip.mp4")))
@@ -77,7 +77,7 @@ def test_the_sample_in_the_package_is_compared_by_default(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _instant_export(monkeypatch)
-    monkeypatch.setattr(onnx_export, "compare", lambda *_: PERFECT)
+    monkeypatch.setattr(to_onnx, "compare", lambda *_: PERFECT)
     run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"))
     run(str(tiny_bundle), "-o", str(tmp_path / "other.onnx"))
     reports = json.loads((tmp_path / "export.json").read_text())
@@ -126,8 +126,8 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
         return Loss(1, estimate, estimate, 0.0, 1.0, 0.0)
 
     _instant_export(monkeypatch)
-    monkeypatch.setattr(onnx_export, "compare", lambda *_: PERFECT)
-    monkeypatch.setattr(quantisation, "quantise_and_measure", quantise)
+    monkeypatch.setattr(to_onnx, "compare", lambda *_: PERFECT)
+    monkeypatch.setattr(to_int8, "quantise_and_measure", quantise)
     video = make_video("clip.mp4")
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "list.txt").write_text("clip.mp4 0\n")

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import bundle as bundles
-from stzoo import cli, hub
+from stzoo import cli
 from stzoo.recipe import read
 from stzoo.training import pipeline
+from stzoo.zoo import loading
 from tests.conftest import write_video
 
 
@@ -92,7 +93,7 @@ def test_the_same_classes_keep_the_head(own: Path, tiny_bundle: Path) -> None:
     result = run("finetune", tiny_bundle, "--data", "own", "--epochs", "1", "--quiet", "--out", "kept")
     assert result.exit_code == 0, result.output
     assert "head kept" in result.stdout
-    assert hub.load("kept").labels == ("left", "right", "still")
+    assert loading.load("kept").labels == ("left", "right", "still")
 
 
 def test_a_dry_run_writes_nothing(own: Path, tiny_bundle: Path, tmp_path: Path) -> None:

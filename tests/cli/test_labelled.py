@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from stzoo.cli.labelled import labelled
+from stzoo.data.datasets import Item
 from stzoo.errors import DataError
-from stzoo.video.datasets import Item
 
 LABELS = ("still", "shake")
 

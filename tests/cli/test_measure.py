@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import cli
-from stzoo.published import published
+from stzoo.strategies.published import published
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,13 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
-import stzoo.scoring  # noqa: F401 (it keeps the `load` that it finds when it is imported)
-from stzoo import cli, hub
+from stzoo import cli
 from stzoo.cli.predict import _rows
 from stzoo.contract import InputContract
 from stzoo.errors import ModelNotFoundError
-from stzoo.predictor import Predictor
-from stzoo.video.progress import Bar
+from stzoo.prediction.predictor import Predictor
+from stzoo.progress import Bar
+from stzoo.zoo import loading
 from tests.conftest import MakeVideo
 
 LABELS = ("still", "turn-left", "zoom ärgerlich")
@@ -45,7 +45,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             say(f"Input: {contract.changed(**protocol).text}")
         return Predictor(Constant(), contract.changed(**protocol), LABELS, name, device)
 
-    monkeypatch.setattr(hub, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     monkeypatch.delenv("STZOO_DEBUG", raising=False)
     return names
 

@@ -16,7 +16,7 @@ from stzoo.video import render as module
 from stzoo.video.decode import probe
 from stzoo.video.overlay import Lines
 from tests.conftest import MakeVideo
-from tests.video.layouts import write_frames
+from tests.data.layouts import write_frames
 
 MODEL = "camera-motion-s"
 

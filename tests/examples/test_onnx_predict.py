@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from stzoo import onnx_export
 from stzoo.contract import InputContract
-from stzoo.predictor import Predictor
+from stzoo.export import to_onnx
+from stzoo.prediction.predictor import Predictor
 from tests.conftest import MakeVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_predict.py"
@@ -28,7 +28,7 @@ class Brightness(nn.Module):
 
 def test_the_example_gives_what_stzoo_gives_and_does_without_it(make_video: MakeVideo, tmp_path: Path) -> None:
     net, labels = Brightness(), ("dark", "bright", "brighter and brighter")
-    onnx_export.export(net, tmp_path / "model.onnx", CONTRACT, labels, with_preprocess=True)
+    to_onnx.export(net, tmp_path / "model.onnx", CONTRACT, labels, with_preprocess=True)
     video = make_video("a.mp4", 20, width=64, height=36)
     program = f"import runpy, sys; sys.argv[1:] = ['model.onnx', 'a.mp4']; runpy.run_path({str(EXAMPLE)!r})\n"
     program += "assert not {'torch', 'stzoo', 'cv2'} & set(sys.modules)"

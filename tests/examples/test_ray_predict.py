@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stzoo.stage import PredictStage
+from stzoo.ray_stage import PredictStage
 from tests.conftest import MakeVideo
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "ray_predict.py"

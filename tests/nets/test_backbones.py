@@ -18,20 +18,21 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from stzoo import bundle as bundles
-from stzoo import nets, onnx_export, rebuild
-from stzoo.bundle import Bundle
+from stzoo import nets
+from stzoo.bundle import Bundle, rebuild
 from stzoo.contract import InputContract
 from stzoo.errors import ContractError, UsageError
-from stzoo.measure import measure
+from stzoo.export import to_onnx
 from stzoo.nets import BACKBONES, Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DENSENET121, DENSENET169, DENSENET201, DENSENET_TINY
 from stzoo.nets.fusion import Fusion, named_gates, set_noise
 from stzoo.nets.inception import InceptionSizes, MixedSizes
 from stzoo.nets.layout import Images, Volumes, laid_out
+from stzoo.nets.measure import measure
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101
-from stzoo.strategy import ALL_BRANCHES, NONE, Strategy
+from stzoo.strategies.strategy import ALL_BRANCHES, NONE, Strategy
 
 SMALL: dict[str, object] = {
     "densenet121": replace(DENSENET121, block_layers=(2, 1, 2), growth=6, stem_width=8, bottleneck=2),
@@ -342,8 +343,8 @@ def test_onnxruntime_gives_the_same_logits(kind: Kind, tmp_path: Path) -> None:
     net = net_of(kind, mixed(shape))
     contract = InputContract(frames=clips.shape[2], fps=1.0, resize=clips.shape[3], crop=clips.shape[3])
     path = tmp_path / "model.onnx"
-    onnx_export.export(net, path, contract, [str(label) for label in range(CLASSES)])
-    agreement = onnx_export.compare(net, path, clips.numpy())
+    to_onnx.export(net, path, contract, [str(label) for label in range(CLASSES)])
+    agreement = to_onnx.compare(net, path, clips.numpy())
     assert agreement.passed, agreement
 
 

@@ -13,7 +13,7 @@ from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DENSENET121, densenet_sites
 from stzoo.nets.layers import Conv
-from stzoo.strategies import named
+from stzoo.strategies.names import named
 
 TINY = Architecture("densenet_tiny", 10, {})
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stzoo import nets
 from stzoo.nets.fusion import Closed, Fusion, Gate, behind, fixed_fuse, named_gates, set_noise, template_fuse
-from stzoo.strategy import Site, Strategy
+from stzoo.strategies.strategy import Site, Strategy
 
 TEMPERATURE = 0.2
 DRAWS = 100_000

@@ -11,7 +11,7 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.fusion import fixed_fuse
 from stzoo.nets.inception import InceptionSizes, Mixed, MixedSizes, inception_sites
 from stzoo.nets.norm import EPSILON
-from stzoo.strategy import Site, Strategy
+from stzoo.strategies.strategy import Site, Strategy
 
 RELEASED = 11_295_240
 """Parameters of the released 2D network with 1000 classes, the biases of its convolutions included."""

@@ -19,7 +19,7 @@ from stzoo.nets.imagenet import TORCHVISION
 from stzoo.nets.inflate import FAMILIES, counterparts, inflate
 from stzoo.nets.mobilenet import MobileNet3d, MobileNetSizes, mobilenet_sites
 from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
-from stzoo.strategy import ALL_BRANCHES, Strategy
+from stzoo.strategies.strategy import ALL_BRANCHES, Strategy
 
 CLASSES = 5
 MOBILENET_SMALL = MobileNetSizes(((8, 1, 2), (16, 2, 2)), first_width=8)

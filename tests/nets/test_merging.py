@@ -23,7 +23,7 @@ from stzoo.nets.layers import Conv, Size
 from stzoo.nets.mobilenet import MobileNet3d, MobileNetSizes, mobilenet_sites
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
-from stzoo.strategy import NONE, Site, Strategy
+from stzoo.strategies.strategy import NONE, Site, Strategy
 
 RESIDUAL = ResNetSizes((2, 1), width=8, outputs=12, stem_width=6)
 INVERTED = MobileNetSizes(((6, 2, 2), (8, 2, 1)), stem_width=6, first_width=4, head_width=12, expansion=3)

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from stzoo import nets
-from stzoo.measure import measure
 from stzoo.nets import Architecture
 from stzoo.nets.layers import Conv
-from stzoo.strategy import Strategy
+from stzoo.nets.measure import measure
+from stzoo.strategies.strategy import Strategy
 
 BLOCKS = (2, 3, 4, 3, 3, 1)
 

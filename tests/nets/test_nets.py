@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import StrategyError, UsageError
-from stzoo.evaluation import reestimate_batch_norm, video_scores
+from stzoo.inference import video_scores
 from stzoo.nets import Architecture
 from stzoo.nets.fusion import named_gates
-from stzoo.strategy import ALL_BRANCHES, NONE, Strategy
+from stzoo.nets.reestimation import reestimate_batch_norm
+from stzoo.strategies.strategy import ALL_BRANCHES, NONE, Strategy
 
 SHUT = 1e4
 

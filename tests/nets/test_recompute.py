@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from stzoo import nets
-from stzoo.measure import measure_training
 from stzoo.nets import Architecture
 from stzoo.nets.fusion import set_noise
+from stzoo.nets.measure import measure_training
 from stzoo.nets.recompute import recomputed
 
 BACKBONES = ["densenet_tiny", "resnet_tiny", "mobilenet_v2_tiny"]

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from stzoo import nets
-from stzoo.measure import measure
 from stzoo.nets import Architecture
-from stzoo.strategy import Strategy
+from stzoo.nets.measure import measure
+from stzoo.strategies.strategy import Strategy
 
 
 def opt(backbone: str) -> Strategy:

@@ -13,7 +13,7 @@ from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.fusion import Fusion
 from stzoo.nets.layers import Conv
-from stzoo.strategy import ALL_BRANCHES, Strategy
+from stzoo.strategies.strategy import ALL_BRANCHES, Strategy
 
 SEVEN = ("S", "T", "ST", "S+T", "S+ST", "T+ST", "S+T+ST")
 FAMILIES = ("densenet_tiny", "resnet_tiny")

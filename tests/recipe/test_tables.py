@@ -21,7 +21,7 @@ from stzoo.recipe import (
     Selection,
     Variational,
 )
-from stzoo.strategy import ALL_BRANCHES, BRANCHES
+from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES
 
 OPTIMISATION: dict[str, Any] = {"epochs": 10, "batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stzoo.data.lists import read_lists
 from stzoo.recipe import read
-from stzoo.training.stages import architecture_of
-from stzoo.video.lists import read_lists
-from tests.video import layouts
+from stzoo.training.blueprint import architecture_of
+from tests.data import layouts
 
 PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
 

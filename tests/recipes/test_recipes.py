@@ -11,23 +11,23 @@ import pytest
 import torch
 
 from stzoo import nets
+from stzoo.data.lists import read_lists
 from stzoo.files import packaged
-from stzoo.measure import TrainingMeasurement, measure_training
 from stzoo.nets import Architecture, fixed_net
 from stzoo.nets.blank import without_memory
+from stzoo.nets.measure import TrainingMeasurement, measure_training
 from stzoo.recipe import Recipe, read
-from stzoo.strategy import Strategy
+from stzoo.strategies.strategy import Strategy
 from stzoo.training import forecast as forecasts
 from stzoo.training.batches import DecodedClips
+from stzoo.training.blueprint import architecture_of, strategy_of
 from stzoo.training.data import RunData
 from stzoo.training.draws import Draws
 from stzoo.training.forecast import OFFICIAL, forecast
 from stzoo.training.pipeline import prepare
 from stzoo.training.run import Run
-from stzoo.training.stages import architecture_of, strategy_of
-from stzoo.video.lists import read_lists
 from tests.conftest import write_video
-from tests.video import layouts
+from tests.data import layouts
 
 FILES = sorted(packaged("recipes").glob("*.toml"))
 RECIPES = {file.stem: read(file) for file in FILES}

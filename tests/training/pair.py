@@ -10,17 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from stzoo.evaluation import to_input
+from stzoo.inference import to_input
 from stzoo.nets import posterior
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import read
 from stzoo.training import loop
-from stzoo.training.machine import Machine
+from stzoo.training.machine import Machine, shared_scores
 from stzoo.training.pipeline import train as train_run
 from stzoo.training.processes import joined
-from stzoo.training.results import shared_scores
 from stzoo.training.run import Run
-from tests import test_selection
+from tests.space import test_selection
 from tests.training.test_loop import net_of, optimisation, train
 
 TABLE: dict[str, Any] = {"epochs": 2, "batch_size": 3, "dropout": 0.5, "ema": 0.5}

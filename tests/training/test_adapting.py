@@ -7,12 +7,12 @@ import pytest
 from stzoo import bundle as bundles
 from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
+from stzoo.data.datasets import Item
+from stzoo.data.own import OwnVideos
 from stzoo.errors import RecipeError, TrainingError
 from stzoo.recipe import Recipe
 from stzoo.training.adapting import finetuning_recipe
-from stzoo.training.stages import architecture_of
-from stzoo.video.datasets import Item
-from stzoo.video.own import OwnVideos
+from stzoo.training.blueprint import architecture_of
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from stzoo.contract import InputContract
+from stzoo.data.broken import Cap
+from stzoo.data.datasets import Item
 from stzoo.errors import DataError
 from stzoo.training import batches as module
 from stzoo.training.batches import Batch, DecodedClips, Noise, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, random_clip, read_random_clip
-from stzoo.video.broken import Cap
-from stzoo.video.datasets import Item
 from tests.conftest import MakeVideo
 
 VIDEOS, FRAMES, CROP = 11, 3, 8

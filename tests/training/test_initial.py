@@ -18,12 +18,12 @@ from stzoo.errors import ModelNotFoundError, StzooError, TrainingError, WeightsE
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.recipe import Recipe, read
-from stzoo.strategy import Strategy
+from stzoo.strategies.strategy import Strategy
 from stzoo.training import pipeline
+from stzoo.training.blueprint import architecture_of, first_net, strategy_of
 from stzoo.training.initial import Origin, initialise, look_for, record_origin, recorded_origin
 from stzoo.training.pipeline import train
 from stzoo.training.run import Run
-from stzoo.training.stages import architecture_of, first_net, strategy_of
 
 LABELS = ("still", "turn-left", "turn-right")
 OTHERS = ("a", "b", "c", "d")

@@ -22,7 +22,7 @@ from torch._dynamo.utils import counters
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
-from stzoo.evaluation import to_input
+from stzoo.inference import to_input
 from stzoo.nets import Architecture
 from stzoo.nets.densenet import DenseNet3d, DenseNetSizes
 from stzoo.nets.fusion import named_gates, set_noise, template_fuse

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stzoo import hub
 from stzoo.bundle import read as read_bundle
 from stzoo.bundle import weights_digest
 from stzoo.errors import DataError, StzooError, TrainingError
-from stzoo.evaluation import video_scores
+from stzoo.inference import video_scores
 from stzoo.nets import Architecture
 from stzoo.recipe import Recipe, expand, read
 from stzoo.training import pipeline
 from stzoo.training.pipeline import select, sweep, train
 from stzoo.training.run import Run
+from stzoo.zoo import loading
 
 MADE = (
     "warmup.safetensors",
@@ -83,7 +83,7 @@ def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions
     assert {*finished.seconds()} == {"warmup", "variational", "finetune"}
     stored = {path.stem for path in (finished.bundle / "statistics").iterdir()}
     assert Architecture("densenet_tiny", 3, {}).uniform("S").digest in stored
-    best, *_ = hub.load(str(finished.folder)).predict(motions / "videos" / "val0.mp4")
+    best, *_ = loading.load(str(finished.folder)).predict(motions / "videos" / "val0.mp4")
     assert best.label in bundle.labels
     entries = [json.loads(line) for line in finished.path("metrics.jsonl").read_text().splitlines()]
     assert [(entry["stage"], entry["epoch"]) for entry in entries] == [
@@ -208,7 +208,7 @@ def test_finetuned_weights_that_are_no_better_on_the_selection_split_are_not_shi
     run.path("scores.csv").unlink()
     labels = pipeline.prepare(run, clip_cache, say=silent, progress=False)[0].selection.labels
     answers = np.eye(3, dtype=np.float32)[(labels + np.array([0, 1, 1])) % 3]
-    monkeypatch.setattr("stzoo.selection.video_scores", lambda *_, **__: answers)
+    monkeypatch.setattr("stzoo.space.selection.video_scores", lambda *_, **__: answers)
     said: list[str] = []
     select(run, 1, clip_cache, say=said.append, progress=False)
     assert "Finetuned it reaches 0.3333 there; the bundle gets the pruned weights." in said
@@ -260,7 +260,7 @@ def test_a_fixed_recipe_trains_one_net(
         at_once.append(named["at_once"])
         return video_scores(*arguments, **named)
 
-    monkeypatch.setattr("stzoo.training.results.video_scores", watched)
+    monkeypatch.setattr("stzoo.training.machine.video_scores", watched)
     run = Run(tmp_path / "run", read(fixed_toml, [f"data.root='{motions}'", "compute.micro_batch=3"]))
     rows = train(run, clip_cache, say=silent, progress=False)
     assert at_once == [3, 3], "after the epoch and in the end a net is given what fits in training"

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from stzoo.posterior import Posterior
 from stzoo.recipe import Net, Recipe
-from stzoo.strategy import ALL_BRANCHES
-from stzoo.training.stages import architecture_of, judge
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import ALL_BRANCHES
+from stzoo.training.blueprint import architecture_of
+from stzoo.training.stages import judge
 
 
 def posterior(*drops: float) -> Posterior:

@@ -14,7 +14,7 @@ from stzoo.errors import UsageError, VideoError
 from stzoo.video.images import archive_of, find_frames, list_folder
 from stzoo.video.reader import read_clips, read_strip
 from tests.conftest import LEVELS
-from tests.video.layouts import picture, write_frames, zip_frames
+from tests.data.layouts import picture, write_frames, zip_frames
 
 CONTRACT = InputContract(frames=4, fps=6.0, clips=2, resize=24, crop=16)
 

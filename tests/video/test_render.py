@@ -12,7 +12,7 @@ from stzoo.video import render as module
 from stzoo.video.decode import VideoInfo, probe, read_frames
 from stzoo.video.render import render
 from tests.conftest import LEVELS, MakeVideo
-from tests.video.layouts import write_frames
+from tests.data.layouts import write_frames
 
 
 def labels(seconds: float) -> list[tuple[str, float]]:

@@ -15,7 +15,7 @@ from stzoo.video.decode import VideoInfo, stream_frames
 from stzoo.video.reader import read_clips
 from stzoo.video.windows import Windows, spans
 from tests.conftest import LEVELS, MakeVideo
-from tests.video.layouts import write_frames
+from tests.data.layouts import write_frames
 
 CONTRACT = InputContract(frames=2, fps=5.0, clips=2, crops=3, resize=24, crop=16)
 

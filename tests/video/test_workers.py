@@ -19,7 +19,7 @@ from stzoo.video import workers
 from stzoo.video.reader import VideoClips, read_clips
 from stzoo.video.workers import read_many
 from tests.conftest import LEVELS, MakeVideo
-from tests.video.layouts import write_frames
+from tests.data.layouts import write_frames
 
 CONTRACT = InputContract(frames=4, fps=5.0, clips=2, resize=24, crop=16)
 

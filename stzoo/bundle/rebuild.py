@@ -1,0 +1,178 @@
+"""From a bundle's folder to its net, trusting nothing that has not been compared with the net's own layout."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from stzoo import bundle as bundles
+from stzoo import nets
+from stzoo.bundle import Bundle
+from stzoo.contract import InputContract
+from stzoo.errors import BundleError, StzooError
+from stzoo.nets import Architecture
+from stzoo.nets.blank import without_memory
+from stzoo.nets.reestimation import reestimate_batch_norm
+from stzoo.strategies.names import named
+from stzoo.strategies.strategy import Strategy
+from stzoo.validation import shortened
+from stzoo.video.frames import normalise
+from stzoo.video.reader import read_clips
+
+if TYPE_CHECKING:
+    from stzoo.bundle.tensors import Arrays
+
+CALIBRATION_BATCH = 16
+"""Clips that batch-norm statistics are re-estimated from at a time."""
+
+Shape = tuple[int, ...]
+
+
+def build(folder: Path, bundle: Bundle) -> nn.Module:
+    """The bundle's net on the CPU, in eval mode, with the folder's weights and no others.
+
+    It is laid out without memory first, so a folder whose weights do not fit is refused before anything is allocated.
+
+    Raises `BundleError` naming the arrays that are missing, left over or of another shape.
+    """
+    built = architecture(folder, bundle)
+    with _described(folder), without_memory():
+        net = nets.fixed_net(built, bundle.strategy)
+    _refuse_misfits(folder / bundles.MODEL, _shapes(net.state_dict()), bundles.weight_shapes(folder))
+    return _filled(net, bundles.read_weights(folder), folder / bundles.MODEL)
+
+
+def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[nn.Module, bool]:
+    """The net of another strategy, taken out of the bundle's template, and whether its batch norm is its own.
+
+    The batch-norm statistics are those that the bundle stores for the strategy, else the template's.
+
+    Raises `BundleError` when there is no template or it does not fit, `StrategyError` for a strategy of another
+    backbone.
+    """
+    with _described(folder), without_memory():
+        built = architecture(folder, bundle)
+        template = nets.template(built.backbone, built.classes, **built.options)
+    if not (folder / bundles.TEMPLATE).exists():
+        raise BundleError(f"{folder} has no {bundles.TEMPLATE}; it gives the strategy it was trained for and no other")
+    shapes = bundles.weight_shapes(folder, "template")
+    _refuse_misfits(folder / bundles.TEMPLATE, _shapes(template.state_dict()), shapes)
+    template = _filled(template, bundles.read_weights(folder, "template"), folder / bundles.TEMPLATE)
+    net = nets.prune(template, strategy)
+    statistics = bundles.read_statistics(folder, strategy)
+    if statistics is not None:
+        buffers = dict(net.named_buffers())
+        given = {name: array.shape for name, array in statistics.items()}
+        _refuse_misfits(folder / bundles.statistics_file(strategy), _shapes(buffers), given)
+        _refuse_values(folder / bundles.statistics_file(strategy), buffers, statistics)
+        for name, array in statistics.items():
+            buffers[name].copy_(torch.from_numpy(array))
+    return net, statistics is not None
+
+
+def untrained(architecture: Architecture, strategy: Strategy) -> nn.Module:
+    """A net in eval mode with the weights of initialisation, seed 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nets.fixed_net(architecture, strategy).eval()
+
+
+def architecture(folder: Path, bundle: Bundle) -> Architecture:
+    """The architecture that a bundle describes. Raises `BundleError` when there is none such."""
+    config = bundle.config
+    with _described(folder):
+        found = Architecture(config.backbone.name, len(bundle.labels), config.backbone.options)
+        bundle.strategy.check(found.backbone, found.sites)
+    return found
+
+
+def chosen(strategy: Strategy | str, architecture: Architecture) -> Strategy:
+    """A strategy as given or by name. Raises `StrategyError` when it does not fit the architecture."""
+    if isinstance(strategy, str):
+        return named(strategy, architecture.backbone, architecture.sites)
+    strategy.check(architecture.backbone, architecture.sites)
+    return strategy
+
+
+def calibrate(net: nn.Module, videos: Iterable[Path | str], contract: InputContract) -> None:
+    """Re-estimates a net's batch-norm statistics from the clips of videos, in place.
+
+    Raises `VideoError` for a video that cannot be read, `UsageError` when there is none.
+    """
+    device = next(net.parameters()).device
+    reestimate_batch_norm(net, (batch.to(device) for batch in _batches(videos, contract)))
+
+
+def _batches(videos: Iterable[Path | str], contract: InputContract) -> Iterator[Tensor]:
+    waiting: list[Tensor] = []
+    for video in videos:
+        waiting += torch.from_numpy(normalise(read_clips(video, contract).clips, contract)).unbind()
+        while len(waiting) >= CALIBRATION_BATCH:
+            yield torch.stack(waiting[:CALIBRATION_BATCH])
+            del waiting[:CALIBRATION_BATCH]
+    if waiting:
+        yield torch.stack(waiting)
+
+
+@contextlib.contextmanager
+def _described(folder: Path) -> Iterator[None]:
+    """Turns what a builder says of a config that it cannot build into a `BundleError` that names the file."""
+    try:
+        yield
+    except (StzooError, TypeError, KeyError, ValueError) as error:
+        raise BundleError(
+            f"{folder / bundles.CONFIG} does not describe a net of stzoo: {shortened(str(error), 400)}"
+        ) from error
+
+
+def _filled(net: nn.Module, arrays: Arrays, path: Path) -> nn.Module:
+    _refuse_values(path, net.state_dict(), arrays)
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=True, assign=True)
+    return net.eval()
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _refuse_misfits(path: Path, wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> None:
+    problems = []
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        problems.append(f"it lacks {_listing(missing)}")
+    extra = [name for name in given if name not in wanted]
+    if extra:
+        problems.append(f"it has {_listing(extra)} besides")
+    misshaped = [
+        f"{name!r} of shape {given[name]} in place of {shape}"
+        for name, shape in wanted.items()
+        if name in given and given[name] != shape
+    ]
+    if misshaped:
+        problems.append(f"it has {', '.join(misshaped[:3])}{_more(misshaped)}")
+    if problems:
+        raise BundleError(f"{path} does not fit its {bundles.CONFIG}: {'; '.join(problems)}")
+
+
+def _refuse_values(path: Path, wanted: Mapping[str, Tensor], given: Arrays) -> None:
+    """Refuses whole numbers where the net has others, or the other way round, and negative variances."""
+    for name, array in given.items():
+        shown = shortened(repr(name))
+        if wanted[name].is_floating_point() != (array.dtype.kind == "f"):
+            kind = str(wanted[name].dtype).removeprefix("torch.")
+            raise BundleError(f"{path} stores the array {shown} as {array.dtype}; the net has it as {kind}")
+        if name.endswith("running_var") and array.min() < 0:
+            raise BundleError(f"{path}: the array {shown} holds {array.min()}; variances are not negative")
+
+
+def _listing(names: list[str]) -> str:
+    return f"{', '.join(shortened(repr(name)) for name in names[:3])}{_more(names)}"
+
+
+def _more(items: list[str]) -> str:
+    return f" and {len(items) - 3} more" if len(items) > 3 else ""

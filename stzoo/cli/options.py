@@ -1,0 +1,115 @@
+"""The options of commands that read videos: another input than a model's contract says, and where it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from stzoo.prediction.predictor import Predictor
+    from stzoo.runtimes import Precision
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--clips",
+        metavar="N",
+        type=click.IntRange(1, 1000),
+        help="Clips spread uniformly over each video, whose scores are averaged.",
+    ),
+    click.option("--crops", type=click.Choice([1, 3]), help="Squares of each frame: the centre, or both ends with it."),
+    click.option("--frames", metavar="N", type=click.IntRange(1, 1024), help="Frames of a clip."),
+    click.option("--stride", metavar="N", type=click.IntRange(1, 1000), help="Take every n-th frame of the file."),
+    click.option(
+        "--fps",
+        metavar="RATE",
+        type=click.FloatRange(0, 1000, min_open=True),
+        help="Take so many frames a second, whatever the file's rate.",
+    ),
+)
+
+_RUNTIME_OPTIONS = (
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where the net runs; auto takes a GPU if there is one.",
+    ),
+    click.option(
+        "--runtime",
+        type=click.Choice(["auto", "torch", "onnxruntime", "openvino"]),
+        default="auto",
+        show_default=True,
+        help="What runs the net; auto is the fastest that can begin at once.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp32", "bf16", "int8"]),
+        default="fp32",
+        show_default=True,
+        help="bf16 is openvino's; int8 takes a file that stzoo export has written with --precision int8.",
+    ),
+)
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="text for people, json for programs.",
+)
+frame_rate_option = click.option(
+    "--frame-rate",
+    metavar="RATE",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="Folders of numbered pictures are videos with so many frames a second.",
+)
+workers_option = click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(0, 256),
+    help="Processes that read ahead; 0 for none.  [default: one, or one a processor for many videos]",
+)
+
+
+def protocol_options(command: Command) -> Command:
+    """Adds `--clips --crops --frames --stride --fps`; by default a model's own contract holds."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def runtime_options(command: Command) -> Command:
+    """Adds `--device --runtime --precision`."""
+    for option in reversed(_RUNTIME_OPTIONS):
+        command = option(command)
+    return command
+
+
+def loaded(
+    model: str,
+    *,
+    device: str,
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"],
+    precision: Precision,
+    clips: int | None,
+    crops: int | None,
+    frames: int | None,
+    stride: int | None,
+    fps: float | None,
+) -> Predictor:
+    """The model with what the options ask for; says so on standard error where that changes its input.
+
+    Raises `UsageError` when they contradict each other or the contract.
+    """
+    from stzoo.zoo.loading import load
+
+    asked = {"clips": clips, "crops": crops, "frames": frames, "stride_frames": stride, "fps": fps}
+    protocol = {name: value for name, value in asked.items() if value is not None}
+    say = partial(click.echo, err=True)
+    return load(model, device=device, runtime=runtime, precision=precision, protocol=protocol, say=say)

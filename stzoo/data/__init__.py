@@ -1,0 +1,12 @@
+"""From a dataset's lists to its videos, found, checked and decoded. No torch in here.
+
+datasets   lists of labelled videos, and a folder a class
+official   the annotation files of Kinetics-400, Something-Something and UCF101
+lists      a recipe's [data] table -> class names and labelled videos
+own        a user's own videos: a folder a class, or a list, split into training and validation
+examine    what is wrong with one video, or with many side by side
+check      what training on a dataset would suffer from
+cache      all clips of a list, decoded once, on disk
+broken     videos that are left out, and how many may be
+synth/     datasets that stzoo makes itself
+"""

@@ -1,0 +1,275 @@
+"""All clips of a list, decoded once and kept on disk as uint8: what training and evaluation read instead of videos.
+
+A cache is a folder of its own, named after a digest of everything that decides its pixels (the files with their sizes
+and times, the contract, what is read). Labels do not, so two questions about the same videos share one cache:
+
+    frames.u8        the pixels, one row a video
+    done.u8          while it is built: 1 for each row that is written
+    complete.json    written last: the cache can be used; names the videos that were left out
+
+A build that is killed goes on where it stopped. Two processes never build at once: the second waits and then reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from jaxtyping import Int64, UInt8
+
+from stzoo.contract import InputContract
+from stzoo.data.broken import Broken, Cap
+from stzoo.data.datasets import Item
+from stzoo.errors import DataError, UsageError, VideoError
+from stzoo.files import replacing, write_json
+from stzoo.pool import processors
+from stzoo.progress import counting
+from stzoo.video.images import size_and_time
+from stzoo.video.reader import read_clips, read_strip
+
+_FORMAT = 1
+_ROWS_A_FLUSH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class ClipCache:
+    """The pixels of every video that could be read, in the order of the list."""
+
+    folder: Path
+    clips: UInt8[np.ndarray, "videos ..."]
+    """Memory map, read only: [videos, views, frames, crop, crop, 3] or [videos, strip frames, size, size, 3]."""
+    items: tuple[Item, ...]
+    broken: tuple[Broken, ...]
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " videos"]:
+        return np.array([item.label for item in self.items], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def open_clips(
+    folder: Path | str,
+    items: Sequence[Item],
+    contract: InputContract,
+    *,
+    clips: int | None = None,
+    frame_rate: float | None = None,
+    workers: int | None = None,
+    max_broken: float = 0.01,
+    part_of: int | None = None,
+    progress: bool = True,
+) -> ClipCache:
+    """The clips of every listed video (`read_clips`), built first if they are not in `folder` yet: to evaluate on.
+
+    Args:
+        folder: where caches are kept; this one gets a folder of its own in there.
+        items: the list.
+        contract: how clips are taken.
+        clips: clips a video; by default `contract.clips`.
+        frame_rate: frames a second of videos that are folders of frames.
+        workers: decoding threads; by default one a processor, at most 16.
+        max_broken: the largest part of the list that may be left out because it cannot be read.
+        part_of: how many videos the whole list has where `items` are a part of it: `max_broken` is a part of that.
+        progress: draw a bar with rate and time left on standard error, and name each broken video there.
+
+    Raises:
+        DataError: the list is empty, more of it than `max_broken` is broken, or the disk has no room.
+    """
+    count = contract.clips if clips is None else clips
+    shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
+    decisive = {
+        **_timing(contract, frame_rate),
+        "clips": count,
+        "crops": contract.crops,
+        "frames": contract.frames,
+        "resize": contract.resize,
+        "crop": contract.crop,
+    }
+    read = partial(_pixels, contract=contract, clips=count, frame_rate=frame_rate)
+    cap = Cap(max_broken, part_of or len(items))
+    return _open(Path(folder), "clips", items, decisive, shape, read, workers, cap, progress)
+
+
+def open_strips(
+    folder: Path | str,
+    items: Sequence[Item],
+    contract: InputContract,
+    *,
+    frames: int,
+    size: int,
+    frame_rate: float | None = None,
+    workers: int | None = None,
+    max_broken: float = 0.01,
+    part_of: int | None = None,
+    progress: bool = True,
+) -> ClipCache:
+    """One strip of `frames` frames of `size` pixels of every listed video (`read_strip`): to train on.
+
+    The other arguments and errors are those of `open_clips`.
+    """
+    decisive = {**_timing(contract, frame_rate), "frames": frames, "size": size}
+    if contract.short_video == "stretch":
+        decisive["clip"] = contract.frames
+    read = partial(read_strip, contract=contract, frames=frames, size=size, frame_rate=frame_rate)
+    cap = Cap(max_broken, part_of or len(items))
+    return _open(Path(folder), "strips", items, decisive, (frames, size, size, 3), read, workers, cap, progress)
+
+
+def _pixels(
+    path: Path, contract: InputContract, clips: int, frame_rate: float | None
+) -> UInt8[np.ndarray, "clips frames height width 3"]:
+    return read_clips(path, contract, clips, frame_rate=frame_rate).clips
+
+
+def _timing(contract: InputContract, frame_rate: float | None) -> dict[str, Any]:
+    timing = contract.model_dump(include={"fps", "stride_frames", "short_video", "interpolation", "decoder"})
+    if contract.sampling != "dense":
+        timing["sampling"] = contract.sampling
+    return timing if frame_rate is None else {**timing, "frame_rate": frame_rate}
+
+
+def _open(
+    folder: Path,
+    kind: str,
+    items: Sequence[Item],
+    decisive: dict[str, Any],
+    shape: tuple[int, ...],
+    read: Callable[[Path], UInt8[np.ndarray, "..."]],
+    workers: int | None,
+    cap: Cap,
+    progress: bool,
+) -> ClipCache:
+    if min(shape) < 1:
+        raise UsageError(f"a cache of {kind} of shape {shape} was asked for; every size must be at least 1.")
+    if not items:
+        raise DataError(f"there is no video to put into a cache of {kind} in {folder}; give a list with at least one.")
+    folder = folder / f"{kind}-{_digest(kind, items, decisive)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    reasons = _finished(folder, len(items), shape)
+    if reasons is None:
+        with FileLock(folder / "lock"):
+            reasons = _finished(folder, len(items), shape)
+            if reasons is None:
+                reasons = _build(folder, kind, items, shape, read, workers or min(processors(), 16), cap, progress)
+    broken = tuple(Broken(items[index].path, reason) for index, reason in reasons.items())
+    cap.hold(broken, len(items))
+    good = tuple(item for index, item in enumerate(items) if index not in reasons)
+    pixels = np.memmap(folder / "frames.u8", dtype=np.uint8, mode="r", shape=(len(good), *shape))
+    return ClipCache(folder, pixels, good, broken)
+
+
+def _finished(folder: Path, videos: int, shape: tuple[int, ...]) -> dict[int, str] | None:
+    """Index -> reason of the videos that a finished cache leaves out; `None` where it is not finished, or damaged."""
+    try:
+        recorded = json.loads((folder / "complete.json").read_text(encoding="utf-8"))
+        size = (folder / "frames.u8").stat().st_size
+        reasons = {int(index): str(reason) for index, reason in recorded["broken"].items()}
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return reasons if size == (videos - len(reasons)) * prod(shape) else None
+
+
+def _build(
+    folder: Path,
+    kind: str,
+    items: Sequence[Item],
+    shape: tuple[int, ...],
+    read: Callable[[Path], UInt8[np.ndarray, "..."]],
+    workers: int,
+    cap: Cap,
+    progress: bool,
+) -> dict[int, str]:
+    """Reads what is not there yet; returns index -> reason of the videos that cannot be read."""
+    if not _has_size(folder / "frames.u8", (len(items), *shape)):
+        (folder / "done.u8").unlink(missing_ok=True)
+    pixels = _allocated(folder / "frames.u8", (len(items), *shape))
+    done = _allocated(folder / "done.u8", (len(items),))
+    pending = np.flatnonzero(done == 0).tolist()
+    reasons: dict[int, str] = {}
+
+    def fill(index: int) -> tuple[int, str | None]:
+        try:
+            pixels[index] = read(items[index].path)
+        except VideoError as error:
+            return index, str(error)
+        return index, None
+
+    already = len(items) - len(pending)
+    with (
+        counting(f"Decoding {kind}", len(items), unit="videos", completed=already, show=progress) as bar,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        for start in range(0, len(pending), _ROWS_A_FLUSH):
+            chunk = pending[start : start + _ROWS_A_FLUSH]
+            for index, reason in pool.map(fill, chunk):
+                bar.advance()
+                if reason is not None:
+                    reasons[index] = reason
+                    bar.say(f"left out: {reason}")
+            pixels.flush()
+            done[[index for index in chunk if index not in reasons]] = 1
+            cap.hold([Broken(items[index].path, reason) for index, reason in reasons.items()], len(items))
+        done.flush()
+    if reasons:
+        _leave_out(folder / "frames.u8", pixels, sorted(reasons))
+    write_json(folder / "complete.json", {"format": _FORMAT, "videos": len(items) - len(reasons), "broken": reasons})
+    (folder / "done.u8").unlink()
+    return reasons
+
+
+def _has_size(path: Path, shape: tuple[int, ...]) -> bool:
+    return path.exists() and path.stat().st_size == prod(shape)
+
+
+def _allocated(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A writable map of a file of that shape: as it is if it is there in full, otherwise of zeros."""
+    if not _has_size(path, shape):
+        size, free = prod(shape), shutil.disk_usage(path.parent).free
+        try:
+            if free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            with replacing(path) as temporary, temporary.open("r+b") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
+        except OSError as error:
+            raise DataError(
+                f"cannot write the cache {path.parent} ({error.strerror}): it needs {size / 1e9:.2f} GB and its disk "
+                f"has {free / 1e9:.2f} GB free; make room, or keep it on another disk."
+            ) from error
+    return np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
+
+
+def _leave_out(path: Path, pixels: np.memmap[Any, np.dtype[np.uint8]], rows: list[int]) -> None:
+    """Writes the file again without those rows."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for start, stop in zip([-1, *rows], [*rows, len(pixels)], strict=True):
+            for row in range(start + 1, stop):
+                file.write(pixels[row].tobytes())
+
+
+def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps([_FORMAT, kind, decisive], sort_keys=True).encode())
+    for path in (item.path for item in items):
+        try:
+            size, modified_ns = size_and_time(path)
+            state = f"{path.absolute()}\0{size}\0{modified_ns}\n"
+        except OSError:
+            state = f"{path.absolute()}\0missing\n"
+        digest.update(state.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,216 @@
+"""What training on a dataset would suffer from: videos and classes missing, broken, doubled or in two splits."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stzoo.contract import InputContract
+from stzoo.data.datasets import Item, fits_a_line
+from stzoo.data.examine import Finding, examine_all
+from stzoo.data.lists import Lists
+from stzoo.errors import quoted
+from stzoo.files import write_text
+
+UNREADABLE = ("missing", "empty", "unreadable", "damaged")
+KINDS = (*UNREADABLE, "contradicted", "shared", "doubled", "short")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one entry of one list."""
+
+    split: str
+    path: Path
+    kind: str
+    """One of `KINDS`: short is shorter than a clip; doubled is listed twice, contradicted under several labels; shared
+    is in the training list and in another one."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found."""
+
+    videos: dict[str, int]
+    """Entries of each list."""
+    problems: tuple[Problem, ...]
+    """In the order of `KINDS`, the worst first."""
+    absent: dict[str, tuple[str, ...]]
+    """Split -> classes without a video that can be read whole."""
+    good: tuple[Path, ...]
+    """The videos to train and measure on: readable as a whole, under one label. What is in the training list and in
+    another one is in that one alone."""
+    suffers: tuple[str, ...]
+    """Why training or measuring on these lists would suffer, in sentences; empty where it would not."""
+
+    def count(self, split: str, kind: str) -> int:
+        return sum(problem.split == split and problem.kind == kind for problem in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as plain values."""
+        return {
+            "suffers": list(self.suffers),
+            "splits": {
+                split: {"videos": count, **{kind: self.count(split, kind) for kind in KINDS}}
+                | {"classes_without_videos": list(self.absent[split])}
+                for split, count in self.videos.items()
+            },
+            "good": len(self.good),
+            "problems": [
+                {"split": problem.split, "path": str(problem.path), "kind": problem.kind, "reason": problem.reason}
+                for problem in self.problems
+            ],
+        }
+
+
+def check(
+    lists: Lists,
+    contract: InputContract,
+    training: InputContract,
+    record: Path,
+    *,
+    max_broken: float = 0.01,
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Report:
+    """Decodes every video of every list and compares the lists with each other.
+
+    Args:
+        lists: classes and videos.
+        contract: how long a clip is, of every list but the training list.
+        training: how long a training clip is.
+        record: where findings are kept, so that a stopped check goes on (`stzoo.data.examine.examine_all`).
+        max_broken: the largest part of a list that training leaves out as unreadable before it refuses.
+        workers: processes.
+        advance: told how many videos are done, as they are.
+
+    Raises:
+        DataError: the record cannot be written, or another process writes it.
+    """
+    splits = {"train": lists.train, **lists.tests}
+    paths = [item.path for items in splits.values() for item in items]
+    found = examine_all(paths, record, frame_rate=lists.frame_rate, workers=workers, advance=advance)
+    problems = [*_broken("train", lists.train, found, training)]
+    problems += [problem for split, items in lists.tests.items() for problem in _broken(split, items, found, contract)]
+    problems += [problem for split, items in splits.items() for problem in _doubled(split, items, found, lists.classes)]
+    problems += [
+        problem for split, items in lists.tests.items() for problem in _shared(lists.train, split, items, found)
+    ]
+    whole = {path for path, finding in found.items() if finding.problem is None}
+    absent = {split: _absent(lists.classes, items, whole) for split, items in splits.items()}
+    bad = {problem.path for problem in problems if problem.kind not in ("short", "doubled", "shared")}
+    only_train = {item.path for item in lists.train} - {item.path for items in lists.tests.values() for item in items}
+    bad |= {problem.path for problem in problems if problem.kind == "shared"} & only_train
+    bad |= {problem.path for problem in problems if problem.kind == "doubled"} & {
+        path for path, times in Counter(paths).items() if times == 1
+    }
+    good = tuple(sorted(path for path in found if path not in bad))
+    problems.sort(key=lambda problem: KINDS.index(problem.kind))
+    videos = {split: len(items) for split, items in splits.items()}
+    suffers = [*_suffers(videos, problems, absent["train"], max_broken), *_without_rate(splits, found, contract)]
+    return Report(videos, tuple(problems), absent, good, tuple(suffers))
+
+
+def write_good(file: Path, report: Report, root: Path) -> list[Path]:
+    """Writes the good videos, one a line, relative to the dataset's folder: what `[data] good` reads.
+
+    Returns those whose paths cannot stand on a line, with a line break in them or not in UTF-8, and so are not written.
+    """
+    lines = {
+        path: str(path.relative_to(root) if path.is_relative_to(root) else path.absolute()) for path in report.good
+    }
+    write_text(file, "".join(f"{line}\n" for line in lines.values() if fits_a_line(line)))
+    return [path for path, line in lines.items() if not fits_a_line(line)]
+
+
+def _broken(split: str, items: list[Item], found: dict[Path, Finding], contract: InputContract) -> Iterator[Problem]:
+    for item in items:
+        finding = found[item.path]
+        if finding.problem is not None:
+            yield Problem(split, item.path, finding.problem, finding.reason or "")
+        elif item.frames is not None and finding.frames < item.frames:
+            reason = f"{item.path} holds {finding.frames} frames, and the list says {item.frames}."
+            yield Problem(split, item.path, "damaged", reason)
+        elif too_short := _too_short(finding, contract):
+            yield Problem(split, item.path, "short", f"{item.path} {too_short}.")
+
+
+def _absent(classes: tuple[str, ...], items: list[Item], whole: Set[Path]) -> tuple[str, ...]:
+    """The classes without a video among those that can be read whole."""
+    present = {item.label for item in items if item.path in whole}
+    return tuple(name for label, name in enumerate(classes) if label not in present)
+
+
+def _too_short(finding: Finding, contract: InputContract) -> str | None:
+    if contract.fps is None:
+        wanted = 1 + (contract.frames - 1) * (contract.stride_frames or 1)
+        return None if finding.frames >= wanted else f"has {finding.frames} frames, and a clip takes {wanted}"
+    if finding.seconds is None:
+        return None
+    seconds = (contract.frames - 1) / contract.fps
+    return None if finding.seconds >= seconds - 1e-6 else f"lasts {finding.seconds:.2f} s, and a clip {seconds:.2f} s"
+
+
+def _doubled(split: str, items: list[Item], found: dict[Path, Finding], classes: tuple[str, ...]) -> Iterator[Problem]:
+    """Every entry after the first one with the same path or the same content; all of them where labels differ."""
+    copies: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        copies[found[item.path].content or str(item.path)].append(item)
+    for same in copies.values():
+        first, *others = same
+        labels = sorted({item.label for item in same})
+        if len(labels) > 1:
+            named = ", ".join(f'"{classes[label]}"' for label in labels)
+            for item in same:
+                yield Problem(
+                    split, item.path, "contradicted", f"{item.path}, or a copy, is listed as each of {named}."
+                )
+        else:
+            for item in others:
+                what = "is listed twice" if item.path == first.path else f"has the same content as {first.path}"
+                yield Problem(split, item.path, "doubled", f"{item.path} {what}.")
+
+
+def _shared(train: list[Item], split: str, items: list[Item], found: dict[Path, Finding]) -> Iterator[Problem]:
+    """Training videos that another list holds too: the same file, the same content, or cut from the same recording."""
+    content = {found[item.path].content or str(item.path): item.path for item in items}
+    groups = {item.group: item.path for item in items if item.group is not None}
+    for item in train:
+        other = content.get(found[item.path].content or str(item.path))
+        if other is not None:
+            what = "is" if other == item.path else f"has the content of {other}, which is"
+            yield Problem("train", item.path, "shared", f"{item.path} {what} in {split} as well.")
+        elif item.group in groups:
+            reason = f"{item.path} is cut from the recording of {groups[item.group]}, which is in {split}."
+            yield Problem("train", item.path, "shared", reason)
+
+
+def _suffers(
+    videos: dict[str, int], problems: list[Problem], absent: tuple[str, ...], max_broken: float
+) -> Iterator[str]:
+    for split, listed in videos.items():
+        broken = sum(problem.split == split and problem.kind in UNREADABLE for problem in problems)
+        if broken > max_broken * listed:
+            yield f"{broken} of the {listed} videos of {split} cannot be read whole, more than {max_broken:.1%}."
+    if absent:
+        yield f"{len(absent)} classes have no training video that can be read whole: {quoted(absent)}."
+    for kind, what in (
+        ("contradicted", "are listed under several labels"),
+        ("shared", "of the training list are in another list as well"),
+    ):
+        if count := sum(problem.kind == kind for problem in problems):
+            yield f"{count} videos {what}."
+
+
+def _without_rate(splits: dict[str, list[Item]], found: dict[Path, Finding], contract: InputContract) -> Iterator[str]:
+    for split, items in splits.items():
+        pictures = sum(found[item.path].frames > 0 and found[item.path].seconds is None for item in items)
+        if pictures and contract.fps is not None:
+            yield (
+                f"{pictures} of the {len(items)} videos of {split} are folders of frames, and {contract.fps:g} frames "
+                "a second are wanted of them: say how many a second they hold with data.frame_rate."
+            )

@@ -1,0 +1,222 @@
+"""What a recipe's [data] table says: class names and labelled videos, whatever the format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stzoo.data import official
+from stzoo.data.datasets import (
+    Item,
+    class_folders,
+    read_classes,
+    read_folders,
+    read_frame_list,
+    read_lines,
+    read_list,
+)
+from stzoo.errors import DataError, VideoError
+from stzoo.recipe import Data
+from stzoo.video.images import list_folder
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The classes of a dataset, and its videos by split."""
+
+    classes: tuple[str, ...]
+    train: list[Item]
+    tests: dict[str, list[Item]]
+    """`val` first, then the recipe's tests."""
+    frame_rate: float | None
+    """Frames a second of videos that are folders of frames, where it is known."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The videos of a list that are not on disk."""
+
+    paths: frozenset[Path]
+    too_many: bool
+    """Whether training refuses to start."""
+    sentence: str
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How one format names its files. Of several names, the first that is there counts."""
+
+    read: Callable[[Path, Path, Sequence[str]], list[Item]]
+    read_classes: Callable[[Path], tuple[str, ...]] = read_classes
+    classes: tuple[str, ...] = ()
+    """None: the training list itself says them."""
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ("",)
+    videos: tuple[str, ...] = ("",)
+    own_classes: Callable[[], tuple[str, ...]] | None = None
+    """The class names of a dataset whose files do not carry their order."""
+    frame_rate: float | None = None
+
+
+def _something_files(version: int, name: str) -> tuple[str, ...]:
+    """Both generations of the annotation files: `something-something-v2-train.json` and `labels/train.json`."""
+    suffix = "csv" if version == 1 else "json"
+    return f"something-something-v{version}-{name}.{suffix}", f"{name}.{suffix}"
+
+
+def _something(version: int, read_classes: Callable[[Path], tuple[str, ...]], frame_rate: float | None) -> _Layout:
+    videos = f"20bn-something-something-v{version}"
+    return _Layout(
+        official.read_something,
+        read_classes,
+        classes=_something_files(version, "labels"),
+        train=_something_files(version, "train"),
+        val=_something_files(version, "validation"),
+        annotations=("", "labels", "annotations"),
+        videos=(videos, f"{videos}_zip", f"{videos}.zip/{videos}", f"{videos}.zip", "videos", "frames", ""),
+        frame_rate=frame_rate,
+    )
+
+
+def _folder_classes(path: Path) -> tuple[str, ...]:
+    return class_folders(path) if path.is_dir() else read_classes(path)
+
+
+_LAYOUTS = {
+    "list": _Layout(read_list),
+    "frame-list": _Layout(read_frame_list),
+    "folders": _Layout(
+        lambda folder, _, classes: read_folders(folder, classes),
+        _folder_classes,
+        train=("train",),
+        val=("val", "validation"),
+    ),
+    "kinetics400": _Layout(
+        official.read_kinetics,
+        train=("train.csv", "kinetics_train.csv", "kinetics_400_train.csv"),
+        val=("val.csv", "validate.csv", "kinetics_val.csv", "kinetics_400_val.csv"),
+        annotations=("", "annotations", "kinetics400"),
+        own_classes=official.kinetics400_classes,
+    ),
+    "something-v1": _something(1, read_classes, 12.0),
+    "something-v2": _something(2, official.read_something_classes, None),
+    "ucf101": _Layout(
+        official.read_ucf101,
+        official.read_ucf101_classes,
+        classes=("classInd.txt",),
+        train=("trainlist01.txt",),
+        val=("testlist01.txt",),
+        annotations=("", "ucfTrainTestlist", "annotations"),
+        videos=("UCF-101", "UCF101/jpg", "UCF101", "ucf101_zip", "videos", "frames", ""),
+    ),
+}
+
+
+def read_lists(data: Data) -> Lists:
+    """Reads every list of a dataset; no video is opened.
+
+    With `data.good`, every list has its good videos once, and the training list none that another list has.
+
+    Raises:
+        DataError: a folder or file that is missing or not of its format.
+    """
+    root, layout = data.folder, _LAYOUTS[data.format]
+    if not root.is_dir():
+        way_on = "give the right one with --data-root; `stzoo data make` makes some sets"
+        if data.format != "list":
+            way_on = "point --data-root at your copy of the data"
+        raise DataError(f"the dataset's folder {data.root} (data.root) does not exist; {way_on}")
+    files = {"train": layout.train if data.train is None else (data.train,)}
+    files["val"] = layout.val if data.val is None else (data.val,)
+    files |= {f"tests.{name}": (file,) for name, file in data.tests.items()}
+    if data.classes is not None or layout.own_classes is None:
+        files["classes"] = layout.classes or files["train"] if data.classes is None else (data.classes,)
+    found = _find(root / os.path.expanduser(data.annotations or ""), layout.annotations, files)
+    if layout.own_classes is not None and "classes" not in found:
+        classes = layout.own_classes()
+    else:
+        classes = layout.read_classes(found.pop("classes"))
+    videos = next((root / name for name in layout.videos if list_folder(root / name)), root)
+    good = _good(root, data.good)
+
+    def read(key: str, elsewhere: frozenset[Path] = frozenset()) -> list[Item]:
+        items = layout.read(found[key], videos, classes)
+        if good is None:
+            return items
+        once: dict[Path, Item] = {}
+        for item in items:
+            if item.path in good and item.path not in elsewhere:
+                once.setdefault(item.path, item)
+        if not once:
+            raise DataError(f"{data.good} (data.good) names none of the videos of {key}; check both files.")
+        return list(once.values())
+
+    tests = {key.removeprefix("tests."): read(key) for key in found if key != "train"}
+    held_out = frozenset(item.path for items in tests.values() for item in items)
+    return Lists(classes, read("train", held_out), tests, data.frame_rate or layout.frame_rate)
+
+
+def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
+    """Split -> its videos that are not on disk, for every list that lacks some; no video is opened.
+
+    More than `max_broken` of a list are too many.
+    """
+    inside: dict[Path, set[str]] = {}
+    found = {}
+    for split, items in {"train": lists.train, **lists.tests}.items():
+        absent = [item.path for item in items if not _is_there(item.path, inside)]
+        if absent:
+            too_many = len(absent) > max_broken * len(items)
+            way_on = f"more than data.max_broken = {max_broken} allows" if too_many else "and will be left out"
+            share = len(absent) / len(items)
+            sentence = (
+                f"{len(absent)} of the {len(items)} videos of {split} ({share:.1%}) are not on disk, {way_on}: the "
+                f"first is {absent[0]}, and stzoo data check names them all."
+            )
+            found[split] = Missing(frozenset(absent), too_many, sentence)
+    return found
+
+
+def _is_there(path: Path, inside: dict[Path, set[str]]) -> bool:
+    """Whether a video exists; what is in a folder, also one in a zip file, is read once and kept in `inside`."""
+    folder = path.parent
+    if folder not in inside:
+        try:
+            inside[folder] = list_folder(folder)
+        except (OSError, VideoError):
+            inside[folder] = set()
+    return path.name in inside[folder] or os.path.exists(path)
+
+
+def _find(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, ...]]) -> dict[str, Path]:
+    """For every key the first of its names that is there, in a folder or one of those below it.
+
+    Raises:
+        DataError: some are not there; all of them are named.
+    """
+    found, problems = {}, []
+    for key, names in files.items():
+        paths = [folder / inner / name for name in names for inner in below]
+        there = next((path for path in paths if path.exists()), None)
+        if there is not None:
+            found[key] = there
+        elif len(paths) == 1:
+            problems.append(f"{paths[0]} does not exist; check the path of the list.")
+        else:
+            places = ", ".join(filter(None, below))
+            problems.append(
+                f"{folder} holds no {' or '.join(names)}{places and f', neither in itself nor in {places}'}; give the "
+                f"folder as data.annotations, or the file's name as data.{key}."
+            )
+    problems = list(dict.fromkeys(problems))
+    if problems:
+        heading = [f"{len(problems)} lists of the dataset are missing:"] if len(problems) > 1 else []
+        raise DataError("\n  ".join([*heading, *problems]))
+    return found
+
+
+def _good(root: Path, name: str | None) -> frozenset[Path] | None:
+    return None if name is None else frozenset(root / line for _, line in read_lines(root / name))

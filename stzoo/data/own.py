@@ -1,0 +1,166 @@
+"""A user's own videos: their classes, and which of them train and validate, out of a folder or a `path label` list."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stzoo.data.datasets import Item, class_folders, fits_a_line, read_folders, read_lines, read_list
+from stzoo.errors import DataError
+
+CLASSES, TRAIN, VAL = "classes.txt", "train.txt", "val.txt"
+
+_HELD_OUT, _MOST_HELD_OUT = 0.2, 50
+_PARTS = ("train", "val", "validation", "test")
+_LONGEST_NAME = 500  # what a bundle takes
+
+
+@dataclass(frozen=True)
+class OwnVideos:
+    """Classes, and videos by absolute paths."""
+
+    root: Path
+    classes: tuple[str, ...]
+    train: tuple[Item, ...]
+    val: tuple[Item, ...]
+
+    def texts(self) -> dict[str, str]:
+        """All this as files that `[data] format = "list"` reads, by name; their paths start in `root`.
+
+        Raises:
+            DataError: a path or class cannot stand in a list, or only so that the line means another class.
+        """
+        return {
+            CLASSES: "".join(f"{name}\n" for name in self.classes),
+            TRAIN: "".join(self._lines(self.train)),
+            VAL: "".join(self._lines(self.val)),
+        }
+
+    def _lines(self, items: Sequence[Item]) -> Iterator[str]:
+        longer = [
+            [other.removesuffix(name) for other in self.classes if other.endswith(f" {name}")] for name in self.classes
+        ]
+        for path, label, *_ in items:
+            text = str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+            if not fits_a_line(text) or f"{text} ".endswith(tuple(longer[label])):
+                raise DataError(
+                    f"the path {text!r} cannot stand in a list before its class; rename the file or folder."
+                )
+            yield f"{text} {self.classes[label]}\n"
+
+
+def own_videos(
+    data: Path,
+    val: Path | None = None,
+    *,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    known: Sequence[str] = (),
+    seed: int = 0,
+) -> OwnVideos:
+    """What a user gives as data; no video is opened.
+
+    Args:
+        data: a folder with a folder a class, or with such folders in `train` and `val`; or a list of `path label`.
+        val: videos to validate on, in the same forms. Without it they are those in the folder's `val`, or else a fifth
+            of the videos of every class, at most 50, drawn by `seed`. Where names say of videos that they are cut from
+            one recording, as those of UCF101 do, recordings are drawn in place of videos.
+        root: where the paths of a list start; by default in the list's own folder.
+        classes: class names in order. Without them they are the names of the folders, or the labels of the list: what
+            follows the last tab of a line, or else its last word.
+        known: the classes of a model; where the videos have exactly these, they are in this order.
+        seed: of the draw.
+
+    Raises:
+        DataError: there are fewer than two classes, a class has too few videos, a video stands in both parts or twice
+            in one, or a folder or list cannot be read.
+    """
+    given, data = data, data.resolve()
+    start = data if data.is_dir() else (root or data.parent).resolve()
+    if data.is_dir() and set(names := class_folders(data)) <= set(_PARTS) and "train" in names:
+        folder, data = data, data / "train"
+        val = val or next((folder / name for name in _PARTS[1:3] if name in names), None)
+    labels = tuple(classes) if classes is not None else _classes(data, known)
+    train = _items(data, root, labels)
+    held_out = [] if val is None else _items(val.resolve(), root, labels)
+    if len(labels) < 2:
+        hint = "" if data.is_dir() else ", and where class names have several words --classes lists them"
+        raise DataError(
+            f'{given} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
+        )
+    for name in labels:
+        if not fits_a_line(name) or len(name) > _LONGEST_NAME:
+            raise DataError(
+                f"{name[:60]!r} is no name of a class; give it one line of at most {_LONGEST_NAME} letters."
+            )
+    _refuse_doubled([(given, train), (val or given, held_out)])
+    _refuse_rare(given, labels, train, 2 if val is None else 1)
+    if val is None:
+        train, held_out = _carved(train, len(labels), seed)
+    return OwnVideos(start, labels, tuple(train), tuple(held_out))
+
+
+def _items(data: Path, root: Path | None, classes: Sequence[str]) -> list[Item]:
+    if data.is_dir():
+        return read_folders(data, classes)
+    return read_list(data, (root or data.parent).resolve(), classes)
+
+
+def _classes(data: Path, known: Sequence[str]) -> tuple[str, ...]:
+    if data.is_dir():
+        names = class_folders(data)
+    else:
+        labels = {line.rpartition("\t" if "\t" in line else " ")[2] for _, line in read_lines(data)}
+        are_numbers = all(label.isdecimal() for label in labels)
+        names = tuple(sorted(labels, key=(lambda label: (int(label), label)) if are_numbers else None))
+        if not names:
+            raise DataError(f"{data} lists no video; write one `path label` a line.")
+    return tuple(known) if set(names) == set(known) else names
+
+
+def _refuse_doubled(parts: Sequence[tuple[Path, Sequence[Item]]]) -> None:
+    seen: dict[Path, Path] = {}
+    doubled: list[tuple[Path, Path, Path]] = []
+    for part, items in parts:
+        for item in items:
+            path = item.path.resolve()
+            if path in seen:
+                doubled.append((item.path, seen[path], part))
+            seen.setdefault(path, part)
+    if doubled:
+        path, first, second = doubled[0]
+        where = f"twice in {first}" if first == second else f"both in {first} and in {second}"
+        count = "1 video is" if len(doubled) == 1 else f"{len(doubled)} videos are"
+        raise DataError(f"{count} listed more than once: {path} stands {where}; keep one of them.")
+
+
+def _refuse_rare(given: Path, classes: Sequence[str], train: Sequence[Item], least: int) -> None:
+    counts = Counter(label for label, _ in {(item.label, _source(item)) for item in train})
+    rare = [(counts[label], name) for label, name in enumerate(classes) if counts[label] < least]
+    if rare:
+        found, name = rare[0]
+        what = "recording" if any(item.group for item in train) else "video"
+        raise DataError(
+            f'{given} holds {found} {what}{"" if found == 1 else "s"} of the class "{name}" and needs at least {least}'
+            f"{', one of them to validate on' if least > 1 else ''}; add some, or take the class out of the data."
+        )
+
+
+def _carved(items: Sequence[Item], classes: int, seed: int) -> tuple[list[Item], list[Item]]:
+    """The items without those to validate on, and these; both in their order, no recording in both."""
+    chosen: set[str | Path] = set()
+    for label in range(classes):
+        own = list(dict.fromkeys(_source(item) for item in items if item.label == label))
+        count = min(max(1, round(_HELD_OUT * len(own))), _MOST_HELD_OUT)
+        drawn = np.random.default_rng([seed, label]).choice(len(own), count, replace=False)
+        chosen |= {own[index] for index in drawn.tolist()}
+    return [item for item in items if _source(item) not in chosen], [item for item in items if _source(item) in chosen]
+
+
+def _source(item: Item) -> str | Path:
+    """What videos that were cut from one recording have in common."""
+    return item.group or item.path

@@ -1,0 +1,6 @@
+"""Fixed nets as ONNX files.
+
+to_onnx   written in fp32 and compared with torch
+to_int8   quantised on clips, and what that costs in accuracy
+cached    the file that a runtime needs: the bundle's own, or one that is exported into a cache
+"""

@@ -1,0 +1,240 @@
+"""Fixed nets as ONNX: any number of clips at a time, labels and input contract inside, compared with torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor, nn
+
+import stzoo
+from stzoo.contract import InputContract
+from stzoo.errors import ExportError, UsageError
+from stzoo.files import replacing
+from stzoo.inference import to_input
+from stzoo.nets import is_template, merge
+from stzoo.nets.layout import Images, Volumes, laid_out
+from stzoo.runtimes import threads
+from stzoo.runtimes.onnx_file import INPUT, OUTPUT, Form
+from stzoo.runtimes.onnxruntime_session import explaining, opened
+from stzoo.strategies.strategy import Strategy
+
+FRAMES, PROBABILITIES = "frames", "probabilities"
+"""Input and output of a file that begins with pixels and ends with probabilities."""
+
+OLDEST_OPSET = 18
+"""The oldest operator set that torch's exporter writes. It is the default: more runtimes read it than any newer one."""
+
+TOLERANCE = 1e-4
+"""The largest difference between a number of torch and of the exported model that passes."""
+
+_TIMED_RUNS = 5
+
+Clips = Float32[np.ndarray, "clips 3 frames height width"]
+Pixels = UInt8[np.ndarray, "clips frames height width 3"]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far onnxruntime is from torch on the same clips, over every batch size that was tried."""
+
+    largest_difference: float
+    """Of a logit; of a probability where the file gives probabilities."""
+    top1_agreement: float
+    batch_sizes: tuple[int, ...]
+    milliseconds_a_clip: float
+    """The median of a few runs with one clip, on the clock."""
+    runtime: str
+    provider: str
+    threads: int
+
+    @property
+    def passed(self) -> bool:
+        return self.largest_difference <= TOLERANCE and self.top1_agreement == 1.0
+
+
+class _InForm(nn.Module):
+    """A net whose activations are laid out as its operations in the file shall be."""
+
+    def __init__(self, net: nn.Module, form: Form) -> None:
+        super().__init__()
+        self.net = net
+        self.form = form
+
+    def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
+        with laid_out(Images(clips.shape[0]) if self.form == "images" else Volumes()):
+            return self.net(clips)
+
+
+class VideoLevel(nn.Module):
+    """Pixels of a video's clips to the probabilities of the video: normalisation, net, softmax, and mean over clips."""
+
+    def __init__(self, net: nn.Module, contract: InputContract) -> None:
+        super().__init__()
+        self.net = net
+        self.contract = contract
+
+    def forward(self, frames: UInt8[Tensor, "clips frames height width 3"]) -> Float[Tensor, " classes"]:
+        return self.net(to_input(frames, self.contract)).softmax(dim=1).mean(dim=0)
+
+
+def export(
+    net: nn.Module,
+    path: Path | str,
+    contract: InputContract,
+    labels: Sequence[str],
+    *,
+    name: str = "",
+    strategy: Strategy | None = None,
+    digest: str = "",
+    opset: int = OLDEST_OPSET,
+    with_preprocess: bool = False,
+    any_size: bool = False,
+    form: Form = "images",
+) -> None:
+    """Writes a fixed net on the CPU, merged, as an ONNX file, and checks that it is a valid one.
+
+    The model takes float32 `clips` [batch, 3, frames, crop, crop], normalised as the contract says, and gives `logits`
+    [batch, classes]; `with_preprocess`, it takes uint8 `frames` [clips, frames, crop, crop, 3], the pixels of a video's
+    clips in RGB, and gives the video's `probabilities` [classes]. With `any_size`, frames, height and width are free.
+    The `form` changes no number but those of rounding: 2D operations on `images` are what onnxruntime runs fastest, 3D
+    operations on `volumes` what openvino does.
+    Its metadata has `name`, `stzoo_version`, `labels` and `input` (both JSON), `precision`, `form`, `model_digest` (the
+    SHA-256 of the weights file, as `digest` gives it), `strategy` and `strategy_digest`.
+
+    Raises `ExportError` for a template, for an operator set that cannot be written, and for what torch's exporter or
+    ONNX's checker refuses; `UsageError` for another suffix than .onnx, by which ONNX's readers choose a format.
+    """
+    import onnx
+
+    if Path(path).suffix.lower() != ".onnx":
+        raise UsageError(f'{path} has the suffix "{Path(path).suffix}"; ONNX files are called .onnx')
+    newest = onnx.defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise ExportError(f"the operator set {opset} cannot be written; choose one from {OLDEST_OPSET} to {newest}")
+    if is_template(net):
+        raise ExportError("a template has random outputs and cannot be exported; prune a strategy out of it first")
+    metadata = {
+        "name": name,
+        "stzoo_version": stzoo.__version__,
+        "labels": json.dumps(list(labels), ensure_ascii=False),
+        "input": contract.model_dump_json(),
+        "precision": "fp32",
+        "form": form,
+        "model_digest": digest,
+    }
+    if strategy is not None:
+        metadata |= {"strategy": strategy.text(), "strategy_digest": strategy.digest}
+    graph: nn.Module = _InForm(merge(net.eval()), form)
+    sizes = (contract.frames, contract.crop, contract.crop)
+    clips = torch.zeros(2, 3, *sizes)
+    free = {0: "batch"} | ({2: "frames", 3: "height", 4: "width"} if any_size else {})
+    if with_preprocess:
+        graph = VideoLevel(graph, contract)
+        clips = torch.zeros(2, *sizes, 3, dtype=torch.uint8)
+        free = {0: "clips"} | ({1: "frames", 2: "height", 3: "width"} if any_size else {})
+    try:
+        with _quietly():
+            program = torch.onnx.export(
+                graph,
+                (clips,),
+                dynamo=True,
+                verbose=False,
+                input_names=[FRAMES if with_preprocess else INPUT],
+                output_names=[PROBABILITIES if with_preprocess else OUTPUT],
+                dynamic_shapes=(free,),
+                opset_version=opset,
+            )
+        assert program is not None
+        for node in program.model.graph.all_nodes():
+            node.metadata_props.clear()  # stack traces with the paths of this machine, half of a small file
+        program.model.metadata_props.update(metadata)
+        with replacing(path) as temporary:
+            program.save(temporary)
+            onnx.checker.check_model(str(temporary), full_check=True)
+    except (torch.onnx.errors.OnnxExporterError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ExportError(f"{path} cannot be written with operator set {opset}: {reason}") from error
+    written = onnx.load(str(path), load_external_data=False)
+    if written.opset_import[0].version != opset:
+        raise ExportError(
+            f"{path} has the operator set {written.opset_import[0].version}, because some of the net's operators "
+            f"cannot be converted to {opset}; ask for that one"
+        )
+    dims = written.graph.input[0].type.tensor_type.shape.dim
+    for axis, what in free.items():
+        if dims[axis].dim_value:
+            raise ExportError(f"{path} takes {dims[axis].dim_value} {what} only; the net's code fixes their number")
+
+
+def compare(
+    net: nn.Module, path: Path | str, clips: Clips | Pixels, batch_sizes: Sequence[int] = (1, 3), device: str = "cpu"
+) -> Agreement:
+    """Runs the ONNX file on onnxruntime and the net in torch on the CPU, on the same clips.
+
+    `net` takes what the file takes: a `VideoLevel` is compared with a file that has the preprocessing inside. For every
+    batch size the first so many clips are taken, so there must be at least the largest of them.
+
+    Raises `ExportError` when onnxruntime refuses the file.
+    """
+    import onnxruntime
+
+    differences, agreements = [], []
+    with explaining(f"onnxruntime cannot run {path}", ExportError):
+        session = opened(str(path), device, str(path), ExportError)
+        name = session.get_inputs()[0].name
+        for size in batch_sizes:
+            batch = np.ascontiguousarray(clips[:size])
+            assert len(batch) == size
+            with torch.inference_mode():
+                expected = net(torch.from_numpy(batch)).numpy()
+            (given,) = session.run(None, {name: batch})
+            differences.append(np.abs(given - expected).max())
+            agreements.append(np.mean(given.argmax(axis=-1) == expected.argmax(axis=-1)))
+        first = np.ascontiguousarray(clips[:1])
+        seconds = statistics.median(_seconds(lambda: session.run(None, {name: first})) for _ in range(_TIMED_RUNS))
+    return Agreement(
+        largest_difference=float(max(differences)),
+        top1_agreement=float(np.mean(agreements)),
+        batch_sizes=tuple(batch_sizes),
+        milliseconds_a_clip=round(1000 * seconds, 3),
+        runtime=f"onnxruntime {onnxruntime.__version__}",
+        provider=session.get_providers()[0],
+        threads=threads(),
+    )
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps the exporter's progress and its remarks on absent optional packages off the terminal."""
+    import onnx_ir
+    import onnxscript
+
+    chatty = ("torch.onnx", onnxscript.__name__, onnx_ir.__name__)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(chatty)]
+    levels = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for name in names:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

@@ -1,0 +1,141 @@
+"""Figures of measurements: confusion matrix, reliability diagram, scores over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int64
+
+from stzoo.figures.style import COLOURS, FAINT, INK, STYLE, bare, save_figure
+from stzoo.metrics import Calibration
+from stzoo.prediction.timeline import Timeline
+
+if TYPE_CHECKING:
+    pass
+
+_LINES = 6  # classes of a timeline that are drawn, as many as there are colours
+_MARKED = 60  # windows up to which each is a dot
+_LABELLED, _NUMBERED = 60, 20  # classes up to which every label, and every share, is written
+
+
+def confusion_figure(
+    matrix: Int64[np.ndarray, "classes classes"], labels: Sequence[str], path: Path | str, title: str
+) -> None:
+    """Draws videos by right class (row) and answer (column), each row as shares of its videos.
+
+    Where there are many classes, labels and shares are left out. The suffix of `path` decides between PNG, SVG and
+    PDF.
+
+    Raises `UsageError` for another suffix.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    classes = len(labels)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(14.0, max(3.5, 1.5 + (0.32 if classes <= _NUMBERED else 0.16) * classes))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(side, side))
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        if classes <= _LABELLED:
+            size = 8 if classes <= _NUMBERED else 6
+            names = [label if len(label) <= 30 else f"{label[:29]}…" for label in labels]
+            axes.set_xticks(range(classes), names, rotation=90, fontsize=size)
+            axes.set_yticks(range(classes), names, fontsize=size)
+        else:
+            axes.set_xticks([])
+            axes.set_yticks([])
+        if classes <= _NUMBERED:
+            for row, column in np.argwhere(matrix > 0).tolist():
+                share = shares[row, column]
+                colour = "white" if share > 0.5 else INK
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+        axes.set_xlabel("answer", fontsize=9, color=INK)
+        axes.set_ylabel("right class", fontsize=9, color=INK)
+        axes.set_title(f"{title}\nper cent of each row's videos", loc="left", fontsize=9, color=INK)
+        bare(axes)
+        save_figure(figure, path)
+
+
+def reliability_figure(calibration: Calibration, path: Path | str, title: str) -> None:
+    """Draws how often answers are right against the confidence they are given with, above how many there are.
+
+    The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another one.
+
+    Reference: Fig. 1, Guo et al. 2017, "On calibration of modern neural networks".
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    bins = len(calibration.videos)
+    centres = (np.arange(bins) + 0.5) / bins
+    some = calibration.videos > 0
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4.2, 4.8))
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        above.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
+        above.bar(centres[some], calibration.accuracy[some], width=0.92 / bins, color=COLOURS["S"], zorder=2)
+        above.plot(
+            calibration.confidence[some], calibration.accuracy[some], "o", ms=4, color=COLOURS["ST"], mew=0, zorder=3
+        )
+        error = calibration.error
+        above.set_title(
+            f"{title}\nexpected calibration error {100 * error.value:.1f} % "
+            f"({100 * error.low:.1f} to {100 * error.high:.1f} %), n = {error.n}",
+            loc="left",
+            fontsize=9,
+            color=INK,
+        )
+        above.set_ylabel("share of right answers", fontsize=9, color=INK)
+        above.set_ylim(0, 1)
+        below.bar(centres, calibration.videos, width=0.92 / bins, color=FAINT)
+        below.set_ylabel("videos", fontsize=9, color=INK)
+        below.set_xlabel("confidence: the best class's score", fontsize=9, color=INK)
+        below.set_xlim(0, 1)
+        for axes in (above, below):
+            axes.grid(axis="y", color="#E6E6E6", linewidth=0.7, zorder=0)
+            axes.tick_params(labelsize=8)
+            bare(axes)
+        save_figure(figure, path)
+
+
+def timeline_figure(timeline: Timeline, path: Path | str, title: str) -> None:
+    """Draws the scores of a video's windows at their middles: the classes that are best most often, up to six.
+
+    A strip below shows when which of them is best; grey where it is another class. The suffix of `path` decides
+    between PNG, SVG and PDF; `UsageError` for another one.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    middles = timeline.spans_seconds.mean(axis=1)
+    best = np.bincount(timeline.scores.argmax(axis=1), minlength=len(timeline.labels))
+    shown = sorted(range(len(best)), key=lambda row: (-best[row], -timeline.scores[:, row].max()))[:_LINES]
+    palette = list(COLOURS.values())
+    colours = {timeline.labels[row]: palette[place] for place, row in enumerate(shown)}
+    with rc_context(STYLE | {"text.parse_math": False}):
+        figure = Figure(figsize=(8.0, 3.4))
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(9, 1))
+        for row in shown:
+            label = timeline.labels[row]
+            marker = "o" if len(middles) <= _MARKED else ""
+            above.plot(middles, timeline.scores[:, row], marker=marker, ms=3, lw=1.4, color=colours[label], label=label)
+        for caption in timeline.captions():
+            length = caption.end_seconds - caption.start_seconds
+            below.barh(0, length, left=caption.start_seconds, height=1, color=colours.get(caption.label, FAINT))
+        above.set_title(title, loc="left", fontsize=9, color=INK)
+        above.set_ylabel("score", fontsize=9, color=INK)
+        above.set_ylim(0, 1.02)
+        above.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+        below.set_yticks([0], ["best"])
+        below.margins(x=0)
+        below.set_xlabel("seconds", fontsize=9, color=INK)
+        above.grid(axis="y", color="#E6E6E6", linewidth=0.7)
+        for axes in (above, below):
+            axes.tick_params(labelsize=8)
+            bare(axes)
+        save_figure(figure, path)

@@ -1,0 +1,71 @@
+"""How stzoo's figures look, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stzoo.errors import UsageError
+from stzoo.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    "S": "#0072B2",
+    "ST": "#E69F00",
+    "S+ST": "#009E73",
+    "T": "#D55E00",
+    "S+T": "#56B4E9",
+    "T+ST": "#F0E442",
+    "S+T+ST": "#000000",
+}
+"""One colour a unit, from Okabe and Ito's palette, which people with any colour vision tell apart."""
+
+FORMULAS = {
+    "paper": "a branch is kept with 1 − √drop, as in Fig. 4 of the paper",
+    "linear": "a branch is kept with 1 − drop, as it is sampled",
+}
+"""What the two conventions of marginals mean, for captions."""
+
+INK, FAINT = "#222222", "#B8B8B8"
+
+_FORMATS = ("png", "svg", "pdf")
+
+STYLE: Any = {"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}
+
+
+def site_groups(sites: Iterable[str]) -> dict[str, list[str]]:
+    """Sites in network order by the first part of their names: B1.L1 and B1.L2 belong to B1, a transition T1 to T1."""
+    grouped: dict[str, list[str]] = {}
+    for site in sites:
+        grouped.setdefault(site.partition(".")[0], []).append(site)
+    return grouped
+
+
+def save_figure(figure: Figure, path: Path | str) -> None:
+    """Writes a figure, the same bytes every time, in the format that the suffix of `path` says: PNG, SVG or PDF.
+
+    Raises `UsageError` for another suffix.
+    """
+    form = figure_format(path)
+    metadata = {"Date": None} if form == "svg" else {}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+
+
+def figure_format(path: Path | str) -> str:
+    """What the suffix of a figure's path says: png, svg or pdf. Raises `UsageError` for another suffix."""
+    form = Path(path).suffix.lower().lstrip(".")
+    if form not in _FORMATS:
+        raise UsageError(f'{path} has the suffix ".{form}"; figures are written as {", ".join(_FORMATS)}')
+    return form
+
+
+def bare(axes: Axes) -> None:
+    """Takes frame and ticks away, and leaves the labels of the ticks."""
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, colors=INK)

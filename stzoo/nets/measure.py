@@ -1,0 +1,191 @@
+"""How large a net is, what one clip costs it in multiply-adds, activations and memory, and how long it takes here."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from stzoo.nets import Architecture, fixed_net, template
+from stzoo.nets.blank import without_memory
+from stzoo.nets.layout import Activation
+from stzoo.strategies.strategy import Strategy
+
+LATENCY_SECONDS, LATENCY_LEAST_RUNS, LATENCY_MOST_RUNS = 3.0, 5, 50
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """`parameters` of the fixed net; `multiply_adds` and `activations` of one clip."""
+
+    parameters: int
+    multiply_adds: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class TrainingMeasurement:
+    """`parameters` of the net; `multiply_adds` of one clip forward, and `kept_bytes` of it for the backward pass.
+
+    With activation checkpointing the backward pass computes `recomputed_multiply_adds` again, part by part, and keeps
+    at most `recomputed_bytes` at a time while it does.
+    """
+
+    parameters: int
+    multiply_adds: int
+    kept_bytes: int
+    recomputed_multiply_adds: int = 0
+    recomputed_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """`milliseconds` is the median over `runs` of one clip on the CPU, with that many threads and that torch."""
+
+    milliseconds: float
+    runs: int
+    threads: int
+    torch: str
+
+
+class _Counter(TorchFunctionMode):
+    """Counts what the convolutions and linear layers within the context compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.multiply_adds = 0
+        self.activations = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in (F.conv2d, F.conv3d, F.linear):
+            _, weight, *_ = args
+            self.activations += output.numel()
+            self.multiply_adds += output.numel() * weight[0].numel()
+        return output
+
+
+def measure(architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int) -> Measurement:
+    """Counts a fixed net on meta tensors: nothing is allocated and nothing is computed.
+
+    A convolution counts one multiply-add for every kernel element of every output element, padding included; norms,
+    activation functions and pools count nothing. Activations are the elements of all outputs of convolutions and
+    linear layers, which tell more about the time a network takes than its multiply-adds do.
+
+    Raises `StrategyError` when the strategy does not fit the backbone.
+
+    Reference: section 3.2, Radosavovic et al. 2020; Dollár et al. 2021.
+    """
+    with without_memory():
+        net = fixed_net(architecture, strategy).eval()
+    clip = torch.empty(1, 3, frames, height, width, device="meta")
+    with torch.no_grad(), _Counter() as counter:
+        net(clip)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return Measurement(parameters, counter.multiply_adds, counter.activations)
+
+
+def measure_training(
+    architecture: Architecture,
+    strategy: Strategy | None,
+    *,
+    frames: int,
+    height: int,
+    width: int,
+    checkpoint_activations: bool = False,
+) -> TrainingMeasurement:
+    """Counts on meta tensors what one clip of a training batch costs, in float32: with None, in the template.
+
+    Memory is every tensor that autograd keeps for the backward pass, each once, without the net's own. What the
+    backward pass and the allocator need besides is not counted.
+
+    Raises `StrategyError` when the strategy does not fit the backbone.
+    """
+    with without_memory():
+        if strategy is None:
+            net = template(architecture.backbone, architecture.classes, **architecture.options)
+        else:
+            net = fixed_net(architecture, strategy)
+    kept = _Kept(net)
+    clip = torch.empty(1, 3, frames, height, width, device="meta")
+    again = largest = 0
+
+    def counted(part: nn.Module, function: Callable[..., Activation], *inputs: Activation) -> Activation:
+        nonlocal again, largest
+        for tensor in inputs:
+            kept.keep(tensor)
+        before = last = counter.multiply_adds
+
+        def keep(tensor: Tensor) -> Tensor:
+            nonlocal last
+            last = counter.multiply_adds  # the second pass ends with the last tensor that it needs
+            return inner.keep(tensor)
+
+        inner = _Kept(net, inputs)
+        with torch.autograd.graph.saved_tensors_hooks(keep, _given_back):
+            output = function(*inputs)
+        again += last - before
+        largest = max(largest, inner.bytes)
+        return output
+
+    if checkpoint_activations:
+        net.recompute = counted  # type: ignore[assignment]
+    with torch.autograd.graph.saved_tensors_hooks(kept.keep, _given_back), _Counter() as counter:
+        net.train()(clip)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return TrainingMeasurement(parameters, counter.multiply_adds, kept.bytes, again, largest)
+
+
+class _Kept:
+    """The memory of tensors that autograd keeps, each once; those of the net and `others` are there anyway."""
+
+    def __init__(self, net: nn.Module, others: Iterable[Tensor] = ()) -> None:
+        own = (*net.state_dict().values(), *others)
+        self._seen = {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in own}
+        self.bytes = 0
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._seen:
+            self._seen[storage._cdata] = storage
+            self.bytes += storage.nbytes()
+        return tensor
+
+
+def _given_back(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def measure_latency(architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int) -> Latency:
+    """Runs a fixed net with random weights on one random clip, again and again, on the CPU as torch is set up here.
+
+    The first run is not counted. Then it runs for some seconds, but at least five times.
+
+    Raises `StrategyError` when the strategy does not fit the backbone.
+    """
+    net = fixed_net(architecture, strategy).eval()
+    clip = torch.randn(1, 3, frames, height, width)
+    seconds: list[float] = []
+    with torch.inference_mode():
+        net(clip)
+        while len(seconds) < LATENCY_LEAST_RUNS or (
+            sum(seconds) < LATENCY_SECONDS and len(seconds) < LATENCY_MOST_RUNS
+        ):
+            start = time.perf_counter()
+            net(clip)
+            seconds.append(time.perf_counter() - start)
+    milliseconds = round(1000 * statistics.median(seconds), 3)
+    return Latency(milliseconds, len(seconds), torch.get_num_threads(), torch.__version__)

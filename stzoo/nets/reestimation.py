@@ -1,0 +1,39 @@
+"""Batch-norm statistics of a fixed net, estimated anew from clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stzoo.errors import UsageError
+from stzoo.nets import is_template
+from stzoo.nets.norm import Statistics
+
+
+def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:
+    """Replaces all batch-norm statistics of a fixed net by the plain average over the given batches, in place.
+
+    Raises `UsageError` for a template, and when there is no batch.
+    """
+    if is_template(net):
+        raise UsageError("batch-norm statistics are re-estimated for fixed nets; prune a strategy out of it first")
+    norms = [module for module in net.modules() if isinstance(module, Statistics)]
+    momenta = [norm.momentum for norm in norms]
+    training = net.training
+    for norm in norms:
+        norm.reset()
+        norm.momentum = None
+    net.train()
+    batches = 0
+    with torch.no_grad():
+        for batch in inputs:
+            net(batch)
+            batches += 1
+    net.train(training)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    if batches == 0:
+        raise UsageError("batch-norm statistics are re-estimated from no clips at all; give at least one batch")

@@ -1,0 +1,104 @@
+"""Files -> scores, in the order of the files: each has scores or a reason, and many are read ahead by processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError, VideoError
+from stzoo.pool import processors
+from stzoo.prediction.predictor import Predictor
+from stzoo.video.decode import VideoInfo
+from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.workers import read_many
+
+SECONDS_A_FILE = 60.0
+_FILES_A_WORKER, _MOST_WORKERS = 8, 16
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a net says of one file, and what it saw."""
+
+    path: str
+    scores: Float32[np.ndarray, " classes"]
+    times_seconds: Float64[np.ndarray, "clips 2"]
+    """When the first and the last frame of each clip are shown."""
+    info: VideoInfo
+    warnings: tuple[str, ...]
+    decode_seconds: float
+    compute_seconds: float
+
+
+class Failed(NamedTuple):
+    """A file that cannot be read, and why."""
+
+    path: str
+    reason: str
+
+
+def worker_count(files: int) -> int:
+    """How many processes read so many files: none for one alone, which is read before a process has started."""
+    return max(1, min(processors(), _MOST_WORKERS, files // _FILES_A_WORKER)) if files > 1 else 0
+
+
+def score_files(
+    predictor: Predictor,
+    paths: Sequence[str],
+    *,
+    workers: int | None = None,
+    seconds_a_file: float = SECONDS_A_FILE,
+    frame_rate: float | None = None,
+) -> Iterator[Scored | Failed]:
+    """The scores of every file, as `predictor.scores` gives them, or the reason why there are none.
+
+    Args:
+        predictor: net and contract.
+        paths: the files; few of them are held at a time.
+        workers: processes that read ahead; 0 reads in this one, without a time limit; by default `worker_count`.
+        seconds_a_file: after how long a worker gives a file up.
+        frame_rate: frames a second of videos that are folders of frames; where it is needed and not given, that is a
+            reason.
+
+    Raises:
+        UsageError: an argument is out of range.
+    """
+    count = worker_count(len(paths)) if workers is None else workers
+    if count < 0:
+        raise UsageError(f"{count} workers were asked for; ask for 0, to read files one after the other, or more.")
+    files = [Path(path) for path in paths]
+    contract = predictor.contract
+    if count:
+        reads = read_many(files, contract, workers=count, seconds_a_file=seconds_a_file, frame_rate=frame_rate)
+        return _scored(predictor, paths, reads)
+    return _scored(predictor, paths, _one_by_one(files, contract, frame_rate))
+
+
+def _one_by_one(
+    files: Sequence[Path], contract: InputContract, frame_rate: float | None
+) -> Iterator[tuple[Path, VideoClips | VideoError]]:
+    for file in files:
+        try:
+            yield file, read_clips(file, contract, frame_rate=frame_rate)
+        except (VideoError, UsageError) as error:
+            yield file, VideoError(str(error))
+
+
+def _scored(
+    predictor: Predictor, paths: Sequence[str], reads: Iterator[tuple[Path, VideoClips | VideoError]]
+) -> Iterator[Scored | Failed]:
+    for path, (_, read) in zip(paths, reads, strict=True):
+        if isinstance(read, VideoError):
+            yield Failed(path, str(read))
+            continue
+        began = time.perf_counter()
+        scores = predictor.scores_of(read.clips)
+        seconds = time.perf_counter() - began
+        yield Scored(path, scores, read.times_seconds, read.info, read.warnings, read.decode_seconds, seconds)

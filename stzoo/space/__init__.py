@@ -1,0 +1,4 @@
+"""The probability space over strategies that a trained template defines, put to work.
+
+selection   strategies drawn from the posterior, scored without training, and the best of them
+"""

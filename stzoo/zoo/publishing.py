@@ -1,0 +1,174 @@
+"""From a bundle to a Hub repository: checked, described, and put there in one commit."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import torch
+
+import stzoo
+from stzoo import bundle as bundles
+from stzoo import card as cards
+from stzoo.bundle import Bundle, rebuild
+from stzoo.bundle.metadata import eval_results
+from stzoo.bundle.readme import render
+from stzoo.card import Card
+from stzoo.errors import BundleError
+from stzoo.export import cached
+from stzoo.export.to_onnx import compare
+from stzoo.figures.strategies import marginals_figure, strategy_figure
+from stzoo.files import packaged, write_text
+from stzoo.nets.measure import measure
+from stzoo.video.frames import normalise
+from stzoo.video.reader import read_clips
+from stzoo.zoo import hub
+from stzoo.zoo.hub import Repository, Uploaded
+from stzoo.zoo.reference import find
+
+MARGINALS, STRATEGY = "marginals.png", "strategy.png"
+"""The card's picture: of the probabilities and the strategy, or of a strategy that was not drawn from any."""
+
+_PICTURES = (".png", ".svg")
+
+Say = Callable[[str], None]
+
+
+def publish(
+    source: Path | str,
+    repository: Repository,
+    *,
+    private: bool = False,
+    token: str | None = None,
+    say: Say = lambda _: None,
+) -> Uploaded:
+    """Checks a bundle or a run's bundle and puts it into a Hub repository in one commit, which makes it if need be.
+
+    What the repository has already is not uploaded again. Files of an earlier bundle that this one lacks are removed in
+    the same commit; other files of the repository stay.
+
+    Raises `BundleError` for a bundle that does not pass its checks, `HubError` and `ModelNotFoundError` when the Hub
+    does not take it, `UsageError` for a private bundle in a public repository.
+    """
+    hub.require_token(token)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = prepare(source, Path(temporary) / "bundle", repository, say=say)
+        say(f"Checked; uploading to {repository}.")
+        message = f"Publish {bundles.read(folder).name} with stzoo {stzoo.__version__}"
+        return hub.upload(repository, folder, message, belongs, private=private, token=token)
+
+
+def prepare(source: Path | str, target: Path, repository: Repository, *, say: Say = lambda _: None) -> Path:
+    """Writes exactly what `publish` uploads into a new folder.
+
+    The net is rebuilt from the folder alone, measured, and run on one clip; README.md, its picture and `.eval_results`
+    are made anew from the bundle and its card, which is `NAME.md` beside the bundle's files, in the run's folder, or
+    the zoo's.
+
+    Raises `BundleError` for a bundle that does not pass its checks, or when `target` exists.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise BundleError(f"{target} exists; choose another place for what would be uploaded")
+    folder = find(source, offline=True).folder
+    bundle = bundles.read(folder)
+    parameters = _checked(folder, bundle)
+    card = _card(folder, bundle.name)
+    if card is None:
+        say(
+            f"There is no {bundle.name}.md in {folder}, so the model card has no title, licences and limits of its own."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp") as temporary:
+        made = Path(temporary) / "bundle"
+        made.mkdir()
+        for name in _files(folder):
+            if belongs(name):
+                _copy(folder, name, made)
+            elif name not in (bundles.README, f"{bundle.name}.md"):
+                say(f"{name} stays here: it is no file of a bundle.")
+        if bundle.posterior is None:
+            strategy_figure(bundle.strategy, made / STRATEGY, bundle.name)
+        else:
+            marginals_figure(bundle.posterior, bundle.strategy, made / MARGINALS, bundle.name)
+        pictures = [name for name in _files(made) if name.endswith(_PICTURES)]
+        text = render(bundle, card, parameters, pictures, repository=str(repository))
+        _refuse_bad_card(text, bundle)
+        write_text(made / bundles.README, text)
+        for name, entries in eval_results(bundle, card).items():
+            write_text(made / name, entries)
+        if target.exists():
+            target.rmdir()
+        made.rename(target)
+    return target
+
+
+def belongs(name: str) -> bool:
+    """Whether a file of this name is a bundle's, to be published with it and removed with it."""
+    parts = PurePosixPath(name)
+    if parts.parent.name in ("statistics", ".eval_results"):
+        return len(parts.parts) == 2 and parts.suffix == {"statistics": ".safetensors"}.get(parts.parts[0], ".yaml")
+    if name.endswith(_PICTURES):
+        return parts.parts[:-1] in ((), ("figures",))
+    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *bundles.EXPORTED)
+
+
+def _checked(folder: Path, bundle: Bundle) -> int:
+    """Rebuilds, measures and runs the net; returns its parameters. Raises `BundleError` for what does not add up."""
+    net, contract = rebuild.build(folder, bundle), bundle.contract
+    built = rebuild.architecture(folder, bundle)
+    size = measure(built, bundle.strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
+    if bundle.config.multiply_adds not in (None, size.multiply_adds):
+        raise BundleError(
+            f"{folder / bundles.CONFIG} says {bundle.config.multiply_adds:,} multiply-adds, the net takes "
+            f"{size.multiply_adds:,}; make the bundle anew"
+        )
+    digest = bundles.weights_digest(folder)
+    if any(result.model not in (None, digest) for result in bundle.metrics):
+        raise BundleError(f"{folder / 'metrics.json'} has numbers of other weights than {bundles.MODEL}; measure again")
+    if (folder / bundles.TEMPLATE).exists():
+        rebuild.from_template(folder, bundle, bundle.strategy)
+    clips = normalise(read_clips(packaged("bundled") / "sample.mp4", contract, 1).clips, contract)
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(clips))
+    if not torch.isfinite(logits).all():
+        raise BundleError(f"the net of {folder} answers a clip with numbers that are not finite; do not publish it")
+    onnx = folder / bundles.ONNX
+    if onnx.exists() and not compare(net, onnx, clips, (1,)).passed:
+        raise BundleError(f"{onnx} answers a clip otherwise than the net; export it again")
+    cached.own(folder, bundle, "fp32")
+    cached.own(folder, bundle, "int8")
+    return size.parameters
+
+
+def _card(folder: Path, name: str) -> Card | None:
+    places = [folder, *([folder.parents[1]] if folder.parent.name == "bundles" else [])]
+    for place in places:
+        if (place / f"{name}.md").is_file():
+            return cards.read(place / f"{name}.md")
+    return cards.named(name) if name in cards.names() else None
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def _copy(folder: Path, name: str, target: Path) -> None:
+    if name in (bundles.README, MARGINALS, STRATEGY) or name.startswith(".eval_results/"):
+        return  # all of them are made anew
+    (target / name).parent.mkdir(exist_ok=True)
+    shutil.copyfile(bundles.require(folder, name), target / name)
+
+
+def _refuse_bad_card(text: str, bundle: Bundle) -> None:
+    """Reads the card as the Hub's client does. Raises `BundleError` when it says something else than the bundle."""
+    from huggingface_hub import ModelCard
+
+    try:
+        shown = getattr(ModelCard(text).data, "eval_results", None) or []
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"the card of {bundle.name} is not what the Hub reads: {error}") from error
+    values = [result.metric_value for result in shown]
+    if values != [result.value for result in bundle.metrics]:
+        raise BundleError(f"the card of {bundle.name} shows the Hub the numbers {values}, not those of the bundle")

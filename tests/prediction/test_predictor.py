@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stzoo.contract import InputContract
+from stzoo.errors import BundleError, UsageError, VideoError
+from stzoo.nets import Architecture, fixed, fixed_net, grow
+from stzoo.prediction.predictor import Prediction, Predictor, VideoWarning
+from stzoo.video.frames import normalise
+from stzoo.video.reader import read_clips
+from tests.conftest import MakeVideo
+
+CONTRACT = InputContract(frames=4, fps=5.0, clips=3, resize=24, crop=16, short_video="stretch")
+LABELS = ("dark", "middle", "bright", "never")
+
+
+class Brightness(nn.Module):
+    """Logits that depend on the clip's mean, and on being in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(3.0))
+        self.batches: list[int] = []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.batches.append(len(clips))
+        mean = clips.mean(dim=(1, 2, 3, 4)) * self.scale
+        return torch.stack([-mean, torch.zeros_like(mean), mean, mean - 100], dim=1)
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(Brightness().train(), CONTRACT, LABELS, "brightness", "cpu")
+
+
+def test_scores_are_the_mean_of_the_clips_softmax(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20)
+    scores = predictor.scores(path)
+    assert scores.shape == (4,)
+    assert scores.dtype == np.float32
+    assert scores.sum() == pytest.approx(1, abs=1e-6)
+    clips = torch.from_numpy(normalise(read_clips(path, CONTRACT).clips, CONTRACT))
+    with torch.inference_mode():
+        expected = predictor.net(clips).softmax(dim=1).mean(dim=0)
+    np.testing.assert_allclose(scores, expected.numpy(), atol=1e-6)
+
+
+def test_an_answer_that_is_no_number_is_refused(predictor: Predictor, make_video: MakeVideo) -> None:
+    with torch.no_grad():
+        predictor.net.scale.fill_(float("inf"))  # type: ignore[operator, union-attr]
+    with pytest.raises(BundleError, match="the net brightness answers with numbers that are not finite"):
+        predictor.predict(make_video("a.mp4", 4))
+
+
+def test_predictions_are_ranked(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("dark.mp4", 4)
+    scores = predictor.scores(path)
+    ranked = predictor.predict(path, topk=99)
+    assert [type(prediction) for prediction in ranked] == [Prediction] * 4
+    assert ranked[0].label == "dark"
+    assert [p.score for p in ranked] == sorted(scores.tolist(), reverse=True)
+    assert {p.label: p.score for p in ranked} == dict(zip(LABELS, scores.tolist(), strict=True))
+    assert predictor.predict(str(path), topk=2) == ranked[:2]
+    assert len(predictor.predict(path)) == 4
+
+
+def test_clips_decide_how_often_the_net_looks(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20)
+    predictor.scores(path)
+    assert sum(predictor.net.batches) == 3
+    predictor.scores(path, clips=7)
+    assert sum(predictor.net.batches) == 3 + 7
+
+
+@pytest.mark.parametrize(("name", "frames"), [("one.mp4", 1), ("short.webm", 3), ("long.mp4", 80)])
+def test_any_length(predictor: Predictor, make_video: MakeVideo, name: str, frames: int) -> None:
+    assert np.isfinite(predictor.scores(make_video(name, frames))).all()
+
+
+def test_attributes_can_be_read_and_not_set(predictor: Predictor) -> None:
+    assert predictor.labels == LABELS
+    assert predictor.contract is CONTRACT
+    assert predictor.name == "brightness"
+    assert predictor.strategy is None
+    assert predictor.device == torch.device("cpu")
+    assert not predictor.net.training
+    for name in ("labels", "contract", "name", "strategy", "net", "device"):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(predictor, name, None)
+
+
+def test_a_cut_off_file_is_predicted_with_a_warning(predictor: Predictor, cut_off_video: Path) -> None:
+    for call in (predictor.predict, predictor.scores):
+        with pytest.warns(VideoWarning, match="cut off or damaged"):
+            call(cut_off_video)
+
+
+def test_a_good_file_warns_of_nothing(predictor: Predictor, make_video: MakeVideo) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor.predict(make_video("a.mp4", 20))
+
+
+def test_nonsense_is_refused(predictor: Predictor, make_video: MakeVideo, tmp_path: Path) -> None:
+    path = make_video("a.mp4", 3)
+    with pytest.raises(UsageError, match="best 0 classes"):
+        predictor.predict(path, topk=0)
+    with pytest.raises(UsageError, match="0 clips"):
+        predictor.predict(path, clips=0)
+    with pytest.raises(VideoError, match="does not exist"):
+        predictor.predict(tmp_path / "missing.mp4")
+
+
+def test_devices() -> None:
+    best = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    auto = Predictor(Brightness(), CONTRACT, LABELS, device="auto")
+    assert auto.device == Predictor(Brightness(), CONTRACT, LABELS).device == best
+    assert auto.to("cpu").device == torch.device("cpu")
+    with pytest.raises(UsageError, match='no device "gpu"'):
+        auto.to("gpu")
+    with pytest.raises(UsageError, match="no such GPU"):
+        auto.to(f"cuda:{torch.cuda.device_count()}")
+
+
+def test_a_template_is_refused() -> None:
+    net = fixed("densenet_tiny", Architecture("densenet_tiny", 4, {}).uniform("S+ST"), 4)
+    Predictor(net, CONTRACT, LABELS)
+    with pytest.raises(UsageError, match="template"):
+        Predictor(grow(net), CONTRACT, LABELS)
+
+
+@pytest.fixture(scope="module")
+def net_predictor() -> Predictor:
+    """A net of this package; its clips are large enough for it."""
+    architecture = Architecture("resnet_tiny", 4, {})
+    torch.manual_seed(0)
+    net = fixed_net(architecture, architecture.uniform("S+ST"))
+    return Predictor(net, CONTRACT.model_copy(update={"resize": 32, "crop": 32}), LABELS, device="cpu")
+
+
+def plain_scores(predictor: Predictor, path: Path) -> np.ndarray:
+    clips = torch.from_numpy(normalise(read_clips(path, predictor.contract).clips, predictor.contract))
+    with torch.inference_mode():
+        return predictor.net(clips).softmax(dim=1).mean(dim=0).numpy()
+
+
+def test_predictions_are_those_of_the_net_and_follow_its_weights(
+    net_predictor: Predictor, make_video: MakeVideo
+) -> None:
+    path = make_video("a.mp4", 20)
+    first = net_predictor.scores(path)
+    np.testing.assert_allclose(first, plain_scores(net_predictor, path), atol=1e-5)
+    np.testing.assert_array_equal(net_predictor.scores(path), first)
+    with torch.no_grad():
+        for parameter in net_predictor.net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    second = net_predictor.scores(path)
+    assert np.abs(second - first).max() > 1e-3
+    np.testing.assert_allclose(second, plain_scores(net_predictor, path), atol=1e-5)
+    net_predictor.net.head = nn.Linear(net_predictor.net.head.in_features, 4)
+    np.testing.assert_allclose(net_predictor.scores(path), plain_scores(net_predictor, path), atol=1e-5)
+
+
+def test_modules_of_the_net_can_be_listened_to_while_it_predicts(
+    net_predictor: Predictor, make_video: MakeVideo
+) -> None:
+    path = make_video("a.mp4", 20)
+    heard: list[Tensor] = []
+    hook = net_predictor.net.get_submodule("stage1.block1.norm1").register_forward_hook(
+        lambda module, inputs, output: heard.append(output)
+    )
+    net_predictor.scores(path)
+    assert len(heard) == CONTRACT.clips
+    hook.remove()
+    net_predictor.scores(path)
+    assert len(heard) == CONTRACT.clips
+
+
+def test_a_net_left_in_training_mode_does_not_predict(make_video: MakeVideo) -> None:
+    architecture = Architecture("resnet_tiny", 4, {})
+    predictor = Predictor(fixed_net(architecture, architecture.uniform("S")), CONTRACT, LABELS, device="cpu")
+    predictor.net.train()
+    with pytest.raises(UsageError, match="training mode"):
+        predictor.scores(make_video("a.mp4", 20))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_gives_the_same_scores(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 40)
+    expected = predictor.scores(path, clips=20)
+    np.testing.assert_allclose(predictor.to("cuda").scores(path, clips=20), expected, atol=1e-5)

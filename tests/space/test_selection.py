@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import copy
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stzoo import nets
+from stzoo.contract import InputContract
+from stzoo.errors import TrainingError
+from stzoo.inference import to_input, video_scores
+from stzoo.nets.fusion import named_gates
+from stzoo.nets.reestimation import reestimate_batch_norm
+from stzoo.space import selection
+from stzoo.space.selection import FIELDS, Scored, SelectionClips, best, pruned, references, score_strategies
+from stzoo.strategies.names import UNIFORM
+from stzoo.strategies.strategy import ALL_BRANCHES, Strategy
+
+CONTRACT = InputContract(frames=2, fps=5.0, resize=32, crop=32)
+VIDEOS, CLASSES, DRAWN = 7, 3, 6
+
+
+def make_template(shift: float = 0.0, certain: bool = False) -> nn.Module:
+    """Gates with drop rates around one half, or the same two strategies again and again."""
+    torch.manual_seed(0)
+    template = nets.template("densenet_tiny", CLASSES)
+    with torch.no_grad():
+        for index, (site, _, gate, _) in enumerate(named_gates(template)):
+            gate.logit.fill_(0.2 * (index % 7) - 0.6 + shift)
+            if certain and site != "B1.L1":
+                gate.logit.fill_(-30.0)
+    return template.eval()
+
+
+@pytest.fixture(scope="module")
+def template() -> nn.Module:
+    return make_template()
+
+
+def data(calibrated: bool = True) -> SelectionClips:
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (VIDEOS, 1, 2, 32, 32, 3), dtype=np.uint8)
+    training = torch.from_numpy(rng.integers(0, 256, (8, 2, 32, 32, 3), dtype=np.uint8))
+
+    def calibration() -> Iterator[Tensor]:
+        for part in training.split(4):
+            yield to_input(part, CONTRACT)
+
+    labels = np.arange(VIDEOS) % CLASSES
+    return SelectionClips(clips, labels, CONTRACT, torch.device("cpu"), calibration if calibrated else None)
+
+
+def score(template: nn.Module, path: Path, **changes: Any) -> list[Scored]:
+    return score_strategies(template, data(), **({"strategies": DRAWN, "seed": 0, "scores_file": path} | changes))
+
+
+@pytest.fixture(scope="module")
+def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Scored], bytes]:
+    """An uninterrupted selection: its scores and its file."""
+    path = tmp_path_factory.mktemp("selection") / "scores.csv"
+    return score(template, path), path.read_bytes()
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[Strategy]:
+    """The strategies for which a net is evaluated from here on."""
+    strategies: list[Strategy] = []
+
+    def watched(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.Module:
+        strategies.append(strategy)
+        return pruned(template, strategy, data)
+
+    monkeypatch.setattr(selection, "pruned", watched)
+    return strategies
+
+
+def hash_of(net: nn.Module) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in net.state_dict().items()}
+
+
+def test_strategies_are_drawn_from_the_posterior_and_scored_on_the_clips(
+    template: nn.Module, finished: tuple[list[Scored], bytes]
+) -> None:
+    scored, _ = finished
+    posterior = nets.posterior(template)
+    assert [row.index for row in scored] == list(range(DRAWN))
+    assert [row.strategy for row in scored] == [posterior.sample(0, index) for index in range(DRAWN)]
+    assert len({row.strategy for row in scored}) == DRAWN
+    for row in scored[:3]:
+        net = nets.prune(template, row.strategy).eval()
+        reestimate_batch_norm(net, data().calibration())  # type: ignore[misc]
+        scores = video_scores(net, data().clips, CONTRACT)
+        labels = data().labels
+        assert row.accuracy == pytest.approx((scores.argmax(1) == labels).mean(), abs=1e-6)
+        assert row.cross_entropy == pytest.approx(-np.log(scores[np.arange(VIDEOS), labels]).mean(), abs=1e-5)
+        assert row.log_probability == pytest.approx(posterior.log_probability(row.strategy), abs=1e-6)
+
+
+def test_the_file_holds_every_score(finished: tuple[list[Scored], bytes], tmp_path: Path) -> None:
+    scored, written = finished
+    rows = list(csv.DictReader(written.decode().splitlines()))
+    assert tuple(rows[0]) == FIELDS
+    for row, line in zip(scored, rows, strict=True):
+        assert int(line["index"]) == row.index
+        assert float(line["accuracy"]) == row.accuracy
+        assert float(line["cross_entropy"]) == row.cross_entropy
+        assert float(line["log_probability"]) == row.log_probability
+        assert Strategy.from_text(line["strategy"]) == row.strategy
+        assert line["digest"] == row.strategy.digest[:12]
+
+
+def test_selection_leaves_the_template_as_it_was(tmp_path: Path) -> None:
+    template = make_template()
+    before = hash_of(template)
+    score(template, tmp_path / "scores.csv")
+    assert hash_of(template) == before
+    assert not template.training
+    assert all(parameter.grad is None for parameter in template.parameters())
+
+
+def test_in_eval_mode_or_not_a_template_gives_the_same(
+    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+) -> None:
+    assert score(copy.deepcopy(template).train(), tmp_path / "scores.csv", strategies=2) == finished[0][:2]
+
+
+@pytest.mark.parametrize("kept", range(DRAWN + 1))
+def test_a_selection_goes_on_from_what_is_written(
+    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path, kept: int, computed: list[Strategy]
+) -> None:
+    scored, written = finished
+    path = tmp_path / "scores.csv"
+    path.write_bytes(b"".join(written.splitlines(keepends=True)[: 1 + kept]))
+    advanced: list[None] = []
+    assert score(template, path, advance=lambda: advanced.append(None)) == scored
+    assert path.read_bytes() == written
+    assert computed == [row.strategy for row in scored[kept:]]
+    assert len(advanced) == DRAWN
+
+
+def test_a_selection_stopped_between_strategies_ends_the_same(
+    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+) -> None:
+    path, done = tmp_path / "scores.csv", 0
+
+    def stop() -> None:
+        nonlocal done
+        done += 1
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(template, path, advance=stop)
+    assert len(path.read_text().splitlines()) == 3
+    assert score(template, path) == finished[0]
+    assert path.read_bytes() == finished[1]
+
+
+def test_what_was_scored_counts_where_fewer_are_asked_for_and_more_go_on(
+    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_bytes(finished[1])
+    assert score(template, path, strategies=2) == finished[0]
+    assert path.read_bytes() == finished[1]
+    assert score(template, path, strategies=DRAWN + 1)[:-1] == finished[0]
+
+
+def test_a_strategy_drawn_twice_is_computed_once(tmp_path: Path, computed: list[Strategy]) -> None:
+    template = make_template(certain=True)
+    path = tmp_path / "scores.csv"
+    scored = score(template, path, strategies=8)
+    different = {row.strategy for row in scored}
+    assert 1 < len(different) < 8
+    assert len(computed) == len(different)
+    assert [row.index for row in scored] == list(range(8))
+    for row in scored:
+        assert len({other.cross_entropy for other in scored if other.strategy == row.strategy}) == 1
+
+    # Nor again after a stop, when it is in the file.
+    written = path.read_bytes()
+    path.write_bytes(b"".join(written.splitlines(keepends=True)[:-1]))
+    computed.clear()
+    assert score(template, path, strategies=8) == scored
+    assert len(computed) == (scored[-1].strategy not in {row.strategy for row in scored[:-1]})
+    assert path.read_bytes() == written
+
+
+def test_scores_of_another_seed_are_refused(
+    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_bytes(finished[1])
+    sentence = f"line 2 of {path} was not drawn from this posterior with seed 1; move the file away"
+    with pytest.raises(TrainingError, match=re.escape(sentence)):
+        score(template, path, seed=1)
+    assert path.read_bytes() == finished[1]
+
+
+def test_scores_of_another_template_are_refused_even_if_it_draws_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    template = make_template()
+    scored = score(template, path, strategies=2)
+    with torch.no_grad():
+        for _, _, gate, _ in named_gates(template):
+            gate.logit += 1e-3
+    assert [nets.posterior(template).sample(0, row.index) for row in scored] == [row.strategy for row in scored]
+    with pytest.raises(TrainingError, match="was not drawn from this posterior"):
+        score(template, path, strategies=3)
+
+
+@pytest.mark.parametrize("damage", ["cut", "word", "strategy", "foreign", "column", "reordered", "missing"])
+def test_a_file_that_is_no_list_of_scores_is_refused(
+    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "scores.csv"
+    lines = finished[1].decode().splitlines(keepends=True)
+    if damage == "cut":
+        lines = [*lines[:3], lines[3][:6]]
+    elif damage == "word":
+        lines[3] = lines[3].replace(f"{finished[0][2].accuracy:.6f}", "high", 1)
+    elif damage == "strategy":
+        lines[3] = lines[3].replace("B1.L1", "B1 L1", 1)
+    elif damage == "foreign":
+        lines[3] = lines[3].replace(finished[0][2].strategy.text(), finished[0][3].strategy.text())
+    elif damage == "column":
+        lines[0] = lines[0].replace("strategy", "units")
+    elif damage == "reordered":
+        lines[2], lines[3] = lines[3], lines[2]
+    else:
+        del lines[2]
+    path.write_text("".join(lines))
+    with pytest.raises(
+        TrainingError, match=rf"line [234] of {re.escape(str(path))} .*move the file away to score again"
+    ):
+        score(template, path)
+
+
+def row(index: int, accuracy: float, cross_entropy: float) -> Scored:
+    return Scored(index, accuracy, cross_entropy, -1.0, Strategy("net", {"L1": "S"}))
+
+
+@pytest.mark.parametrize(
+    ("rows", "winner"),
+    [
+        ([(0.5, 1.0), (0.7, 2.0), (0.6, 0.1)], 1),  # accuracy first
+        ([(0.5, 1.0), (0.7, 2.0), (0.7, 0.9)], 2),  # then cross-entropy
+        ([(0.7, 1.0), (0.7, 1.0), (0.7, 1.0)], 0),  # then the first
+        ([(0.1, 5.0)], 0),
+    ],
+)
+def test_the_best_is_the_most_accurate_then_the_surest_then_the_first(
+    rows: list[tuple[float, float]], winner: int
+) -> None:
+    scored = [row(index, *numbers) for index, numbers in enumerate(rows)]
+    assert best(scored).index == winner
+    assert best(scored[::-1]).index == winner
+
+
+def test_a_pruned_net_has_batch_norm_statistics_of_its_own_if_wanted(template: nn.Module) -> None:
+    strategy = nets.architecture(template).uniform("ST")
+    kept, own = (pruned(template, strategy, data(calibrated)) for calibrated in (False, True))
+    buffers = dict(template.named_buffers())
+    assert not kept.training
+    assert not own.training
+    assert all(torch.equal(buffer, buffers[name]) for name, buffer in kept.named_buffers())
+    means = [name for name in dict(own.named_buffers()) if name.endswith("running_mean")]
+    assert not any(torch.equal(own.get_buffer(name), buffers[name]) for name in means)
+    assert all(parameter is dict(template.named_parameters())[name] for name, parameter in own.named_parameters())
+
+
+def test_references_are_the_uniform_strategies_and_the_most_probable(template: nn.Module) -> None:
+    found = references(template)
+    assert list(found) == ["most-probable", "s", "st", "sst"]
+    assert found["most-probable"] == nets.posterior(template).most_probable()
+    assert [set(found[name].units.values()) for name in ("s", "st", "sst")] == [{"S"}, {"ST"}, {"S+ST"}]
+    for strategy in found.values():
+        strategy.check("densenet_tiny", nets.architecture(template).sites)
+
+
+def test_references_of_seven_units_are_all_seven() -> None:
+    found = references(nets.template("resnet_tiny", 3, branches=ALL_BRANCHES))
+    assert list(found) == ["most-probable", *UNIFORM]

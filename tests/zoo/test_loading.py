@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import stzoo
+from hub_server import HubServer
+from stzoo import bundle as bundles
+from stzoo import card as cards
+from stzoo.bundle import rebuild
+from stzoo.card import Bundled, Card
+from stzoo.cli.predict import predict
+from stzoo.errors import ModelNotFoundError, UsageError
+from stzoo.files import packaged
+from stzoo.zoo import loading
+from stzoo.zoo.hub import Repository
+from stzoo.zoo.loading import BatchNormWarning
+from stzoo.zoo.reference import NAMESPACE, find
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_bundle: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+
+
+def test_a_folder_is_loaded_in_eval_mode_with_its_own_weights(folder: Path) -> None:
+    model = stzoo.load(folder)
+    assert model.labels == ("left", "right", "still")
+    assert model.name == "tiny-opt"
+    assert not any(module.training for module in model.net.modules())
+    assert model.strategy == bundles.read(folder).strategy
+    state = model.net.state_dict()
+    for name, array in bundles.read_weights(folder).items():
+        np.testing.assert_array_equal(state[name].numpy(), array)
+    assert not any(tensor.is_meta for tensor in state.values())
+
+
+def test_a_loaded_model_predicts(folder: Path, make_video: Callable[..., Path]) -> None:
+    predictions = loading.load(str(folder)).predict(make_video("clip.mp4"))
+    assert {prediction.label for prediction in predictions} == {"left", "right", "still"}
+    assert sum(prediction.score for prediction in predictions) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_names_are_listed_by_pattern(zoo: Path) -> None:
+    assert loading.list_models() == ["toy-lost", "toy-never", "toy-opt"]
+    assert loading.list_models("*-opt") == ["toy-opt"]
+    assert loading.list_models("nothing*") == []
+
+
+def test_listing_and_finding_do_not_import_torch(tiny_bundle: Path) -> None:
+    code = (
+        "import sys, stzoo\n"
+        "from stzoo import bundle\nfrom stzoo.zoo import reference\n"
+        "stzoo.list_models()\n"
+        f"bundle.read(reference.find({str(tiny_bundle)!r}).folder)\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_bundled_folder_has_a_card_and_fits_its_net() -> None:
+    for config in packaged("bundled").glob("*/config.json"):
+        folder = config.parent
+        assert cards.named(folder.name).weights == Bundled(bundled=folder.name)
+        bundle = bundles.read(folder)
+        assert bundle.name == folder.name
+        rebuild.build(folder, bundle)
+
+
+@pytest.fixture
+def published(server: HubServer, template_bundle: Path) -> HubServer:
+    server.put("lab/toy", template_bundle)
+    return server
+
+
+def test_a_repository_is_loaded_by_its_name(published: HubServer, make_video: Callable[..., Path]) -> None:
+    commit = published.repos["lab/toy"].refs["main"]
+    published.repos["lab/toy"].tags["v1"] = commit
+    for model in (stzoo.load("lab/toy"), stzoo.load("lab/toy@v1"), stzoo.load("lab/toy", revision=commit)):
+        assert model.name == "tiny-opt"
+        assert len(model.predict(make_video("clip.mp4"))) == 3
+    assert published.counted("template.safetensors") == published.counted("statistics/") == 0
+    assert find("lab/toy").repository == Repository("lab/toy", commit)
+
+
+def test_another_runtime_fetches_its_file_besides(server: HubServer, make_video: Callable[..., Path]) -> None:
+    server.put("lab/camera", packaged("bundled") / "camera-motion-s")
+    stzoo.load("lab/camera", device="cpu")
+    assert server.counted("model.onnx") == server.counted("export.json") == 0
+    model = stzoo.load("lab/camera", device="cpu", runtime="onnxruntime")
+    assert model.runtime == "onnxruntime"
+    assert len(model.predict(make_video("clip.mp4"))) == 5
+    assert (
+        server.counted("GET /lab/camera/resolve") == 4 + 1 + 2
+    )  # the texts it has, the weights, the file and its report
+
+
+def test_another_strategy_comes_from_the_template_alone(published: HubServer) -> None:
+    for _ in range(2):
+        with pytest.warns(BatchNormWarning, match="the template's"):
+            model = stzoo.load("lab/toy", strategy="s")
+        assert set(model.strategy.units.values()) == {"S"}
+    assert published.counted("GET /lab/toy/resolve") == 5  # four texts and the template
+    assert published.counted("model.safetensors") == 0
+
+
+@pytest.mark.parametrize("strategy", [None, "s", "st"])
+@pytest.mark.filterwarnings("ignore::stzoo.zoo.loading.BatchNormWarning")
+def test_a_second_load_asks_for_a_branch_once_and_for_a_commit_never(
+    published: HubServer, strategy: str | None
+) -> None:
+    commit = published.repos["lab/toy"].refs["main"]
+    published.repos["lab/toy"].tags["v1"] = commit
+    for ref, requests in (("lab/toy", 1), ("lab/toy@v1", 1), (f"lab/toy@{commit}", 0)):
+        stzoo.load(ref, strategy=strategy)
+        published.requests.clear()
+        stzoo.load(ref, strategy=strategy)
+        assert len(published.requests) == requests, published.requests
+
+
+def test_stored_or_calibrated_statistics_need_no_warning(published: HubServer, make_video: Callable[..., Path]) -> None:
+    stored = stzoo.load("lab/toy", strategy="st")
+    assert all((b == 0.25).all() for name, b in stored.net.named_buffers() if name.endswith("running_mean"))
+    calibrated = stzoo.load("lab/toy", strategy=stored.strategy, calibrate=[make_video("a.mp4")])
+    assert not all((b == 0.25).all() for name, b in calibrated.net.named_buffers() if name.endswith("running_mean"))
+    again = stzoo.load("lab/toy", strategy=stored.strategy, calibrate=make_video("a.mp4"))
+    for (name, one), (_, other) in zip(calibrated.net.named_buffers(), again.net.named_buffers(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_a_net_without_weights_is_built_from_its_card_or_bundle(zoo: Path, server: HubServer, folder: Path) -> None:
+    card = cards.named("toy-never")
+    described = {"classes": 5, "strategy": "st", "input": {"frames": 4, "fps": 5.0, "resize": 32, "crop": 32}}
+    planned = Card.model_validate(card.model_dump() | {"net": described})
+    (zoo / "cards" / "toy-never.md").write_text(cards.render(planned))
+    model = stzoo.load("toy-never", weights=None)
+    assert model.labels[4] == "class 4"
+    assert set(model.strategy.units.values()) == {"ST"}
+    assert model.net(torch.zeros(1, 3, 4, 32, 32)).shape == (1, 5)
+    (folder / "model.safetensors").unlink()
+    assert stzoo.load(folder, weights=None, strategy="s").labels == ("left", "right", "still")
+    with pytest.raises(ModelNotFoundError, match="no weights yet"):
+        stzoo.load("toy-never")
+    assert server.requests == []
+
+
+def test_predict_needs_no_more_than_the_namespace(
+    published: HubServer, make_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAMESPACE, "lab")
+    result = CliRunner().invoke(predict, [str(make_video("clip.mp4")), "--model", "toy"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "left" in result.output
+
+
+@pytest.mark.parametrize(
+    ("wishes", "sentence"),
+    [
+        (
+            {"runtime": "onxruntime"},
+            'no runtime "onxruntime"; choose one of auto, torch, onnxruntime, openvino. Did you mean "onnxr',
+        ),
+        ({"precision": "fp16"}, 'no precision "fp16"; choose one of fp32, bf16, int8.'),
+    ],
+)
+def test_what_is_not_there_is_named_with_what_is(tiny_bundle: Path, wishes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        stzoo.load(tiny_bundle, device="cpu", **wishes)
+    assert sentence in str(refused.value)
