@@ -8,7 +8,7 @@ import sys
 import pytest
 
 WITHOUT_TORCH = (
-    "stzoo.assessment",
+    "stzoo.evaluation",
     "stzoo.bundle",
     "stzoo.card",
     "stzoo.contract",

@@ -16,7 +16,7 @@ from stzoo.cli.options import frame_rate_option, loaded, protocol_options, runti
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
-    from stzoo.assessment import Assessment
+    from stzoo.evaluation import Evaluation
     from stzoo.metrics import Estimate
 
 _CLASSES_SHOWN = 20
@@ -70,13 +70,13 @@ def evaluate(
     Files that cannot be read are named on standard error and counted, accuracies are about the others, and the exit
     code is 1.
     """
-    from stzoo.assessment import assess
+    from stzoo.evaluation import evaluate as measure
 
     predictor = loaded(model, **wishes)
     items = labelled(data, root, predictor.labels)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
     with saying_how_to_go_on():
-        found = assess(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
+        found = measure(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
     found.write(folder)
     for failed in found.failed:
         click.echo(f"Error: {failed.reason}", err=True)
@@ -88,7 +88,7 @@ def evaluate(
         context.exit(VideoError.exit_code)
 
 
-def _print(found: Assessment, folder: Path) -> None:
+def _print(found: Evaluation, folder: Path) -> None:
     from stzoo.cli.drawing import plain_table, print_parts
 
     table = plain_table("metric", "value:right", "95 % interval", "n:right")

@@ -9,4 +9,6 @@ check      what training on a dataset would suffer from
 cache      all clips of a list, decoded once, on disk
 broken     videos that are left out, and how many may be
 synth/     datasets that stzoo makes itself
+
+The folder labels/ holds class names that no annotation file carries.
 """

@@ -39,7 +39,7 @@ Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Assessment:
+class Evaluation:
     """What was found. Accuracies are about the videos that could be read."""
 
     about: dict[str, Any]
@@ -132,7 +132,7 @@ class ScoreBook:
             np.savez(file, allow_pickle=False, **arrays)
 
 
-def assess(
+def evaluate(
     predictor: Predictor,
     items: Sequence[Item],
     folder: Path,
@@ -141,7 +141,7 @@ def assess(
     seconds_a_file: float = SECONDS_A_FILE,
     frame_rate: float | None = None,
     progress: bool = False,
-) -> Assessment:
+) -> Evaluation:
     """Scores every listed video once, keeps the scores in `folder`, and measures.
 
     Scores are saved twice a minute and when the run is interrupted; a video whose scores are there already is not read
@@ -186,14 +186,14 @@ def assess(
     return _measured(about, items, book, failed)
 
 
-def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, failed: dict[str, Failed]) -> Assessment:
+def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, failed: dict[str, Failed]) -> Evaluation:
     good = [item for item in items if str(item.path) not in failed]
     if not good:
         first = next(iter(failed.values()))
         raise DataError(f"none of the {len(items)} videos can be read; the first: {first.reason}")
     scores = np.stack([book[item.path] for item in good])
     labels = np.array([item.label for item in good], dtype=np.int64)
-    return Assessment(
+    return Evaluation(
         about=about,
         scores=scores,
         labels=labels,

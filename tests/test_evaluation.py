@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stzoo.assessment import SCORES, assess
 from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError
+from stzoo.evaluation import SCORES, evaluate
 from stzoo.prediction.predictor import Predictor
 from tests.conftest import MakeVideo
 from tests.data import layouts
@@ -49,7 +49,7 @@ def items(make_video: MakeVideo, tmp_path: Path) -> list[Item]:
 
 
 def test_everything_is_measured_and_failures_are_named(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
-    found = assess(predictor, items, tmp_path / "out")
+    found = evaluate(predictor, items, tmp_path / "out")
     found.write(tmp_path / "out")
     assert predictor.net.clips == 4 * CONTRACT.clips  # the video that is listed twice is read once
     np.testing.assert_array_equal(found.scores[0], predictor.scores(items[0].path))
@@ -77,15 +77,15 @@ def test_everything_is_measured_and_failures_are_named(predictor: Predictor, ite
 def test_an_interrupted_run_goes_on(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
     predictor.net.most = 2 * CONTRACT.clips
     with pytest.raises(KeyboardInterrupt):
-        assess(predictor, items, tmp_path)
+        evaluate(predictor, items, tmp_path)
     predictor.net.clips, predictor.net.most = 0, 1000
-    resumed = assess(predictor, items, tmp_path)
+    resumed = evaluate(predictor, items, tmp_path)
     assert predictor.net.clips == 2 * CONTRACT.clips
-    whole = assess(predictor, items, tmp_path / "whole")
+    whole = evaluate(predictor, items, tmp_path / "whole")
     np.testing.assert_array_equal(resumed.scores, whole.scores)
     os.utime(items[1].path, ns=(0, 0))
     predictor.net.clips = 0
-    assess(predictor, items, tmp_path)
+    evaluate(predictor, items, tmp_path)
     assert predictor.net.clips == CONTRACT.clips  # a video that has changed is read again
 
 
@@ -93,24 +93,24 @@ def test_frames_that_were_written_over_are_read_again(predictor: Predictor, tmp_
     layouts.write_frames(tmp_path / "folder")
     layouts.zip_frames(tmp_path / "all.zip", ["x/", "y/"])
     items = [Item(tmp_path / "folder", 0), Item(tmp_path / "all.zip" / "x", 0)]
-    assess(predictor, items, tmp_path / "out", frame_rate=10.0)
+    evaluate(predictor, items, tmp_path / "out", frame_rate=10.0)
     for changed in (tmp_path / "folder" / "00003.jpg", tmp_path / "all.zip"):
         os.utime(changed, ns=(0, 2**62))
         predictor.net.clips = 0
-        assess(predictor, items, tmp_path / "out", frame_rate=10.0)
+        evaluate(predictor, items, tmp_path / "out", frame_rate=10.0)
         assert predictor.net.clips == CONTRACT.clips
 
 
 def test_scores_of_something_else_are_refused(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
-    assess(predictor, items, tmp_path)
+    evaluate(predictor, items, tmp_path)
     for name, changes in {"contract": {"contract": CONTRACT.changed(clips=3)}, "digest": {"digest": "1" * 64}}.items():
         with pytest.raises(DataError, match=f"holds scores with another {name}; choose another folder"):
-            assess(dataclasses.replace(predictor, **changes), items, tmp_path)
+            evaluate(dataclasses.replace(predictor, **changes), items, tmp_path)
     (tmp_path / SCORES).write_bytes(b"no scores")
     with pytest.raises(DataError, match="does not hold scores of stzoo"):
-        assess(predictor, items, tmp_path)
+        evaluate(predictor, items, tmp_path)
 
 
 def test_without_a_single_video_there_is_no_number(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none of the 1 videos can be read; the first: .* does not exist"):
-        assess(predictor, items[-1:], tmp_path / "out")
+        evaluate(predictor, items[-1:], tmp_path / "out")
