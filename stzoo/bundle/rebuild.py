@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stzoo import bundle as bundles
 from stzoo import nets
@@ -17,6 +17,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import BundleError, StzooError
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.strategies.names import named
 from stzoo.strategies.strategy import Strategy
@@ -33,7 +34,7 @@ CALIBRATION_BATCH = 16
 Shape = tuple[int, ...]
 
 
-def build(folder: Path, bundle: Bundle) -> nn.Module:
+def build(folder: Path, bundle: Bundle) -> Classifier:
     """The bundle's net on the CPU, in eval mode, with the folder's weights and no others.
 
     It is laid out without memory first, so a folder whose weights do not fit is refused before anything is allocated.
@@ -47,7 +48,7 @@ def build(folder: Path, bundle: Bundle) -> nn.Module:
     return _filled(net, bundles.read_weights(folder), folder / bundles.MODEL)
 
 
-def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[nn.Module, bool]:
+def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[Classifier, bool]:
     """The net of another strategy, taken out of the bundle's template, and whether its batch norm is its own.
 
     The batch-norm statistics are those that the bundle stores for the strategy, else the template's.
@@ -75,7 +76,7 @@ def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[nn.
     return net, statistics is not None
 
 
-def untrained(architecture: Architecture, strategy: Strategy) -> nn.Module:
+def untrained(architecture: Architecture, strategy: Strategy) -> Classifier:
     """A net in eval mode with the weights of initialisation, seed 0."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -99,7 +100,7 @@ def chosen(strategy: Strategy | str, architecture: Architecture) -> Strategy:
     return strategy
 
 
-def calibrate(net: nn.Module, videos: Iterable[Path | str], contract: InputContract) -> None:
+def calibrate(net: Classifier, videos: Iterable[Path | str], contract: InputContract) -> None:
     """Re-estimates a net's batch-norm statistics from the clips of videos, in place.
 
     Raises `VideoError` for a video that cannot be read, `UsageError` when there is none.
@@ -130,7 +131,7 @@ def _described(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _filled(net: nn.Module, arrays: Arrays, path: Path) -> nn.Module:
+def _filled(net: Classifier, arrays: Arrays, path: Path) -> Classifier:
     _refuse_values(path, net.state_dict(), arrays)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, strict=True, assign=True)
     return net.eval()

@@ -13,9 +13,8 @@ from stzoo.cli.drawing import amount, pairs, plain_table, print_parts
 from stzoo.errors import DataError, StzooError, VideoError, quoted
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from stzoo.data.lists import Lists
+    from stzoo.nets import Classifier
     from stzoo.recipe import Recipe
     from stzoo.training.forecast import Forecast, Size
 
@@ -67,7 +66,7 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     return not problems
 
 
-def _first_net(recipe: Recipe, classes: int) -> nn.Module:
+def _first_net(recipe: Recipe, classes: int) -> Classifier:
     """The net of the first stage, without memory."""
     from stzoo.nets.blank import without_memory
     from stzoo.training.blueprint import architecture_of, first_net, strategy_of

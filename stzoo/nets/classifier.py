@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from stzoo.errors import ContractError
 from stzoo.nets.layout import Activation, layout
 from stzoo.nets.recompute import Recompute
+
+if TYPE_CHECKING:
+    from stzoo.nets.backbones import Architecture
 
 
 class Classifier(nn.Module, ABC):
@@ -23,6 +27,8 @@ class Classifier(nn.Module, ABC):
     `recompute`, where it is given, runs every part of the stages in training. `dropout_draws` holds the numbers in
     [0, 1) that say which features the next forward pass drops; None takes them from torch's generator.
 
+    `architecture` is what the net was built from; None once it has been merged.
+
     Raises `ContractError` for clips that are smaller or shorter.
     """
 
@@ -33,6 +39,7 @@ class Classifier(nn.Module, ABC):
         self.smallest_size = smallest_size
         self.fewest_frames = fewest_frames
         self.dropout = dropout
+        self.architecture: Architecture | None = None
         self.stages: list[str] = []
         self.recompute: Recompute | None = None
         self.dropout_draws: Float[Tensor, "clips features"] | None = None

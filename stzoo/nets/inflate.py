@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stzoo.errors import WeightsError
 from stzoo.nets import architecture, fixed_net
 from stzoo.nets.blank import without_memory
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.densenet import DenseNet3d
 from stzoo.nets.mobilenet import MobileNet3d
 from stzoo.nets.resnet import ResNet3d
@@ -79,14 +80,14 @@ MOBILENET = {
     r"head": "classifier.1",
 }
 
-FAMILIES: dict[type[nn.Module], Mapping[str, str]] = {DenseNet3d: DENSENET, ResNet3d: RESNET, MobileNet3d: MOBILENET}
+FAMILIES: dict[type[Classifier], Mapping[str, str]] = {DenseNet3d: DENSENET, ResNet3d: RESNET, MobileNet3d: MOBILENET}
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """`denselayer1.norm.1.weight`: how torchvision's checkpoints of 2017 write `denselayer1.norm1.weight`."""
 
 
 def inflate(
-    net: nn.Module, weights: Mapping[str, Tensor], *, temporal: Temporal = "average", keep_head: bool = False
+    net: Classifier, weights: Mapping[str, Tensor], *, temporal: Temporal = "average", keep_head: bool = False
 ) -> None:
     """Puts a state dict of torchvision's 2D sibling into `net`, a template or fixed net; gates keep their values.
 
@@ -118,7 +119,7 @@ def inflate(
             own[name].copy_(_with_time(renamed[source], own[name].shape, centred))
 
 
-def counterparts(net: nn.Module, shapes: Mapping[str, Shape], *, keep_head: bool = False) -> dict[str, str]:
+def counterparts(net: Classifier, shapes: Mapping[str, Shape], *, keep_head: bool = False) -> dict[str, str]:
     """The 2D name of every tensor of `net` that the 2D weights fill; `shapes` are those of the latter, by name.
 
     Raises `WeightsError` where one side has something that the other has not, or has it in another shape.
@@ -146,7 +147,7 @@ def counterparts(net: nn.Module, shapes: Mapping[str, Shape], *, keep_head: bool
     return {name: needed[name] for name in net.state_dict() if name in needed and needed[name] in shapes}
 
 
-def _names(whole: nn.Module, tensors: Iterable[str]) -> dict[str, str]:
+def _names(whole: Classifier, tensors: Iterable[str]) -> dict[str, str]:
     """The 2D names of the tensors of a net whose branches are all open."""
     built = architecture(whole)
     table = FAMILIES.get(type(whole))

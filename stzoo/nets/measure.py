@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from stzoo.nets import Architecture, fixed_net, template
 from stzoo.nets.blank import without_memory
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.layout import Activation
 from stzoo.strategies.strategy import Strategy
 
@@ -142,7 +143,7 @@ def measure_training(
         return output
 
     if checkpoint_activations:
-        net.recompute = counted  # type: ignore[assignment]
+        net.recompute = counted
     with torch.autograd.graph.saved_tensors_hooks(kept.keep, _given_back), _Counter() as counter:
         net.train()(clip)
     parameters = sum(parameter.numel() for parameter in net.parameters())
@@ -152,7 +153,7 @@ def measure_training(
 class _Kept:
     """The memory of tensors that autograd keeps, each once; those of the net and `others` are there anyway."""
 
-    def __init__(self, net: nn.Module, others: Iterable[Tensor] = ()) -> None:
+    def __init__(self, net: Classifier, others: Iterable[Tensor] = ()) -> None:
         own = (*net.state_dict().values(), *others)
         self._seen = {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in own}
         self.bytes = 0

@@ -16,17 +16,21 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from stzoo.errors import UsageError
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import Closed, Fusion, named_gates
 from stzoo.nets.layers import Conv
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 
+Net = TypeVar("Net", bound=nn.Module)
 
-def merge(net: nn.Module) -> nn.Module:
+
+def merge(net: Net) -> Net:
     """A copy of a fixed net for inference: the same outputs to rounding, and neither batch norms nor gradients.
 
     Its modules and weights are no longer those of an architecture, so it cannot be trained, grown, pruned or saved in a
@@ -42,7 +46,8 @@ def merge(net: nn.Module) -> nn.Module:
     if any(norm.training for norm in norms):
         raise UsageError("the net to merge is in training mode, where its norms follow the clips; call eval() first")
     merged = copy.deepcopy(net).requires_grad_(False)
-    merged.architecture = None  # type: ignore[assignment]
+    if isinstance(merged, Classifier):
+        merged.architecture = None
     with torch.no_grad():
         _merge(merged)
     return merged
@@ -93,7 +98,7 @@ def _sum(convs: list[Conv]) -> Conv | None:
     largest = max(convs, key=lambda conv: conv.weight[0, 0].numel())
     others = [conv for conv in convs if conv is not largest]
     margins = [
-        [most - own for most, own in zip(largest.weight.shape[1:], conv.weight.shape[1:], strict=True)]
+        [most - size for most, size in zip(largest.weight.shape[1:], conv.weight.shape[1:], strict=True)]
         for conv in others
     ]
     if any(min(margin) < 0 or margin[0] for margin in margins) or len({conv.stride for conv in convs}) > 1:
@@ -130,12 +135,12 @@ def _follows(module: nn.Module) -> Mapping[str, Iterable[str]]:
 def _outputs(module: nn.Module, path: str) -> list[nn.Module]:
     """The innermost modules whose sum is what stands at a path of `follows`; none where that part is not built."""
     name, _, part = path.partition(" ")
-    found = module.get_submodule(name)
-    if isinstance(found, Fusion):
-        return [_end(found.branches[branch], -1) for branch in (found.late if part else found.early)]
-    if isinstance(found, Closed):
-        return [found] if found.feeds_tail != bool(part) else []
-    return [] if part or isinstance(found, nn.Identity) else [_end(found, -1)]
+    before = module.get_submodule(name)
+    if isinstance(before, Fusion):
+        return [_end(before.branches[branch], -1) for branch in (before.late if part else before.early)]
+    if isinstance(before, Closed):
+        return [before] if before.feeds_tail != bool(part) else []
+    return [] if part or isinstance(before, nn.Identity) else [_end(before, -1)]
 
 
 def _end(module: nn.Module, index: int) -> nn.Module:

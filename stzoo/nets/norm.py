@@ -1,6 +1,12 @@
-"""Batch normalisation over clips, frames and positions, with statistics that several branches can share."""
+"""Batch normalisation over clips, frames and positions.
+
+Several branches can share its statistics, and several processes a batch.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +37,7 @@ class Statistics(nn.Module):
         self.momentum: float | None = 0.1
         self.follows_batches = True
         self.ranks = ALONE
+        self.together: Callable[..., Tensor] | None = None
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
@@ -64,10 +71,9 @@ class Statistics(nn.Module):
         if self.training and self.follows_batches:
             self.num_batches_tracked.add_(1)
             factor = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-        if self.training and self.ranks.count > 1:
-            from stzoo.nets.synchronised import normalise_together  # which imports torch's compiler
-
-            return layout().per_channel(lambda view: normalise_together(self, view, weight, bias, factor), x)
+        if self.training and self.together is not None:
+            together = self.together
+            return layout().per_channel(lambda view: together(self, view, weight, bias, factor), x)
         kept = (self.running_mean, self.running_var)
         return layout().per_channel(
             lambda view: F.batch_norm(view, *kept, weight, bias, self.training, factor, EPSILON), x
@@ -76,9 +82,11 @@ class Statistics(nn.Module):
 
 def synchronise(net: nn.Module, ranks: Ranks) -> None:
     """Lets every batch norm of a net take its statistics from the batches of all `ranks` together."""
+    # Asked for only here, since it imports torch's compiler.
+    together = torch.compiler.disable(normalise_together) if ranks.count > 1 else None
     for module in net.modules():
         if isinstance(module, Statistics):
-            module.ranks = ranks
+            module.ranks, module.together = ranks, together
 
 
 class Affine(nn.Module):
@@ -107,3 +115,68 @@ class BatchNorm(Statistics):
 
     def forward(self, x: Activation) -> Activation:
         return self.normalise(x, self.weight, self.bias)
+
+
+def normalise_together(
+    statistics: Statistics,
+    x: Float[Tensor, "images channels height width"],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    factor: float,
+) -> Float[Tensor, "images channels height width"]:
+    """`Statistics.normalise` in training with the images of all processes, whose mean it follows by `factor`."""
+    y, mean, variance, count = cast(
+        tuple[Tensor, Tensor, Tensor, Tensor], BatchNormOfAll.apply(x, weight, bias, statistics.ranks)
+    )
+    if factor:
+        statistics.running_mean.lerp_(mean.to(statistics.running_mean), factor)
+        statistics.running_var.lerp_((variance * count / (count - 1.0)).to(statistics.running_var), factor)
+    return y
+
+
+class BatchNormOfAll(torch.autograd.Function):
+    """Batch norm whose mean and variance are those of the images of all processes, of which some may have none.
+
+    Gives the normalised images, mean, variance and number of values a channel. The gradients of weight and bias are
+    of this process's images alone, as those of every other parameter are.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, ranks: Ranks
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        channels = x.shape[1]
+        precision = torch.promote_types(x.dtype, torch.float32)
+        values = x.new_full((1,), x.numel() / channels, dtype=precision)
+        mean_here, variance_here = x.new_zeros(2, channels, dtype=precision)
+        if x.numel():  # given statistics in single precision, it computes in single precision
+            mean_here, variance_here = torch.batch_norm_update_stats(x, mean_here, variance_here, 0.0)
+        means, variances, counts = ranks.gathered(torch.cat([mean_here, variance_here, values])).split(
+            [channels, channels, 1], dim=1
+        )
+        count = counts.sum()
+        mean = (counts * means).sum(0) / count
+        variance = (counts * (variances + (means - mean).square())).sum(0) / count
+        y = F.batch_norm(x, mean, variance, weight, bias, False, 0.0, EPSILON) if x.numel() else torch.empty_like(x)
+        ctx.ranks, ctx.has_weight, ctx.has_bias = ranks, weight is not None, bias is not None
+        weight = torch.ones_like(mean) if weight is None else weight
+        ctx.save_for_backward(x, weight, mean, variance, count)
+        ctx.mark_non_differentiable(mean, variance, count)
+        return y, mean, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+        x, weight, mean, variance, count = ctx.saved_tensors
+        deviation = (variance + EPSILON).rsqrt()
+        scaled, of_weight, of_bias = torch.zeros_like(x), torch.zeros_like(mean), torch.zeros_like(mean)
+        if x.numel():
+            scaled, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+                gradient, x, weight, mean, variance, mean, deviation, False, EPSILON, [True, True, True]
+            )
+        sums = ctx.ranks.total(torch.stack([of_bias, of_weight]))
+        mean_gradient, mean_product = sums / count
+        slope = -weight * deviation.square() * mean_product
+        constant = -weight * deviation * mean_gradient - slope * mean
+        spread = (slice(None), None, None)
+        of_x = torch.addcmul(scaled + constant[spread], x, slope[spread]).to(x.dtype)
+        return of_x, of_weight if ctx.has_weight else None, of_bias if ctx.has_bias else None, None

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stzoo.errors import UsageError
-from stzoo.nets import is_template
 from stzoo.nets.norm import Statistics
+from stzoo.nets.pruning import is_template
 
 
 def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:

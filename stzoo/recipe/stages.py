@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from stzoo.recipe.base import Rate, Table, Text
 from stzoo.strategies.names import FORMS
+from stzoo.strategies.posterior import INITIAL_DROP, TEMPERATURE
 
 
 class Optimisation(Table):
@@ -65,8 +66,10 @@ class Variational(Optimisation):
 
     gate_learning_rate: Annotated[float, Field(gt=0, le=1000)]
     gate_weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    initial_drop: Annotated[float, Field(gt=0, lt=1, description="every gate's drop probability at the start")] = 0.1
-    temperature: Annotated[float, Field(gt=0, le=10, description="of the relaxed Bernoulli")] = 0.2
+    initial_drop: Annotated[float, Field(gt=0, lt=1, description="every gate's drop probability at the start")] = (
+        INITIAL_DROP
+    )
+    temperature: Annotated[float, Field(gt=0, le=10, description="of the relaxed Bernoulli")] = TEMPERATURE
     tail_gates: Annotated[bool, Field(description="one more gate a dense layer, before its tail: D1 of Fig. 3")] = False
 
 

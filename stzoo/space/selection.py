@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from stzoo.contract import InputContract
 from stzoo.errors import StrategyError, TrainingError
 from stzoo.files import write_text
 from stzoo.inference import video_scores
 from stzoo.nets import architecture, posterior, prune
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
 from stzoo.strategies.names import uniform_names
@@ -54,7 +55,7 @@ class SelectionClips:
     at_once: int = 64
 
 
-def pruned(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.Module:
+def pruned(template: Classifier, strategy: Strategy, data: SelectionClips) -> Classifier:
     """The strategy's fixed net in eval mode, with batch-norm statistics of its own unless the template's are kept."""
     net = prune(template, strategy).eval()
     if data.calibration is not None:
@@ -62,7 +63,7 @@ def pruned(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.
     return net
 
 
-def judge(net: nn.Module, data: SelectionClips) -> tuple[float, float]:
+def judge(net: Classifier, data: SelectionClips) -> tuple[float, float]:
     """Accuracy and mean cross-entropy in nats of a fixed net on the selection split.
 
     They are rounded as the file of scores holds them, so that a resumed selection compares the same values.
@@ -73,7 +74,7 @@ def judge(net: nn.Module, data: SelectionClips) -> tuple[float, float]:
     return round(float(right), 6), round(float(-likelihood.mean()), 6)
 
 
-def references(template: nn.Module) -> dict[str, Strategy]:
+def references(template: Classifier) -> dict[str, Strategy]:
     """The strategies measured beside the winner: `most-probable`, and every uniform one by its name, such as `sst`."""
     shape = architecture(template)
     uniform = {name: shape.uniform(unit) for name, unit in uniform_names(shape.sites).items()}
@@ -81,7 +82,7 @@ def references(template: nn.Module) -> dict[str, Strategy]:
 
 
 def score_strategies(
-    template: nn.Module,
+    template: Classifier,
     data: SelectionClips,
     *,
     strategies: int,

@@ -13,6 +13,12 @@ from stzoo.strategies.strategy import NONE, Site, Strategy, open_branches
 
 Convention = Literal["paper", "linear"]
 
+INITIAL_DROP, TEMPERATURE = 0.1, 0.2
+"""Where every gate's drop probability starts, and the temperature of its relaxed Bernoulli noise.
+
+Reference: Zhou et al. 2020 for the drop probability, the authors' code for the temperature.
+"""
+
 
 @dataclass(frozen=True)
 class Posterior:

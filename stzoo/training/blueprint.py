@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from stzoo import nets
 from stzoo.errors import TrainingError
 from stzoo.nets import Architecture
+from stzoo.nets.classifier import Classifier
 from stzoo.recipe import Recipe
 from stzoo.strategies.names import named
 from stzoo.strategies.strategy import BRANCHES, Strategy
@@ -36,7 +36,7 @@ def strategy_of(recipe: Recipe, architecture: Architecture) -> Strategy | None:
     return None if recipe.fixed is None else named(recipe.fixed.strategy, architecture.backbone, architecture.sites)
 
 
-def first_net(recipe: Recipe, architecture: Architecture, strategy: Strategy | None) -> nn.Module:
+def first_net(recipe: Recipe, architecture: Architecture, strategy: Strategy | None) -> Classifier:
     """The net of the first stage, initialised at random from the recipe's seed.
 
     It has the strategy of a [fixed] recipe, and every branch open where there is none.

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
 
 from stzoo import bundle as bundles
 from stzoo.bundle.tensors import digest
 from stzoo.errors import BundleError, HubError, ModelNotFoundError, TrainingError, did_you_mean
 from stzoo.files import write_json
 from stzoo.nets import architecture
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
 from stzoo.recipe import Init
@@ -40,7 +40,7 @@ class Origin:
 
 
 def initialise(
-    run: Run, net: nn.Module, labels: Sequence[str], *, say: Callable[[str], None], progress: bool
+    run: Run, net: Classifier, labels: Sequence[str], *, say: Callable[[str], None], progress: bool
 ) -> Origin | None:
     """Puts the weights that [init] names into the net of the run's first stage; None where the recipe names none.
 
@@ -66,7 +66,7 @@ def initialise(
     return origin
 
 
-def look_for(init: Init, net: nn.Module, labels: Sequence[str] | None) -> str | None:
+def look_for(init: Init, net: Classifier, labels: Sequence[str] | None) -> str | None:
     """Whether the weights that [init] names are found and fit a run's first net: None, or what remains to be seen.
 
     The net may be without memory. `labels` are None where they are not known; then the head is not looked at. Raises as
@@ -109,7 +109,7 @@ def _path(init: Init) -> Path:
     return Path(os.path.expanduser(init.source))
 
 
-def _put(init: Init, net: nn.Module, labels: Sequence[str], progress: bool) -> Origin:
+def _put(init: Init, net: Classifier, labels: Sequence[str], progress: bool) -> Origin:
     path = _path(init)
     if init.source == "imagenet":
         return _put_2d(init, net, imagenet_file(architecture(net).backbone, progress=progress))
@@ -122,12 +122,12 @@ def _is_flat_file(path: Path) -> bool:
     return path.suffix in SUFFIXES or path.is_file()
 
 
-def _put_2d(init: Init, net: nn.Module, file: Path) -> Origin:
+def _put_2d(init: Init, net: Classifier, file: Path) -> Origin:
     inflate(net, read_weights(file), temporal=init.temporal, keep_head=init.head == "keep")
     return Origin(init.source, digest(file), "kept" if init.head == "keep" else "replaced")
 
 
-def _put_bundle(init: Init, net: nn.Module, labels: Sequence[str]) -> Origin:
+def _put_bundle(init: Init, net: Classifier, labels: Sequence[str]) -> Origin:
     found, bundle = _bundle(init, architecture(net).backbone, (*bundles.TEXTS, bundles.MODEL))
     keep_head = _keeps_head(init, bundle, labels)
     wanted = _wanted(net, keep_head=keep_head)
@@ -147,7 +147,7 @@ def _keeps_head(init: Init, bundle: bundles.Bundle, labels: Sequence[str]) -> bo
     return same_classes and init.head != "replace"
 
 
-def _wanted(net: nn.Module, *, keep_head: bool) -> dict[str, tuple[int, ...]]:
+def _wanted(net: Classifier, *, keep_head: bool) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors that a net takes from elsewhere, by name."""
     return {name: tuple(value.shape) for name, value in net.state_dict().items() if keep_head or name not in HEAD}
 

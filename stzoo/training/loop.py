@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.inference import to_input
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import Gate, named_gates, set_noise
 from stzoo.progress import counting
 from stzoo.ranks import answering, sums_of
@@ -40,7 +41,7 @@ def learning_rate_factor(optimisation: Optimisation, progress: float) -> float:
 
 
 def optimiser_of(
-    net: nn.Module, optimisation: Optimisation, *, gate_learning_rate: float, gate_weight_decay: float
+    net: Classifier, optimisation: Optimisation, *, gate_learning_rate: float, gate_weight_decay: float
 ) -> torch.optim.SGD:
     """SGD with two parameter groups: weights, and gate logits with a learning rate and decay of their own."""
     gates = [module.logit for module in net.modules() if isinstance(module, Gate)]
@@ -55,7 +56,7 @@ def optimiser_of(
 
 
 def fit(
-    net: nn.Module,
+    net: Classifier,
     clips: ClipSource,
     optimisation: Optimisation,
     *,
@@ -65,7 +66,7 @@ def fit(
     machine: Machine,
     checkpoint: Path,
     record: Callable[[int, dict[str, float]], None],
-    regulariser: Callable[[nn.Module], Tensor] | None = None,
+    regulariser: Callable[[Classifier], Tensor] | None = None,
     gate_learning_rate: float = 0.0,
     gate_weight_decay: float = 0.0,
     progress: bool = True,
@@ -82,13 +83,12 @@ def fit(
     Raises `TrainingError` when the loss is no longer finite, and when another process is gone.
     """
     net.to(machine.device)
-    net.dropout = optimisation.dropout  # type: ignore[assignment]
+    net.dropout = optimisation.dropout
     optimiser = optimiser_of(
         net, optimisation, gate_learning_rate=gate_learning_rate, gate_weight_decay=gate_weight_decay
     )
     scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "float16")
-    head: nn.Linear = net.head  # type: ignore[assignment]
-    noise = Noise(sum(1 for _ in named_gates(net)), head.in_features if optimisation.dropout else 0)
+    noise = Noise(sum(1 for _ in named_gates(net)), net.head.in_features if optimisation.dropout else 0)
     steps = clips.batches_an_epoch(optimisation.batch_size)
 
     with machine.training(net) as called:
@@ -124,7 +124,7 @@ def fit(
                     bar.advance(count)
             clips.agree(machine.ranks)
             set_noise(net, None)
-            net.dropout_draws = None  # type: ignore[assignment]
+            net.dropout_draws = None
             net.eval()
             means = {name: value / seen for name, value in sums.items()}
             with nullcontext() if average is None else average.shown(net):
@@ -140,13 +140,13 @@ class _Steps:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Classifier,
         called: Net,
         optimiser: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
         machine: Machine,
         contract: InputContract,
-        regulariser: Callable[[nn.Module], Tensor] | None,
+        regulariser: Callable[[Classifier], Tensor] | None,
     ) -> None:
         self.net = net
         self.called = called
@@ -187,7 +187,7 @@ class _Steps:
     def _logits(self, part: Batch) -> Tensor:
         device = self.machine.device
         set_noise(self.net, part.gate_draws.to(device))
-        self.net.dropout_draws = part.dropout_draws.to(device) if part.dropout_draws.shape[1] else None  # type: ignore[assignment]
+        self.net.dropout_draws = part.dropout_draws.to(device) if part.dropout_draws.shape[1] else None
         with self.machine.autocast():
             logits = self.called(to_input(part.clips.to(device).flatten(0, 1), self.contract))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))

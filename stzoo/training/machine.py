@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.inference import video_scores
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.norm import synchronise
 from stzoo.nets.recompute import recomputed
 from stzoo.ranks import ALONE, Ranks
@@ -59,13 +60,13 @@ class Machine:
         return [np.array_split(part, self.ranks.count)[self.ranks.rank] for part in together]
 
     @contextlib.contextmanager
-    def training(self, net: nn.Module) -> Iterator[Net]:
+    def training(self, net: Classifier) -> Iterator[Net]:
         """The net as it is called in training: in the end its gradients are the mean over all processes.
 
         What this changes of the net itself is undone when the block ends.
         """
         synchronise(net, self.ranks)
-        net.recompute = recomputed if self.checkpoint_activations else None  # type: ignore[assignment]
+        net.recompute = recomputed if self.checkpoint_activations else None
         called: nn.Module = net
         if self.compiler is not None:
             called = torch.compile(called, backend=self.compiler, dynamic=False)  # type: ignore[assignment]
@@ -76,7 +77,7 @@ class Machine:
             yield called
         finally:
             synchronise(net, ALONE)
-            net.recompute = None  # type: ignore[assignment]
+            net.recompute = None
 
 
 def gradients_stay(called: Net, here: bool) -> AbstractContextManager[Any]:
@@ -108,7 +109,7 @@ def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
 
 
 def shared_scores(
-    net: nn.Module,
+    net: Classifier,
     clips: UInt8[np.ndarray, "videos clips frames height width 3"],
     contract: InputContract,
     machine: Machine,

@@ -10,12 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from stzoo import nets
 from stzoo.errors import TrainingError
 from stzoo.figures.strategies import marginals_figure
 from stzoo.files import replacing, write_text
+from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Recipe
 from stzoo.space.selection import best, judge, pruned, references, scores_text
@@ -111,7 +110,7 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
         f"{winner.accuracy:.4f} on the selection split."
     )
 
-    compared: dict[str, tuple[str, Strategy, nn.Module]] = {
+    compared: dict[str, tuple[str, Strategy, Classifier]] = {
         "opt": ("pruned", winner.strategy, pruned(template, winner.strategy, selection))
     }
     for name, strategy in references(template).items():
@@ -150,7 +149,7 @@ def _finish_template(stages: Stages, data: RunData, strategies: int) -> list[Row
     return rows
 
 
-def _measured(stages: Stages, data: RunData, compared: dict[str, tuple[str, Strategy, nn.Module]]) -> list[Row]:
+def _measured(stages: Stages, data: RunData, compared: dict[str, tuple[str, Strategy, Classifier]]) -> list[Row]:
     rows = measure_nets(compared, data, stages.machine, progress=stages.progress)
     if stages.machine.ranks.leads:
         write_metrics(stages.run.path("metrics.json"), rows, stages.run.recipe.input)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 import stzoo
 from stzoo import card as cards
@@ -22,6 +21,7 @@ from stzoo.contract import InputContract
 from stzoo.files import without_folders, write_json
 from stzoo.metrics import Estimate, accuracy
 from stzoo.nets import architecture
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.measure import measure
 from stzoo.progress import counting
 from stzoo.strategies.names import UNIFORM
@@ -45,7 +45,7 @@ class Row:
 
 
 def measure_nets(
-    nets: Mapping[str, tuple[str, Strategy, nn.Module]], data: RunData, machine: Machine, *, progress: bool
+    nets: Mapping[str, tuple[str, Strategy, Classifier]], data: RunData, machine: Machine, *, progress: bool
 ) -> list[Row]:
     """Every net (name -> how, strategy, net) once on `val` and on each test list, with intervals.
 
@@ -90,15 +90,15 @@ def write_metrics(path: Path, rows: list[Row], contract: InputContract) -> None:
 def save_bundle(
     run: Run,
     labels: tuple[str, ...],
-    net: nn.Module,
+    net: Classifier,
     strategy: Strategy,
     rows: list[Row],
     *,
     posterior: Posterior | None = None,
     scores: str | None = None,
-    template: nn.Module | None = None,
+    template: Classifier | None = None,
     figure: Path | None = None,
-    normalised: Sequence[tuple[Strategy, nn.Module]] = (),
+    normalised: Sequence[tuple[Strategy, Classifier]] = (),
     processes: int = 1,
 ) -> Path:
     """Writes the run's bundle; `rows` are the measurements of exactly this net.
@@ -155,11 +155,11 @@ def save_bundle(
     )
 
 
-def _arrays(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+def _arrays(net: Classifier) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     return {name: value.detach().cpu().contiguous().numpy() for name, value in net.state_dict().items()}
 
 
-def _buffers(net: nn.Module) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+def _buffers(net: Classifier) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
     return {name: buffer.detach().cpu().contiguous().numpy() for name, buffer in net.named_buffers()}
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
-from torch import nn
 
 from stzoo import nets
 from stzoo.nets import Architecture
+from stzoo.nets.classifier import Classifier
 from stzoo.progress import counting
 from stzoo.recipe import Optimisation
 from stzoo.space.selection import Scored, SelectionClips, best, pruned, score_strategies
@@ -40,7 +40,7 @@ class Stages:
         run: Run,
         architecture: Architecture,
         strategy: Strategy | None,
-        first: nn.Module,
+        first: Classifier,
         training: ClipSource,
         selection: SelectionClips,
         machine: Machine,
@@ -59,19 +59,19 @@ class Stages:
         self.progress = progress
         self._since = 0.0  # when the epoch that runs began
 
-    def fixed(self) -> nn.Module:
+    def fixed(self) -> Classifier:
         """A [fixed] recipe's net, trained alone."""
         table = self.run.recipe.fixed
         assert table is not None
         return self._stage("fixed", "fixed.safetensors", self.first, table)
 
-    def warm_up(self) -> nn.Module:
+    def warm_up(self) -> Classifier:
         """The net with every branch open, trained without gates: the template's start."""
         table = self.run.recipe.warmup
         assert table is not None
         return self._stage("warmup", "warmup.safetensors", self.first, table)
 
-    def variational(self) -> nn.Module:
+    def variational(self) -> Classifier:
         """The template, with the drop rate of every gate learnt by variational DropPath."""
         table, objective = self.run.recipe.variational, self.run.recipe.objective
         assert table is not None
@@ -90,7 +90,7 @@ class Stages:
             self.say(sentence)
         return template
 
-    def select(self, template: nn.Module, strategies: int) -> list[Scored]:
+    def select(self, template: Classifier, strategies: int) -> list[Scored]:
         """Scores sampled strategies on the selection split; the file of scores grows until it has enough."""
         with counting("selection", strategies, unit="strategies", show=self.progress) as bar:
             return score_strategies(
@@ -103,7 +103,7 @@ class Stages:
                 ranks=self.machine.ranks,
             )
 
-    def finetune(self, template: nn.Module, scored: list[Scored]) -> nn.Module | None:
+    def finetune(self, template: Classifier, scored: list[Scored]) -> Classifier | None:
         """The winner trained further on its own, or None when the recipe does not ask for it."""
         table = self.run.recipe.finetune
         if table is None:
@@ -116,13 +116,13 @@ class Stages:
         self,
         stage: Stage,
         file: str,
-        net: nn.Module,
+        net: Classifier,
         table: Optimisation,
         *,
-        regulariser: Callable[[nn.Module], torch.Tensor] | None = None,
+        regulariser: Callable[[Classifier], torch.Tensor] | None = None,
         gate_learning_rate: float = 0.0,
         gate_weight_decay: float = 0.0,
-    ) -> nn.Module:
+    ) -> Classifier:
         net.to(self.machine.device)
         done, checkpoint = self.run.path(file), self.run.path(f"checkpoint-{file}")
         ranks = self.machine.ranks
@@ -150,7 +150,7 @@ class Stages:
         load_weights(done, net, ranks)
         return net.eval()
 
-    def _record(self, stage: Stage, net: nn.Module, epoch: int, numbers: Mapping[str, float]) -> None:
+    def _record(self, stage: Stage, net: Classifier, epoch: int, numbers: Mapping[str, float]) -> None:
         """Writes an epoch's line, with the videos it left out, every gate, and the accuracy on the selection split.
 
         Of a template that is the net's with every branch open, with the template's own batch-norm statistics: a lower

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stzoo.nets.norm import EPSILON, Affine, BatchNorm, Statistics, synchronise
-from stzoo.nets.synchronised import BatchNormOfAll
+from stzoo.nets.norm import EPSILON, Affine, BatchNorm, BatchNormOfAll, Statistics, synchronise
 from stzoo.ranks import ALONE, Ranks
 
 CHANNELS = 5

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from stzoo.nets import Architecture, fixed_net
 from stzoo.ranks import Ranks
 from stzoo.training.machine import Machine
 
@@ -34,6 +35,7 @@ def test_processes_are_joined_as_the_oldest_torch_can(monkeypatch: pytest.Monkey
         return [module, device_ids]
 
     monkeypatch.setattr("stzoo.training.machine.DistributedDataParallel", joined)
-    net = nn.Linear(1, 1)
+    architecture = Architecture("densenet_tiny", 3, {})
+    net = fixed_net(architecture, architecture.all_open)
     with Machine(CPU, ranks=Ranks(1, 2)).training(net) as called:
         assert called == [net, None]

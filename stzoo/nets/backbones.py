@@ -1,0 +1,132 @@
+"""Every backbone by its name, and what a net is before it has weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stzoo.errors import UsageError, did_you_mean
+from stzoo.nets.classifier import Classifier
+from stzoo.nets.densenet import (
+    DENSENET121,
+    DENSENET169,
+    DENSENET201,
+    DENSENET_TINY,
+    DenseNet3d,
+    densenet_sites,
+)
+from stzoo.nets.fusion import Fuse
+from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
+from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
+from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
+from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
+from stzoo.validation import shortened
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One backbone: the class of its family, the function that lists its sites, and the numbers that make it this one.
+
+    `net` is called as `net(fuse, sizes, classes, **options)` and `sites_of` as `sites_of(sizes, **options)`.
+    """
+
+    net: Callable[..., Classifier]
+    sites_of: Callable[..., tuple[Site, ...]]
+    sizes: object
+    temporal_strides: tuple[str, ...]
+    branches: tuple[tuple[str, ...], ...] = (BRANCHES,)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options that this backbone has."""
+        return tuple(inspect.signature(self.net).parameters)[3:]
+
+
+BACKBONES: dict[str, Backbone] = {
+    "densenet121": Backbone(DenseNet3d, densenet_sites, DENSENET121, ("none", "x8", "low")),
+    "densenet169": Backbone(DenseNet3d, densenet_sites, DENSENET169, ("none", "x8", "low")),
+    "densenet201": Backbone(DenseNet3d, densenet_sites, DENSENET201, ("none", "x8", "low")),
+    "resnet50": Backbone(ResNet3d, resnet_sites, RESNET50, ("none", "x2")),
+    "resnext50": Backbone(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
+    "resnext101": Backbone(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
+    "mobilenet_v2": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
+    "inception": Backbone(Inception3d, inception_sites, INCEPTION, ("none", "x2")),
+    "densenet_tiny": Backbone(DenseNet3d, densenet_sites, DENSENET_TINY, ("none",)),
+    "resnet_tiny": Backbone(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
+    "mobilenet_v2_tiny": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a net is before it has weights: backbone, number of classes and options, in which lists become tuples."""
+
+    backbone: str
+    classes: int
+    options: Options
+
+    def __post_init__(self) -> None:
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
+        object.__setattr__(self, "options", options)
+        known = backbone(self.backbone)
+        if unknown := [option for option in options if option not in known.options]:
+            raise UsageError(f"{self.backbone} has no option {unknown[0]}; it has {', '.join(known.options)}")
+        stride = options.get("temporal_stride", "none")
+        if stride not in known.temporal_strides:
+            raise UsageError(
+                f'{self.backbone} has no temporal stride "{stride}"; choose {" or ".join(known.temporal_strides)}'
+            )
+        dropout = options.get("dropout", 0.0)
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+            raise UsageError(f"{self.backbone} has no dropout {shortened(repr(dropout))}; give a rate from 0 to 1")
+        if not isinstance(shared := options.get("shared_norm", False), bool):
+            raise UsageError(f"{self.backbone} has no shared_norm {shortened(repr(shared))}; choose true or false")
+        if (branches := options.get("branches", BRANCHES)) not in (BRANCHES, ALL_BRANCHES):
+            given = ",".join(map(str, branches)) if isinstance(branches, tuple) else repr(branches)
+            choices = f"{','.join(BRANCHES)} or {','.join(ALL_BRANCHES)}"
+            raise UsageError(f"{self.backbone} has no branches {given}; choose {choices}")
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites in network order."""
+        known = backbone(self.backbone)
+        return known.sites_of(known.sizes, **self.options)
+
+    def uniform(self, unit: str) -> Strategy:
+        """The strategy with one unit everywhere."""
+        return Strategy.uniform(self.backbone, self.sites, unit)
+
+    @property
+    def all_open(self) -> Strategy:
+        """The strategy with every branch of every site open."""
+        return Strategy(self.backbone, {site.name: site.units[-1] for site in self.sites})
+
+    def build(self, fuse: Fuse) -> Classifier:
+        """A net of this architecture whose sites are built by `fuse`."""
+        known = backbone(self.backbone)
+        net = known.net(fuse, known.sizes, self.classes, **self.options)
+        net.architecture = self
+        return net
+
+
+def backbone(name: str) -> Backbone:
+    """The backbone of that name. Raises `UsageError` with the nearest known name."""
+    if name not in BACKBONES:
+        raise UsageError(
+            f'no backbone is called "{name}".{did_you_mean(name, BACKBONES)} Known are {", ".join(BACKBONES)}.'
+        )
+    return BACKBONES[name]
+
+
+def architecture(net: Classifier) -> Architecture:
+    """The architecture that a net of this package was built from.
+
+    Raises `UsageError` for a merged net, which has none.
+    """
+    if net.architecture is None:
+        raise UsageError("a merged net has lost its architecture and can only be run; use the net that it was made of")
+    return net.architecture
