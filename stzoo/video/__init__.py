@@ -4,8 +4,9 @@ A video's frames:
     container  opening a file with PyAV, and a decoder that survives damage
     mp4        what PyAV does not say of an MP4 file
     listing    which frames a file holds, from its index or its packets
+    endings    whether a file ends before it should
     shortcuts  the wanted frames by seeking and skipping, exactly
-    decode     what is inside a file, and its frames: the four above put together
+    decode     what is inside a file, and its frames: the five above put together
     images     frames kept as pictures, in folders and zip files
     source     the frames of a video one after the other, whatever it is kept as
 

@@ -36,6 +36,8 @@ _NOT_VIDEO = frozenset({"tty", "hls", "concat", "dash"})
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its picture track, closed afterwards; the other tracks are not read.
 
+    Of several it is the one that FFmpeg takes for the best.
+
     Raises:
         VideoError: no such file, not a regular file, empty, a text file, not a video, no pictures or too large ones.
     """
@@ -55,11 +57,12 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with container:
         if container.format.name in _NOT_VIDEO:
             raise VideoError(f"{path} is not a video but {container.format.long_name}; give a video file.")
-        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
+        tracks = picture_tracks(container)
+        if not tracks:
             kinds = " and ".join(sorted({s.type for s in container.streams}))
             raise VideoError(f"{path} has no video track{kinds and f', only {kinds}'}; give a file with pictures.")
-        stream = streams[0]
+        best = container.streams.best("video")
+        stream = best if best in tracks else tracks[0]
         if stream.codec_context is None:
             raise VideoError(f"{path} holds pictures of a kind that cannot be decoded; convert it to H.264.")
         if stream.width * stream.height > MAX_PIXELS:
@@ -72,6 +75,11 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             if other.index != stream.index:
                 other.discard = av.stream.Discard.all
         yield container, stream
+
+
+def picture_tracks(container: InputContainer) -> list[VideoStream]:
+    """The tracks that are films; a picture of the cover is none."""
+    return [track for track in container.streams.video if not track.disposition & av.stream.Disposition.attached_pic]
 
 
 @contextmanager

@@ -17,15 +17,17 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.errors import VideoError
-from stzoo.video.container import Decoder, opened
-from stzoo.video.listing import listing
+from stzoo.video.container import Decoder, opened, picture_tracks
+from stzoo.video.listing import Listing, listing
 from stzoo.video.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from av.container import InputContainer
     from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 Transformed = TypeVar("Transformed")
 
@@ -54,10 +56,16 @@ class VideoInfo:
     """
     truncated: bool
     """The file promises more frames or a longer time than it has packets for."""
+    stamps: Int64[np.ndarray, " stamps"] = dataclasses.field(default_factory=_NONE.copy)
+    """The time that each decoded frame carries, in the track's time base, in the order of showing; none if counted."""
     keyframes: Int64[np.ndarray, " keyframes"] = dataclasses.field(default_factory=_NONE.copy)
     """The frames at which decoding can begin, ascending; none where it can begin only at the file's start."""
     pixel_aspect: float = 1.0
     """How much wider than high a pixel is shown, after the display matrix has turned the frame."""
+    last_seconds: float | None = None
+    """How long the last frame is shown; None where the file does not say."""
+    remarks: tuple[str, ...] = ()
+    """One sentence for everything about the file that a user may not expect."""
 
     @property
     def frames(self) -> int:
@@ -71,11 +79,15 @@ class VideoInfo:
 
     @property
     def duration_seconds(self) -> float:
-        """From the first frame's beginning to the last one's end, which is shown for as long as frames are on average.
+        """From the first frame's beginning to the last one's end.
 
-        0 where all frames are shown at once.
+        Where the file does not say how long the last frame is shown, it is as long as frames are on average, and 0
+        where all frames are shown at once.
         """
-        return self.frames / self.fps if self.fps is not None else 0.0
+        last = self.last_seconds
+        if last is None:
+            last = 1 / self.fps if self.fps is not None else 0.0
+        return float(self.timestamps_seconds[-1] - self.timestamps_seconds[0]) + last
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -106,10 +118,13 @@ def probe(path: Path | str) -> VideoInfo:
             rotation_degrees=rotation,
             mirrored=mirrored,
             timestamps_seconds=seconds,
-            counted=not found.timed,
+            counted=not found.stamps,
             truncated=found.truncated,
+            stamps=np.array(found.stamps, dtype=np.int64),
             keyframes=np.searchsorted(found.times, found.keyframes).astype(np.int64),
             pixel_aspect=aspect if upright else 1 / aspect,
+            last_seconds=_last_seconds(found, stream),
+            remarks=_remarks(path, container, stream),
         )
 
 
@@ -144,7 +159,7 @@ def stream_frames(
         in_order: decode the file from its start; this finds frames of damaged files that the shortest way misses.
     """
     reformatter = VideoReformatter()
-    if in_order or info.counted or info.truncated:
+    if in_order or info.counted or info.truncated or (np.diff(info.stamps) <= 0).any():
         missing = set(wanted.tolist())
         for index, frame in _decoded(info) if missing else ():
             if index in missing:
@@ -154,7 +169,7 @@ def stream_frames(
                     return
         return
     with opened(info.path) as (container, stream):
-        shortcuts = Shortcuts(Decoder(container, stream), _pts(info, stream.time_base), info.keyframes)
+        shortcuts = Shortcuts(Decoder(container, stream), info.stamps, info.keyframes)
         for index, frame in shortcuts.frames(wanted):
             yield index, _upright(frame, info, reformatter)
 
@@ -164,18 +179,21 @@ def decodable(info: VideoInfo) -> VideoInfo:
     seen = [index for index, _ in _decoded(info)]
     counted = info.counted or seen != sorted(set(seen))
     timestamps = info.timestamps_seconds[: len(seen)] if counted else info.timestamps_seconds[seen]
-    truncated = info.truncated or len(timestamps) < info.frames
     return dataclasses.replace(
-        info, counted=counted, truncated=truncated, timestamps_seconds=timestamps, keyframes=_NONE
+        info,
+        counted=counted,
+        truncated=info.truncated or len(timestamps) < info.frames,
+        timestamps_seconds=timestamps,
+        stamps=_NONE if counted else info.stamps[seen],
+        keyframes=_NONE,
+        last_seconds=info.last_seconds if len(timestamps) == info.frames else None,
     )
 
 
 def _decoded(info: VideoInfo) -> Iterator[tuple[int, VideoFrame]]:
     """Every frame that can be decoded from the start on, with its index in `info.timestamps_seconds`."""
     with opened(info.path) as (container, stream):
-        index_at = (
-            {} if info.counted else {pts: index for index, pts in enumerate(_pts(info, stream.time_base).tolist())}
-        )
+        index_at = {stamp: index for index, stamp in enumerate(info.stamps.tolist())}
         for count, frame in enumerate(Decoder(container, stream).frames()):
             index = count if info.counted or frame.pts is None else index_at.get(frame.pts)
             if index is not None and index < info.frames:
@@ -186,9 +204,17 @@ def _seconds(times: list[int], time_base: Fraction) -> Float64[np.ndarray, " tim
     return np.array([time * time_base.numerator / time_base.denominator for time in times], dtype=np.float64)
 
 
-def _pts(info: VideoInfo, time_base: Fraction | None) -> Int64[np.ndarray, " frames"]:
-    """The timestamps in a stream's time base, as frames and packets carry them."""
-    return np.rint(info.timestamps_seconds / float(time_base or 1)).astype(np.int64)
+def _last_seconds(listed: Listing, stream: VideoStream) -> float | None:
+    ticks = listed.last_ticks
+    return None if ticks is None or stream.time_base is None else float(ticks * stream.time_base)
+
+
+def _remarks(path: Path, container: InputContainer, stream: VideoStream) -> tuple[str, ...]:
+    others = len(picture_tracks(container)) - 1
+    if others == 0:
+        return ()
+    number = picture_tracks(container).index(stream) + 1
+    return (f"{path} has {others + 1} video tracks; number {number} was read, which ffmpeg takes as well.",)
 
 
 def _orientation(frame: VideoFrame) -> tuple[int, bool]:
@@ -196,7 +222,10 @@ def _orientation(frame: VideoFrame) -> tuple[int, bool]:
 
     The matrix sends a decoded point (x, y) to (a x + c y, b x + d y) on the screen, y pointing down.
     """
-    matrices = [bytes(data) for data in _side_data(frame) if data.type.name == "DISPLAYMATRIX"]
+    try:
+        matrices = [bytes(data) for data in _side_data(frame) if data.type.name == "DISPLAYMATRIX"]
+    except ValueError:  # PyAV refuses the whole list where one entry is of a kind that it does not know, as EXIF is
+        return round(frame.rotation / 90) % 4 * 90, False
     if not matrices:
         return 0, False
     a, b, _, c, d = (int(value) for value in np.frombuffer(matrices[0], dtype=np.int32)[:5])

@@ -126,9 +126,12 @@ def stacked(
 
 
 def damage(info: VideoInfo) -> tuple[str, ...]:
-    """A sentence about a video that is cut off or damaged."""
+    """A sentence for everything about a video that was not as it should be."""
     if not info.truncated:
-        return ()
+        return info.remarks
     seconds = info.timestamps_seconds[-1] - info.timestamps_seconds[0]
     length = "" if info.counted else f" ({seconds:.1f} s)"
-    return (f"{info.path} is cut off or damaged: only its {info.frames} decodable frames{length} were used.",)
+    return (
+        f"{info.path} is cut off or damaged: only its {info.frames} decodable frames{length} were used.",
+        *info.remarks,
+    )

@@ -74,10 +74,13 @@ def render(
             target = stack.enter_context(av.open(str(temporary), "w", format=container))
             stream = _add_pictures(target, source.info)
             sound = _Sound(stack.enter_context(opened_sound(Path(path))), target, source.info)
+            lasting: dict[int, int] = {}
             for seconds, frame in _labelled(source, lines_at, advance):
-                target.mux(stream.encode(frame))
+                lasting[frame.pts or 0] = frame.duration
+                target.mux(_timed(stream.encode(frame), lasting))
                 sound.copy(seconds)
-            target.mux(stream.encode(None))
+            target.mux(_timed(stream.encode(None), lasting))
+            sound.copy(source.info.duration_seconds)
     except av.FFmpegError as error:
         raise VideoError(f"{output} cannot be written ({error.strerror}); check the disk, or try .mkv.") from error
     if sound.refused is None:
@@ -101,12 +104,20 @@ def _add_pictures(target: OutputContainer, info: VideoInfo) -> VideoStream:
     return stream
 
 
+def _timed(packets: list[Packet[VideoStream]], lasting: dict[int, int]) -> list[Packet[VideoStream]]:
+    """Packets with the lengths of their frames, which an encoder forgets and a container needs of the last one."""
+    for packet in packets:
+        packet.duration = lasting.pop(packet.pts or 0, 0)
+    return packets
+
+
 def _labelled(
     source: Source, lines_at: Callable[[float], Lines], advance: Callable[[int, int], None]
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Every frame with its labels and the time of its showing."""
     info = source.info
     times = info.timestamps_seconds - info.timestamps_seconds[0]
+    ends = np.append(times[1:], info.duration_seconds)
     overlay = Overlay(info.width + info.width % 2, info.height + info.height % 2)
     tick = -1
     for index, pixels in source.frames(np.arange(info.frames)):
@@ -115,6 +126,7 @@ def _labelled(
         frame = av.VideoFrame.from_ndarray(labelled, format="rgb24").reformat(format="yuv420p")
         tick = max(tick + 1, round(_TICKS * seconds))
         frame.pts, frame.time_base = tick, Fraction(1, _TICKS)
+        frame.duration = max(1, round(_TICKS * float(ends[index])) - tick)
         yield seconds, frame
         advance(index + 1, info.frames)
     if tick < 0:

@@ -119,9 +119,9 @@ class Windows:
             raise VideoError(f"{self.info.path} decodes differently each time it is read; copy or convert it again.")
 
     def _laid(self) -> Float64[np.ndarray, "windows 2"]:
-        last = float(self.info.timestamps_seconds[-1]) - self._first_seconds
-        duration = last + self.info.duration_seconds / self.info.frames
-        return spans(duration, *self._lengths)
+        # Where the frames before a damaged part are gone, time still counts from the file's first frame.
+        gone = float(self.info.timestamps_seconds[0]) - self._first_seconds
+        return spans(gone + self.info.duration_seconds, *self._lengths)
 
     def _pass(self, first: int) -> Generator[Window, None, int]:
         """The windows from `first` on, up to one with a frame that is not found; returns how many are done."""

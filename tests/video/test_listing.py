@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -31,6 +32,22 @@ def repeat(source: Path, target: Path, frames: int) -> None:
                 again.pts, again.dts = packet.pts + start * second, packet.dts + start * second
                 again.time_base, again.is_keyframe, again.stream = stream.time_base, packet.is_keyframe, copied
                 output.mux(again)
+
+
+def moved(source: Path, target: Path, seconds: int, which: Callable[[int], bool] | None = None) -> Path:
+    """A copy whose packets are shown later: all of them, or those that `which` accepts by their number."""
+    with av.open(str(source)) as container, av.open(str(target), "w") as output:
+        stream = container.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        for number, packet in enumerate(packet for packet in container.demux(stream) if packet.size):
+            ticks = round(seconds / packet.time_base)
+            if which is None or which(number):
+                packet.pts += ticks
+            if which is None:
+                packet.dts += ticks
+            packet.stream = copied
+            output.mux(packet)
+    return target
 
 
 @pytest.fixture
@@ -92,6 +109,30 @@ def test_files_written_one_behind_the_other_are_read_in_order(tmp_path: Path) ->
     np.testing.assert_allclose(info.duration_seconds, 2.0)
     found = read_frames(info, np.arange(20), np.mean)
     np.testing.assert_allclose([found[index] for index in range(20)], LEVELS * np.r_[:12, :8], atol=3)
+
+
+@pytest.mark.parametrize("starts", [(0, 7200), (7200, 0), (0, 30)])
+def test_a_jump_where_files_were_joined_is_closed(tmp_path: Path, starts: tuple[int, int]) -> None:
+    write_video(tmp_path / "whole.ts", 20, encoder={"bf": "2"})
+    parts = [moved(tmp_path / "whole.ts", tmp_path / f"{start}.ts", start) for start in starts]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    info = probe(joined)
+    assert (info.frames, info.truncated) == (40, False)
+    np.testing.assert_allclose(info.timestamps_seconds - info.timestamps_seconds[0], np.arange(40) / 10, atol=0.03)
+    pictures = read_frames(info, np.arange(40), np.mean)
+    np.testing.assert_allclose([pictures[index] for index in range(40)], LEVELS * np.tile(range(20), 2), atol=3)
+
+
+@pytest.mark.parametrize("name", ["far.mp4", "far.mkv", "far.ts"])
+@pytest.mark.parametrize("number", [9, 19])
+def test_a_time_that_is_far_from_its_turn_is_not_believed(tmp_path: Path, name: str, number: int) -> None:
+    write_video(tmp_path / "whole.mp4", 20, encoder={"bf": "2"})
+    info = probe(moved(tmp_path / "whole.mp4", tmp_path / name, 10_800, lambda index: index == number))
+    assert (info.frames, info.truncated) == (20, False)
+    np.testing.assert_allclose(info.timestamps_seconds - info.timestamps_seconds[0], np.arange(20) / 10, atol=0.01)
+    pictures = read_frames(info, np.arange(20), np.mean)
+    np.testing.assert_allclose([pictures[index] for index in range(20)], LEVELS * np.arange(20), atol=3)
 
 
 def test_the_index_of_an_mp4_gives_the_times_of_its_packets(make_video: MakeVideo, work: dict[str, int]) -> None:

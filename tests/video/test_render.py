@@ -105,7 +105,7 @@ def test_sound_is_copied_up_to_the_end_of_the_pictures(make_video: MakeVideo, tm
     np.testing.assert_allclose(
         [time for time, _ in after], [time for time, _ in before[first:][: len(after)]], atol=2e-3
     )
-    assert after[-1][0] <= 0.4
+    assert after[-1][0] <= 0.5
 
 
 def test_sound_that_does_not_fit_is_left_out_with_a_sentence(make_video: MakeVideo, tmp_path: Path) -> None:
