@@ -190,8 +190,8 @@ def fixed_fuse(strategy: Strategy) -> Fuse:
         closed: Callable[[], nn.Module],
         late: Factories = MappingProxyType({}),
     ) -> nn.Module:
-        chosen = open_branches(strategy.units[site.name])
-        return Fusion(site.name, _built(chosen, branches, late), shared(), late=late) if chosen else closed()
+        opened = open_branches(strategy.units[site.name])
+        return Fusion(site.name, _built(opened, branches, late), shared(), late=late) if opened else closed()
 
     return fuse
 

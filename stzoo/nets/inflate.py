@@ -112,11 +112,11 @@ def inflate(
     for name in dict.fromkeys(sources.values()):
         if not torch.isfinite(renamed[name]).all():
             raise WeightsError(f"the 2D weights hold numbers in {shortened(repr(name))} that are not finite")
-    own = net.state_dict()
+    tensors = net.state_dict()
     with torch.no_grad():
         for name, source in sources.items():
             centred = temporal == "centre" and ".branches." in name
-            own[name].copy_(_with_time(renamed[source], own[name].shape, centred))
+            tensors[name].copy_(_with_time(renamed[source], tensors[name].shape, centred))
 
 
 def counterparts(net: Classifier, shapes: Mapping[str, Shape], *, keep_head: bool = False) -> dict[str, str]:
@@ -124,24 +124,24 @@ def counterparts(net: Classifier, shapes: Mapping[str, Shape], *, keep_head: boo
 
     Raises `WeightsError` where one side has something that the other has not, or has it in another shape.
     """
-    built = architecture(net)
+    shape = architecture(net)
     with without_memory():
-        whole = fixed_net(built, built.uniform("S+ST"))
-    own = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
-    names = _names(whole, own)
+        whole = fixed_net(shape, shape.uniform("S+ST"))
+    whole_shapes = {name: tuple(value.shape) for name, value in whole.state_dict().items()}
+    names = _names(whole, whole_shapes)
     head = {names[name] for name in HEAD}
     needed = {name: there for name, there in names.items() if keep_head or name not in HEAD}
     missing = [there for there in needed.values() if there not in shapes and not there.endswith(BATCHES)]
     if missing:
-        raise WeightsError(f"the 2D weights lack {_listing(missing)}, which {built.backbone} needs")
+        raise WeightsError(f"the 2D weights lack {_listing(missing)}, which {shape.backbone} needs")
     places = {*needed.values(), *head}
     if extra := [name for name in shapes if name not in places]:
-        raise WeightsError(f"the 2D weights hold {_listing(extra)}, for which {built.backbone} has no place")
+        raise WeightsError(f"the 2D weights hold {_listing(extra)}, for which {shape.backbone} has no place")
     for name, there in needed.items():
-        flat = _without_time(own[name])
+        flat = _without_time(whole_shapes[name])
         if there in shapes and shapes[there] != flat:
             raise WeightsError(
-                f"the 2D weights hold {there!r} of shape {shapes[there]}; {built.backbone} with {built.classes} "
+                f"the 2D weights hold {there!r} of shape {shapes[there]}; {shape.backbone} with {shape.classes} "
                 f"classes takes {flat}"
             )
     return {name: needed[name] for name in net.state_dict() if name in needed and needed[name] in shapes}
@@ -149,19 +149,19 @@ def counterparts(net: Classifier, shapes: Mapping[str, Shape], *, keep_head: boo
 
 def _names(whole: Classifier, tensors: Iterable[str]) -> dict[str, str]:
     """The 2D names of the tensors of a net whose branches are all open."""
-    built = architecture(whole)
+    shape = architecture(whole)
     table = FAMILIES.get(type(whole))
     if table is None:
-        raise WeightsError(f"{built.backbone} takes no 2D weights; start it from scratch or from a bundle")
-    parts = {site.name: part for part, site in enumerate(built.sites, start=2)}
+        raise WeightsError(f"{shape.backbone} takes no 2D weights; start it from scratch or from a bundle")
+    parts = {site.name: part for part, site in enumerate(shape.sites, start=2)}
     names = {}
     for name in tensors:
         module, _, tensor = name.rpartition(".")
         matches = ((re.fullmatch(pattern, module), there) for pattern, there in table.items())
-        found = [(match, there) for match, there in matches if match]
-        if len(found) != 1:
-            raise WeightsError(f"the tensor {name} of {built.backbone} has {len(found)} counterparts in 2D weights")
-        match, there = found[0]
+        fitting = [(match, there) for match, there in matches if match]
+        if len(fitting) != 1:
+            raise WeightsError(f"the tensor {name} of {shape.backbone} has {len(fitting)} counterparts in 2D weights")
+        match, there = fitting[0]
         numbers = {group: int(number) for group, number in match.groupdict().items()}
         from_zero = {f"{group}0": number - 1 for group, number in numbers.items()}
         part = next((part for site, part in parts.items() if module.startswith(f"{site}.")), len(parts) + 2)

@@ -154,8 +154,8 @@ class _Kept:
     """The memory of tensors that autograd keeps, each once; those of the net and `others` are there anyway."""
 
     def __init__(self, net: Classifier, others: Iterable[Tensor] = ()) -> None:
-        own = (*net.state_dict().values(), *others)
-        self._seen = {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in own}
+        there = (*net.state_dict().values(), *others)
+        self._seen = {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in there}
         self.bytes = 0
 
     def keep(self, tensor: Tensor) -> Tensor:
