@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 BINS = 15
-_SEED, _RESAMPLES = 0, 2000
+_SEED, _RESAMPLES = 0, 1000
+_Z = 1.959964  # half the width of a 95 % interval of a normal distribution
 
 Scores = Float32[np.ndarray, "videos classes"]
 Labels = Int64[np.ndarray, " videos"]
@@ -37,25 +39,25 @@ class Calibration:
     """Share of right answers; 0 in a bin without videos."""
     videos: Int64[np.ndarray, " bins"]
     error: Estimate
-    """The expected calibration error: the mean distance of confidence and accuracy, weighted by videos."""
+    """The expected calibration error: the mean distance of confidence and accuracy, weighted by videos.
+
+    Chance alone parts the two in every bin, which makes the sum too large for few videos; what it adds is taken off.
+    """
 
 
-def accuracy(scores: Scores, labels: Labels, *, top: int = 1, resamples: int = _RESAMPLES) -> Estimate:
-    """How often the right class is among the `top` best, with a percentile bootstrap over videos (seed 0).
+def accuracy(scores: Scores, labels: Labels, *, top: int = 1) -> Estimate:
+    """How often the right class is among the `top` best, with Wilson's interval over videos.
 
     Classes with equal scores count in their order.
     """
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    return _share((best == labels[:, None]).any(axis=1), resamples)
+    return share((best == labels[:, None]).any(axis=1))
 
 
 def per_class(scores: Scores, labels: Labels) -> list[Estimate | None]:
     """Top-1 accuracy among the videos of each class; None for a class without any."""
     right = scores.argmax(axis=1) == labels
-    return [
-        _share(right[labels == index], _RESAMPLES) if (labels == index).any() else None
-        for index in range(scores.shape[1])
-    ]
+    return [share(right[labels == index]) if (labels == index).any() else None for index in range(scores.shape[1])]
 
 
 def confusion(scores: Scores, labels: Labels) -> Int64[np.ndarray, "classes classes"]:
@@ -65,8 +67,8 @@ def confusion(scores: Scores, labels: Labels) -> Int64[np.ndarray, "classes clas
     return matrix
 
 
-def calibration(scores: Scores, labels: Labels, *, bins: int = BINS, resamples: int = 1000) -> Calibration:
-    """The best class's score against how often it is right, with a percentile bootstrap over videos (seed 0)."""
+def calibration(scores: Scores, labels: Labels, *, bins: int = BINS, resamples: int = _RESAMPLES) -> Calibration:
+    """The best class's score against how often it is right, with a bootstrap over videos (seed 0)."""
     confidence = scores.max(axis=1).astype(np.float64)
     right = (scores.argmax(axis=1) == labels).astype(np.float64)
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
@@ -75,19 +77,42 @@ def calibration(scores: Scores, labels: Labels, *, bins: int = BINS, resamples: 
     means = [np.bincount(places, values, minlength=bins) / some for values in (confidence, right)]
     n = len(labels)
     # A bin's part of the error is |sum of (confidence - right)| / n, so a resample needs that sum alone.
-    distances = confidence - right
+    columns = np.stack([confidence - right, confidence * (1.0 - confidence)])
     random = np.random.default_rng(_SEED)
-    errors = []
-    for _ in range(resamples):
-        drawn = random.integers(0, n, n)
-        errors.append(np.abs(np.bincount(places[drawn], distances[drawn], minlength=bins)).sum() / n)
-    low, high = np.percentile(errors, [2.5, 97.5])
-    value = float(np.abs(np.bincount(places, distances, minlength=bins)).sum() / n)
-    return Calibration(means[0], means[1], videos, Estimate(value, float(low), float(high), n))
+
+    def error(drawn: Int64[np.ndarray, " videos"]) -> float:
+        parts, variances = (np.bincount(places[drawn], column[drawn], minlength=bins) for column in columns)
+        return _without_chance(parts / n, variances / n**2)
+
+    value = error(np.arange(n))
+    errors = np.array([error(random.integers(0, n, n)) for _ in range(resamples)])
+    low, _, high = np.sort(
+        np.clip(value + np.append(np.percentile(errors, [2.5, 97.5]) - errors.mean(), 0.0), 0.0, 1.0)
+    )
+    return Calibration(means[0], means[1], videos, Estimate(max(0.0, value), low, high, n))
 
 
-def _share(right: Bool[np.ndarray, " videos"], resamples: int) -> Estimate:
-    share = float(right.mean())
-    counts = np.random.default_rng(_SEED).binomial(len(right), share, size=resamples)
-    low, high = np.percentile(counts / len(right), [2.5, 97.5])
-    return Estimate(share, float(low), float(high), len(right))
+def _without_chance(parts: Float64[np.ndarray, " bins"], variances: Float64[np.ndarray, " bins"]) -> float:
+    """The sum of the parts' sizes, less what chance adds to it: negative where it is less than chance would give.
+
+    What chance adds to a part is known where its true size is; that is taken to be its measured size, shrunk by as much
+    as the squares of all parts exceed their variances (James and Stein 1961).
+    """
+    square = float(np.square(parts).sum())
+    sizes = np.abs(parts) * max(0.0, 1.0 - float(variances.sum()) / square if square > 0 else 0.0)
+    deviations = np.sqrt(np.maximum(variances, 1e-30))
+    ratios = sizes / deviations
+    normal = np.exp(-np.square(ratios) / 2) * math.sqrt(2 / math.pi)
+    expected = deviations * normal + sizes * np.array([math.erf(ratio / math.sqrt(2)) for ratio in ratios.tolist()])
+    return float((np.abs(parts) - (expected - sizes)).sum())
+
+
+def share(right: Bool[np.ndarray, " videos"]) -> Estimate:
+    """A share of right answers with its 95 % interval, which has a width also where all are right or none.
+
+    Reference: Wilson 1927; Brown, Cai and DasGupta 2001 recommend it.
+    """
+    n, value = len(right), float(right.mean())
+    middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z * math.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
+    return Estimate(value, max(0.0, min(value, middle - half)), min(1.0, max(value, middle + half)), n)
