@@ -15,6 +15,7 @@ from stzoo import cli
 from stzoo.video import render as module
 from stzoo.video.decode import probe
 from stzoo.video.overlay import Lines
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 from tests.data.layouts import write_frames
 
@@ -135,7 +136,7 @@ def test_labels_are_written_onto_the_video(
 ) -> None:
     shown: dict[float, list[tuple[str, float]]] = {}
 
-    def render(path: str, output: Path, lines_at: Callable[[float], Lines], **_: object) -> tuple[str, ...]:
+    def render(video: Video, output: Path, lines_at: Callable[[float], Lines], **_: object) -> tuple[str, ...]:
         shown.update({seconds: [tuple(line) for line in lines_at(seconds)] for seconds in (0.5, 3.5)})
         return ("no sound.",)
 
