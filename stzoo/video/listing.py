@@ -57,13 +57,13 @@ def listing(path: Path, decoder: Decoder) -> tuple[Listing, VideoFrame | None]:
     first = first or next(iter(decoder.decode(None)), None)
     if first is None:
         return Listing([], [], 0, False, True), None
-    found = _indexed(path, container, stream, tally)
-    if found is None:
+    listed = _indexed(path, container, stream, tally)
+    if listed is None:
         for packet in packets:
             tally.add(packet)
         cut_off = decoder.broke_off or _ends_early(path, container, stream, tally)
-        found = tally.listing(container, stream, cut_off)
-    return _from_first(found, first, tally.keys[0]), first
+        listed = tally.listing(container, stream, cut_off)
+    return _from_first(listed, first, tally.keys[0]), first
 
 
 class _Tally:
@@ -131,17 +131,17 @@ def _in_order(stream: VideoStream, times: list[int]) -> bool:
     return not stream.codec_context.has_b_frames and all(before < after for before, after in pairwise(times))
 
 
-def _from_first(found: Listing, first: VideoFrame, starts_with_keyframe: bool) -> Listing:
+def _from_first(listed: Listing, first: VideoFrame, starts_with_keyframe: bool) -> Listing:
     """Without the frames before the first that can be decoded: a file may begin amid the frames of a keyframe it lacks.
 
     Nothing is missing then that the file could have given; if it does begin with a keyframe, it is damaged.
     """
-    if not found.timed or first.pts not in found.times:
-        return found
-    before = found.times.index(first.pts)
+    if not listed.timed or first.pts not in listed.times:
+        return listed
+    before = listed.times.index(first.pts)
     damaged = starts_with_keyframe and before > _MOST_REORDERED
-    keyframes = [time for time in found.keyframes if time >= first.pts]
-    return found._replace(times=found.times[before:], keyframes=keyframes, truncated=found.truncated or damaged)
+    keyframes = [time for time in listed.keyframes if time >= first.pts]
+    return listed._replace(times=listed.times[before:], keyframes=keyframes, truncated=listed.truncated or damaged)
 
 
 def _ends_early(path: Path, container: InputContainer, stream: VideoStream, tally: _Tally) -> bool:
