@@ -24,6 +24,7 @@ from stzoo.contract import InputContract
 from stzoo.video.clips import plan
 from stzoo.video.decode import probe
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 
 
 def make_video(path: Path, *, seconds: int, width: int, height: int, gop: int) -> None:
@@ -100,7 +101,7 @@ def main() -> None:
         ways = {
             "PyAV in order, swscale, one thread": lambda: swscale(path, contract, 1),
             "PyAV in order, swscale, its threads": lambda: swscale(path, contract, None),
-            "stzoo read_clips": lambda: read_clips(path, contract),
+            "stzoo read_clips": lambda: read_clips(Video(path), contract),
         }
         compare(ways, arguments.rounds)
 

@@ -19,6 +19,7 @@ import av
 import numpy as np
 
 from stzoo.contract import InputContract
+from stzoo.video.video import Video
 from stzoo.video.workers import read_many
 
 KINDS = {
@@ -78,7 +79,7 @@ def main() -> None:
         for kind, (codec, pix_fmt) in KINDS.items():
             folder = Path(name)
             paths = damaged(whole(folder / f"whole.{kind}", codec, pix_fmt), folder, kind, arguments.files)
-            warm = itertools.chain([folder / f"whole.{kind}"], paths)
+            warm = map(Video, itertools.chain([folder / f"whole.{kind}"], paths))
             results = read_many(warm, CONTRACT, workers=1, seconds_a_file=arguments.seconds)
             next(results)
             counts, slowest, before = Counter(dict.fromkeys(columns, 0)), 0.0, time.monotonic()

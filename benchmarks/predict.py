@@ -44,6 +44,7 @@ from stzoo.runtimes import Runtime, is_there, open_session
 from stzoo.runtimes.onnx_file import Form, read
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 
 FASTEST: dict[Runtime, Form] = {"onnxruntime": "images", "openvino": "volumes"}
 """The form in which each runs a net of ours fastest; to the nets of others it makes no difference."""
@@ -137,7 +138,7 @@ def end_to_end(subject: Subject, contract: InputContract, folder: Path, video: P
     for name, way in ways_of(subject, contract, folder, clip).items():
         way(clip)
         marks = [time.perf_counter()]
-        pixels = read_clips(video, contract).clips
+        pixels = read_clips(Video(video), contract).clips
         marks.append(time.perf_counter())
         clips = [normalise(pixels[start : start + 1], contract) for start in range(len(pixels))]
         marks.append(time.perf_counter())

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from stzoo import metrics
-from stzoo.data.datasets import Item
+from stzoo.data.datasets import Item, common_rate
 from stzoo.errors import DataError
 from stzoo.figures.measurements import confusion_figure, reliability_figure
 from stzoo.files import replacing, write_json
@@ -28,7 +28,7 @@ from stzoo.metrics import Calibration, Estimate
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.scoring import SECONDS_A_FILE, Failed, score_files
 from stzoo.progress import counting
-from stzoo.video.images import size_and_time
+from stzoo.video.video import Video
 
 SCORES = "scores.npz"
 _FORMAT = 1
@@ -139,14 +139,12 @@ def evaluate(
     *,
     workers: int | None = None,
     seconds_a_file: float = SECONDS_A_FILE,
-    frame_rate: float | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Scores every listed video once, keeps the scores in `folder`, and measures.
 
     Scores are saved twice a minute and when the run is interrupted; a video whose scores are there already is not read
-    again, one that could not be read is tried again. `workers`, `seconds_a_file` and `frame_rate` are those of
-    `score_files`.
+    again, one that could not be read is tried again. `workers` and `seconds_a_file` are those of `score_files`.
 
     Raises:
         DataError: none of the videos can be read, or `folder` holds scores by another model or in another protocol.
@@ -158,24 +156,22 @@ def evaluate(
         "precision": predictor.precision,
         "contract": predictor.contract.model_dump(mode="json"),
         "protocol": predictor.contract.protocol,
-        "frame_rate": frame_rate,
+        "frame_rate": common_rate(items),
         "labels": list(predictor.labels),
     }
     book = ScoreBook(folder / SCORES, about)
-    pending = list(dict.fromkeys(str(item.path) for item in items if item.path not in book))
+    pending = list(dict.fromkeys(item.video for item in items if item.path not in book))
     failed: dict[str, Failed] = {}
     saved = time.monotonic()
     done = len({item.path for item in items}) - len(pending)
     try:
         with counting("Scoring", done + len(pending), unit="videos", completed=done, show=progress) as bar:
-            for found in score_files(
-                predictor, pending, workers=workers, seconds_a_file=seconds_a_file, frame_rate=frame_rate
-            ):
-                if isinstance(found, Failed):
-                    failed[found.path] = found
-                    bar.say(found.reason)
+            for result in score_files(predictor, pending, workers=workers, seconds_a_file=seconds_a_file):
+                if isinstance(result, Failed):
+                    failed[result.path] = result
+                    bar.say(result.reason)
                 else:
-                    book.add(Path(found.path), found.scores)
+                    book.add(Path(result.path), result.scores)
                 bar.advance()
                 if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
                     book.save()
@@ -208,6 +204,6 @@ def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, fai
 def _stamp(path: Path) -> Stamp:
     """Size and time of the last change; zeros where there is nothing."""
     try:
-        return size_and_time(path)
+        return Video(path).size_and_time()
     except OSError:
         return 0, 0

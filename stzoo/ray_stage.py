@@ -14,8 +14,9 @@ import numpy as np
 
 from stzoo import DEFAULT_MODEL
 from stzoo.prediction.rows import row
-from stzoo.prediction.scoring import Failed, score_files
+from stzoo.prediction.scoring import score_files
 from stzoo.runtimes import Runtime
+from stzoo.video.video import Video
 from stzoo.zoo.loading import load
 
 
@@ -53,12 +54,8 @@ class PredictStage:
             where there is none) and `json` (the whole row, as a line of JSON).
         """
         paths = [str(path) for path in batch["path"]]
-        rows: list[dict[str, Any]] = []
-        for found in score_files(self.predictor, paths, workers=0, frame_rate=self.frame_rate):
-            if isinstance(found, Failed):
-                rows.append({"path": found.path, "error": found.reason})
-            else:
-                rows.append(row(self.predictor, found, self.topk))
+        results = score_files(self.predictor, [Video(path, self.frame_rate) for path in paths], workers=0)
+        rows = [row(self.predictor, result, self.topk) for result in results]
         best = [entry["predictions"][0] if "predictions" in entry else {} for entry in rows]
         return {
             "path": np.array(paths, dtype=object),

@@ -10,8 +10,8 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\
 
 
 def _refuse_unseen(text: str) -> str:
-    if found := _UNSEEN.search(text):
-        raise ValueError(f"it holds the character U+{ord(found[0]):04X}, which is a control or cannot be seen")
+    if unseen := _UNSEEN.search(text):
+        raise ValueError(f"it holds the character U+{ord(unseen[0]):04X}, which is a control or cannot be seen")
     return text
 
 

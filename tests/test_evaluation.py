@@ -92,12 +92,13 @@ def test_an_interrupted_run_goes_on(predictor: Predictor, items: list[Item], tmp
 def test_frames_that_were_written_over_are_read_again(predictor: Predictor, tmp_path: Path) -> None:
     layouts.write_frames(tmp_path / "folder")
     layouts.zip_frames(tmp_path / "all.zip", ["x/", "y/"])
-    items = [Item(tmp_path / "folder", 0), Item(tmp_path / "all.zip" / "x", 0)]
-    evaluate(predictor, items, tmp_path / "out", frame_rate=10.0)
+    paths = (tmp_path / "folder", tmp_path / "all.zip" / "x")
+    items = [Item(path, 0, frame_rate=10.0) for path in paths]
+    evaluate(predictor, items, tmp_path / "out")
     for changed in (tmp_path / "folder" / "00003.jpg", tmp_path / "all.zip"):
         os.utime(changed, ns=(0, 2**62))
         predictor.net.clips = 0
-        evaluate(predictor, items, tmp_path / "out", frame_rate=10.0)
+        evaluate(predictor, items, tmp_path / "out")
         assert predictor.net.clips == CONTRACT.clips
 
 

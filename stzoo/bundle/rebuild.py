@@ -24,6 +24,7 @@ from stzoo.strategies.strategy import Strategy
 from stzoo.validation import shortened
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 
 if TYPE_CHECKING:
     from stzoo.bundle.tensors import Arrays
@@ -112,7 +113,7 @@ def calibrate(net: Classifier, videos: Iterable[Path | str], contract: InputCont
 def _batches(videos: Iterable[Path | str], contract: InputContract) -> Iterator[Tensor]:
     waiting: list[Tensor] = []
     for video in videos:
-        waiting += torch.from_numpy(normalise(read_clips(video, contract).clips, contract)).unbind()
+        waiting += torch.from_numpy(normalise(read_clips(Video(video), contract).clips, contract)).unbind()
         while len(waiting) >= CALIBRATION_BATCH:
             yield torch.stack(waiting[:CALIBRATION_BATCH])
             del waiting[:CALIBRATION_BATCH]

@@ -19,8 +19,9 @@ What they share:
     inputs          files, folders, patterns and lists that a command line means
     labelled        labelled videos that a command line means
     strategy_names  strategies that a command line means
-    writers         predictions as text, JSON, JSON lines or CSV
-    timeline        `--timeline` and `--render` of `stzoo predict`
+    writers         predictions and timelines as text, JSON, JSON lines, CSV or subtitles
+    timeline        `--timeline`, `--render` and `--figure` of `stzoo predict`
+    rendering       what these draw: a video with labels on it, the figure of a timeline
     dry_run         `--dry-run` of `stzoo train` and `stzoo finetune`
     drawing         tables and bars in the terminal
     interrupts      how an interrupted command ends

@@ -15,6 +15,7 @@ import rich_click as click
 
 from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.options import format_option
 from stzoo.cli.train import rooted
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def data() -> None:
     type=click.IntRange(min=1),
     help="Processes that decode side by side.  [default: one a processor core]",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@format_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.pass_context
 def check(
@@ -63,7 +64,7 @@ def check(
     good: Path | None,
     record: Path | None,
     workers: int | None,
-    form: str,
+    format_: str,
     quiet: bool,
 ) -> None:
     """Decode every video of a RECIPE's lists, and say what is wrong with them.
@@ -81,7 +82,7 @@ def check(
 
     resolved = read(recipe, rooted(overrides, data_root))
     lists = read_lists(resolved.data)
-    total = len({item.path for items in (lists.train, *lists.tests.values()) for item in items})
+    total = len({item.path for items in lists.splits.values() for item in items})
     with saying_how_to_go_on(), counting("checking", total, unit="videos", show=not quiet) as bar:
         report = check_lists(
             lists,
@@ -93,7 +94,7 @@ def check(
             advance=bar.advance,
         )
     unnamed = [] if good is None else write_good(good, report, resolved.data.folder)
-    if form == "json":
+    if format_ == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
         _print_report(report, good, len(report.good) - len(unnamed))
@@ -167,7 +168,7 @@ def _making(least: int, clips: int) -> Callable[[Command], Command]:
             help="Processes that film side by side; the files do not depend on it.  [default: one a processor core]",
         ),
     )
-    return lambda command: functools.reduce(lambda made, option: option(made), reversed(options), command)
+    return lambda command: functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 @make.command()
@@ -214,6 +215,8 @@ def _all() -> int:
 
 def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:
     """Makes a set with a bar, and says what there is then; `film` takes `progress`."""
+    from rich.filesize import decimal
+
     from stzoo.progress import Bar, counting
 
     with saying_how_to_go_on(), contextlib.ExitStack() as stack:
@@ -227,10 +230,10 @@ def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:
             bar.advance(done - before)
             before = done
 
-        made = film(progress=progress)
-    if not made:
+        is_new = film(progress=progress)
+    if not is_new:
         click.echo(f'The {name} set in "{out}" is finished already; nothing to do.')
         return
     files = list((out / "videos").iterdir())
-    megabytes = sum(file.stat().st_size for file in files) / 1e6
-    click.echo(f'{len(files)} videos, {megabytes:.1f} MB, and {lists} are in "{out}".')
+    size = decimal(sum(file.stat().st_size for file in files))
+    click.echo(f'{len(files)} videos, {size}, and {lists} are in "{out}".')

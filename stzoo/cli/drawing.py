@@ -28,15 +28,8 @@ def bar(value: float, cells: int = _BAR_CELLS) -> str:
 
 
 def megabytes(size: int | None) -> str:
-    """`1.4 MB`, or a dash for None."""
+    """`1.4 MB`, the one unit of a column, or a dash for None."""
     return f"{size / 1e6:.1f} MB" if size is not None else UNKNOWN
-
-
-def amount(size: int) -> str:
-    """Bytes of memory or disk: `66.0 GB`, `1.56 GB`, `14.1 MB`."""
-    if size < 1e9:
-        return f"{size / 1e6:.1f} MB"
-    return f"{size / 1e9:.1f} GB" if size >= 1e10 else f"{size / 1e9:.2f} GB"
 
 
 def millions(number: int | None) -> str:
@@ -131,10 +124,10 @@ def console() -> Console:
     """Writes to stdout what others have written: as wide as the terminal, or wide enough where there is none."""
     from rich.console import Console
 
-    made = Console(highlight=False, markup=False, emoji=False)
-    if not made.is_terminal:
-        made.width = _PIPE_WIDTH
-    return made
+    stdout = Console(highlight=False, markup=False, emoji=False)
+    if not stdout.is_terminal:
+        stdout.width = _PIPE_WIDTH
+    return stdout
 
 
 def fits(table: Table, output: Console) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+from rich.filesize import decimal
 
-from stzoo.cli.drawing import amount, pairs, plain_table, print_parts
+from stzoo.cli.drawing import pairs, plain_table, print_parts
 from stzoo.errors import DataError, StzooError, VideoError, quoted
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> N
         "sites": str(len(architecture_of(recipe, size.classes).sites)),
         "parameters": f"{costs.net.parameters:,}",
         "multiply-adds": f"{costs.net.multiply_adds:,} of a training clip, forward",
-        "memory": f"about {amount(costs.memory_bytes)} for {costs.at_once} clips at once on one device: what "
-        f"autograd keeps of them in float32 ({amount(costs.clip_bytes)} a clip), weights, gradients and momentum",
+        "memory": f"about {decimal(costs.memory_bytes)} for {costs.at_once} clips at once on one device: what "
+        f"autograd keeps of them in float32 ({decimal(costs.clip_bytes)} a clip), weights, gradients and momentum",
     }
     print_parts(pairs(facts), "", table)
 
@@ -150,13 +151,13 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
     clip = contract.frames * contract.crop**2 * 3
     augment, train = recipe.augment, ""
     if recipe.data.cache and augment.strip_frames is not None and augment.strip_size is not None:
-        train = amount(len(lists.train) * augment.strip_frames * augment.strip_size**2 * 3)
+        train = decimal(len(lists.train) * augment.strip_frames * augment.strip_size**2 * 3)
     held_out = round(len(lists.train) * recipe.data.selection_fraction)
     sizes = {"selection": (held_out, held_out * clip)}
     sizes |= {name: (len(items), len(items) * contract.clips * clip) for name, items in lists.tests.items()}
     table.add_row("train", str(len(lists.train)), train)
     for name, (videos, size) in sizes.items():
-        table.add_row(f"{name} (of train)" if name == "selection" else name, str(videos), amount(size))
+        table.add_row(f"{name} (of train)" if name == "selection" else name, str(videos), decimal(size))
     print_parts(table)
 
 
@@ -182,7 +183,7 @@ def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:
         looked = list(islice((item for item in items if item.path not in absent), _FIRST_VIDEOS))
         for item in looked:
             try:
-                read_clips(Path(item.path), recipe.input, 1, frame_rate=lists.frame_rate)
+                read_clips(item.video, recipe.input, 1)
             except VideoError as error:
                 reasons.append(str(error))
         if reasons:

@@ -12,7 +12,14 @@ import rich_click as click
 
 from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.labelled import labelled, root_option
-from stzoo.cli.options import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
+from stzoo.cli.options import (
+    format_option,
+    frame_rate_option,
+    loaded,
+    protocol_options,
+    runtime_options,
+    workers_option,
+)
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
@@ -45,14 +52,7 @@ _CLASSES_SHOWN = 20
 )
 @runtime_options
 @workers_option
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people, json for programs.",
-)
+@format_option
 def evaluate(
     context: click.Context,
     /,
@@ -73,33 +73,33 @@ def evaluate(
     from stzoo.evaluation import evaluate as measure
 
     predictor = loaded(model, **wishes)
-    items = labelled(data, root, predictor.labels)
+    items = labelled(data, root, predictor.labels, frame_rate)
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
     with saying_how_to_go_on():
-        found = measure(predictor, items, folder, workers=workers, frame_rate=frame_rate, progress=sys.stderr.isatty())
-    found.write(folder)
-    for failed in found.failed:
+        evaluation = measure(predictor, items, folder, workers=workers, progress=sys.stderr.isatty())
+    evaluation.write(folder)
+    for failed in evaluation.failed:
         click.echo(f"Error: {failed.reason}", err=True)
     if format_ == "json":
-        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
     else:
-        _print(found, folder)
-    if found.failed:
+        _print(evaluation, folder)
+    if evaluation.failed:
         context.exit(VideoError.exit_code)
 
 
-def _print(found: Evaluation, folder: Path) -> None:
+def _print(evaluation: Evaluation, folder: Path) -> None:
     from stzoo.cli.drawing import plain_table, print_parts
 
     table = plain_table("metric", "value:right", "95 % interval", "n:right")
-    named: list[tuple[str, Estimate | None]] = [("top-1", found.top1), ("top-5", found.top5)]
-    named.append(("expected calibration error", found.calibration.error))
+    named: list[tuple[str, Estimate | None]] = [("top-1", evaluation.top1), ("top-5", evaluation.top5)]
+    named.append(("expected calibration error", evaluation.calibration.error))
     for name, value in named:
         if value is not None:
             table.add_row(name, *_cells(value))
     classes = [
         (value.value, label, value)
-        for label, value in zip(found.about["labels"], found.classes, strict=True)
+        for label, value in zip(evaluation.about["labels"], evaluation.classes, strict=True)
         if value is not None
     ]
     worst = sorted(classes, key=lambda entry: entry[0])[:_CLASSES_SHOWN]
@@ -108,11 +108,11 @@ def _print(found: Evaluation, folder: Path) -> None:
         by_class.add_row(label, *_cells(value))
     more = len(classes) - len(worst)
     others = f"The worst {len(worst)} of {len(classes)} classes; results.json has all.\n" if more else ""
-    failed = f"{len(found.failed)} of {len(found.failed) + len(found.labels)} files could not be read.\n"
+    failed = f"{len(evaluation.failed)} of {len(evaluation.failed) + len(evaluation.labels)} files could not be read.\n"
     print_parts(
         table,
         by_class,
-        f"{others}{failed if found.failed else ''}Measured: {found.about['protocol']}.\n"
+        f"{others}{failed if evaluation.failed else ''}Measured: {evaluation.about['protocol']}.\n"
         f"{folder}: scores.npz, results.json, confusion.png, reliability.png",
     )
 

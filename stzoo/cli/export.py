@@ -101,6 +101,7 @@ def export(
     from stzoo.files import packaged
     from stzoo.runtimes import Session
     from stzoo.video.reader import read_clips
+    from stzoo.video.video import Video
     from stzoo.zoo.loading import load
 
     if (precision == "int8") != (calibrate is not None):
@@ -116,7 +117,7 @@ def export(
     assert not isinstance(net, Session)
     items = [] if calibrate is None else labelled(calibrate, root, predictor.labels)
     source = video or packaged("bundled") / "sample.mp4"
-    pixels = read_clips(source, predictor.contract, max(_BATCH_SIZES)).clips if verify else None
+    pixels = read_clips(Video(source), predictor.contract, max(_BATCH_SIZES)).clips if verify else None
     reports = _reports(output.with_name(REPORT))
     chosen = to_onnx.OLDEST_OPSET if opset is None else opset
     agreement: Agreement | None = None

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stzoo.data.datasets import VIDEO_SUFFIXES
 from stzoo.errors import UsageError
+from stzoo.video.video import VIDEO_SUFFIXES, is_frame
 
 
 def files(arguments: Iterable[str], *, frames: bool = False) -> list[str]:
@@ -24,10 +24,10 @@ def files(arguments: Iterable[str], *, frames: bool = False) -> list[str]:
     Raises `UsageError` when nothing is left.
     """
     words = [word for argument in arguments for word in (_listed() if argument == "-" else [argument])]
-    found = [path for word in words for path in _expanded(word, frames)]
-    if not found:
+    paths = [path for word in words for path in _expanded(word, frames)]
+    if not paths:
         raise UsageError("standard input lists no video; write one path a line.")
-    return found
+    return paths
 
 
 def _listed() -> list[str]:
@@ -50,13 +50,7 @@ def _videos(folder: str, frames: bool) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         videos = [name for name in names if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES]
-        if frames and not videos and _hold_frames(names):
+        if frames and not videos and any(map(is_frame, names)):
             yield parent
         for name in sorted(videos):
             yield os.path.join(parent, name)
-
-
-def _hold_frames(names: Iterable[str]) -> bool:
-    from stzoo.video.images import is_frame
-
-    return any(map(is_frame, names))

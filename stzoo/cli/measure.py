@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import rich_click as click
 
+from stzoo.cli.options import format_option
 from stzoo.cli.strategy_names import branch_options, naming_branches
 from stzoo.strategies.names import FORMS
 
@@ -20,14 +21,7 @@ from stzoo.strategies.names import FORMS
 @click.option("--size", type=click.IntRange(1, 4096), default=224, show_default=True, help="Side in pixels.")
 @click.option("--temporal-stride", default="none", show_default=True, help="none, x2, x8 or low.")
 @click.option("--latency", is_flag=True, help="Also run the net, with random weights, on this machine's CPU.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people, json for programs.",
-)
+@format_option
 def measure(
     backbone: str,
     strategy: str,
@@ -37,7 +31,7 @@ def measure(
     size: int,
     temporal_stride: str,
     latency: bool,
-    output: str,
+    format_: str,
 ) -> None:
     """Count the parameters of a network, and the multiply-adds and activations of one clip.
 
@@ -55,7 +49,7 @@ def measure(
         chosen = named(strategy, backbone, architecture.sites)
     found = count(architecture, chosen, frames=frames, height=size, width=size)
     timed = measure_latency(architecture, chosen, frames=frames, height=size, width=size) if latency else None
-    if output == "json":
+    if format_ == "json":
         click.echo(json.dumps(asdict(found) | ({"latency": asdict(timed)} if timed else {})))
         return
     click.echo(f"{backbone}, strategy {strategy}, {classes} classes, clip {frames}x{size}x{size}")

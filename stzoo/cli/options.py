@@ -55,14 +55,6 @@ _RUNTIME_OPTIONS = (
         help="bf16 is openvino's; int8 takes a file that stzoo export has written with --precision int8.",
     ),
 )
-format_option = click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people, json for programs.",
-)
 frame_rate_option = click.option(
     "--frame-rate",
     metavar="RATE",
@@ -75,6 +67,21 @@ workers_option = click.option(
     type=click.IntRange(0, 256),
     help="Processes that read ahead; 0 for none.  [default: one, or one a processor for many videos]",
 )
+
+
+def format_option_of(*formats: str, default: str | None, help: str) -> Callable[[Command], Command]:
+    """`--format`, which a command gets as `format_`."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        default=default,
+        show_default=default is not None,
+        help=help,
+    )
+
+
+format_option = format_option_of("text", "json", default="text", help="text for people, json for programs.")
 
 
 def protocol_options(command: Command) -> Command:

@@ -13,11 +13,19 @@ import rich_click as click
 
 from stzoo import DEFAULT_MODEL
 from stzoo.cli.inputs import files
-from stzoo.cli.options import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
-from stzoo.cli.timeline import OverTime, timeline_options, timeline_writer
-from stzoo.cli.writers import resumed, writer
+from stzoo.cli.options import (
+    format_option_of,
+    frame_rate_option,
+    loaded,
+    protocol_options,
+    runtime_options,
+    workers_option,
+)
+from stzoo.cli.timeline import OverTime, timeline_options
+from stzoo.cli.writers import complaints, resumed, writer
 from stzoo.errors import UsageError, VideoError, did_you_mean
-from stzoo.prediction.rows import row
+from stzoo.prediction.rows import Row, row
+from stzoo.video.video import Video
 
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Predictor
@@ -46,10 +54,9 @@ _RESUMABLE = ("jsonl", "csv")
     show_default=True,
     help="How many labels, best first; all of them where the model has fewer.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(_FORMATS),
+@format_option_of(
+    *_FORMATS,
+    default=None,
     help="json is a list with one object a video, jsonl one object a line: path and predictions, or path and error; "
     "srt is the subtitles of one timeline.  "
     "[default: what the suffix of -o says, or text]",
@@ -89,29 +96,24 @@ def predict(
     form = format_ or _form(output)
     _refuse(output, form, resume)
     paths = files(inputs, frames=frame_rate is not None)
-    over_time.refuse(paths, form, output, resume=resume, workers=workers)
+    over_time.refuse(len(paths), form, output, resume=resume, workers=workers)
     predictor = loaded(model, **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
     if resume and output is not None and output.exists():
         done, broken = resumed(output, form, predictor, answers)
         paths = [path for path in paths if path not in done]
+    videos = [Video(path, frame_rate) for path in paths]
     with _opened(output, resume) as stream:
-        fresh = output is None or output.stat().st_size == 0
-        with closing(
-            timeline_writer(form, stream, answers)
+        header = output is None or output.stat().st_size == 0
+        shown = len(videos) + len(done) > 1 and sys.stderr.isatty() and not stream.isatty()
+        rows = (
+            over_time.rows(predictor, videos, topk)
             if over_time.timeline
-            else writer(form, stream, answers, header=fresh)
-        ) as out:
-            shown = len(paths) + len(done) > 1 and sys.stderr.isatty() and not stream.isatty()
-            found = (
-                over_time.rows(predictor, paths, topk, frame_rate)
-                if over_time.timeline
-                else over_time.rendered(
-                    _rows(predictor, paths, topk, workers, frame_rate, len(done), shown=shown), frame_rate
-                )
-            )
-            for entry in found:
+            else over_time.rendered(_rows(predictor, videos, topk, workers, len(done), shown=shown), videos)
+        )
+        with closing(writer(form, stream, answers, timeline=over_time.timeline, header=header)) as out:
+            for entry in rows:
                 out.write(entry)
                 broken |= "error" in entry
                 if fail_fast and "error" in entry:
@@ -121,29 +123,19 @@ def predict(
 
 
 def _rows(
-    predictor: Predictor,
-    paths: list[str],
-    topk: int,
-    workers: int | None,
-    frame_rate: float | None,
-    done: int,
-    *,
-    shown: bool,
-) -> Iterator[dict[str, Any]]:
+    predictor: Predictor, videos: list[Video], topk: int, workers: int | None, done: int, *, shown: bool
+) -> Iterator[Row]:
     """A row a video; errors and warnings become lines on standard error."""
-    from stzoo.prediction.scoring import Failed, score_files
+    from stzoo.prediction.scoring import score_files
     from stzoo.progress import counting
 
-    with counting("Predicting", done + len(paths), unit="videos", completed=done, show=shown) as bar:
+    with counting("Predicting", done + len(videos), unit="videos", completed=done, show=shown) as bar:
         say = bar.say if shown else partial(click.echo, err=True)
-        for found in score_files(predictor, paths, workers=workers, frame_rate=frame_rate):
-            if isinstance(found, Failed):
-                say(f"Error: {found.reason}")
-                yield {"path": found.path, "error": found.reason}
-            else:
-                for sentence in found.warnings:
-                    say(f"Warning: {sentence}")
-                yield row(predictor, found, topk)
+        for result in score_files(predictor, videos, workers=workers):
+            entry = row(predictor, result, topk)
+            for sentence in complaints(entry):
+                say(sentence)
+            yield entry
             bar.advance()
 
 

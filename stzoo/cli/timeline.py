@@ -1,29 +1,29 @@
-"""What `stzoo predict` does with `--timeline` and `--render`: scores over time, and a video with its labels on it."""
+"""`--timeline`, `--render` and `--figure` of `stzoo predict`: options that belong together, and what comes of them."""
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
-from stzoo.cli.writers import Json, JsonLines, Text, Writer, ranked_cells, ranked_columns
+from stzoo.cli.rendering import draw_timeline, render_answers, render_timeline
+from stzoo.cli.writers import complaints
 from stzoo.errors import UsageError, VideoError
-from stzoo.prediction.rows import Row, about
+from stzoo.prediction.rows import Row, timeline_row
 
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Predictor
+    from stzoo.prediction.scoring import Failed
     from stzoo.prediction.timeline import Timeline
-    from stzoo.video.overlay import Lines
+    from stzoo.video.video import Video
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_LABELS_SHOWN = 3  # on a rendered video
 _WINDOW_SECONDS, _HOP_SECONDS = 2.0, 1.0
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _PATH = click.Path(path_type=Path, dir_okay=False)
@@ -62,7 +62,7 @@ class OverTime:
         """Seconds of the window, and from one to the next."""
         return self.window or _WINDOW_SECONDS, self.hop or _HOP_SECONDS
 
-    def refuse(self, paths: list[str], form: str, output: Path | None, *, resume: bool, workers: int | None) -> None:
+    def refuse(self, videos: int, form: str, output: Path | None, *, resume: bool, workers: int | None) -> None:
         """Raises `UsageError` for options that do not go together, before anything takes time."""
         for option, value in (("--window", self.window), ("--hop", self.hop), ("--figure", self.figure)):
             if value is not None and not self.timeline:
@@ -78,8 +78,8 @@ class OverTime:
         if self.timeline and workers:
             raise UsageError("a timeline is read while it is computed, without workers; leave --workers out.")
         for what, wanted in (("srt", form == "srt"), ("--figure", self.figure), ("--render", self.render)):
-            if wanted and len(paths) > 1:
-                raise UsageError(f"{what} is about one video, and {len(paths)} were given; give one.")
+            if wanted and videos > 1:
+                raise UsageError(f"{what} is about one video, and {videos} were given; give one.")
         if output is not None and output in (self.figure, self.render):
             raise UsageError(f"-o names the same file as --figure or --render, {output}; choose another.")
         if self.figure is not None:
@@ -93,69 +93,30 @@ class OverTime:
             render_format(self.render)
             _refuse_existing(self.render)
 
-    def rows(self, predictor: Predictor, paths: list[str], topk: int, frame_rate: float | None) -> Iterator[Row]:
-        """A row a video, as `stzoo.cli.predict` yields them; the figure is drawn after the row is taken."""
-        from stzoo.prediction.timeline import follow
-        from stzoo.progress import counting
+    def rows(self, predictor: Predictor, videos: Sequence[Video], topk: int) -> Iterator[Row]:
+        """A row a video, as `stzoo.cli.predict` yields them; what is drawn is drawn after the row is taken."""
+        from stzoo.prediction.scoring import Failed
 
         window, hop = self.lengths
-        for path in paths:
-            try:
-                with counting(Path(path).name, 1, unit="windows", show=sys.stderr.isatty()) as bar:
-                    found = follow(
-                        path,
-                        predictor.contract,
-                        predictor.labels,
-                        predictor.scores_of,
-                        window_seconds=window,
-                        hop_seconds=hop,
-                        frame_rate=frame_rate,
-                        advance=bar.reach,
-                    )
-            except (VideoError, UsageError) as error:
-                click.echo(f"Error: {error}", err=True)
-                yield {"path": path, "error": str(error)}
+        for video in videos:
+            result = _followed(predictor, video, window, hop)
+            entry = timeline_row(predictor, result, topk, window_seconds=window, hop_seconds=hop)
+            for sentence in complaints(entry):
+                click.echo(sentence, err=True)
+            yield entry
+            if isinstance(result, Failed):
                 continue
-            for sentence in found.warnings:
-                click.echo(f"Warning: {sentence}", err=True)
-            yield self._row(predictor, found, topk, window, hop)
             if self.figure is not None:
-                from stzoo.figures.measurements import timeline_figure
-
-                timeline_figure(found, self.figure, f"{Path(path).name}, {predictor.name}")
+                draw_timeline(result, self.figure, predictor.name)
             if self.render is not None:
-                best = [predictor.best(scores, min(topk, _LABELS_SHOWN)) for scores in found.scores]
-                _render(path, self.render, best, found.window_at, frame_rate)
+                render_timeline(video, self.render, predictor, result, topk)
 
-    def rendered(self, rows: Iterator[Row], frame_rate: float | None) -> Iterator[Row]:
+    def rendered(self, rows: Iterator[Row], videos: Sequence[Video]) -> Iterator[Row]:
         """Rows of whole videos; after the row is taken, its labels are written onto the video where that is asked."""
-        for row in rows:
-            yield row
-            if self.render is not None and "error" not in row:
-                best = [(entry["label"], entry["score"]) for entry in row["predictions"][:_LABELS_SHOWN]]
-                _render(row["path"], self.render, [best], lambda seconds: 0, frame_rate)
-
-    def _row(self, predictor: Predictor, found: Timeline, topk: int, window: float, hop: float) -> Row:
-        return {
-            "path": found.path,
-            "window_seconds": window,
-            "hop_seconds": hop,
-            "windows": [
-                {
-                    "start_seconds": round(start, 6),
-                    "end_seconds": round(end, 6),
-                    "predictions": [prediction._asdict() for prediction in predictor.best(scores, topk)],
-                }
-                for (start, end), scores in zip(found.spans_seconds.tolist(), found.scores, strict=True)
-            ],
-            "captions": [
-                caption._replace(
-                    start_seconds=round(caption.start_seconds, 6), end_seconds=round(caption.end_seconds, 6)
-                )._asdict()
-                for caption in found.captions()
-            ],
-            **about(predictor, found),
-        }
+        for entry, video in zip(rows, videos, strict=True):
+            yield entry
+            if self.render is not None and "error" not in entry:
+                render_answers(video, self.render, entry)
 
 
 def timeline_options(command: Command) -> Command:
@@ -179,64 +140,25 @@ def timeline_options(command: Command) -> Command:
     return wrapped
 
 
-def timeline_writer(form: str, stream: TextIO, answers: int) -> Writer:
-    """The writer of timelines in a format; `answers` are the labels of a window."""
-    if form == "csv":
-        return TimelineCsv(stream, answers)
-    formats: dict[str, type[Writer]] = {"text": TimelineText, "json": Json, "jsonl": JsonLines, "srt": Srt}
-    return formats[form](stream)
-
-
-class TimelineText(Text):
-    """The path, and a line for each window: its times, the best label and its score."""
-
-    def answers(self, row: Row) -> list[str]:
-        found = []
-        for window in row["windows"]:
-            best = window["predictions"][0]
-            times = f"{window['start_seconds']:8.2f} to {window['end_seconds']:8.2f} s"
-            found.append(f"{times}  {100 * best['score']:5.1f} %  {best['label']}")
-        return found
-
-
-class TimelineCsv(Writer):
-    """One line a window: path, error, when it begins and ends, labels with scores from the best on."""
-
-    def __init__(self, stream: TextIO, answers: int) -> None:
-        super().__init__(stream)
-        columns = ["path", "error", "start_seconds", "end_seconds", *ranked_columns(answers)]
-        self._table = csv.DictWriter(stream, columns, lineterminator="\n")
-        self._table.writeheader()
-
-    def write(self, row: Row) -> None:
-        common = {"path": row["path"], "error": row.get("error", "")}
-        times = ("start_seconds", "end_seconds")
-        for window in row.get("windows", [{"predictions": []}]):
-            cells = {name: window[name] for name in times if name in window}
-            self._table.writerow(common | cells | ranked_cells(window["predictions"]))
-        self._stream.flush()
-
-
-class Srt(Writer):
-    """SubRip subtitles of one video."""
-
-    def write(self, row: Row) -> None:
-        from stzoo.prediction.timeline import Caption, srt
-
-        self._stream.write(srt([Caption(**caption) for caption in row.get("captions", [])]))
-
-
-def _render(
-    path: str, output: Path, lines: Sequence[Lines], at: Callable[[float], int], frame_rate: float | None
-) -> None:
-    """Writes a video with those of the lines on it that `at` says for a time."""
+def _followed(predictor: Predictor, video: Video, window_seconds: float, hop_seconds: float) -> Timeline | Failed:
+    """The timeline of a video, or why there is none; a bar is drawn meanwhile."""
+    from stzoo.prediction.scoring import Failed
+    from stzoo.prediction.timeline import follow
     from stzoo.progress import counting
-    from stzoo.video.render import render
 
-    with counting("Rendering", 1, unit="frames", show=sys.stderr.isatty()) as bar:
-        left_out = render(path, output, lambda seconds: lines[at(seconds)], frame_rate=frame_rate, advance=bar.reach)
-        for sentence in left_out:
-            click.echo(f"Warning: {sentence}", err=True)
+    try:
+        with counting(video.place.name, 1, unit="windows", show=sys.stderr.isatty()) as bar:
+            return follow(
+                video,
+                predictor.contract,
+                predictor.labels,
+                predictor.scores_of,
+                window_seconds=window_seconds,
+                hop_seconds=hop_seconds,
+                advance=bar.reach,
+            )
+    except (VideoError, UsageError) as error:
+        return Failed(str(video.path), str(error))
 
 
 def _refuse_existing(path: Path) -> None:

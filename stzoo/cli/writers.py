@@ -99,12 +99,67 @@ class Csv(Writer):
         self._stream.flush()
 
 
-def writer(form: str, stream: TextIO, answers: int, *, header: bool = True) -> Writer:
-    """The writer of a format; `answers` are the labels of a row, `header` is for CSV."""
+class TimelineText(Text):
+    """The path, and a line for each window: its times, the best label and its score."""
+
+    def answers(self, row: Row) -> list[str]:
+        answers = []
+        for window in row["windows"]:
+            best = window["predictions"][0]
+            times = f"{window['start_seconds']:8.2f} to {window['end_seconds']:8.2f} s"
+            answers.append(f"{times}  {100 * best['score']:5.1f} %  {best['label']}")
+        return answers
+
+
+class TimelineCsv(Writer):
+    """One line a window: path, error, when it begins and ends, labels with scores from the best on."""
+
+    def __init__(self, stream: TextIO, answers: int) -> None:
+        super().__init__(stream)
+        columns = ["path", "error", "start_seconds", "end_seconds", *ranked_columns(answers)]
+        self._table = csv.DictWriter(stream, columns, lineterminator="\n")
+        self._table.writeheader()
+
+    def write(self, row: Row) -> None:
+        common = {"path": row["path"], "error": row.get("error", "")}
+        times = ("start_seconds", "end_seconds")
+        for window in row.get("windows", [{"predictions": []}]):
+            cells = {name: window[name] for name in times if name in window}
+            self._table.writerow(common | cells | ranked_cells(window["predictions"]))
+        self._stream.flush()
+
+
+class Srt(Writer):
+    """SubRip subtitles of one video."""
+
+    def write(self, row: Row) -> None:
+        from stzoo.prediction.timeline import Caption, srt
+
+        self._stream.write(srt([Caption(**caption) for caption in row.get("captions", [])]))
+
+
+def writer(form: str, stream: TextIO, answers: int, *, timeline: bool = False, header: bool = True) -> Writer:
+    """The writer of a format, of rows or of timelines.
+
+    Args:
+        form: text, json, jsonl, csv, or srt for timelines.
+        stream: what it writes to.
+        answers: the labels of a row, or of a window.
+        timeline: whether the rows are those of timelines.
+        header: whether CSV begins with the names of its columns; that of timelines always does.
+    """
     if form == "csv":
-        return Csv(stream, answers, header=header)
-    formats: dict[str, type[Writer]] = {"text": Text, "json": Json, "jsonl": JsonLines}
+        return TimelineCsv(stream, answers) if timeline else Csv(stream, answers, header=header)
+    formats: dict[str, type[Writer]] = {"json": Json, "jsonl": JsonLines, "srt": Srt}
+    formats["text"] = TimelineText if timeline else Text
     return formats[form](stream)
+
+
+def complaints(row: Row) -> list[str]:
+    """What is said of a row on standard error, a line each."""
+    if "error" in row:
+        return [f"Error: {row['error']}"]
+    return [f"Warning: {sentence}" for sentence in row["warnings"]]
 
 
 def columns(answers: int) -> list[str]:

@@ -28,16 +28,17 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from jaxtyping import Int64, UInt8
+from rich.filesize import decimal
 
 from stzoo.contract import InputContract
 from stzoo.data.broken import Broken, Cap
-from stzoo.data.datasets import Item
+from stzoo.data.datasets import Item, common_rate
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.files import replacing, write_json
 from stzoo.pool import processors
 from stzoo.progress import counting
-from stzoo.video.images import size_and_time
 from stzoo.video.reader import read_clips, read_strip
+from stzoo.video.video import Video
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64
@@ -67,7 +68,6 @@ def open_clips(
     contract: InputContract,
     *,
     clips: int | None = None,
-    frame_rate: float | None = None,
     workers: int | None = None,
     max_broken: float = 0.01,
     part_of: int | None = None,
@@ -80,7 +80,6 @@ def open_clips(
         items: the list.
         contract: how clips are taken.
         clips: clips a video; by default `contract.clips`.
-        frame_rate: frames a second of videos that are folders of frames.
         workers: decoding threads; by default one a processor, at most 16.
         max_broken: the largest part of the list that may be left out because it cannot be read.
         part_of: how many videos the whole list has where `items` are a part of it: `max_broken` is a part of that.
@@ -92,14 +91,17 @@ def open_clips(
     count = contract.clips if clips is None else clips
     shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
     decisive = {
-        **_timing(contract, frame_rate),
+        **_timing(contract, items),
         "clips": count,
         "crops": contract.crops,
         "frames": contract.frames,
         "resize": contract.resize,
         "crop": contract.crop,
     }
-    read = partial(_pixels, contract=contract, clips=count, frame_rate=frame_rate)
+
+    def read(video: Video) -> UInt8[np.ndarray, "views frames height width 3"]:
+        return read_clips(video, contract, count).clips
+
     cap = Cap(max_broken, part_of or len(items))
     return _open(Path(folder), "clips", items, decisive, shape, read, workers, cap, progress)
 
@@ -111,7 +113,6 @@ def open_strips(
     *,
     frames: int,
     size: int,
-    frame_rate: float | None = None,
     workers: int | None = None,
     max_broken: float = 0.01,
     part_of: int | None = None,
@@ -121,25 +122,21 @@ def open_strips(
 
     The other arguments and errors are those of `open_clips`.
     """
-    decisive = {**_timing(contract, frame_rate), "frames": frames, "size": size}
+    decisive = {**_timing(contract, items), "frames": frames, "size": size}
     if contract.short_video == "stretch":
         decisive["clip"] = contract.frames
-    read = partial(read_strip, contract=contract, frames=frames, size=size, frame_rate=frame_rate)
+    read = partial(read_strip, contract=contract, frames=frames, size=size)
     cap = Cap(max_broken, part_of or len(items))
     return _open(Path(folder), "strips", items, decisive, (frames, size, size, 3), read, workers, cap, progress)
 
 
-def _pixels(
-    path: Path, contract: InputContract, clips: int, frame_rate: float | None
-) -> UInt8[np.ndarray, "clips frames height width 3"]:
-    return read_clips(path, contract, clips, frame_rate=frame_rate).clips
-
-
-def _timing(contract: InputContract, frame_rate: float | None) -> dict[str, Any]:
+def _timing(contract: InputContract, items: Sequence[Item]) -> dict[str, Any]:
     timing = contract.model_dump(include={"fps", "stride_frames", "short_video", "interpolation", "decoder"})
     if contract.sampling != "dense":
         timing["sampling"] = contract.sampling
-    return timing if frame_rate is None else {**timing, "frame_rate": frame_rate}
+    if any(item.frame_rate is not None for item in items):
+        timing["frame_rate"] = common_rate(items)
+    return timing
 
 
 def _open(
@@ -148,7 +145,7 @@ def _open(
     items: Sequence[Item],
     decisive: dict[str, Any],
     shape: tuple[int, ...],
-    read: Callable[[Path], UInt8[np.ndarray, "..."]],
+    read: Callable[[Video], UInt8[np.ndarray, "..."]],
     workers: int | None,
     cap: Cap,
     progress: bool,
@@ -188,7 +185,7 @@ def _build(
     kind: str,
     items: Sequence[Item],
     shape: tuple[int, ...],
-    read: Callable[[Path], UInt8[np.ndarray, "..."]],
+    read: Callable[[Video], UInt8[np.ndarray, "..."]],
     workers: int,
     cap: Cap,
     progress: bool,
@@ -203,7 +200,7 @@ def _build(
 
     def fill(index: int) -> tuple[int, str | None]:
         try:
-            pixels[index] = read(items[index].path)
+            pixels[index] = read(items[index].video)
         except VideoError as error:
             return index, str(error)
         return index, None
@@ -249,8 +246,8 @@ def _allocated(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np
                     file.truncate(size)
         except OSError as error:
             raise DataError(
-                f"cannot write the cache {path.parent} ({error.strerror}): it needs {size / 1e9:.2f} GB and its disk "
-                f"has {free / 1e9:.2f} GB free; make room, or keep it on another disk."
+                f"cannot write the cache {path.parent} ({error.strerror}): it needs {decimal(size)} and its disk "
+                f"has {decimal(free)} free; make room, or keep it on another disk."
             ) from error
     return np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
 
@@ -265,11 +262,11 @@ def _leave_out(path: Path, pixels: np.memmap[Any, np.dtype[np.uint8]], rows: lis
 
 def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps([_FORMAT, kind, decisive], sort_keys=True).encode())
-    for path in (item.path for item in items):
+    for item in items:
         try:
-            size, modified_ns = size_and_time(path)
-            state = f"{path.absolute()}\0{size}\0{modified_ns}\n"
+            size, modified_ns = item.video.size_and_time()
+            state = f"{item.path.absolute()}\0{size}\0{modified_ns}\n"
         except OSError:
-            state = f"{path.absolute()}\0missing\n"
+            state = f"{item.path.absolute()}\0missing\n"
         digest.update(state.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]

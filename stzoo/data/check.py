@@ -18,6 +18,8 @@ from stzoo.files import write_text
 UNREADABLE = ("missing", "empty", "unreadable", "damaged")
 KINDS = (*UNREADABLE, "contradicted", "shared", "doubled", "short")
 
+Findings = dict[Path, Finding]
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -91,16 +93,20 @@ def check(
     Raises:
         DataError: the record cannot be written, or another process writes it.
     """
-    splits = {"train": lists.train, **lists.tests}
+    splits = lists.splits
+    videos = [item.video for items in splits.values() for item in items]
     paths = [item.path for items in splits.values() for item in items]
-    found = examine_all(paths, record, frame_rate=lists.frame_rate, workers=workers, advance=advance)
-    problems = [*_broken("train", lists.train, found, training)]
-    problems += [problem for split, items in lists.tests.items() for problem in _broken(split, items, found, contract)]
-    problems += [problem for split, items in splits.items() for problem in _doubled(split, items, found, lists.classes)]
-    problems += [
-        problem for split, items in lists.tests.items() for problem in _shared(lists.train, split, items, found)
-    ]
-    whole = {path for path, finding in found.items() if finding.problem is None}
+    findings = {
+        video.place: finding for video, finding in examine_all(videos, record, workers=workers, advance=advance).items()
+    }
+    problems = [*_broken("train", lists.train, findings, training)]
+    for split, items in lists.tests.items():
+        problems += _broken(split, items, findings, contract)
+    for split, items in splits.items():
+        problems += _doubled(split, items, findings, lists.classes)
+    for split, items in lists.tests.items():
+        problems += _shared(lists.train, split, items, findings)
+    whole = {path for path, finding in findings.items() if finding.problem is None}
     absent = {split: _absent(lists.classes, items, whole) for split, items in splits.items()}
     bad = {problem.path for problem in problems if problem.kind not in ("short", "doubled", "shared")}
     only_train = {item.path for item in lists.train} - {item.path for items in lists.tests.values() for item in items}
@@ -108,11 +114,11 @@ def check(
     bad |= {problem.path for problem in problems if problem.kind == "doubled"} & {
         path for path, times in Counter(paths).items() if times == 1
     }
-    good = tuple(sorted(path for path in found if path not in bad))
+    good = tuple(sorted(path for path in findings if path not in bad))
     problems.sort(key=lambda problem: KINDS.index(problem.kind))
-    videos = {split: len(items) for split, items in splits.items()}
-    suffers = [*_suffers(videos, problems, absent["train"], max_broken), *_without_rate(splits, found, contract)]
-    return Report(videos, tuple(problems), absent, good, tuple(suffers))
+    listed = {split: len(items) for split, items in splits.items()}
+    suffers = [*_suffers(listed, problems, absent["train"], max_broken), *_without_rate(splits, findings, contract)]
+    return Report(listed, tuple(problems), absent, good, tuple(suffers))
 
 
 def write_good(file: Path, report: Report, root: Path) -> list[Path]:
@@ -127,9 +133,9 @@ def write_good(file: Path, report: Report, root: Path) -> list[Path]:
     return [path for path, line in lines.items() if not fits_a_line(line)]
 
 
-def _broken(split: str, items: list[Item], found: dict[Path, Finding], contract: InputContract) -> Iterator[Problem]:
+def _broken(split: str, items: list[Item], findings: Findings, contract: InputContract) -> Iterator[Problem]:
     for item in items:
-        finding = found[item.path]
+        finding = findings[item.path]
         if finding.problem is not None:
             yield Problem(split, item.path, finding.problem, finding.reason or "")
         elif item.frames is not None and finding.frames < item.frames:
@@ -155,11 +161,11 @@ def _too_short(finding: Finding, contract: InputContract) -> str | None:
     return None if finding.seconds >= seconds - 1e-6 else f"lasts {finding.seconds:.2f} s, and a clip {seconds:.2f} s"
 
 
-def _doubled(split: str, items: list[Item], found: dict[Path, Finding], classes: tuple[str, ...]) -> Iterator[Problem]:
+def _doubled(split: str, items: list[Item], findings: Findings, classes: tuple[str, ...]) -> Iterator[Problem]:
     """Every entry after the first one with the same path or the same content; all of them where labels differ."""
     copies: dict[str, list[Item]] = defaultdict(list)
     for item in items:
-        copies[found[item.path].content or str(item.path)].append(item)
+        copies[findings[item.path].content or str(item.path)].append(item)
     for same in copies.values():
         first, *others = same
         labels = sorted({item.label for item in same})
@@ -175,12 +181,12 @@ def _doubled(split: str, items: list[Item], found: dict[Path, Finding], classes:
                 yield Problem(split, item.path, "doubled", f"{item.path} {what}.")
 
 
-def _shared(train: list[Item], split: str, items: list[Item], found: dict[Path, Finding]) -> Iterator[Problem]:
+def _shared(train: list[Item], split: str, items: list[Item], findings: Findings) -> Iterator[Problem]:
     """Training videos that another list holds too: the same file, the same content, or cut from the same recording."""
-    content = {found[item.path].content or str(item.path): item.path for item in items}
+    content = {findings[item.path].content or str(item.path): item.path for item in items}
     groups = {item.group: item.path for item in items if item.group is not None}
     for item in train:
-        other = content.get(found[item.path].content or str(item.path))
+        other = content.get(findings[item.path].content or str(item.path))
         if other is not None:
             what = "is" if other == item.path else f"has the content of {other}, which is"
             yield Problem("train", item.path, "shared", f"{item.path} {what} in {split} as well.")
@@ -206,9 +212,9 @@ def _suffers(
             yield f"{count} videos {what}."
 
 
-def _without_rate(splits: dict[str, list[Item]], found: dict[Path, Finding], contract: InputContract) -> Iterator[str]:
+def _without_rate(splits: dict[str, list[Item]], findings: Findings, contract: InputContract) -> Iterator[str]:
     for split, items in splits.items():
-        pictures = sum(found[item.path].frames > 0 and found[item.path].seconds is None for item in items)
+        pictures = sum(findings[item.path].frames > 0 and findings[item.path].seconds is None for item in items)
         if pictures and contract.fps is not None:
             yield (
                 f"{pictures} of the {len(items)} videos of {split} are folders of frames, and {contract.fps:g} frames "

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stzoo.errors import DataError, did_you_mean
-
-_SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
-VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
-
+from stzoo.video.video import VIDEO_SUFFIXES, Video
 
 _CUT = re.compile(r".*_(g[0-9]{2})_c[0-9]{2}")
 
@@ -25,6 +22,18 @@ class Item(NamedTuple):
     """What the video shares with others that were cut from one recording; they stand on one side of every split."""
     frames: int | None = None
     """How many frames the list says there are."""
+    frame_rate: float | None = None
+    """Frames a second of a folder of frames, where it is known."""
+
+    @property
+    def video(self) -> Video:
+        return Video(self.path, self.frame_rate)
+
+
+def common_rate(items: Sequence[Item]) -> float | list[float | None] | None:
+    """The frame rate that all items have; all of their rates where they differ."""
+    rates = [item.frame_rate for item in items]
+    return rates[0] if len(set(rates)) == 1 else rates
 
 
 def recording(name: str, class_name: str) -> str | None:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,8 @@ from filelock import FileLock, Timeout
 from stzoo.errors import DataError, VideoError
 from stzoo.pool import processes
 from stzoo.video.decode import decodable, probe
-from stzoo.video.images import FrameFolder, archive_of, find_frames, read_bytes, read_picture, size_and_time
+from stzoo.video.images import FrameFolder, find_frames, read_bytes, read_picture
+from stzoo.video.video import Video
 
 Problem = Literal["missing", "empty", "unreadable", "damaged"]
 
@@ -46,15 +46,15 @@ class Finding:
     reason: str | None = None
 
 
-def examine(path: Path, frame_rate: float | None = None) -> Finding:
-    """Decodes a whole video: a file, a folder of frames, or such a folder in a zip file. Raises nothing of its own."""
-    archive = archive_of(path)
-    if not (archive or path).exists():
+def examine(video: Video) -> Finding:
+    """Decodes a whole video. Raises nothing of its own."""
+    path = video.place
+    if not video.exists:
         return Finding(problem="missing", reason=f"{path} does not exist.")
     try:
-        folder = find_frames(path)
+        folder = find_frames(video)
         if folder is not None:
-            return _examine_pictures(folder, frame_rate)
+            return _examine_pictures(folder)
         if path.is_dir():
             return Finding(problem="empty", reason=f"{path} is a folder without frames.")
         if path.stat().st_size == 0:
@@ -73,51 +73,49 @@ def examine(path: Path, frame_rate: float | None = None) -> Finding:
 
 
 def examine_all(
-    paths: Iterable[Path],
+    videos: Iterable[Video],
     record: Path,
     *,
-    frame_rate: float | None = None,
     workers: int = 1,
     advance: Callable[[int], None] = lambda count: None,
-) -> dict[Path, Finding]:
+) -> dict[Video, Finding]:
     """The finding of every video, from the record where it is there.
 
     Args:
-        paths: videos; twice the same is examined once.
+        videos: twice the same is examined once.
         record: the file of findings, which grows.
-        frame_rate: frames a second of folders of frames.
         workers: processes; a single one decodes in this process.
         advance: told how many videos are done, as they are.
 
     Raises:
         DataError: another process writes the record, or it cannot be written.
     """
-    states = {path: _state(path, frame_rate) for path in dict.fromkeys(paths)}
+    states = {video: _state(video) for video in dict.fromkeys(videos)}
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{record}.lock", timeout=0):
             known = _read_record(record)
-            found = {path: known[state] for path, state in states.items() if state in known}
-            advance(len(found))
+            findings = {video: known[state] for video, state in states.items() if state in known}
+            advance(len(findings))
             with _appending(record) as write:
-                pending = [path for path in states if path not in found]
-                for path, finding in _in_processes(pending, partial(examine, frame_rate=frame_rate), workers):
-                    write(json.dumps({"format": _FORMAT, "state": states[path], **asdict(finding)}))
-                    found[path] = finding
+                pending = [video for video in states if video not in findings]
+                for video, finding in _in_processes(pending, workers):
+                    write(json.dumps({"format": _FORMAT, "state": states[video], **asdict(finding)}))
+                    findings[video] = finding
                     advance(1)
     except Timeout as error:
         raise DataError(f"another process checks with the record {record}; wait until it has ended.") from error
     except PermissionError as error:
         raise DataError(f"the record {record} cannot be written ({error.strerror}); choose another place.") from error
-    return {path: found[path] for path in states}
+    return {video: findings[video] for video in states}
 
 
-def _examine_pictures(folder: FrameFolder, frame_rate: float | None) -> Finding:
+def _examine_pictures(folder: FrameFolder) -> Finding:
     rows = range(len(folder.names))
     good = [row for row in rows if read_picture(folder, row) is not None]
     if not good:
         return Finding(problem="unreadable", reason=f"{folder.path} holds no frame that can be decoded.")
-    seconds = float(folder.numbers[good[-1]] - folder.numbers[good[0]]) / frame_rate if frame_rate else None
+    seconds = float(folder.numbers[good[-1]] - folder.numbers[good[0]]) / folder.rate if folder.rate else None
     content = _digest(read_bytes(folder, row) or b"" for row in rows)
     bad = [folder.names[row] for row in sorted(set(rows) - set(good))]
     if bad or folder.truncated:
@@ -127,20 +125,20 @@ def _examine_pictures(folder: FrameFolder, frame_rate: float | None) -> Finding:
     return Finding(len(good), seconds, content)
 
 
-def _in_processes(paths: list[Path], work: Callable[[Path], Finding], workers: int) -> Iterator[tuple[Path, Finding]]:
-    """(path, finding) as they are done. A video that kills its process is unreadable, and the others go on."""
+def _in_processes(videos: list[Video], workers: int) -> Iterator[tuple[Video, Finding]]:
+    """Findings as they are done. A video that kills its process is unreadable, and the others go on."""
     if workers == 1:
-        yield from ((path, work(path)) for path in paths)
+        yield from ((video, examine(video)) for video in videos)
         return
-    queue = list(reversed(paths))
+    queue = list(reversed(videos))
     while queue:
-        suspects: list[Path] = []
+        suspects: list[Video] = []
         with processes(min(workers, len(queue))) as pool:
-            running: dict[Future[Finding], Path] = {}
+            running: dict[Future[Finding], Video] = {}
             while (queue or running) and not suspects:
                 while queue and len(running) < _AHEAD * workers:
-                    path = queue.pop()
-                    running[pool.submit(work, path)] = path
+                    video = queue.pop()
+                    running[pool.submit(examine, video)] = video
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     try:
@@ -149,40 +147,41 @@ def _in_processes(paths: list[Path], work: Callable[[Path], Finding], workers: i
                         continue
                     del running[future]
                 suspects = list(running.values()) if any(future in running for future in done) else []
-        for path in suspects:
-            yield path, _alone(path, work)
+        for video in suspects:
+            yield video, _alone(video)
 
 
-def _alone(path: Path, work: Callable[[Path], Finding]) -> Finding:
+def _alone(video: Video) -> Finding:
     with processes(1) as pool:
         try:
-            return pool.submit(work, path).result()
+            return pool.submit(examine, video).result()
         except BrokenProcessPool:
-            return Finding(problem="unreadable", reason=f"{path} makes the decoder crash.")
+            return Finding(problem="unreadable", reason=f"{video.place} makes the decoder crash.")
 
 
-def _state(path: Path, frame_rate: float | None) -> str:
+def _state(video: Video) -> str:
     """Changes when the file does."""
     try:
-        size, modified = size_and_time(path)
+        size, modified = video.size_and_time()
     except OSError:
         size = modified = -1
-    return hashlib.sha256(f"{path.absolute()}\0{size}\0{modified}\0{frame_rate}".encode("utf-8", "replace")).hexdigest()
+    text = f"{video.place.absolute()}\0{size}\0{modified}\0{video.frame_rate}"
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _read_record(record: Path) -> dict[str, Finding]:
     """State -> finding; a line that is cut off or from another version of the record is passed over."""
-    found = {}
+    findings = {}
     with contextlib.suppress(FileNotFoundError), record.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
                 entry = json.loads(line)
                 form, state = entry.pop("format"), entry.pop("state")
                 if form == _FORMAT:
-                    found[state] = Finding(**entry)
+                    findings[state] = Finding(**entry)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue
-    return found
+    return findings
 
 
 @contextlib.contextmanager

@@ -30,8 +30,11 @@ class Lists:
     train: list[Item]
     tests: dict[str, list[Item]]
     """`val` first, then the recipe's tests."""
-    frame_rate: float | None
-    """Frames a second of videos that are folders of frames, where it is known."""
+
+    @property
+    def splits(self) -> dict[str, list[Item]]:
+        """`train`, then the others."""
+        return {"train": self.train, **self.tests}
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class _Layout:
     own_classes: Callable[[], tuple[str, ...]] | None = None
     """The class names of a dataset whose files do not carry their order."""
     frame_rate: float | None = None
+    """Of folders of frames, where the dataset says it."""
 
 
 def _something_files(version: int, name: str) -> tuple[str, ...]:
@@ -134,16 +138,17 @@ def read_lists(data: Data) -> Lists:
     files |= {f"tests.{name}": (file,) for name, file in data.tests.items()}
     if data.classes is not None or layout.own_classes is None:
         files["classes"] = layout.classes or files["train"] if data.classes is None else (data.classes,)
-    found = _find(root / os.path.expanduser(data.annotations or ""), layout.annotations, files)
-    if layout.own_classes is not None and "classes" not in found:
+    paths = _paths(root / os.path.expanduser(data.annotations or ""), layout.annotations, files)
+    if layout.own_classes is not None and "classes" not in paths:
         classes = layout.own_classes()
     else:
-        classes = layout.read_classes(found.pop("classes"))
+        classes = layout.read_classes(paths.pop("classes"))
     videos = next((root / name for name in layout.videos if list_folder(root / name)), root)
     good = _good(root, data.good)
+    frame_rate = data.frame_rate or layout.frame_rate
 
     def read(key: str, elsewhere: frozenset[Path] = frozenset()) -> list[Item]:
-        items = layout.read(found[key], videos, classes)
+        items = [item._replace(frame_rate=frame_rate) for item in layout.read(paths[key], videos, classes)]
         if good is None:
             return items
         once: dict[Path, Item] = {}
@@ -154,9 +159,9 @@ def read_lists(data: Data) -> Lists:
             raise DataError(f"{data.good} (data.good) names none of the videos of {key}; check both files.")
         return list(once.values())
 
-    tests = {key.removeprefix("tests."): read(key) for key in found if key != "train"}
+    tests = {key.removeprefix("tests."): read(key) for key in paths if key != "train"}
     held_out = frozenset(item.path for items in tests.values() for item in items)
-    return Lists(classes, read("train", held_out), tests, data.frame_rate or layout.frame_rate)
+    return Lists(classes, read("train", held_out), tests)
 
 
 def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
@@ -165,8 +170,8 @@ def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
     More than `max_broken` of a list are too many.
     """
     inside: dict[Path, set[str]] = {}
-    found = {}
-    for split, items in {"train": lists.train, **lists.tests}.items():
+    by_split = {}
+    for split, items in lists.splits.items():
         absent = [item.path for item in items if not _is_there(item.path, inside)]
         if absent:
             too_many = len(absent) > max_broken * len(items)
@@ -176,8 +181,8 @@ def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
                 f"{len(absent)} of the {len(items)} videos of {split} ({share:.1%}) are not on disk, {way_on}: the "
                 f"first is {absent[0]}, and stzoo data check names them all."
             )
-            found[split] = Missing(frozenset(absent), too_many, sentence)
-    return found
+            by_split[split] = Missing(frozenset(absent), too_many, sentence)
+    return by_split
 
 
 def _is_there(path: Path, inside: dict[Path, set[str]]) -> bool:
@@ -191,20 +196,20 @@ def _is_there(path: Path, inside: dict[Path, set[str]]) -> bool:
     return path.name in inside[folder] or os.path.exists(path)
 
 
-def _find(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, ...]]) -> dict[str, Path]:
+def _paths(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, ...]]) -> dict[str, Path]:
     """For every key the first of its names that is there, in a folder or one of those below it.
 
     Raises:
         DataError: some are not there; all of them are named.
     """
-    found, problems = {}, []
+    paths, problems = {}, []
     for key, names in files.items():
-        paths = [folder / inner / name for name in names for inner in below]
-        there = next((path for path in paths if path.exists()), None)
-        if there is not None:
-            found[key] = there
-        elif len(paths) == 1:
-            problems.append(f"{paths[0]} does not exist; check the path of the list.")
+        candidates = [folder / inner / name for name in names for inner in below]
+        path = next((path for path in candidates if path.exists()), None)
+        if path is not None:
+            paths[key] = path
+        elif len(candidates) == 1:
+            problems.append(f"{candidates[0]} does not exist; check the path of the list.")
         else:
             places = ", ".join(filter(None, below))
             problems.append(
@@ -215,7 +220,7 @@ def _find(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, .
     if problems:
         heading = [f"{len(problems)} lists of the dataset are missing:"] if len(problems) > 1 else []
         raise DataError("\n  ".join([*heading, *problems]))
-    return found
+    return paths
 
 
 def _good(root: Path, name: str | None) -> frozenset[Path] | None:

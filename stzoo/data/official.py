@@ -15,9 +15,10 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stzoo.data.datasets import VIDEO_SUFFIXES, Item, read_lines, read_text, recording
+from stzoo.data.datasets import Item, read_lines, read_text, recording
 from stzoo.errors import DataError, did_you_mean
 from stzoo.video.images import list_folder
+from stzoo.video.video import VIDEO_SUFFIXES
 
 _KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 _KINETICS_DEPTH = 3  # root / split / class / clip
@@ -44,7 +45,7 @@ def read_kinetics(list_file: Path, videos: Path, classes: Sequence[str]) -> list
     Raises:
         DataError: the file cannot be read or lists nothing, lacks a column, or a row has no known label, id or times.
     """
-    found, replacements = _clips_below(videos)
+    clips, replacements = _clips_below(videos)
     indices = {name: index for index, name in enumerate(classes)}
     rows, homes = [], dict[int, Path]()
     for number, row in _rows(list_file, _KINETICS_COLUMNS):
@@ -54,7 +55,7 @@ def read_kinetics(list_file: Path, videos: Path, classes: Sequence[str]) -> list
             raise DataError(f"{where}: {video!r:.40} is no YouTube id of 11 letters; check the file.")
         start, end = (_seconds(row[column], where) for column in ("time_start", "time_end"))
         name = f"{video}_{start:06d}_{end:06d}"
-        paths = found.get(name, [])
+        paths = clips.get(name, [])
         index = _index(label, indices, where)
         path = next((path for path in paths if _plain(path.parent.name) == _plain(label)), paths[0] if paths else None)
         if path is not None:
@@ -167,7 +168,7 @@ def read_ucf101(list_file: Path, videos: Path, classes: Sequence[str]) -> list[I
 
 def _clips_below(videos: Path) -> tuple[dict[str, list[Path]], dict[str, Path]]:
     """Every Kinetics clip below a folder, by name without suffix, paths sorted; and replacements, by YouTube id."""
-    found: dict[str, list[Path]] = {}
+    clips: dict[str, list[Path]] = {}
     replacements: dict[str, Path] = {}
     folders = [(videos, 0, False)]
     while folders:
@@ -180,11 +181,11 @@ def _clips_below(videos: Path) -> tuple[dict[str, list[Path]], dict[str, Path]]:
                     path, video = Path(entry.path), stem[:_ID_LETTERS]
                     replacements[video] = min(path, replacements.get(video, path))
                 elif _CLIP.fullmatch(stem) and (is_video or (not suffix and entry.is_dir())):
-                    found.setdefault(stem, []).append(Path(entry.path))
+                    clips.setdefault(stem, []).append(Path(entry.path))
                 elif depth < _KINETICS_DEPTH and entry.is_dir():
                     below = replaces or entry.name.casefold().startswith("replacement")
                     folders.append((Path(entry.path), depth + 1, below))
-    return {name: sorted(paths) for name, paths in found.items()}, replacements
+    return {name: sorted(paths) for name, paths in clips.items()}, replacements
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:

@@ -79,7 +79,7 @@ def own_videos(
         DataError: there are fewer than two classes, a class has too few videos, a video stands in both parts or twice
             in one, or a folder or list cannot be read.
     """
-    given, data = data, data.resolve()
+    origin, data = data, data.resolve()
     start = data if data.is_dir() else (root or data.parent).resolve()
     if data.is_dir() and set(names := class_folders(data)) <= set(_PARTS) and "train" in names:
         folder, data = data, data / "train"
@@ -90,15 +90,15 @@ def own_videos(
     if len(labels) < 2:
         hint = "" if data.is_dir() else ", and where class names have several words --classes lists them"
         raise DataError(
-            f'{given} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
+            f'{origin} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
         )
     for name in labels:
         if not fits_a_line(name) or len(name) > _LONGEST_NAME:
             raise DataError(
                 f"{name[:60]!r} is no name of a class; give it one line of at most {_LONGEST_NAME} letters."
             )
-    _refuse_doubled([(given, train), (val or given, held_out)])
-    _refuse_rare(given, labels, train, 2 if val is None else 1)
+    _refuse_doubled([(origin, train), (val or origin, held_out)])
+    _refuse_rare(origin, labels, train, 2 if val is None else 1)
     if val is None:
         train, held_out = _carved(train, len(labels), seed)
     return OwnVideos(start, labels, tuple(train), tuple(held_out))
@@ -138,27 +138,28 @@ def _refuse_doubled(parts: Sequence[tuple[Path, Sequence[Item]]]) -> None:
         raise DataError(f"{count} listed more than once: {path} stands {where}; keep one of them.")
 
 
-def _refuse_rare(given: Path, classes: Sequence[str], train: Sequence[Item], least: int) -> None:
+def _refuse_rare(origin: Path, classes: Sequence[str], train: Sequence[Item], least: int) -> None:
     counts = Counter(label for label, _ in {(item.label, _source(item)) for item in train})
     rare = [(counts[label], name) for label, name in enumerate(classes) if counts[label] < least]
     if rare:
-        found, name = rare[0]
+        count, name = rare[0]
         what = "recording" if any(item.group for item in train) else "video"
         raise DataError(
-            f'{given} holds {found} {what}{"" if found == 1 else "s"} of the class "{name}" and needs at least {least}'
+            f'{origin} holds {count} {what}{"" if count == 1 else "s"} of the class "{name}" and needs at least {least}'
             f"{', one of them to validate on' if least > 1 else ''}; add some, or take the class out of the data."
         )
 
 
 def _carved(items: Sequence[Item], classes: int, seed: int) -> tuple[list[Item], list[Item]]:
     """The items without those to validate on, and these; both in their order, no recording in both."""
-    chosen: set[str | Path] = set()
+    held_out: set[str | Path] = set()
     for label in range(classes):
-        own = list(dict.fromkeys(_source(item) for item in items if item.label == label))
-        count = min(max(1, round(_HELD_OUT * len(own))), _MOST_HELD_OUT)
-        drawn = np.random.default_rng([seed, label]).choice(len(own), count, replace=False)
-        chosen |= {own[index] for index in drawn.tolist()}
-    return [item for item in items if _source(item) not in chosen], [item for item in items if _source(item) in chosen]
+        sources = list(dict.fromkeys(_source(item) for item in items if item.label == label))
+        count = min(max(1, round(_HELD_OUT * len(sources))), _MOST_HELD_OUT)
+        drawn = np.random.default_rng([seed, label]).choice(len(sources), count, replace=False)
+        held_out |= {sources[index] for index in drawn.tolist()}
+    train = [item for item in items if _source(item) not in held_out]
+    return train, [item for item in items if _source(item) in held_out]
 
 
 def _source(item: Item) -> str | Path:

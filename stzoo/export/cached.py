@@ -108,6 +108,7 @@ def made(folder: Path, bundle: Bundle, contract: InputContract, form: Form, say:
     from stzoo.export import to_onnx
     from stzoo.video.frames import normalise
     from stzoo.video.reader import read_clips
+    from stzoo.video.video import Video
 
     path = _place(folder, bundle, contract, form)
     try:
@@ -130,7 +131,7 @@ def made(folder: Path, bundle: Bundle, contract: InputContract, form: Form, say:
         digest=bundles.weights_digest(folder),
         form=form,
     )
-    clips = normalise(read_clips(packaged("bundled") / "sample.mp4", contract, 1).clips[:1], contract)
+    clips = normalise(read_clips(Video(packaged("bundled") / "sample.mp4"), contract, 1).clips[:1], contract)
     agreement = to_onnx.compare(net, path, clips, (1,))
     if not agreement.passed:
         path.unlink()

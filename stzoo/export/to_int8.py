@@ -126,7 +126,7 @@ def _pixels(
     found = 0
     for item in items:
         try:
-            pixels = read_clips(item.path, predictor.contract).clips
+            pixels = read_clips(item.video, predictor.contract).clips
         except VideoError as error:
             reason = str(error)
             continue

@@ -16,6 +16,7 @@ from stzoo.prediction.timeline import Timeline, follow
 from stzoo.runtimes import Precision, Runtime, Session
 from stzoo.strategies.strategy import Strategy
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 
 if TYPE_CHECKING:
     import torch
@@ -121,7 +122,7 @@ class Predictor:
         """
         if topk < 1:
             raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
-        return self.best(self._scores(path, clips, frame_rate), topk)
+        return self.best(self._scores(Video(path, frame_rate), clips), topk)
 
     def best(self, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Prediction]:
         """The `topk` classes with the highest scores, best first."""
@@ -135,7 +136,7 @@ class Predictor:
 
         Arguments, errors and warnings are those of `predict`.
         """
-        return self._scores(path, clips, frame_rate)
+        return self._scores(Video(path, frame_rate), clips)
 
     def timeline(
         self,
@@ -145,26 +146,25 @@ class Predictor:
         *,
         frame_rate: float | None = None,
     ) -> Timeline:
-        """The scores of a window that moves along a video; arguments and errors are those of
+        """The scores of a window that moves along a video; arguments and errors are those of `predict` and of
         `stzoo.prediction.timeline.follow`.
 
         Warns as `predict` does.
         """
-        found = follow(
-            path,
+        timeline = follow(
+            Video(path, frame_rate),
             self.contract,
             self.labels,
             self.scores_of,
             window_seconds=window_seconds,
             hop_seconds=hop_seconds,
-            frame_rate=frame_rate,
         )
-        for sentence in found.warnings:
+        for sentence in timeline.warnings:
             warnings.warn(sentence, VideoWarning, stacklevel=2)
-        return found
+        return timeline
 
-    def _scores(self, path: Path | str, clips: int | None, frame_rate: float | None) -> Float32[np.ndarray, " classes"]:
-        read = read_clips(path, self.contract, clips, frame_rate=frame_rate)
+    def _scores(self, video: Video, clips: int | None) -> Float32[np.ndarray, " classes"]:
+        read = read_clips(video, self.contract, clips)
         for sentence in read.warnings:
             warnings.warn(sentence, VideoWarning, stacklevel=3)
         return self.scores_of(read.clips)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
+
     from stzoo.prediction.predictor import Predictor
-    from stzoo.prediction.scoring import Scored
+    from stzoo.prediction.scoring import Failed, Scored
     from stzoo.prediction.timeline import Timeline
 
 VIDEO = ("width", "height", "frames", "fps", "duration_seconds")
@@ -15,23 +18,61 @@ VIDEO = ("width", "height", "frames", "fps", "duration_seconds")
 Row = dict[str, Any]
 
 
-def row(predictor: Predictor, scored: Scored, topk: int) -> Row:
-    """All that is known of a prediction, as JSON takes it."""
+def row(predictor: Predictor, result: Scored | Failed, topk: int) -> Row:
+    """All that is known of a prediction, as JSON takes it; the path and the error of a video that cannot be read."""
+    from stzoo.prediction.scoring import Failed
+
+    if isinstance(result, Failed):
+        return {"path": result.path, "error": result.reason}
     return {
-        "path": scored.path,
-        "predictions": [prediction._asdict() for prediction in predictor.best(scored.scores, topk)],
-        "clips": [[round(time, 6) for time in times] for times in scored.times_seconds.tolist()],
-        **about(predictor, scored),
+        "path": result.path,
+        "predictions": _ranked(predictor, result.scores, topk),
+        "clips": [[round(time, 6) for time in times] for times in result.times_seconds.tolist()],
+        **_about(predictor, result),
     }
 
 
-def about(predictor: Predictor, found: Scored | Timeline) -> Row:
+def timeline_row(
+    predictor: Predictor, result: Timeline | Failed, topk: int, *, window_seconds: float, hop_seconds: float
+) -> Row:
+    """All that is known of a timeline, as `row` says it of a prediction; the lengths are those that were asked for."""
+    from stzoo.prediction.scoring import Failed
+
+    if isinstance(result, Failed):
+        return row(predictor, result, topk)
+    return {
+        "path": result.path,
+        "window_seconds": window_seconds,
+        "hop_seconds": hop_seconds,
+        "windows": [
+            {
+                "start_seconds": round(start, 6),
+                "end_seconds": round(end, 6),
+                "predictions": _ranked(predictor, scores, topk),
+            }
+            for (start, end), scores in zip(result.spans_seconds.tolist(), result.scores, strict=True)
+        ],
+        "captions": [
+            caption._replace(
+                start_seconds=round(caption.start_seconds, 6), end_seconds=round(caption.end_seconds, 6)
+            )._asdict()
+            for caption in result.captions()
+        ],
+        **_about(predictor, result),
+    }
+
+
+def _ranked(predictor: Predictor, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Row]:
+    return [prediction._asdict() for prediction in predictor.best(scores, topk)]
+
+
+def _about(predictor: Predictor, result: Scored | Timeline) -> Row:
     """What is known of a video beside its scores, and what they were made with."""
     return {
-        "video": {name: getattr(found.info, name) for name in VIDEO},
-        "warnings": list(found.warnings),
+        "video": {name: getattr(result.info, name) for name in VIDEO},
+        "warnings": list(result.warnings),
         "contract": predictor.contract.model_dump(mode="json"),
         "model": {"name": predictor.name, "digest": predictor.digest},
         "runtime": {"name": predictor.runtime, "precision": predictor.precision, "device": str(predictor.device)},
-        "seconds": {"decode": round(found.decode_seconds, 6), "compute": round(found.compute_seconds, 6)},
+        "seconds": {"decode": round(result.decode_seconds, 6), "compute": round(result.compute_seconds, 6)},
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from stzoo.pool import processors
 from stzoo.prediction.predictor import Predictor
 from stzoo.video.decode import VideoInfo
 from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.video import Video
 from stzoo.video.workers import read_many
 
 SECONDS_A_FILE = 60.0
@@ -51,50 +51,41 @@ def worker_count(files: int) -> int:
 
 def score_files(
     predictor: Predictor,
-    paths: Sequence[str],
+    videos: Sequence[Video],
     *,
     workers: int | None = None,
     seconds_a_file: float = SECONDS_A_FILE,
-    frame_rate: float | None = None,
 ) -> Iterator[Scored | Failed]:
-    """The scores of every file, as `predictor.scores` gives them, or the reason why there are none.
+    """The scores of every video, as `predictor.scores` gives them, or the reason why there are none.
 
     Args:
         predictor: net and contract.
-        paths: the files; few of them are held at a time.
+        videos: few of them are held at a time; a folder of frames that lacks a needed `frame_rate` is a reason.
         workers: processes that read ahead; 0 reads in this one, without a time limit; by default `worker_count`.
         seconds_a_file: after how long a worker gives a file up.
-        frame_rate: frames a second of videos that are folders of frames; where it is needed and not given, that is a
-            reason.
 
     Raises:
         UsageError: an argument is out of range.
     """
-    count = worker_count(len(paths)) if workers is None else workers
+    count = worker_count(len(videos)) if workers is None else workers
     if count < 0:
         raise UsageError(f"{count} workers were asked for; ask for 0, to read files one after the other, or more.")
-    files = [Path(path) for path in paths]
-    contract = predictor.contract
     if count:
-        reads = read_many(files, contract, workers=count, seconds_a_file=seconds_a_file, frame_rate=frame_rate)
-        return _scored(predictor, paths, reads)
-    return _scored(predictor, paths, _one_by_one(files, contract, frame_rate))
+        return _scored(predictor, read_many(videos, predictor.contract, workers=count, seconds_a_file=seconds_a_file))
+    return _scored(predictor, _one_by_one(videos, predictor.contract))
 
 
-def _one_by_one(
-    files: Sequence[Path], contract: InputContract, frame_rate: float | None
-) -> Iterator[tuple[Path, VideoClips | VideoError]]:
-    for file in files:
+def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Iterator[tuple[Video, VideoClips | VideoError]]:
+    for video in videos:
         try:
-            yield file, read_clips(file, contract, frame_rate=frame_rate)
+            yield video, read_clips(video, contract)
         except (VideoError, UsageError) as error:
-            yield file, VideoError(str(error))
+            yield video, VideoError(str(error))
 
 
-def _scored(
-    predictor: Predictor, paths: Sequence[str], reads: Iterator[tuple[Path, VideoClips | VideoError]]
-) -> Iterator[Scored | Failed]:
-    for path, (_, read) in zip(paths, reads, strict=True):
+def _scored(predictor: Predictor, reads: Iterator[tuple[Video, VideoClips | VideoError]]) -> Iterator[Scored | Failed]:
+    for video, read in reads:
+        path = str(video.path)
         if isinstance(read, VideoError):
             yield Failed(path, str(read))
             continue

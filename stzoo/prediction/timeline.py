@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.video.decode import VideoInfo
+from stzoo.video.video import Video
 from stzoo.video.windows import Windows
 
 ScoresOf = Callable[[UInt8[np.ndarray, "views frames height width 3"]], Float32[np.ndarray, " classes"]]
@@ -81,14 +81,13 @@ class Timeline:
 
 
 def follow(
-    path: Path | str,
+    video: Video,
     contract: InputContract,
     labels: Sequence[str],
     scores_of: ScoresOf,
     *,
     window_seconds: float = 2.0,
     hop_seconds: float = 1.0,
-    frame_rate: float | None = None,
     advance: Callable[[int, int], None] = lambda done, windows: None,
 ) -> Timeline:
     """Scores every window of a video as if it were a video of its own.
@@ -96,21 +95,20 @@ def follow(
     The video is decoded once and held in part: memory does not grow with its length, time grows with its windows.
 
     Args:
-        path: a file, a folder of frames, or such a folder within a zip file.
+        video: a folder of frames needs its `frame_rate`.
         contract: how clips are taken of a window, and how many.
         labels: the classes in the order of the scores.
         scores_of: uint8 clips -> the scores of a video that consists of them.
         window_seconds: the length of a window; a shorter video is one window. A window shorter than a clip is treated
             like a video that short (`contract.short_video`).
         hop_seconds: how far apart windows begin; the last one ends with the video.
-        frame_rate: frames a second of a folder of frames.
         advance: is told after every window how many are done, and how many there are.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
         UsageError: a length that is not above 0, more than a million windows, or a folder without `frame_rate`.
     """
-    windows = Windows(path, contract, window_seconds, hop_seconds, frame_rate=frame_rate)
+    windows = Windows(video, contract, window_seconds, hop_seconds)
     spans, scores, compute_seconds = [], [], 0.0
     for window in windows:
         began = time.perf_counter()
@@ -119,7 +117,7 @@ def follow(
         spans.append((window.start_seconds, window.end_seconds))
         advance(len(spans), max(len(spans), len(windows)))
     return Timeline(
-        str(path),
+        str(video.path),
         tuple(labels),
         np.array(spans),
         np.stack(scores),

@@ -161,7 +161,6 @@ class DecodedClips(ClipSource):
     cap: Cap
     say: Callable[[str], None]
     workers: int = 1
-    frame_rate: float | None = None
     mirrored: Mirrored | None = None
     broken: dict[Path, str] = field(default_factory=dict)
     """Those that are known to be unreadable, and why; what is in here from the beginning has been said."""
@@ -189,7 +188,7 @@ class DecodedClips(ClipSource):
         item = self.items[sample]
         flip = self.cut.flip and may_flip(item.label, self.mirrored)
         cut = Cut(self.cut.contract, self.cut.short_sides, flip, self.cut.random_stride)
-        return partial(clip_or_reason, item.path, cut, draws.uniforms(sample, cut.draws), self.frame_rate)
+        return partial(clip_or_reason, item.video, cut, draws.uniforms(sample, cut.draws))
 
     def _read_in_order(
         self, jobs: Iterable[Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]], ahead: int

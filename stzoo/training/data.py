@@ -102,7 +102,6 @@ class RunData:
         self.labels = lists.classes
         self.train_items = lists.train
         self.tests = lists.tests
-        self.frame_rate = lists.frame_rate
 
     def training(self) -> ClipSource:
         """The training part of the training list: as strips, or as videos to be decoded when they are needed."""
@@ -118,7 +117,6 @@ class RunData:
                 Cap(data.max_broken, len(self.train_items)),
                 self.say,
                 self.recipe.compute.workers or max(1, processors() // self.processes),
-                self.frame_rate,
                 mirrored,
                 broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
             )
@@ -130,7 +128,6 @@ class RunData:
             contract,
             frames=augment.strip_frames,
             size=augment.strip_size,
-            frame_rate=self.frame_rate,
             max_broken=data.max_broken,
             progress=self.progress,
         )
@@ -185,7 +182,6 @@ class RunData:
             self.cache,
             items,
             contract,
-            frame_rate=self.frame_rate,
             max_broken=self.recipe.data.max_broken,
             part_of=part_of,
             progress=self.progress,

@@ -1,6 +1,7 @@
 """From one video to uint8 clips, and to a video with labels on it. No torch in here.
 
 A video's frames:
+    video      what a video is on disk: its path, and the frame rate that pictures do not say
     container  opening a file with PyAV, and a decoder that survives damage
     mp4        what PyAV does not say of an MP4 file
     listing    which frames a file holds, from its index or its packets
@@ -8,12 +9,12 @@ A video's frames:
     shortcuts  the wanted frames by seeking and skipping, exactly
     decode     what is inside a file, and its frames: the five above put together
     images     frames kept as pictures, in folders and zip files
-    source     the frames of a video one after the other, whatever it is kept as
+    source     an open video, whatever it is kept as: a few of its frames, or all of them one after the other
 
 Clips:
     clips      which frames of a video make its clips: pure functions of its timestamps
     frames     resize, crop, normalise
-    reader     path -> clips: decode, images, clips and frames put together
+    reader     video -> clips: source, clips and frames put together
     workers    clips of many files, read by processes of their own, whose time is limited
     windows    a video seen through windows that move along it
     augment    one random clip of a video or strip, to train on

@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -19,6 +18,7 @@ from stzoo.errors import VideoError
 from stzoo.video.clips import random_run
 from stzoo.video.frames import resize_square
 from stzoo.video.reader import read_chosen
+from stzoo.video.video import Video
 
 DRAWS = 4
 """Draws of a clip with nothing but a random run, crop and mirroring: first frame, top, left, mirrored."""
@@ -49,15 +49,14 @@ class Cut:
 
 
 def read_random_clip(
-    path: Path | str, cut: Cut, draws: Float64[np.ndarray, " draws"], *, frame_rate: float | None = None
+    video: Video, cut: Cut, draws: Float64[np.ndarray, " draws"]
 ) -> UInt8[np.ndarray, "frames crop crop 3"]:
     """One clip from anywhere in a video: a random run of frames, and a random window of them.
 
     Args:
-        path: a video, as in `stzoo.video.reader.read_clips`.
+        video: as in `stzoo.video.reader.read_clips`.
         cut: how it is cut.
         draws: `cut.draws` uniform numbers in [0, 1).
-        frame_rate: frames a second of a folder of frames.
 
     Raises:
         VideoError: nothing can be decoded.
@@ -67,21 +66,20 @@ def read_random_clip(
     rest = DRAWS + bool(cut.short_sides)
     temporal = np.concatenate([draws[:1], draws[rest:]])
     clip, _ = read_chosen(
-        path,
+        video,
         lambda info: random_run(info.timestamps_seconds, contract, temporal, random_stride=cut.random_stride),
         partial(_window, draws=draws, crop=contract.crop, short_sides=cut.short_sides or (contract.resize,)),
         contract,
-        frame_rate,
     )
     return _mirrored(clip, draws) if cut.flip else clip
 
 
 def clip_or_reason(
-    path: Path | str, cut: Cut, draws: Float64[np.ndarray, " draws"], frame_rate: float | None
+    video: Video, cut: Cut, draws: Float64[np.ndarray, " draws"]
 ) -> UInt8[np.ndarray, "frames crop crop 3"] | str:
     """What `read_random_clip` reads, or why it cannot: a process hands back both."""
     try:
-        return np.ascontiguousarray(read_random_clip(path, cut, draws, frame_rate=frame_rate))
+        return np.ascontiguousarray(read_random_clip(video, cut, draws))
     except VideoError as error:
         return str(error)
 
@@ -138,8 +136,8 @@ def _window(
 ) -> UInt8[np.ndarray, "crop crop 3"]:
     """The window that is a random crop after the short side is scaled, cut before: only what is kept is scaled."""
     height, width = frame.shape[:2]
-    chosen = short_sides[int(draws[DRAWS] * len(short_sides))] if len(short_sides) > 1 else short_sides[0]
-    side = min(height, width * pixel_aspect) * crop / chosen
+    short_side = short_sides[int(draws[DRAWS] * len(short_sides))] if len(short_sides) > 1 else short_sides[0]
+    side = min(height, width * pixel_aspect) * crop / short_side
     tall, wide = max(1, min(round(side), height)), max(1, min(round(side / pixel_aspect), width))
     top, left = np.floor(draws[1:3] * (np.array([height - tall, width - wide]) + 1)).astype(int)
     return resize_square(frame[top : top + tall, left : left + wide], crop)

@@ -99,13 +99,13 @@ def probe(path: Path | str) -> VideoInfo:
     """
     path = Path(path)
     with opened(path) as (container, stream):
-        found, first = listing(path, Decoder(container, stream))
-        if first is None or found.packets == 0:
+        listed, first = listing(path, Decoder(container, stream))
+        if first is None or listed.packets == 0:
             raise VideoError(f"{path} holds no frame that can be decoded; it may be cut off or damaged.")
-        if found.times and stream.time_base is not None:
-            seconds = _seconds(found.times, stream.time_base)
+        if listed.times and stream.time_base is not None:
+            seconds = _seconds(listed.times, stream.time_base)
         else:
-            seconds = np.arange(found.packets) / float(stream.average_rate or stream.guessed_rate or 25)
+            seconds = np.arange(listed.packets) / float(stream.average_rate or stream.guessed_rate or 25)
         rotation, mirrored = _orientation(first)
         upright = rotation % 180 == 0
         aspect = float(stream.sample_aspect_ratio or 1)
@@ -118,12 +118,12 @@ def probe(path: Path | str) -> VideoInfo:
             rotation_degrees=rotation,
             mirrored=mirrored,
             timestamps_seconds=seconds,
-            counted=not found.stamps,
-            truncated=found.truncated,
-            stamps=np.array(found.stamps, dtype=np.int64),
-            keyframes=np.searchsorted(found.times, found.keyframes).astype(np.int64),
+            counted=not listed.stamps,
+            truncated=listed.truncated,
+            stamps=np.array(listed.stamps, dtype=np.int64),
+            keyframes=np.searchsorted(listed.times, listed.keyframes).astype(np.int64),
             pixel_aspect=aspect if upright else 1 / aspect,
-            last_seconds=_last_seconds(found, stream),
+            last_seconds=_last_seconds(listed, stream),
             remarks=_remarks(path, container, stream),
         )
 
@@ -141,11 +141,11 @@ def read_frames(
         Index -> what `transform` made of the frame. A frame that could not be decoded is missing.
     """
     wanted = np.unique(indices)
-    found = {index: transform(frame) for index, frame in stream_frames(info, wanted)}
-    missing = wanted[[index not in found for index in wanted.tolist()]]
+    frames = {index: transform(frame) for index, frame in stream_frames(info, wanted)}
+    missing = wanted[[index not in frames for index in wanted.tolist()]]
     if len(missing) and not (info.counted or info.truncated):
-        found |= {index: transform(frame) for index, frame in stream_frames(info, missing, in_order=True)}
-    return found
+        frames |= {index: transform(frame) for index, frame in stream_frames(info, missing, in_order=True)}
+    return frames
 
 
 def stream_frames(

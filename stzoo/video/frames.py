@@ -1,10 +1,12 @@
-"""What happens to a decoded frame before a net sees it: resize, crop, normalise."""
+"""What happens to decoded frames before a net sees them: resize, crop, stack, normalise."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
@@ -81,3 +83,11 @@ def normalise(
     std = np.asarray(contract.std, dtype=np.float32)
     scaled = clips.astype(np.float32) * (1.0 / (255.0 * std)) - mean / std
     return np.ascontiguousarray(scaled.astype(np.float32, copy=False).transpose(0, 4, 1, 2, 3))
+
+
+def stacked(
+    indices: Int64[np.ndarray, "..."], frames: Mapping[int, UInt8[np.ndarray, "... size size 3"]]
+) -> UInt8[np.ndarray, "... size size 3"]:
+    """The frames of these indices, in the indices' shape."""
+    stack = np.stack([frames[index] for index in indices.ravel().tolist()])
+    return stack.reshape(*indices.shape, *stack.shape[1:])

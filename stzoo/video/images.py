@@ -1,7 +1,7 @@
 """Videos kept as pictures: a folder of numbered frames, also inside a zip file.
 
-A path may lead through a zip file as if that were a folder: `frames.zip/1234`. A zip that holds one video's frames, and
-a folder that holds nothing but such a zip, are that video. Nothing is ever unpacked to disk.
+A zip that holds one video's frames, and a folder that holds nothing but such a zip, are that video. Nothing is ever
+unpacked to disk.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,10 +20,9 @@ from jaxtyping import Int64, UInt8
 
 from stzoo.errors import VideoError
 from stzoo.video.decode import VideoInfo
+from stzoo.video.frames import stacked
+from stzoo.video.video import FRAME, Video, archive_of, is_frame
 
-Transformed = TypeVar("Transformed")
-
-_FRAME = re.compile(r"(?P<prefix>.*?)(?P<number>[0-9]{1,12})(?P<suffix>\.(?:jpe?g|png|webp|bmp))", re.IGNORECASE)
 _MOST_PICTURE_BYTES = 64 * 2**20
 _OPEN_ARCHIVES = 8
 
@@ -41,6 +38,8 @@ class FrameFolder:
     """File names in the folder, or entries of the zip."""
     numbers: Int64[np.ndarray, " frames"]
     """The number in each name, ascending: a gap is a frame that is missing."""
+    rate: float | None
+    """Frames a second, where it is known."""
 
     @property
     def truncated(self) -> bool:
@@ -48,39 +47,14 @@ class FrameFolder:
         return bool(self.numbers[0] > 1 or np.any(np.diff(self.numbers) != 1))
 
 
-def archive_of(path: Path) -> Path | None:
-    """The zip file that a path is, or leads through."""
-    for part in (path, *path.parents):
-        if part.suffix.lower() == ".zip" and part.is_file():
-            return part
-    return None
-
-
-def size_and_time(path: Path) -> tuple[int, int]:
-    """Bytes and time of change, in nanoseconds, of what a video is kept in: a file, or a folder and all that it holds.
-
-    Raises `OSError` where there is nothing.
-    """
-    path = archive_of(path) or path
-    found = [path.stat()]
-    if path.is_dir():
-        with os.scandir(path) as entries:
-            found += [entry.stat() for entry in entries]
-    return sum(status.st_size for status in found), max(status.st_mtime_ns for status in found)
-
-
-def is_frame(name: str) -> bool:
-    """Whether a file name is that of a numbered picture; optical flow beside the frames (`flow_x_00001.jpg`) is not."""
-    return _FRAME.fullmatch(name) is not None and not name.startswith((".", "flow_"))
-
-
-def find_frames(path: Path) -> FrameFolder | None:
-    """The frames that a folder, a zip file or a folder within one holds; `None` where the path is none of these.
+def find_frames(video: Video) -> FrameFolder | None:
+    """The frames of a video that is a folder, a zip file or a folder within one; `None` where it is none of these.
 
     Raises:
         VideoError: a folder or zip file that cannot be read or trusted, a zip file that has no such folder, or frames
             whose order is unclear.
     """
+    path = video.place
     archive = archive_of(path)
     if archive is None:
         if not path.is_dir():
@@ -90,18 +64,18 @@ def find_frames(path: Path) -> FrameFolder | None:
         except OSError as error:
             raise VideoError(f"{path} cannot be opened ({error.strerror}); check its permissions.") from error
         zips = [name for name in names if name.lower().endswith(".zip")]
-        if len(zips) == 1 and not any(_FRAME.fullmatch(name) for name in names):
-            return find_frames(path / zips[0])
-        return _ordered(path, None, "", names)
+        if len(zips) == 1 and not any(FRAME.fullmatch(name) for name in names):
+            return find_frames(dataclasses.replace(video, path=path / zips[0]))
+        return _ordered(video, None, "", names)
     folders = _read_archive(archive).folders
     inner = path.relative_to(archive).as_posix().removeprefix(".")
     held = [folder for folder in folders if folder]
     if not inner and not folders.get("") and len(held) == 1:
         inner = held[0]
-    found = _ordered(path, archive, inner, folders.get(inner, ()))
-    if found is None:
+    folder = _ordered(video, archive, inner, folders.get(inner, ()))
+    if folder is None:
         raise VideoError(f"{archive} holds no frames in {inner or 'its top folder'}; check the path and the zip file.")
-    return found
+    return folder
 
 
 def list_folder(path: Path) -> set[str]:
@@ -120,32 +94,22 @@ def list_folder(path: Path) -> set[str]:
 
 def read_pictures(
     folder: FrameFolder,
-    rate: float | None,
     choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-    transform: Callable[[UInt8[np.ndarray, "height width 3"]], Transformed],
-) -> tuple[Int64[np.ndarray, "..."], dict[int, Transformed], VideoInfo]:
+    transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
+) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
     """The frames that `choose` wants of a video, transformed; chosen again without those that cannot be decoded.
-
-    Args:
-        folder: the video.
-        rate: frames a second; `None` where the choice only counts frames.
-        choose: indices of frames, from what is known about the video.
-        transform: what is kept of a frame.
-
-    Returns:
-        The choice, index -> transformed frame, and what is known about the video.
 
     Raises:
         VideoError: no frame can be decoded.
     """
     good = np.ones(len(folder.names), dtype=bool)
-    kept: dict[int, Transformed] = {}
+    kept: dict[int, UInt8[np.ndarray, "... size size 3"]] = {}
     size = (0, 0)
     while good.any():
         rows = np.flatnonzero(good)
-        info = describe(folder, rows, rate, size)
-        chosen = choose(info)
-        for row in {int(rows[index]) for index in chosen.ravel()} - kept.keys():
+        info = describe(folder, rows, size)
+        wanted = rows[choose(info)]
+        for row in set(wanted.ravel().tolist()) - kept.keys():
             picture = read_picture(folder, row)
             if picture is None:
                 good[row] = False
@@ -153,15 +117,11 @@ def read_pictures(
                 size = picture.shape[:2]
                 kept[row] = transform(picture)
         if good[rows].all():
-            index_of = {int(row): index for index, row in enumerate(rows)}
-            info = dataclasses.replace(info, height=size[0], width=size[1])
-            return chosen, {index_of[row]: value for row, value in kept.items() if row in index_of}, info
+            return stacked(wanted, kept), dataclasses.replace(info, height=size[0], width=size[1])
     raise VideoError(f"{folder.path} holds no frame that can be decoded; its pictures are damaged.")
 
 
-def describe(
-    folder: FrameFolder, rows: Int64[np.ndarray, " frames"], rate: float | None, size: tuple[int, int]
-) -> VideoInfo:
+def describe(folder: FrameFolder, rows: Int64[np.ndarray, " frames"], size: tuple[int, int]) -> VideoInfo:
     """What is known about a video of which these rows can be decoded, in pictures of `size` (height, width)."""
     return VideoInfo(
         path=folder.path,
@@ -169,8 +129,8 @@ def describe(
         height=size[0],
         rotation_degrees=0,
         mirrored=False,
-        timestamps_seconds=(folder.numbers[rows] - folder.numbers[0]) / (rate or 1.0),
-        counted=rate is None,
+        timestamps_seconds=(folder.numbers[rows] - folder.numbers[0]) / (folder.rate or 1.0),
+        counted=folder.rate is None,
         truncated=folder.truncated or len(rows) < len(folder.names),
     )
 
@@ -231,22 +191,22 @@ def _opened_archive(path: Path, size: int, modified_ns: int) -> _Archive:
     return _Archive(file, folders)
 
 
-def _ordered(path: Path, archive: Path | None, inner: str, names: Iterable[str]) -> FrameFolder | None:
+def _ordered(video: Video, archive: Path | None, inner: str, names: Iterable[str]) -> FrameFolder | None:
     """The frames among the names of a folder, in the order of their numbers; `None` where there is none."""
     families: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for name in names:
-        match = _FRAME.fullmatch(name)
+        match = FRAME.fullmatch(name)
         if match and is_frame(name):
             families.setdefault((match["prefix"], match["suffix"].lower()), []).append((int(match["number"]), name))
     if not families:
         return None
     if len(families) > 1:
         kinds = " and ".join(sorted(f"{prefix}*{suffix}" for prefix, suffix in families))
-        raise VideoError(f"{path} holds frames under several names ({kinds:.80}); keep one kind in a folder.")
+        raise VideoError(f"{video.place} holds frames under several names ({kinds:.80}); keep one kind in a folder.")
     (frames,) = families.values()
     frames.sort()
     numbers = np.array([number for number, _ in frames], dtype=np.int64)
     if len(twice := numbers[1:][np.diff(numbers) == 0]):
-        raise VideoError(f"{path} holds two pictures of frame {twice[0]}; keep one.")
+        raise VideoError(f"{video.place} holds two pictures of frame {twice[0]}; keep one.")
     above = f"{inner}/" if inner else ""
-    return FrameFolder(path, archive, tuple(f"{above}{name}" for _, name in frames), numbers)
+    return FrameFolder(video.place, archive, tuple(f"{above}{name}" for _, name in frames), numbers, video.frame_rate)

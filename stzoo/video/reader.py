@@ -1,22 +1,22 @@
-"""Path -> clips: probe, plan, decode, resize, crop."""
+"""Video -> clips: probe, plan, decode, resize, crop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import UsageError
 from stzoo.video.clips import plan, strip
-from stzoo.video.decode import VideoInfo, decodable, probe, read_frames
+from stzoo.video.decode import VideoInfo
 from stzoo.video.frames import crops_along, resize_and_crop
-from stzoo.video.images import find_frames, read_pictures
+from stzoo.video.source import look_into
+from stzoo.video.video import Video
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,11 @@ class VideoClips:
     """What reading took, on the clock."""
 
 
-def read_clips(
-    path: Path | str, contract: InputContract, clips: int | None = None, *, frame_rate: float | None = None
-) -> VideoClips:
+def read_clips(video: Video, contract: InputContract, clips: int | None = None) -> VideoClips:
     """Reads `clips` clips (by default `contract.clips`) spread uniformly over a video of any length, rate and size.
 
-    The video is a file, a folder of frames, or such a folder within a zip file (`stzoo.video.images`), whose frames
-    follow each other at `frame_rate` a second. Of each clip there are `contract.crops` crops. Of a damaged or cut-off
-    video, the clips are spread over the frames that can be decoded, and a warning says so.
+    Of each clip there are `contract.crops` crops. Of a damaged or cut-off video, the clips are spread over the frames
+    that can be decoded, and a warning says so.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
@@ -54,7 +51,7 @@ def read_clips(
         return plan(info.timestamps_seconds, contract, count)
 
     transform = partial(crops_along, short_side=contract.resize, crop=contract.crop, crops=contract.crops)
-    pixels, info = read_chosen(path, choose, transform, contract, frame_rate)
+    pixels, info = read_chosen(video, choose, transform, contract)
     times = info.timestamps_seconds[choose(info)[:, [0, -1]]]
     return VideoClips(views_of(pixels), times, info, damage(info), time.perf_counter() - began)
 
@@ -68,61 +65,34 @@ def views_of(
 
 
 def read_strip(
-    path: Path | str, contract: InputContract, frames: int, size: int, *, frame_rate: float | None = None
+    video: Video, contract: InputContract, frames: int, size: int
 ) -> UInt8[np.ndarray, "frames size size 3"]:
     """Reads one run of `frames` frames at the contract's rate around the video's centre, to train on.
 
-    Short side and centre crop are `size` pixels. Videos and errors are those of `read_clips`.
+    Short side and centre crop are `size` pixels. Errors are those of `read_clips`.
     """
     transform = partial(resize_and_crop, short_side=size, crop=size)
-    return read_chosen(
-        path, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract, frame_rate
-    )[0]
+    return read_chosen(video, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract)[0]
 
 
 def read_chosen(
-    path: Path | str,
+    video: Video,
     choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
     transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
     contract: InputContract,
-    frame_rate: float | None,
 ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
     """The frames that `choose` wants, stacked in the shape of the choice.
 
     `transform` takes a frame and, as `pixel_aspect`, how much wider than high the video's pixels are shown. Frames are
-    chosen again where some cannot be decoded. Videos and errors are those of `read_clips`.
+    chosen again where some cannot be decoded. Errors are those of `read_clips`.
     """
-    folder = find_frames(Path(path))
-    if folder is not None:
-        if frame_rate is None and contract.fps is not None:
-            raise UsageError(
-                f"{path} is a folder of frames, and {contract.fps:g} frames a second are wanted of it; say how many "
-                "a second it holds (--frame-rate, in Python frame_rate), or count frames (stride_frames in place of "
-                "fps)."
-            )
-        chosen, found, info = read_pictures(folder, frame_rate, choose, transform)
-        return stacked(chosen, found), info
-    info = probe(path)
-    transform = partial(transform, pixel_aspect=info.pixel_aspect)
-    chosen = choose(info)
-    found = read_frames(info, chosen.ravel(), transform)
-    if len(found) < len(np.unique(chosen)):
-        info = decodable(info)
-        if info.frames == 0:
-            raise VideoError(f"{info.path} holds no frame that can be decoded; it may be cut off or damaged.")
-        chosen = choose(info)
-        found = read_frames(info, chosen.ravel(), transform)
-    if len(found) < len(np.unique(chosen)):
-        raise VideoError(f"{info.path} decodes differently each time it is read; copy or convert it again.")
-    return stacked(chosen, found), info
-
-
-def stacked(
-    chosen: Int64[np.ndarray, "..."], found: Mapping[int, UInt8[np.ndarray, "... size size 3"]]
-) -> UInt8[np.ndarray, "... size size 3"]:
-    """The frames of a choice in its shape, out of those that were found."""
-    frames = np.stack([found[index] for index in chosen.ravel().tolist()])
-    return frames.reshape(*chosen.shape, *frames.shape[1:])
+    source = look_into(video)
+    if contract.fps is not None and not source.timed:
+        raise UsageError(
+            f"{video.place} is a folder of frames, and {contract.fps:g} frames a second are wanted of it; say how many "
+            "a second it holds (--frame-rate, in Python frame_rate), or count frames (stride_frames in place of fps)."
+        )
+    return source.read(choose, transform)
 
 
 def damage(info: VideoInfo) -> tuple[str, ...]:

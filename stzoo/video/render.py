@@ -19,6 +19,7 @@ from stzoo.video.container import opened_sound
 from stzoo.video.decode import VideoInfo
 from stzoo.video.overlay import Lines, Overlay
 from stzoo.video.source import Source, open_source
+from stzoo.video.video import Video
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -41,11 +42,10 @@ def render_format(path: Path | str) -> str:
 
 
 def render(
-    path: Path | str,
+    video: Video,
     output: Path | str,
     lines_at: Callable[[float], Lines],
     *,
-    frame_rate: float | None = None,
     advance: Callable[[int, int], None] = lambda done, frames: None,
 ) -> tuple[str, ...]:
     """Writes a video with labels on it, H.264 where the encoder is there, else MPEG-4; one frame in memory at a time.
@@ -54,10 +54,9 @@ def render(
     or column. The first sound track is copied as it is. Until the file is complete it has another name.
 
     Args:
-        path: a file, a folder of frames, or such a folder within a zip file.
+        video: a folder of frames needs its `frame_rate`.
         output: a path that ends in .mp4, .mov or .mkv; a file that is there is replaced.
         lines_at: seconds from the first frame -> the labels to show, with their scores.
-        frame_rate: frames a second of a folder of frames.
         advance: is told after every frame how many are done, and how many there are.
 
     Returns:
@@ -68,12 +67,12 @@ def render(
         UsageError: another suffix, or a folder of frames without `frame_rate`.
     """
     output, container = Path(output), render_format(output)
-    source = open_source(path, frame_rate)
+    source = open_source(video)
     try:
         with replacing(output) as temporary, ExitStack() as stack:
             target = stack.enter_context(av.open(str(temporary), "w", format=container))
             stream = _add_pictures(target, source.info)
-            sound = _Sound(stack.enter_context(opened_sound(Path(path))), target, source.info)
+            sound = _Sound(stack.enter_context(opened_sound(video.place)), target, source.info)
             lasting: dict[int, int] = {}
             for seconds, frame in _labelled(source, lines_at, advance):
                 lasting[frame.pts or 0] = frame.duration
@@ -147,22 +146,22 @@ class _Sound:
     """A sound track that is copied packet by packet beside the pictures.
 
     Args:
-        found: the open track, if there is one.
+        track: what is open, if there is one.
         target: what it is copied into, before anything has been written.
         info: the video; its first frame is time 0.
     """
 
     def __init__(
-        self, found: tuple[InputContainer, AudioStream] | None, target: OutputContainer, info: VideoInfo
+        self, track: tuple[InputContainer, AudioStream] | None, target: OutputContainer, info: VideoInfo
     ) -> None:
         self.refused: str | None = None
         """The kind of sound that `target` does not take."""
         self._packets: Iterator[Packet[AudioStream]] = iter(())
         self._next: Packet[AudioStream] | None = None
         self._target, self._first_seconds = target, float(info.timestamps_seconds[0])
-        if found is None:
+        if track is None:
             return
-        container, stream = found
+        container, stream = track
         kind = getattr(stream.codec_context, "name", "its kind")
         if kind not in target.supported_codecs:
             self.refused = kind

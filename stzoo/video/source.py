@@ -1,31 +1,59 @@
-"""The frames of a video one after the other, whether it is a file, a folder of pictures, or one in a zip file."""
+"""A video that is open, whether it is a file, a folder of pictures, or one in a zip file: its frames, wanted or all."""
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.decode import VideoInfo, decodable, probe, stream_frames
-from stzoo.video.images import FrameFolder, describe, find_frames, read_picture
+from stzoo.video.decode import VideoInfo, decodable, probe, read_frames, stream_frames
+from stzoo.video.frames import stacked
+from stzoo.video.images import FrameFolder, describe, find_frames, read_picture, read_pictures
+from stzoo.video.video import Video
 
 Frame = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source(ABC):
-    """A video that can be read from its beginning to its end, one frame in memory at a time."""
+    """A video, and the two ways to its frames: straight to a few, or from its beginning to its end."""
 
     info: VideoInfo
 
+    @property
+    def timed(self) -> bool:
+        """Whether it is known when its frames are shown."""
+        return True
+
+    @abstractmethod
+    def read(
+        self,
+        choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
+        transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
+    ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
+        """The frames that `choose` wants, by `transform`, stacked in the shape of the choice.
+
+        They are chosen again where some cannot be decoded. Raises `VideoError` where none can.
+        """
+
+    @abstractmethod
+    def in_order(self) -> Source:
+        """The same video, ready for `frames`; one that is known to be cut off has only what can be decoded.
+
+        Raises `VideoError` where nothing can.
+        """
+
     @abstractmethod
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Iterator[tuple[int, Frame]]:
-        """The wanted frames (ascending, each once), upright RGB, with their indices; those not found are left out."""
+        """The wanted frames (ascending, each once), upright RGB, with their indices; those not found are left out.
+
+        One of them is in memory at a time.
+        """
 
     @abstractmethod
     def repaired(self) -> Source:
@@ -35,51 +63,88 @@ class Source(ABC):
         """
 
 
-def open_source(path: Path | str, frame_rate: float | None = None) -> Source:
-    """Looks into a video: a file, a folder of frames (`frame_rate` a second), or such a folder within a zip file.
+def look_into(video: Video) -> Source:
+    """Opens a video, whatever it is kept as. Raises `VideoError` where that cannot be; the sentence says why."""
+    folder = find_frames(video)
+    if folder is None:
+        return _File(probe(video.place))
+    return _Pictures.of(folder, np.arange(len(folder.names)))
 
-    One that is known to be cut off has only the frames that can be decoded.
+
+def open_source(video: Video) -> Source:
+    """Opens a video to go from its beginning to its end.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
         UsageError: a folder of frames without `frame_rate`.
     """
-    folder = find_frames(Path(path))
-    if folder is None:
-        info = probe(path)
-        return _File(info, in_order=False).repaired() if info.truncated else _File(info, in_order=False)
-    if frame_rate is None:
+    source = look_into(video)
+    if not source.timed:
         raise UsageError(
-            f"{path} is a folder of frames; say how many a second it holds (--frame-rate, in Python frame_rate)."
+            f"{video.path} is a folder of frames; say how many a second it holds (--frame-rate, in Python frame_rate)."
         )
-    return _Pictures.of(folder, np.arange(len(folder.names)), frame_rate)
+    return source.in_order()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _File(Source):
-    in_order: bool
+    from_start: bool = False
+    """Decode the file from its start, which finds frames that the shortest way misses."""
+
+    def read(
+        self,
+        choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
+        transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
+    ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
+        indices = choose(self.info)
+        frames = read_frames(self.info, indices.ravel(), partial(transform, pixel_aspect=self.info.pixel_aspect))
+        if len(frames) == len(np.unique(indices)):
+            return stacked(indices, frames), self.info
+        if self.from_start:
+            raise VideoError(f"{self.info.path} decodes differently each time it is read; copy or convert it again.")
+        return self.repaired().read(choose, transform)
+
+    def in_order(self) -> Source:
+        return self.repaired() if self.info.truncated else self
 
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Iterator[tuple[int, Frame]]:
-        return stream_frames(self.info, wanted, in_order=self.in_order)
+        return stream_frames(self.info, wanted, in_order=self.from_start)
 
     def repaired(self) -> Source:
-        return _File(_some(decodable(self.info)), in_order=True)
+        info = decodable(self.info)
+        if info.frames == 0:
+            raise VideoError(f"{info.path} holds no frame that can be decoded; it may be cut off or damaged.")
+        return _File(info, from_start=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Pictures(Source):
     folder: FrameFolder
     rows: Int64[np.ndarray, " frames"]
-    rate: float
 
     @classmethod
-    def of(cls, folder: FrameFolder, rows: Int64[np.ndarray, " frames"], rate: float) -> _Pictures:
-        """The pictures in some of the folder's rows; their size is that of the first that can be decoded."""
-        pictures = (read_picture(folder, row) for row in rows.tolist())
+    def of(cls, folder: FrameFolder, rows: Int64[np.ndarray, " frames"], size: tuple[int, int] = (0, 0)) -> _Pictures:
+        """The pictures in some of the folder's rows."""
+        return cls(describe(folder, rows, size), folder, rows)
+
+    @property
+    def timed(self) -> bool:
+        return self.folder.rate is not None
+
+    def read(
+        self,
+        choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
+        transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
+    ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
+        return read_pictures(self.folder, choose, transform)
+
+    def in_order(self) -> Source:
+        """Its size is that of the first picture that can be decoded."""
+        pictures = (read_picture(self.folder, row) for row in self.rows.tolist())
         size = next((picture.shape[:2] for picture in pictures if picture is not None), None)
         if size is None:
-            raise VideoError(f"{folder.path} holds no frame that can be decoded; its pictures are damaged.")
-        return cls(describe(folder, rows, rate, size), folder, rows, rate)
+            raise VideoError(f"{self.folder.path} holds no frame that can be decoded; its pictures are damaged.")
+        return self.of(self.folder, self.rows, size)
 
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Iterator[tuple[int, Frame]]:
         for index in wanted.tolist():
@@ -89,10 +154,4 @@ class _Pictures(Source):
 
     def repaired(self) -> Source:
         good = [row for row in self.rows.tolist() if read_picture(self.folder, row) is not None]
-        return _Pictures.of(self.folder, np.array(good, dtype=np.int64), self.rate)
-
-
-def _some(info: VideoInfo) -> VideoInfo:
-    if info.frames == 0:
-        raise VideoError(f"{info.path} holds no frame that can be decoded; it may be cut off or damaged.")
-    return info
+        return self.of(self.folder, np.array(good, dtype=np.int64)).in_order()

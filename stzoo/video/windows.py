@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +14,10 @@ from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
 from stzoo.video.clips import plan
 from stzoo.video.decode import VideoInfo
-from stzoo.video.frames import crops_along
-from stzoo.video.reader import damage, stacked, views_of
+from stzoo.video.frames import crops_along, stacked
+from stzoo.video.reader import damage, views_of
 from stzoo.video.source import open_source
+from stzoo.video.video import Video
 
 _MOST_WINDOWS = 1_000_000
 _TIE_SECONDS = 1e-6
@@ -65,29 +65,20 @@ class Windows:
     out to be damaged, the windows from there on are laid over the frames that can be decoded.
 
     Args:
-        path: a file, a folder of frames, or such a folder within a zip file.
+        video: a folder of frames needs its `frame_rate`.
         contract: how clips are taken of a window.
         window_seconds: the length of a window.
         hop_seconds: how far apart windows begin.
-        frame_rate: frames a second of a folder of frames.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
         UsageError: as `spans`, or a folder of frames without `frame_rate`.
     """
 
-    def __init__(
-        self,
-        path: Path | str,
-        contract: InputContract,
-        window_seconds: float,
-        hop_seconds: float,
-        *,
-        frame_rate: float | None = None,
-    ) -> None:
+    def __init__(self, video: Video, contract: InputContract, window_seconds: float, hop_seconds: float) -> None:
         began = time.perf_counter()
         self._contract, self._lengths = contract, (window_seconds, hop_seconds)
-        self._source = open_source(path, frame_rate)
+        self._source = open_source(video)
         self._first_seconds = float(self.info.timestamps_seconds[0])
         self.decode_seconds = time.perf_counter() - began
         """What reading has taken so far, on the clock."""
@@ -135,11 +126,11 @@ class Windows:
             crops=self._contract.crops,
             pixel_aspect=self.info.pixel_aspect,
         )
-        frames = self._source.frames(np.unique(np.concatenate([chosen.ravel() for chosen in plans])))
+        frames = self._source.frames(np.unique(np.concatenate([indices.ravel() for indices in plans])))
         held: dict[int, UInt8[np.ndarray, "crops crop crop 3"]] = {}
-        for number, chosen in enumerate(plans, first):
+        for number, indices in enumerate(plans, first):
             began = time.perf_counter()
-            wanted, latest = set(chosen.ravel().tolist()), -1
+            wanted, latest = set(indices.ravel().tolist()), -1
             held = {index: views for index, views in held.items() if index >= min(wanted)}
             while latest < max(wanted) and not wanted <= held.keys():
                 latest, frame = next(frames, (self.info.frames, None))
@@ -147,7 +138,7 @@ class Windows:
                     held[latest] = transform(frame)
             if not wanted <= held.keys():
                 return number
-            clips = views_of(stacked(chosen, held))
+            clips = views_of(stacked(indices, held))
             self.decode_seconds += time.perf_counter() - began
             start, end = self._spans[number].tolist()
             yield Window(start, end, clips)

@@ -9,17 +9,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 
 import cv2
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
 from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.video import Video
 
-How = tuple[InputContract, int | None, float | None]
+How = tuple[InputContract, int | None]
 
 _SPAWN = multiprocessing.get_context("spawn")
 _AHEAD = 2  # files a worker that are read or being read before their turn has come
@@ -27,28 +28,26 @@ _READY = "ready"
 
 
 def read_many(
-    paths: Iterable[Path],
+    videos: Iterable[Video],
     contract: InputContract,
     clips: int | None = None,
     *,
     workers: int = 2,
     seconds_a_file: float = 60.0,
-    frame_rate: float | None = None,
-) -> Iterator[tuple[Path, VideoClips | VideoError]]:
-    """Each path with its clips, or with the reason why there are none, in the order of the paths.
+) -> Iterator[tuple[Video, VideoClips | VideoError]]:
+    """Each video with its clips, or with the reason why there are none, in the order of the videos.
 
-    The paths are asked for as they are needed. At most two files a worker are held, however many there are. A worker
-    that dies or takes too long over a file is replaced, and the file gets an error. When the iterator is closed or
+    They are asked for as they are needed. At most two a worker are held, however many there are. A worker that dies or
+    takes too long over a file is replaced, and the file gets an error. When the iterator is closed or
     interrupted, its workers are ended. A script that calls this needs `if __name__ == "__main__":` around its work,
     because workers begin by importing it.
 
     Args:
-        paths: the files.
+        videos: a folder of frames that lacks a needed `frame_rate` gets an error.
         contract: how clips are taken.
         clips: clips a video; by default `contract.clips`.
         workers: processes, at least 1.
         seconds_a_file: the time limit for one file, above 0.
-        frame_rate: frames a second of videos that are folders of frames; one that lacks it gets an error.
 
     Raises:
         UsageError: an argument is out of range, or workers cannot start.
@@ -58,12 +57,12 @@ def read_many(
             f"{workers} workers with {seconds_a_file:g} seconds a file were asked for; ask for at least 1 worker and "
             "for more than 0 seconds."
         )
-    return _read(iter(paths), (contract, clips, frame_rate), workers, seconds_a_file)
+    return _read(iter(videos), (contract, clips), workers, seconds_a_file)
 
 
 @dataclass
 class _Job:
-    path: Path
+    video: Video
     result: VideoClips | VideoError | None = None
 
 
@@ -86,7 +85,7 @@ class _Worker:
 
     def give(self, job: _Job, seconds: float) -> None:
         self.job, self.deadline = job, time.monotonic() + seconds
-        self.connection.send(job.path)
+        self.connection.send(job.video)
 
     def take(self) -> bool:
         """Receives what the worker has sent; false if it is dead."""
@@ -117,6 +116,7 @@ def _no_interrupt() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # starts with the first process, and then lets interrupts through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -125,8 +125,8 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _read(
-    paths: Iterator[Path], how: How, workers: int, seconds: float
-) -> Iterator[tuple[Path, VideoClips | VideoError]]:
+    videos: Iterator[Video], how: How, workers: int, seconds: float
+) -> Iterator[tuple[Video, VideoClips | VideoError]]:
     pool: list[_Worker] = []
     unread: deque[_Job] = deque()
     jobs: deque[_Job] = deque()
@@ -134,10 +134,10 @@ def _read(
     try:
         while True:
             while more and len(jobs) < _AHEAD * workers:
-                path = next(paths, None)
-                more = path is not None
-                if path is not None:
-                    unread.append(_Job(path))
+                video = next(videos, None)
+                more = video is not None
+                if video is not None:
+                    unread.append(_Job(video))
                     jobs.append(unread[-1])
             while len(pool) < min(workers, sum(job.result is None for job in jobs)):
                 pool.append(_Worker.start(how))
@@ -145,7 +145,7 @@ def _read(
                 if worker.ready and worker.job is None and unread:
                     worker.give(unread.popleft(), seconds)
             while jobs and (result := jobs[0].result) is not None:
-                yield jobs.popleft().path, result
+                yield jobs.popleft().video, result
             if not jobs and not more:
                 return
             if jobs:
@@ -174,13 +174,13 @@ def _hear(pool: list[_Worker], seconds: float) -> None:
                     'work under `if __name__ == "__main__":`.'
                 )
             if job is not None:
-                job.result = VideoError(f"{job.path} {_end(code)} the process that read it; convert it again.")
+                job.result = VideoError(f"{job.video.place} {_end(code)} the process that read it; convert it again.")
         elif job is not None and worker.deadline <= time.monotonic():
             pool.remove(worker)
             worker.end()
             job.result = VideoError(
-                f"{job.path} was not read within {seconds:g} seconds; convert it, or read it by itself, where nothing "
-                "limits the time (--workers 0; in Python seconds_a_file sets the limit)."
+                f"{job.video.place} was not read within {seconds:g} seconds; convert it, or read it by itself, where "
+                "nothing limits the time (--workers 0; in Python seconds_a_file sets the limit)."
             )
 
 
@@ -190,16 +190,16 @@ def _end(code: int | None) -> str:
     return f"ended (exit code {code})"
 
 
-def _serve(connection: Connection, contract: InputContract, clips: int | None, frame_rate: float | None) -> None:
-    """A worker: answers every path with its clips or with a sentence, until the other side is gone."""
+def _serve(connection: Connection, contract: InputContract, clips: int | None) -> None:
+    """A worker: answers every video with its clips or with a sentence, until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     try:
         connection.send(_READY)
         while True:
-            path = connection.recv()
+            video = connection.recv()
             try:
-                connection.send(read_clips(path, contract, clips, frame_rate=frame_rate))
+                connection.send(read_clips(video, contract, clips))
             except (VideoError, UsageError) as error:
                 connection.send(str(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -24,6 +24,7 @@ from stzoo.files import packaged, write_text
 from stzoo.nets.measure import measure
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 from stzoo.zoo import hub
 from stzoo.zoo.hub import Repository, Uploaded
 from stzoo.zoo.reference import find
@@ -129,7 +130,7 @@ def _checked(folder: Path, bundle: Bundle) -> int:
         raise BundleError(f"{folder / 'metrics.json'} has numbers of other weights than {bundles.MODEL}; measure again")
     if (folder / bundles.TEMPLATE).exists():
         rebuild.from_template(folder, bundle, bundle.strategy)
-    clips = normalise(read_clips(packaged("bundled") / "sample.mp4", contract, 1).clips, contract)
+    clips = normalise(read_clips(Video(packaged("bundled") / "sample.mp4"), contract, 1).clips, contract)
     with torch.inference_mode():
         logits = net(torch.from_numpy(clips))
     if not torch.isfinite(logits).all():

@@ -16,6 +16,7 @@ from stzoo.card import Bundled
 from stzoo.files import packaged
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 
 NAMES = [name for name in cards.names() if isinstance(cards.named(name).weights, Bundled)]
 QUESTIONS = {"motion": 10, "scene": 160}
@@ -53,7 +54,7 @@ def test_the_readme_is_what_bundle_and_card_say(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_torch_and_onnx_agree_on_the_sample(name: str) -> None:
     model = stzoo.load(name, device="cpu")
-    clips = read_clips(SAMPLE, model.contract).clips
+    clips = read_clips(Video(SAMPLE), model.contract).clips
     session = onnxruntime.InferenceSession(
         packaged("bundled") / name / "model.onnx", providers=["CPUExecutionProvider"]
     )

@@ -60,7 +60,7 @@ def test_mocap15_is_made_of_motions_that_are_given_or_installed(
         result = CliRunner().invoke(cli.main, [*command, "--seed", "4", "--motions", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert given == [4, tmp_path]
-    assert "0 videos, 0.0 MB, and their lists are in" in result.stdout
+    assert "0 videos, 0 bytes, and their lists are in" in result.stdout
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     missing = CliRunner().invoke(cli.main, [*command[:-1], str(tmp_path / "other")])
     assert missing.exit_code == 1

@@ -32,14 +32,6 @@ def test_unknown_numbers_are_dashes() -> None:
     assert drawing.millions(7_169_838) == "7.17 M"
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(46_656, "0.0 MB"), (1_234_567, "1.2 MB"), (1_560_000_000, "1.56 GB"), (1_002_000_000_000, "1002.0 GB")],
-)
-def test_amounts_are_readable_from_small_nets_to_large_sets(size: int, text: str) -> None:
-    assert drawing.amount(size) == text
-
-
 def test_an_accuracy_comes_with_its_interval() -> None:
     result = Result(dataset="d", split="s", protocol="p", metric="top1", value=0.5, n=4)
     assert drawing.accuracy(result) == "50.0"

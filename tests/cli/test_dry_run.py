@@ -65,12 +65,12 @@ def test_a_dry_run_shows_net_steps_and_data_and_writes_nothing(small: Path) -> N
     (fixed,) = (line for line in lines if line[:1] == ["fixed"])
     assert fixed[1:6] == ["3", "4", "0.1", "2", "6"]
     assert "strategy st alone" in result.stdout
-    assert ["train", "8", "0.2", "MB"] in lines  # 8 strips of 6 frames of 36 x 36 pixels
+    assert ["train", "8", "186.6", "kB"] in lines  # 8 strips of 6 frames of 36 x 36 pixels
     larger = run("train", "small.toml", "--dry-run", "--set", "input.clips=100").stdout
     assert ["val", "2", "2.5", "MB"] in [line.split() for line in larger.splitlines()]  # 200 clips of 4 of 32 x 32
     (memory,) = (line for line in lines if line[:1] == ["memory"])
     assert memory[1:8] == ["about", "5.1", "MB", "for", "4", "clips", "at"]
-    assert "(0.9 MB a clip)" in " ".join(memory)
+    assert "(911.6 kB a clip)" in " ".join(memory)
     assert "Nothing was trained or written." in result.stdout
     assert "stzoo data check small.toml" in result.stdout
     assert sorted(small.rglob("*")) == before

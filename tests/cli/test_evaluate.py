@@ -14,6 +14,7 @@ from stzoo import cli
 from stzoo.files import packaged
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 from tests.data.layouts import write_frames
 
@@ -43,7 +44,7 @@ def test_evaluate_predict_python_and_onnx_give_the_same_scores(
     contract = model.contract
     predicted = json.loads(run("predict", video, "--format", "json", "--topk", 99, *options).stdout)[0]
     by_label = {entry["label"]: entry["score"] for entry in predicted["predictions"]}
-    views = normalise(read_clips(video, contract).clips, contract)
+    views = normalise(read_clips(Video(video), contract).clips, contract)
     session = onnxruntime.InferenceSession(
         packaged("bundled") / MODEL / "model.onnx", providers=["CPUExecutionProvider"]
     )

@@ -17,6 +17,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import ModelNotFoundError
 from stzoo.prediction.predictor import Predictor
 from stzoo.progress import Bar
+from stzoo.video.video import Video
 from stzoo.zoo import loading
 from tests.conftest import MakeVideo
 
@@ -224,7 +225,7 @@ def test_errors_stand_above_the_bar_where_there_is_one(
     said: list[str] = []
     monkeypatch.setattr(Bar, "say", lambda self, sentence: said.append(sentence))
     predictor = Predictor(Constant(), InputContract(frames=2, fps=5.0, resize=16, crop=16), LABELS, device="cpu")
-    (row,) = _rows(predictor, [str(tmp_path / "missing.mp4")], 1, 0, None, 0, shown=True)
+    (row,) = _rows(predictor, [Video(tmp_path / "missing.mp4")], 1, 0, 0, shown=True)
     assert said == [f"Error: {row['error']}"]
     assert "Error" not in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ from stzoo.data.cache import ClipCache, open_clips, open_strips
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.video.reader import read_clips, read_strip
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 from tests.data.layouts import write_frames, zip_frames
 
@@ -39,12 +40,12 @@ class Counter:
         self.fail_after = fail_after
         self.lock = threading.Lock()
 
-    def __call__(self, path: Path, **options: object) -> np.ndarray:
+    def __call__(self, video: Video, **options: object) -> np.ndarray:
         with self.lock:
             if self.fail_after is not None and len(self.paths) >= self.fail_after:
                 raise KeyboardInterrupt
-            self.paths.append(path)
-        return read_strip(path, **options)
+            self.paths.append(video.place)
+        return read_strip(video, **options)
 
 
 def test_a_cache_holds_what_the_reader_reads(tmp_path: Path, items: list[Item]) -> None:
@@ -55,10 +56,10 @@ def test_a_cache_holds_what_the_reader_reads(tmp_path: Path, items: list[Item]) 
     np.testing.assert_array_equal(kept.labels, [0, 1, 0, 1])
     assert kept.labels.dtype == np.int64
     for row, item in zip(kept.clips, items, strict=True):
-        np.testing.assert_array_equal(row, read_strip(item.path, CONTRACT, 4, 18))
+        np.testing.assert_array_equal(row, read_strip(item.video, CONTRACT, 4, 18))
     evaluated = open_clips(tmp_path / "cache", items, CONTRACT, progress=False)
     assert evaluated.clips.shape == (4, 2, 3, 16, 16, 3)
-    np.testing.assert_array_equal(evaluated.clips[1], read_clips(items[1].path, CONTRACT).clips)
+    np.testing.assert_array_equal(evaluated.clips[1], read_clips(items[1].video, CONTRACT).clips)
     assert open_clips(tmp_path / "cache", items, CONTRACT, clips=1, progress=False).clips.shape[1] == 1
 
 
@@ -131,7 +132,7 @@ def test_a_stopped_build_goes_on_where_it_was(
     kept = strips(tmp_path, items, workers=1)
     assert rest.paths == [item.path for item in items[2:]]
     for row, item in zip(kept.clips, items, strict=True):
-        np.testing.assert_array_equal(row, read_strip(item.path, CONTRACT, 4, 18))
+        np.testing.assert_array_equal(row, read_strip(item.video, CONTRACT, 4, 18))
 
 
 @pytest.mark.parametrize("loss", ["pixels gone", "pixels cut"])
@@ -168,7 +169,7 @@ def test_broken_videos_are_named_and_left_out(
     assert [path for path, _ in kept.broken] == [missing.path, tmp_path, missing.path]
     assert kept.broken[1] == Broken(tmp_path, f"{tmp_path} is a directory; give a video file inside it.")
     for row, item in zip(kept.clips, items, strict=False):
-        np.testing.assert_array_equal(row, read_strip(item.path, CONTRACT, 4, 18))
+        np.testing.assert_array_equal(row, read_strip(item.video, CONTRACT, 4, 18))
     assert f"left out: {missing.path} does not exist" in capsys.readouterr().err
     assert strips(tmp_path / "cache", mixed, max_broken=0.5).broken == kept.broken
     with pytest.raises(DataError, match=r"more than 10\.0% of the list \(data\.max_broken\)"):
@@ -193,18 +194,23 @@ def test_the_cap_is_over_the_whole_list(tmp_path: Path, items: list[Item]) -> No
 def test_folders_of_frames_and_zip_files_are_kept_like_videos(tmp_path: Path) -> None:
     write_frames(tmp_path / "folder", 8)
     zip_frames(tmp_path / "x.zip", ["1/"], 8)
-    mixed = [Item(tmp_path / "folder", 3), Item(tmp_path / "x.zip" / "2", 1), Item(tmp_path / "x.zip" / "1", 2)]
-    kept = strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5)
+    mixed = [
+        Item(path, label, frame_rate=10.0)
+        for path, label in ((tmp_path / "folder", 3), (tmp_path / "x.zip" / "2", 1), (tmp_path / "x.zip" / "1", 2))
+    ]
+    kept = strips(tmp_path / "cache", mixed, max_broken=0.5)
     assert kept.labels.tolist() == [3, 2]
     assert [path for path, _ in kept.broken] == [tmp_path / "x.zip" / "2"]
-    np.testing.assert_array_equal(kept.clips[0], read_strip(tmp_path / "folder", CONTRACT, 4, 18, frame_rate=10.0))
+    np.testing.assert_array_equal(kept.clips[0], read_strip(Video(tmp_path / "folder", 10.0), CONTRACT, 4, 18))
     np.testing.assert_array_equal(kept.clips[0], kept.clips[1])
-    assert strips(tmp_path / "cache", mixed, frame_rate=5.0, max_broken=0.5).folder != kept.folder
+    slower = [item._replace(frame_rate=5.0) for item in mixed]
+    apart = [mixed[0], *slower[1:]]
+    assert len({strips(tmp_path / "cache", items, max_broken=0.5).folder for items in (mixed, slower, apart)}) == 3
     os.utime(tmp_path / "x.zip", (1, 1))
-    changed = strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder
+    changed = strips(tmp_path / "cache", mixed, max_broken=0.5).folder
     assert changed != kept.folder
     (tmp_path / "folder" / "00003.jpg").write_bytes(b"overwritten, which a folder's own time does not show")
-    assert strips(tmp_path / "cache", mixed, frame_rate=10.0, max_broken=0.5).folder not in (changed, kept.folder)
+    assert strips(tmp_path / "cache", mixed, max_broken=0.5).folder not in (changed, kept.folder)
 
 
 def test_two_builders_at_once_agree(tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:

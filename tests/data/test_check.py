@@ -26,7 +26,7 @@ def checked(tmp_path: Path, lists: Lists, **options: float) -> Report:
 def lists(make_video: MakeVideo) -> Lists:
     """Four training videos of two classes and two of validation, all of them in order."""
     items = [Item(make_video(f"v{i}.mp4", 8 + i), i % 2) for i in range(6)]
-    return Lists(("still", "move"), items[:4], {"val": items[4:]}, None)
+    return Lists(("still", "move"), items[:4], {"val": items[4:]})
 
 
 def kinds(report: Report) -> list[tuple[str, str, str]]:
@@ -121,7 +121,7 @@ def test_training_suffers_where_it_would_refuse_to_go_on(
 def test_short_is_shorter_than_a_clip(
     tmp_path: Path, make_video: MakeVideo, frames: int, short: int, timing: dict[str, float | str | None]
 ) -> None:
-    lists = Lists(("a",), [Item(make_video("a.mp4", frames), 0)], {"val": [Item(make_video("b.mp4", 9), 0)]}, None)
+    lists = Lists(("a",), [Item(make_video("a.mp4", frames), 0)], {"val": [Item(make_video("b.mp4", 9), 0)]})
     contract = CONTRACT.model_copy(update=timing)
     report = check(lists, contract, contract, tmp_path / "record")
     assert report.count("train", "short") == short
@@ -129,7 +129,7 @@ def test_short_is_shorter_than_a_clip(
 
 
 def test_training_videos_are_as_long_as_a_training_clip(tmp_path: Path, make_video: MakeVideo) -> None:
-    lists = Lists(("a",), [Item(make_video("a.mp4", 5), 0)], {"val": [Item(make_video("b.mp4", 4), 0)]}, None)
+    lists = Lists(("a",), [Item(make_video("a.mp4", 5), 0)], {"val": [Item(make_video("b.mp4", 4), 0)]})
     training = CONTRACT.model_copy(update={"frames": 3})
     assert kinds(check(lists, CONTRACT, training, tmp_path / "record")) == [("val", "b.mp4", "short")]
     assert kinds(check(lists, training, CONTRACT, tmp_path / "record")) == [("train", "a.mp4", "short")]

@@ -16,15 +16,16 @@ from filelock import FileLock
 from stzoo.data import examine as module
 from stzoo.data.examine import Finding, examine, examine_all
 from stzoo.errors import DataError
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 from tests.data.layouts import picture, write_frames, zip_frames
 
 
 def test_a_whole_video(make_video: MakeVideo, tmp_path: Path) -> None:
-    finding = examine(make_video("a.mp4", 11, fps=10))
+    finding = examine(Video(make_video("a.mp4", 11, fps=10)))
     assert (finding.frames, finding.seconds, finding.problem) == (11, pytest.approx(1.0), None)
     (tmp_path / "copy.mp4").write_bytes((tmp_path / "a.mp4").read_bytes())
-    assert examine(tmp_path / "copy.mp4") == finding
+    assert examine(Video(tmp_path / "copy.mp4")) == finding
 
 
 def test_a_whole_folder_of_frames(tmp_path: Path) -> None:
@@ -32,10 +33,10 @@ def test_a_whole_folder_of_frames(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         for frame in (tmp_path / "clip").iterdir():
             file.write(frame, f"1/{frame.name}")
-    found = examine(tmp_path / "clip", 12.0)
+    found = examine(Video(tmp_path / "clip", 12.0))
     assert (found.frames, found.seconds, found.problem) == (7, 0.5, None)
-    assert examine(tmp_path / "x.zip" / "1", 12.0) == found
-    assert examine(tmp_path / "clip").seconds is None
+    assert examine(Video(tmp_path / "x.zip" / "1", 12.0)) == found
+    assert examine(Video(tmp_path / "clip")).seconds is None
 
 
 def test_what_is_wrong_is_named(make_video: MakeVideo, cut_off_video: Path, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_what_is_wrong_is_named(make_video: MakeVideo, cut_off_video: Path, tmp_
         "bad": "damaged",
     }
     for name, problem in problems.items():
-        finding = examine(tmp_path / name, 12.0)
+        finding = examine(Video(tmp_path / name, 12.0))
         assert finding.problem == problem, name
         assert finding.reason is not None
         assert str(tmp_path / name) in finding.reason or name == "x.zip/3"
@@ -76,8 +77,8 @@ def test_what_is_wrong_is_named(make_video: MakeVideo, cut_off_video: Path, tmp_
 
 
 @pytest.fixture
-def paths(make_video: MakeVideo) -> list[Path]:
-    return [make_video(f"{i}.mp4", 2 + i) for i in range(5)]
+def videos(make_video: MakeVideo) -> list[Video]:
+    return [Video(make_video(f"{i}.mp4", 2 + i)) for i in range(5)]
 
 
 class Stopping:
@@ -87,40 +88,40 @@ class Stopping:
         self.stop_at = stop_at
         self.seen: list[str] = []
 
-    def __call__(self, path: Path, frame_rate: float | None = None) -> Finding:
+    def __call__(self, video: Video) -> Finding:
         if len(self.seen) == self.stop_at:
             raise KeyboardInterrupt
-        self.seen.append(path.name)
-        return Finding(frames=int(path.stem))
+        self.seen.append(video.place.name)
+        return Finding(frames=int(video.place.stem))
 
 
-def test_a_stopped_check_goes_on(paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_check_goes_on(videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = tmp_path / "new" / "record.jsonl"
     monkeypatch.setattr(module, "examine", Stopping(stop_at=3))
     with pytest.raises(KeyboardInterrupt):
-        examine_all(paths, record)
+        examine_all(videos, record)
     with record.open("a") as file:
         file.write('{"format": 1, "state": "cut o')
     rest = Stopping()
     monkeypatch.setattr(module, "examine", rest)
     steps: list[int] = []
-    found = examine_all([*paths, paths[0]], record, advance=steps.append)
+    found = examine_all([*videos, videos[0]], record, advance=steps.append)
     assert rest.seen == ["3.mp4", "4.mp4"]
     assert steps == [3, 1, 1]
-    assert [found[path].frames for path in paths] == [0, 1, 2, 3, 4]
-    assert examine_all(paths, record) == found
+    assert [found[video].frames for video in videos] == [0, 1, 2, 3, 4]
+    assert examine_all(videos, record) == found
     assert len(rest.seen) == 2
 
 
 def test_a_video_that_changed_is_looked_at_again(
-    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examine_all(paths, tmp_path / "record")
-    os.utime(paths[2], (1, 1))
-    paths[4].unlink()
+    examine_all(videos, tmp_path / "record")
+    os.utime(videos[2].path, (1, 1))
+    videos[4].place.unlink()
     seen = Stopping()
     monkeypatch.setattr(module, "examine", seen)
-    examine_all(paths, tmp_path / "record")
+    examine_all(videos, tmp_path / "record")
     assert seen.seen == ["2.mp4", "4.mp4"]
 
 
@@ -130,22 +131,22 @@ def test_a_folder_whose_picture_was_repaired_in_place_is_looked_at_again(tmp_pat
     whole = broken.read_bytes()
     for content, problem in ((b"", "damaged"), (whole, None)):
         broken.write_bytes(content)
-        found = examine_all([tmp_path / "clip"], tmp_path / "record")
-        assert found[tmp_path / "clip"].problem == problem
+        (finding,) = examine_all([Video(tmp_path / "clip")], tmp_path / "record").values()
+        assert finding.problem == problem
 
 
-def test_lines_of_the_record_that_make_no_sense_are_passed_over(paths: list[Path], tmp_path: Path) -> None:
+def test_lines_of_the_record_that_make_no_sense_are_passed_over(videos: list[Video], tmp_path: Path) -> None:
     record = tmp_path / "record"
-    expected = examine_all(paths, record)
+    expected = examine_all(videos, record)
     lines = record.read_text().splitlines()
     strange = [json.dumps(json.loads(lines[0]) | change) for change in ({"format": 2}, {"state": []}, {"x": 1})]
     record.write_text("\n".join(["[" * 10_000, "nonsense", "7", *strange, *lines[1:]]))
-    assert examine_all(paths, record) == expected
+    assert examine_all(videos, record) == expected
 
 
-def test_two_checks_do_not_share_a_record(paths: list[Path], tmp_path: Path) -> None:
+def test_two_checks_do_not_share_a_record(videos: list[Video], tmp_path: Path) -> None:
     with FileLock(tmp_path / "record.lock"), pytest.raises(DataError, match="another process"):
-        examine_all(paths, tmp_path / "record")
+        examine_all(videos, tmp_path / "record")
 
 
 class FragilePool:
@@ -154,18 +155,18 @@ class FragilePool:
     def __init__(self) -> None:
         self.broken = False
 
-    def submit(self, work: Stopping, path: Path) -> Future[Finding]:
+    def submit(self, work: Stopping, video: Video) -> Future[Finding]:
         future: Future[Finding] = Future()
-        self.broken |= path.name == "2.mp4"
+        self.broken |= video.place.name == "2.mp4"
         if self.broken:
             future.set_exception(BrokenProcessPool())
         else:
-            future.set_result(work(path))
+            future.set_result(work(video))
         return future
 
 
 def test_a_video_that_kills_its_process_does_not_stop_the_others(
-    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+    videos: list[Video], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
     def pool(workers: int) -> Iterator[FragilePool]:
@@ -173,7 +174,8 @@ def test_a_video_that_kills_its_process_does_not_stop_the_others(
 
     monkeypatch.setattr(module, "processes", pool)
     work = Stopping()
-    found = dict(module._in_processes(paths, work, 2))
+    monkeypatch.setattr(module, "examine", work)
+    findings = dict(module._in_processes(videos, 2))
     assert sorted(work.seen) == ["0.mp4", "1.mp4", "3.mp4", "4.mp4"]
-    assert {path.stem for path, finding in found.items() if finding.problem is None} == {"0", "1", "3", "4"}
-    assert found[paths[2]] == Finding(problem="unreadable", reason=f"{paths[2]} makes the decoder crash.")
+    assert {video.place.stem for video, finding in findings.items() if finding.problem is None} == {"0", "1", "3", "4"}
+    assert findings[videos[2]] == Finding(problem="unreadable", reason=f"{videos[2].path} makes the decoder crash.")

@@ -24,14 +24,6 @@ SMALL = Posterior(
 CHOSEN = Strategy("toy", {"B1.L1": "S", "B1.L2": "none", "B1.L2.tail": "tail", "T1": "S+ST"})
 
 
-def test_sites_are_grouped_into_stages_in_network_order() -> None:
-    assert style.site_groups(["B1.L1", "B1.L2", "T1", "B2.L1"]) == {
-        "B1": ["B1.L1", "B1.L2"],
-        "T1": ["T1"],
-        "B2": ["B2.L1"],
-    }
-
-
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_the_suffix_decides_the_format(tmp_path: Path, suffix: str, start: bytes) -> None:
     path = tmp_path / f"m.{suffix}"

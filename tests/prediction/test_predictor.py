@@ -15,6 +15,7 @@ from stzoo.nets import Architecture, fixed, fixed_net, grow
 from stzoo.prediction.predictor import Prediction, Predictor, VideoWarning
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 
 CONTRACT = InputContract(frames=4, fps=5.0, clips=3, resize=24, crop=16, short_video="stretch")
@@ -48,7 +49,7 @@ def test_scores_are_the_mean_of_the_clips_softmax(predictor: Predictor, make_vid
     assert scores.shape == (4,)
     assert scores.dtype == np.float32
     assert scores.sum() == pytest.approx(1, abs=1e-6)
-    clips = torch.from_numpy(normalise(read_clips(path, CONTRACT).clips, CONTRACT))
+    clips = torch.from_numpy(normalise(read_clips(Video(path), CONTRACT).clips, CONTRACT))
     with torch.inference_mode():
         expected = predictor.net(clips).softmax(dim=1).mean(dim=0)
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-6)
@@ -148,7 +149,7 @@ def net_predictor() -> Predictor:
 
 
 def plain_scores(predictor: Predictor, path: Path) -> np.ndarray:
-    clips = torch.from_numpy(normalise(read_clips(path, predictor.contract).clips, predictor.contract))
+    clips = torch.from_numpy(normalise(read_clips(Video(path), predictor.contract).clips, predictor.contract))
     with torch.inference_mode():
         return predictor.net(clips).softmax(dim=1).mean(dim=0).numpy()
 

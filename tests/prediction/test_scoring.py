@@ -16,6 +16,7 @@ from stzoo.prediction import scoring
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.scoring import Failed, Scored, score_files, worker_count
 from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 from tests.data.layouts import write_frames
 
@@ -37,7 +38,7 @@ def test_every_file_has_the_scores_of_the_predictor_or_a_reason(
     predictor: Predictor, make_video: MakeVideo, tmp_path: Path
 ) -> None:
     paths = [str(make_video("a.mp4", 4)), str(tmp_path / "missing.mp4"), str(make_video("b.mp4", 12))]
-    first, missing, last = score_files(predictor, paths)
+    first, missing, last = score_files(predictor, [Video(path) for path in paths])
     assert missing == Failed(paths[1], f"{paths[1]} does not exist; check the path.")
     for path, found in ((paths[0], first), (paths[2], last)):
         assert isinstance(found, Scored)
@@ -62,20 +63,20 @@ def test_one_file_starts_no_process_and_more_do(
     started: list[int] = []
 
     def read_many(
-        paths: list[Path], contract: InputContract, *, workers: int, seconds_a_file: float, frame_rate: float | None
-    ) -> Iterator[tuple[Path, VideoClips | VideoError]]:
+        videos: list[Video], contract: InputContract, *, workers: int, seconds_a_file: float
+    ) -> Iterator[tuple[Video, VideoClips | VideoError]]:
         started.append(workers)
-        return ((path, read_clips(path, contract)) for path in paths)
+        return ((video, read_clips(video, contract)) for video in videos)
 
     monkeypatch.setattr(scoring, "read_many", read_many)
     monkeypatch.setattr(scoring, "processors", lambda: 4)
-    path = str(make_video("a.mp4", 2))
-    assert len(list(score_files(predictor, [path]))) == 1
-    assert len(list(score_files(predictor, [path] * 2, workers=0))) == 2
+    video = Video(make_video("a.mp4", 2))
+    assert len(list(score_files(predictor, [video]))) == 1
+    assert len(list(score_files(predictor, [video] * 2, workers=0))) == 2
     assert started == []
-    assert len(list(score_files(predictor, [path] * 2))) == 2
-    assert len(list(score_files(predictor, [path] * 17))) == 17
-    assert len(list(score_files(predictor, [path], workers=3))) == 1
+    assert len(list(score_files(predictor, [video] * 2))) == 2
+    assert len(list(score_files(predictor, [video] * 17))) == 17
+    assert len(list(score_files(predictor, [video], workers=3))) == 1
     assert started == [1, 2, 3]
     assert worker_count(10_000) == 4
 
@@ -88,9 +89,9 @@ def test_a_negative_number_of_workers_is_refused(predictor: Predictor) -> None:
 def test_folders_of_frames_need_a_rate(predictor: Predictor, tmp_path: Path) -> None:
     write_frames(tmp_path / "frames")
     path = str(tmp_path / "frames")
-    (found,) = score_files(predictor, [path], frame_rate=12.0)
+    (found,) = score_files(predictor, [Video(path, 12.0)])
     assert isinstance(found, Scored)
     np.testing.assert_array_equal(found.scores, predictor.scores(path, frame_rate=12.0))
-    (failed,) = score_files(predictor, [path])
+    (failed,) = score_files(predictor, [Video(path)])
     assert isinstance(failed, Failed)
     assert "say how many a second it holds" in failed.reason

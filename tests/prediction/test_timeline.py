@@ -13,6 +13,7 @@ from stzoo.contract import InputContract
 from stzoo.prediction.predictor import Predictor, VideoWarning
 from stzoo.prediction.timeline import Caption, Timeline, follow, srt
 from stzoo.video.decode import VideoInfo
+from stzoo.video.video import Video
 from stzoo.video.windows import spans
 from tests.conftest import MakeVideo
 from tests.prediction.test_predictor import Brightness
@@ -45,7 +46,7 @@ def test_scores_follow_what_is_shown(predictor: Predictor, make_video: MakeVideo
     pixels = np.repeat(np.array([0, 255, 0], np.uint8), 20)[:, None, None, None] * np.ones((32, 48, 3), np.uint8)
     told: list[tuple[int, int]] = []
     found = follow(
-        make_video("a.mp4", 60, pixels=pixels),
+        Video(make_video("a.mp4", 60, pixels=pixels)),
         CONTRACT,
         LABELS,
         predictor.scores_of,

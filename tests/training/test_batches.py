@@ -165,7 +165,7 @@ def test_decoded_clips_do_not_depend_on_batches_or_processes(items: list[Item]) 
     expected = by_sample(list(decoded(items).epoch(Draws(3, "fixed", 2), 6, Noise(5))))
     for sample, (clip, gates) in expected.items():
         numbers = Draws(3, "fixed", 2).uniforms(sample, CUT.draws + 5)
-        assert np.array_equal(clip, read_random_clip(items[sample].path, CUT, numbers[: CUT.draws]))
+        assert np.array_equal(clip, read_random_clip(items[sample].video, CUT, numbers[: CUT.draws]))
         assert np.array_equal(gates, numbers[CUT.draws :].astype(np.float32))
     for workers, batch_size in ((1, 4), (2, 2)):
         source = decoded(items, workers=workers)
@@ -197,7 +197,7 @@ def test_decoded_clips_change_their_class_when_they_are_mirrored(
 ) -> None:
     """What stands in for the reader paints a clip with whether it may be mirrored."""
     monkeypatch.setattr(
-        module, "clip_or_reason", lambda path, cut, draws, rate: np.full((FRAMES, CROP, CROP, 3), cut.flip, np.uint8)
+        module, "clip_or_reason", lambda video, cut, draws: np.full((FRAMES, CROP, CROP, 3), cut.flip, np.uint8)
     )
     mirrored = (1, 0, 2, None, 5, 4)
     batch = decoded(items, mirrored=mirrored).batch(np.arange(6), Draws(1, "fixed", 0))

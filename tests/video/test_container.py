@@ -11,6 +11,7 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.video.decode import probe, read_frames
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 from tests.conftest import LEVELS, MakeVideo
 
 CONTRACT = InputContract(frames=4, fps=5.0, clips=2, resize=24, crop=16)
@@ -34,7 +35,7 @@ def test_a_preview_that_comes_first_is_not_the_film(make_video: MakeVideo, tmp_p
                     packet.stream = copy
                     output.mux(packet)
             container.close()
-    read = read_clips(both, CONTRACT)
+    read = read_clips(Video(both), CONTRACT)
     assert read.info.width == 64
     assert read.warnings == (f"{both} has 2 video tracks; number 2 was read, which ffmpeg takes as well.",)
 

@@ -10,6 +10,7 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.errors import VideoError
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 
 CONTRACT = InputContract(frames=4, fps=10.0, clips=3, resize=24, crop=16)
@@ -34,7 +35,7 @@ def test_damage_ends_in_clips_or_in_one_sentence(make_video: MakeVideo, tmp_path
 
 def failure(path: Path) -> str | None:
     try:
-        assert read_clips(path, CONTRACT).clips.shape == (3, 4, 16, 16, 3)
+        assert read_clips(Video(path), CONTRACT).clips.shape == (3, 4, 16, 16, 3)
     except VideoError as error:
         return str(error)
     return None

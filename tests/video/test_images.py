@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.images import archive_of, find_frames, list_folder
+from stzoo.video.images import find_frames, list_folder
 from stzoo.video.reader import read_clips, read_strip
+from stzoo.video.video import Video
 from tests.conftest import LEVELS
 from tests.data.layouts import picture, write_frames, zip_frames
 
@@ -26,7 +27,7 @@ def levels(clips: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["{:05d}.jpg", "img_{:05d}.jpg", "image_{:05d}.jpg", "{:06d}.jpg", "{}.JPG"])
 def test_frames_are_read_in_the_order_of_their_numbers(tmp_path: Path, name: str) -> None:
     write_frames(tmp_path / "clip", 12, name)
-    read = read_clips(tmp_path / "clip", CONTRACT, frame_rate=12.0)
+    read = read_clips(Video(tmp_path / "clip", 12.0), CONTRACT)
     np.testing.assert_allclose(levels(read.clips), [[0, 2, 4, 6], [5, 7, 9, 11]], atol=0.5)
     assert (read.info.frames, read.info.width, read.info.height, read.warnings) == (12, 40, 32, ())
 
@@ -35,17 +36,15 @@ def test_frames_are_read_in_the_order_of_their_numbers(tmp_path: Path, name: str
 def test_frames_in_a_zip_file_are_read_alike(tmp_path: Path, inside: str) -> None:
     write_frames(tmp_path / "clip", 12)
     zip_frames(tmp_path / "x.zip", [inside], 12)
-    expected = read_clips(tmp_path / "clip", CONTRACT, frame_rate=12.0).clips
+    expected = read_clips(Video(tmp_path / "clip", 12.0), CONTRACT).clips
     for path in {tmp_path / "x.zip", tmp_path / "x.zip" / inside}:
-        np.testing.assert_array_equal(read_clips(path, CONTRACT, frame_rate=12.0).clips, expected)
-    assert archive_of(tmp_path / "x.zip" / "1" / "2") == tmp_path / "x.zip"
-    assert archive_of(tmp_path / "clip") is None
+        np.testing.assert_array_equal(read_clips(Video(path, 12.0), CONTRACT).clips, expected)
 
 
 def test_a_zip_file_is_read_anew_when_it_changes(tmp_path: Path) -> None:
     for frames in (5, 7):
         zip_frames(tmp_path / "x.zip", [""], frames)
-        assert read_strip(tmp_path / "x.zip", CONTRACT, 40, 16, frame_rate=6.0)[-1].mean() == pytest.approx(
+        assert read_strip(Video(tmp_path / "x.zip", 6.0), CONTRACT, 40, 16)[-1].mean() == pytest.approx(
             LEVELS * (frames - 1), abs=3
         )
 
@@ -76,7 +75,7 @@ def test_the_frames_that_can_be_decoded_keep_their_times(tmp_path: Path, damage:
         for name, content in frames.items():
             if content is not None:
                 (path / name).write_bytes(content)
-    read = read_clips(path, CONTRACT.model_copy(update={"frames": 8}), 1, frame_rate=6.0)
+    read = read_clips(Video(path, 6.0), CONTRACT.model_copy(update={"frames": 8}), 1)
     np.testing.assert_allclose(levels(read.clips), [[0, 1, 2, 2, 4, 5, 6, 7]], atol=0.5)
     assert read.warnings == (f"{path} is cut off or damaged: only its 7 decodable frames (1.2 s) were used.",)
 
@@ -85,29 +84,29 @@ def test_a_video_without_a_frame_that_can_be_decoded_is_an_error(tmp_path: Path)
     (tmp_path / "1.jpg").write_bytes(b"x")
     (tmp_path / "2.jpg").write_bytes(b"y")
     with pytest.raises(VideoError, match="no frame that can be decoded"):
-        read_strip(tmp_path, CONTRACT, 3, 16, frame_rate=6.0)
+        read_strip(Video(tmp_path, 6.0), CONTRACT, 3, 16)
 
 
 def test_frames_a_second_need_a_rate_and_counted_frames_do_not(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", 6)
     with pytest.raises(UsageError, match="frame_rate"):
-        read_clips(tmp_path / "clip", CONTRACT)
+        read_clips(Video(tmp_path / "clip"), CONTRACT)
     counted = CONTRACT.model_copy(update={"fps": None, "stride_frames": 2})
-    np.testing.assert_allclose(levels(read_clips(tmp_path / "clip", counted, 1).clips), [[0, 2, 4, 5]], atol=0.5)
+    np.testing.assert_allclose(levels(read_clips(Video(tmp_path / "clip"), counted, 1).clips), [[0, 2, 4, 5]], atol=0.5)
 
 
 def test_flow_beside_the_frames_is_passed_over_and_other_kinds_are_refused(tmp_path: Path) -> None:
     write_frames(tmp_path, 3, "img_{:05d}.jpg")
     write_frames(tmp_path, 3, "flow_x_{:05d}.jpg")
-    found = find_frames(tmp_path)
+    found = find_frames(Video(tmp_path))
     assert found is not None
     assert found.names == ("img_00001.jpg", "img_00002.jpg", "img_00003.jpg")
     (tmp_path / "img_1.jpg").write_bytes(picture(0))
     with pytest.raises(VideoError, match="two pictures of frame 1"):
-        find_frames(tmp_path)
+        find_frames(Video(tmp_path))
     write_frames(tmp_path, 1, "thumb{}.jpg")
     with pytest.raises(VideoError, match=r"img_\*\.jpg and thumb\*\.jpg"):
-        find_frames(tmp_path)
+        find_frames(Video(tmp_path))
 
 
 @given(st.sets(st.integers(0, 10**6), min_size=1), st.booleans())
@@ -119,7 +118,7 @@ def test_a_folder_is_whole_if_its_numbers_run_from_0_or_1(numbers: set[int], fro
         with zipfile.ZipFile(path, "w") as file:
             for number in numbers:
                 file.writestr(f"f{number}.png", b"")
-        found = find_frames(path)
+        found = find_frames(Video(path))
     assert found is not None
     assert found.numbers.tolist() == sorted(numbers)
     assert found.truncated == (sorted(numbers) not in ([*range(len(numbers))], [*range(1, len(numbers) + 1)]))
@@ -131,15 +130,15 @@ def test_a_zip_file_whose_entries_lead_out_of_it_is_refused(tmp_path: Path, entr
     with zipfile.ZipFile(path, "w") as file:
         file.writestr(entry, picture(0))
     with pytest.raises(VideoError, match="leads out of the zip file"):
-        find_frames(path)
+        find_frames(Video(path))
 
 
 def test_what_is_no_zip_file_or_holds_no_such_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"PK nonsense")
     with pytest.raises(VideoError, match="not a zip file that can be read"):
-        find_frames(tmp_path / "x.zip" / "1")
+        find_frames(Video(tmp_path / "x.zip" / "1"))
     zip_frames(tmp_path / "y.zip", ["1/", "2/"], 1)
     for path in (tmp_path / "y.zip" / "3", tmp_path / "y.zip", tmp_path / "y.zip" / ".." / "y.zip" / "3"):
         with pytest.raises(VideoError, match="holds no frames in"):
-            find_frames(path)
-    assert find_frames(tmp_path) is None
+            find_frames(Video(path))
+    assert find_frames(Video(tmp_path)) is None

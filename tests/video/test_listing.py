@@ -14,6 +14,7 @@ from stzoo.video.container import Decoder
 from stzoo.video.decode import VideoInfo, probe, read_frames
 from stzoo.video.mp4 import composition_offsets
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 from tests.conftest import LEVELS, MakeVideo, write_video
 
 GOP, HOURS_3 = 20, 3 * 60 * 60
@@ -87,7 +88,7 @@ def test_three_hours_cost_what_their_clips_cost(
     group = tmp_path / f"group{Path(name).suffix if 'bf' not in encoder or indexed else '.mp4'}"
     write_video(group, GOP, fps=1, encoder=encoder)
     repeat(group, tmp_path / name, HOURS_3)
-    read = read_clips(tmp_path / name, InputContract(frames=8, fps=1.0, clips=3, resize=24, crop=16))
+    read = read_clips(Video(tmp_path / name), InputContract(frames=8, fps=1.0, clips=3, resize=24, crop=16))
     assert read.info.frames == HOURS_3
     assert not read.info.truncated
     levels = read.clips.mean(axis=(2, 3, 4)) / LEVELS
@@ -187,7 +188,7 @@ def test_a_video_that_begins_amid_a_group_begins_with_its_first_whole_frame(make
         starts = [packet.pos for packet in container.demux(video=0) if packet.pos is not None]
     head = content.index(b"\x47", 188 * 2)
     path.write_bytes(content[:head] + content[starts[4] :])
-    read = read_clips(path, InputContract(frames=4, fps=10.0, resize=24, crop=16), clips=1)
+    read = read_clips(Video(path), InputContract(frames=4, fps=10.0, resize=24, crop=16), clips=1)
     assert read.warnings == ()
     assert read.info.frames == 10
     np.testing.assert_allclose(read.clips.mean(axis=(2, 3, 4))[0] / LEVELS, [13, 14, 15, 16], atol=0.6)

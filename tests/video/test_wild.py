@@ -18,6 +18,7 @@ from stzoo.errors import VideoError
 from stzoo.video import container
 from stzoo.video.decode import probe
 from stzoo.video.reader import read_clips
+from stzoo.video.video import Video
 from tests.conftest import LEVELS, MakeVideo, remux
 
 CONTRACT = InputContract(frames=4, fps=5.0, clips=3, resize=24, crop=16)
@@ -56,7 +57,7 @@ def quiet() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_gives_its_frames(make_video: MakeVideo, name: str) -> None:
-    read = read_clips(make_video(name, 20, fps=10, **KINDS[name]), CONTRACT)
+    read = read_clips(Video(make_video(name, 20, fps=10, **KINDS[name])), CONTRACT)
     assert read.warnings == ()
     assert read.info.frames == 20
     levels = read.clips.mean(axis=(2, 3, 4)) / LEVELS
@@ -68,9 +69,9 @@ def test_full_range_is_not_taken_for_limited(make_video: MakeVideo) -> None:
     white = np.full((4, 32, 48, 3), 255, dtype=np.uint8)
     for pix_fmt in ("yuvj420p", "yuv420p"):
         path = make_video(f"{pix_fmt}.mp4", 4, pixels=white, pix_fmt=pix_fmt)
-        assert read_clips(path, CONTRACT).clips.min() >= 253
+        assert read_clips(Video(path), CONTRACT).clips.min() >= 253
         grey = make_video(f"grey-{pix_fmt}.mp4", 4, pixels=white // 2, pix_fmt=pix_fmt)
-        assert np.abs(read_clips(grey, CONTRACT).clips.astype(int) - 127).max() <= 2
+        assert np.abs(read_clips(Video(grey), CONTRACT).clips.astype(int) - 127).max() <= 2
 
 
 @pytest.mark.parametrize("rotate", [0, 90])
@@ -81,7 +82,7 @@ def test_pixels_are_shown_in_their_aspect(make_video: MakeVideo, rotate: int) ->
     path = make_video("wide.mp4", 2, pixels=pixels, pixel_aspect=Fraction(2), rotate=rotate)
     info = probe(path)
     assert (info.width, info.height, info.pixel_aspect) == ((32, 48, 0.5) if rotate else (48, 32, 2.0))
-    bright = read_clips(path, CONTRACT.model_copy(update={"resize": 32, "crop": 32})).clips[0, 0, ..., 0] > 127
+    bright = read_clips(Video(path), CONTRACT.model_copy(update={"resize": 32, "crop": 32})).clips[0, 0, ..., 0] > 127
     for axis in (0, 1):
         assert bright.any(axis=axis).sum() == pytest.approx(16, abs=2)
 
@@ -95,7 +96,7 @@ def test_a_first_frame_that_is_no_keyframe(make_video: MakeVideo, tmp_path: Path
     path = make_video("whole.mkv", 20, encoder={"x264-params": "keyint=10:min-keyint=10:scenecut=0:bframes=2"})
     for name in ("late.mkv", "late.mp4", "late.ts"):
         remux(path, tmp_path / name, lambda number: number >= 3)
-        read = read_clips(tmp_path / name, CONTRACT)
+        read = read_clips(Video(tmp_path / name), CONTRACT)
         assert read.info.frames == 10
         assert read.warnings == ()
         np.testing.assert_allclose(read.clips[0, 0].mean() / LEVELS, 10, atol=0.6)

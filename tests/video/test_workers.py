@@ -17,6 +17,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
 from stzoo.video import workers
 from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.video import Video
 from stzoo.video.workers import read_many
 from tests.conftest import LEVELS, MakeVideo
 from tests.data.layouts import write_frames
@@ -34,17 +35,17 @@ def test_every_file_gets_its_clips_or_its_reason_in_order(make_video: MakeVideo,
     text.write_text("a shopping list")
     write_frames(tmp_path / "frames")
     good.append(tmp_path / "frames")
-    paths = [good[0], text, good[1], tmp_path / "missing.mp4", *good[2:]]
-    found = list(read_many(paths, CONTRACT, frame_rate=12.0))
-    assert [path for path, _ in found] == paths
-    for path, result in found:
-        if path in good:
+    videos = [Video(path, 12.0) for path in (good[0], text, good[1], tmp_path / "missing.mp4", *good[2:])]
+    results = list(read_many(videos, CONTRACT))
+    assert [video for video, _ in results] == videos
+    for video, result in results:
+        if video.path in good:
             assert isinstance(result, VideoClips)
-            np.testing.assert_array_equal(result.clips, read_clips(path, CONTRACT, frame_rate=12.0).clips)
+            np.testing.assert_array_equal(result.clips, read_clips(video, CONTRACT).clips)
         else:
             assert isinstance(result, VideoError)
             with pytest.raises(VideoError) as alone:
-                read_clips(path, CONTRACT)
+                read_clips(video, CONTRACT)
             assert str(result) == str(alone.value)
     assert not children()
 
@@ -52,12 +53,12 @@ def test_every_file_gets_its_clips_or_its_reason_in_order(make_video: MakeVideo,
 def test_few_files_are_held_however_many_there_are(make_video: MakeVideo) -> None:
     asked = 0
 
-    def endless() -> Iterator[Path]:
+    def endless() -> Iterator[Video]:
         nonlocal asked
-        path = make_video("a.mp4", 4)
+        video = Video(make_video("a.mp4", 4))
         for _ in itertools.count():
             asked += 1
-            yield path
+            yield video
 
     reading = read_many(endless(), CONTRACT, clips=1, workers=1)
     for given in range(1, 6):
@@ -69,15 +70,15 @@ def test_few_files_are_held_however_many_there_are(make_video: MakeVideo) -> Non
     assert not children()
 
 
-def slow_and_deadly(path: Path, contract: InputContract, clips: int | None, **options: object) -> VideoClips:
+def slow_and_deadly(video: Video, contract: InputContract, clips: int | None) -> VideoClips:
     """Stands in for `read_clips` in a worker: what a file does is written in its name."""
-    if "hang" in path.name:
+    if "hang" in video.place.name:
         time.sleep(60)
-    if "crash" in path.name:
+    if "crash" in video.place.name:
         os.kill(os.getpid(), signal.SIGSEGV)
-    if "exit" in path.name:
+    if "exit" in video.place.name:
         os._exit(3)
-    return read_clips(path, contract, clips, **options)
+    return read_clips(video, contract, clips)
 
 
 def serve_badly(*arguments: object) -> None:
@@ -91,19 +92,19 @@ def test_a_worker_that_dies_or_hangs_is_replaced(make_video: MakeVideo, monkeypa
     process = workers._SPAWN.Process
     monkeypatch.setattr(workers._SPAWN, "Process", lambda **options: process(**{**options, **program}))
     names = ["a", "crash", "b", "hang", "exit", "c"]
-    paths = [make_video(f"{name}.mp4", 4) for name in names]
+    videos = [Video(make_video(f"{name}.mp4", 4)) for name in names]
     start = time.monotonic()
-    found = dict(read_many(paths, CONTRACT, workers=1, seconds_a_file=2.0))
+    results = dict(read_many(videos, CONTRACT, workers=1, seconds_a_file=2.0))
     assert time.monotonic() - start < 40
     assert workers._serve is real
-    sentences = {path.stem: str(result) for path, result in found.items() if isinstance(result, VideoError)}
+    sentences = {video.place.stem: str(result) for video, result in results.items() if isinstance(result, VideoError)}
     assert sentences.keys() == {"crash", "hang", "exit"}
     assert "crashed (SIGSEGV) the process" in sentences["crash"]
     assert "was not read within 2 seconds" in sentences["hang"]
     assert "--workers 0" in sentences["hang"]
     assert "ended (exit code 3) the process" in sentences["exit"]
     for name in ("a", "b", "c"):
-        result = found[paths[names.index(name)]]
+        result = results[videos[names.index(name)]]
         assert isinstance(result, VideoClips)
         assert result.clips.mean() < 4 * LEVELS
     assert not children()
@@ -121,13 +122,16 @@ def test_no_file_needs_no_process() -> None:
 
 SCRIPT = """
 import itertools
+import signal
 import sys
-from pathlib import Path
 from stzoo.contract import InputContract
+from stzoo.video.video import Video
 from stzoo.video.workers import read_many
 {guard}
+    # Whoever runs the tests in the background, as a shell's & does, may have had interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     contract = InputContract(frames=4, fps=5.0, clips=2, resize=24, crop=16)
-    for path, result in read_many(itertools.repeat(Path(sys.argv[1])), contract):
+    for video, result in read_many(itertools.repeat(Video(sys.argv[1])), contract):
         print(result.info.frames, flush=True)
 """
 
@@ -160,6 +164,32 @@ def test_an_interrupt_ends_everything(make_video: MakeVideo, tmp_path: Path) -> 
     assert not left
 
 
+MASKS = """
+import signal
+from stzoo.video import workers
+
+def tell(connection):
+    connection.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+if __name__ == "__main__":
+    for _ in range(2):
+        ours, theirs = workers._SPAWN.Pipe()
+        process = workers._SPAWN.Process(target=tell, args=(theirs,))
+        with workers._no_interrupt():
+            process.start()
+        print(ours.recv(), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)
+        process.join()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no signal masks")
+def test_no_worker_sees_an_interrupt_while_it_starts(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(MASKS)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "True False\nTrue False\n", done.stderr
+
+
 def test_a_script_without_its_guard_is_told_so(make_video: MakeVideo, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(guard="if True:"))
@@ -174,8 +204,8 @@ def test_a_folder_without_its_rate_is_a_reason_and_not_the_end(tmp_path: Path, m
     write_frames(tmp_path / "frames")
     ours, theirs = workers._SPAWN.Pipe()
     for path in (tmp_path / "frames", tmp_path / "missing.mp4"):
-        ours.send(path)
-    threading.Thread(target=workers._serve, args=(theirs, CONTRACT, None, None)).start()
+        ours.send(Video(path))
+    threading.Thread(target=workers._serve, args=(theirs, CONTRACT, None)).start()
     assert ours.recv() == workers._READY
     assert "is a folder of frames" in ours.recv()
     assert "does not exist" in ours.recv()

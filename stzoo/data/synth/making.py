@@ -77,15 +77,15 @@ def is_finished(out: Path, about: dict[str, Any]) -> bool:
             raise DataError(f'The folder "{out}" holds something else than a {name} set; name an empty or new --out.')
         return False
     try:
-        found = json.loads(marker.read_text(encoding="utf-8"))
-        finished = bool(found.pop("finished"))
+        there = json.loads(marker.read_text(encoding="utf-8"))
+        finished = bool(there.pop("finished"))
     except (ValueError, KeyError, AttributeError) as error:
         raise DataError(
             f'"{marker}" is not the mark of a {name} set; remove the folder "{out}" and start again.'
         ) from error
-    if found != about:
-        pairs = ((key, found.get(key), value) for key, value in about.items())
-        differing = ", ".join(f"{key} {there} instead of {value}" for key, there, value in pairs if there != value)
+    if there != about:
+        pairs = ((key, there.get(key), value) for key, value in about.items())
+        differing = ", ".join(f"{key} {other} instead of {value}" for key, other, value in pairs if other != value)
         raise DataError(f'The folder "{out}" holds another {name} set ({differing}); name another --out.')
     return finished
 

@@ -89,17 +89,17 @@ class Motion:
         after = np.clip(np.searchsorted(self.seconds, inside, side="right"), 1, len(self.seconds) - 1)
         before = after - 1
         share = (inside - self.seconds[before]) / (self.seconds[after] - self.seconds[before])
-        found = self.points[before] + share[:, None, None] * (self.points[after] - self.points[before])
+        points = self.points[before] + share[:, None, None] * (self.points[after] - self.points[before])
         first, last = self.points[0, 0], self.points[-1, 0]
         about = np.array(
             [[np.cos(self.turn), 0, -np.sin(self.turn)], [0, 1, 0], [np.sin(self.turn), 0, np.cos(self.turn)]]
         )
         for _ in range(int(rounds.max(initial=0))):
-            moved = (found - first) @ about + last
-            moved[..., 1] = found[..., 1]
-            found = np.where((rounds > 0)[:, None, None], moved, found)
+            moved = (points - first) @ about + last
+            moved[..., 1] = points[..., 1]
+            points = np.where((rounds > 0)[:, None, None], moved, points)
             rounds = rounds - 1
-        return found
+        return points
 
 
 def read_motions(source: Path | None = None) -> dict[str, Motion]:
@@ -116,14 +116,14 @@ def read_motions(source: Path | None = None) -> dict[str, Motion]:
 
 
 def _installed() -> Path:
-    found = importlib.util.find_spec("pybullet_data")
-    if found is None or found.origin is None:
+    package = importlib.util.find_spec("pybullet_data")
+    if package is None or package.origin is None:
         raise DataError(
             "mocap15 is made of the motions in the package pybullet, which is not installed; install it with pip "
             "install 'stzoo[mocap]', or, where no wheel is made for this Python, download one for another with pip "
             "download and give it as --motions"
         )
-    return Path(found.origin).parent / "data" / "motions"
+    return Path(package.origin).parent / "data" / "motions"
 
 
 def _text(source: Path, name: str) -> tuple[bytes, str]:
@@ -159,8 +159,8 @@ def _parsed(text: bytes, place: str) -> Motion:
 def _places(values: Float64[np.ndarray, "frames values"]) -> Float64[np.ndarray, "frames points 3"]:
     places: dict[str, Float64[np.ndarray, "frames 3"]] = {}
     turns: dict[str, Quaternions] = {}
-    for name, (parent, offset, own) in _BODY.items():
-        turn = _quaternions(values[:, own])
+    for name, (parent, offset, columns) in _BODY.items():
+        turn = _quaternions(values[:, columns])
         if not parent:
             places[name], turns[name] = values[:, :3], turn
             continue
@@ -172,12 +172,12 @@ def _places(values: Float64[np.ndarray, "frames values"]) -> Float64[np.ndarray,
 def _quaternions(values: Float64[np.ndarray, "frames numbers"]) -> Quaternions:
     """Unit quaternions of four numbers, of an angle about z, or of nothing."""
     count, numbers = values.shape
-    made = np.zeros((count, 4))
+    unit = np.zeros((count, 4))
     if numbers == 4:
         return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9), np.float64)
     angle = values[:, 0] / 2 if numbers else np.zeros(count)
-    made[:, 0], made[:, 3] = np.cos(angle), np.sin(angle)
-    return made
+    unit[:, 0], unit[:, 3] = np.cos(angle), np.sin(angle)
+    return unit
 
 
 def _product(first: Quaternions, second: Quaternions) -> Quaternions:

@@ -155,14 +155,16 @@ def _shake(rng: np.random.Generator, fps: float) -> dict[str, Wobble]:
     return wobble
 
 
-def _unintended(rng: np.random.Generator, own: str, displacement: float) -> tuple[dict[str, float], dict[str, Wobble]]:
+def _unintended(
+    rng: np.random.Generator, intended: str, displacement: float
+) -> tuple[dict[str, float], dict[str, Wobble]]:
     """Drift and wobble well below the class's own motion, which displaces the picture by `displacement` a second."""
     drift: dict[str, float] = {}
     wobble: dict[str, Wobble] = {}
     if rng.random() < 0.65:
         most = float(np.clip(0.2 * displacement, 0.007, 0.12))
         for axis, size in _DISPLACEMENT.items():
-            if axis != own and rng.random() < 0.75:
+            if axis != intended and rng.random() < 0.75:
                 drift[axis] = float(rng.uniform(-1, 1)) * most * (1.0 if size == 1.0 else 0.5 / size)
     if rng.random() < 0.55:
         most = float(np.clip(0.08 * displacement, 0.005, 0.018))

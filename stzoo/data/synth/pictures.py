@@ -88,8 +88,8 @@ def photograph(name: str) -> Picture:
             "The made data films scikit-image's photographs, but scikit-image is not installed; "
             "install it with: pip install 'stzoo[data]'."
         ) from error
-    found = getattr(skimage.data, name)()
-    image = np.asarray(found[0] if isinstance(found, tuple) else found)
+    pixels = getattr(skimage.data, name)()
+    image = np.asarray(pixels[0] if isinstance(pixels, tuple) else pixels)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     scale = min(HEIGHT, WIDTH) / min(image.shape[:2])

@@ -1,0 +1,62 @@
+"""A video on disk, whatever it is kept as: a file, a folder of numbered pictures, or such a folder in a zip file."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
+VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+FRAME = re.compile(r"(?P<prefix>.*?)(?P<number>[0-9]{1,12})(?P<suffix>\.(?:jpe?g|png|webp|bmp))", re.IGNORECASE)
+"""The name of a numbered picture."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """Where a video is, and what its place does not say. A path may lead through a zip file: `frames.zip/1234`.
+
+    What it is kept as is looked at by `stzoo.video.source.look_into`.
+    """
+
+    path: Path | str
+    """As its user wrote it: results name it so."""
+    frame_rate: float | None = None
+    """Frames a second of a folder of pictures; a file says its own."""
+
+    @property
+    def place(self) -> Path:
+        """The path, for opening."""
+        return Path(self.path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything; what is in a zip file is not looked at."""
+        return (archive_of(self.place) or self.place).exists()
+
+    def size_and_time(self) -> tuple[int, int]:
+        """Bytes and time of change, in nanoseconds, of what it is kept in: a file, or a folder and all that it holds.
+
+        Raises `OSError` where there is nothing.
+        """
+        path = archive_of(self.place) or self.place
+        states = [path.stat()]
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                states += [entry.stat() for entry in entries]
+        return sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
+
+
+def archive_of(path: Path) -> Path | None:
+    """The zip file that a path is, or leads through."""
+    for part in (path, *path.parents):
+        if part.suffix.lower() == ".zip" and part.is_file():
+            return part
+    return None
+
+
+def is_frame(name: str) -> bool:
+    """Whether a file name is that of a numbered picture; optical flow beside the frames (`flow_x_00001.jpg`) is not."""
+    return FRAME.fullmatch(name) is not None and not name.startswith((".", "flow_"))
