@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from stzoo.validation import shortened
 
 if TYPE_CHECKING:
     import numpy as np
+    from safetensors import safe_open
 
     Array = np.ndarray[Any, np.dtype[Any]]
     Arrays = dict[str, Array]
@@ -22,7 +24,8 @@ Storage = Literal["float32", "float16"]
 Shape = tuple[int, ...]
 
 MOST_HEADER_BYTES = 8 * 2**20
-_ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8}
+MOST_DIMENSIONS = 8
+_DTYPES = ("F32", "F16", "I64")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -48,8 +51,9 @@ def serialise(arrays: Mapping[str, Array], storage: Storage = "float32") -> byte
 
 
 def shapes(path: Path) -> dict[str, Shape]:
-    """Name and shape of every array, from the checked header alone. Raises `BundleError` if the header lies."""
-    return {name: tuple(entry["shape"]) for name, entry in _checked_header(path).items()}
+    """Name and shape of every array, from the header alone. Raises `BundleError` as `load` does for a header."""
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
 
 
 def load(path: Path) -> Arrays:
@@ -59,14 +63,9 @@ def load(path: Path) -> Arrays:
     not write, a value that is not finite.
     """
     import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
 
-    _checked_header(path)
-    try:
-        arrays = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BundleError(f"{path} cannot be read as safetensors: {error}") from error
+    with _opened(path) as file:
+        arrays: Arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
     for name, array in arrays.items():
         if array.dtype.kind == "f":
             _refuse_not_finite(str(path), name, array)
@@ -109,62 +108,46 @@ def _refuse_not_finite(where: str, name: str, array: Array) -> None:
         )
 
 
-def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
-    """The header's entries, in the order of their bytes, once they have been shown to tile the file exactly."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
+    """The file, none of whose arrays has been read.
+
+    safetensors refuses a header that is malformed, or does not cover the file's bytes exactly. It takes a name twice,
+    arrays without elements, and types that stzoo does not write: those are refused here.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    header = _bounded_header(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            parse_json(header.decode("utf-8"), path)  # refuses a name that stands there twice
+            for name in sorted(file.keys()):
+                array = file.get_slice(name)
+                _refuse_unusual(path, name, array.get_dtype(), array.get_shape())
+            yield file
+    except (SafetensorError, OSError) as error:
+        reason = shortened(str(error).removeprefix("Error while deserializing header: "), 200)
+        raise BundleError(f"{path} cannot be read as safetensors: {reason}") from error
+
+
+def _bounded_header(path: Path) -> bytes:
+    """The JSON at the beginning of the file. Raises `BundleError` where it or the file is larger than stzoo reads."""
     size = path.stat().st_size
     if size > MOST_WEIGHT_BYTES:
         raise BundleError(f"{path} has {size} bytes; at most {MOST_WEIGHT_BYTES} are read")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, MOST_HEADER_BYTES):
-            raise BundleError(f"{path} declares a header of {length} bytes in a file of {size}; it is not safetensors")
-        raw = file.read(length)
-    try:
-        header = parse_json(raw.decode("utf-8"), path)
-    except UnicodeDecodeError as error:
-        raise BundleError(f"{path} has a header that is not UTF-8; it is not safetensors") from error
-    if not isinstance(header, dict):
-        raise BundleError(f"{path} has a header that is not a JSON object; it is not safetensors")
-    header.pop("__metadata__", None)
-    spans = {name: _checked_entry(path, name, entry) for name, entry in header.items()}
-    end = 0
-    for name in sorted(spans, key=lambda name: spans[name]):
-        if spans[name][0] != end:
-            shown = shortened(repr(name))
-            raise BundleError(
-                f"{path} places the array {shown} at byte {spans[name][0]} of its data, where {end} follows"
-            )
-        end = spans[name][1]
-    if end != size - 8 - length:
-        raise BundleError(f"{path} has {size - 8 - length} bytes of data, its header describes {end}")
-    return header
+        if length > MOST_HEADER_BYTES:
+            raise BundleError(f"{path} declares a header of {length} bytes; at most {MOST_HEADER_BYTES} are read")
+        return file.read(length)
 
 
-def _checked_entry(path: Path, name: str, entry: Any) -> tuple[int, int]:
-    """First and last byte of one array. Raises `BundleError` unless type, shape and bytes agree."""
+def _refuse_unusual(path: Path, name: str, dtype: str, shape: list[int]) -> None:
     shown = shortened(repr(name))
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise BundleError(f"{path} describes the array {shown} without type, shape and place; it is not safetensors")
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+    if dtype not in _DTYPES:
+        raise BundleError(f"{path} stores the array {shown} as {dtype}; stzoo reads {', '.join(_DTYPES)}")
+    if 0 in shape or len(shape) > MOST_DIMENSIONS:
         raise BundleError(
-            f"{path} stores the array {shown} as {shortened(repr(dtype))}; stzoo reads {', '.join(_ITEM_BYTES)}"
+            f"{path} gives the array {shown} the shape {shortened(repr(shape))}; a shape is at most {MOST_DIMENSIONS} "
+            "positive numbers"
         )
-    if not _whole_numbers(shape, least=1) or len(shape) > 8:
-        raise BundleError(
-            f"{path} gives the array {shown} the shape {shortened(repr(shape))}; a shape is at most 8 positive numbers"
-        )
-    if not _whole_numbers(offsets, least=0) or len(offsets) != 2:
-        raise BundleError(
-            f"{path} gives the array {shown} the place {shortened(repr(offsets))}; a place is first and last byte"
-        )
-    needed = math.prod(shape) * _ITEM_BYTES[dtype]
-    if offsets[1] - offsets[0] != needed:
-        given = f"{offsets[1] - offsets[0]} bytes"
-        raise BundleError(f"{path} gives the array {shown} {given}; its shape {shape} takes {needed}")
-    return offsets[0], offsets[1]
-
-
-def _whole_numbers(value: Any, least: int) -> bool:
-    """Whether a value lists whole numbers from `least` on, none of which is past what a file can have."""
-    return isinstance(value, list) and all(type(number) is int and least <= number < 2**63 for number in value)
