@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 
 _MARKS = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
-_OPENINGS = ((re.compile(r"^(?=(#{1,6}|[-+=]+)(\s|$))"), "\\\\"), (re.compile(r"^(\d{1,9})(?=[.)](\s|$))"), r"\1\\"))
-"""What opens a heading, a rule or an item of a list, and what is put there so that it does not."""
+_ENDS = (
+    (re.compile(r"^(?=(#{1,6}|[-+=]+)(\s|$))"), "\\\\"),
+    (re.compile(r"^(\d{1,9})(?=[.)](\s|$))"), r"\1\\"),
+    (re.compile(r"(?<=\s)(?=#+$)"), "\\\\"),
+)
+"""What opens a heading, a rule or an item of a list, or closes a heading, and what is put there so that it does not."""
 
 
 class Markdown(str):
@@ -18,8 +22,8 @@ def text(value: object) -> Markdown:
     if isinstance(value, Markdown):
         return value
     line = _MARKS.sub(r"\\\g<0>", " ".join(str(value).split()))
-    for opening, replacement in _OPENINGS:
-        line = opening.sub(replacement, line)
+    for place, replacement in _ENDS:
+        line = place.sub(replacement, line)
     return Markdown(line)
 
 

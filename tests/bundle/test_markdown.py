@@ -31,6 +31,7 @@ def kinds(tokens: list[Token]) -> list[str]:
 @example("a | b")
 @example("--- ")
 @example("1. one")
+@example("1 #")
 @example("&lt;b&gt;")
 def test_a_value_is_shown_as_it_stands_wherever_it_stands(place: str, value: str) -> None:
     shown = " ".join(value.split())
