@@ -83,6 +83,7 @@ def test_the_wheel_holds_every_module(unpacked: Path) -> None:
     [
         ("stzoo/recipes", "recipes"),
         ("stzoo/cards", "cards"),
+        ("stzoo/bundle", "stzoo/bundle"),
         ("stzoo/bundled", "stzoo/bundled"),
         ("stzoo/strategies/published", "stzoo/strategies/published"),
     ],

@@ -5,7 +5,8 @@ reading   text and JSON of a folder that nobody vouches for
 tensors   weights as safetensors files, whose headers are checked before they are believed
 folder    the folder as a whole: save, read, and the names of its files
 rebuild   from a folder to its net; the one module here that imports torch
-readme    the model card
+readme    the model card, out of card.md.jinja
+markdown  values in it, shown as they stand
 metadata  what machines read of a bundle on the Hub
 """
 

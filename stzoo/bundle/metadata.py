@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from stzoo.bundle.schema import Bundle, Result
 from stzoo.card import Card
 
-_TAGS = ["video-classification", "action-recognition", "3d-cnn", "spatiotemporal-fusion", "stzoo"]
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+_TASK = "video-classification"
+_TAGS = (_TASK, "action-recognition", "3d-cnn", "spatiotemporal-fusion", "stzoo")
+_ORDER = ("library_name", "pipeline_tag", "license", "tags", "datasets", "metrics", "model-index")
 
 
 def front_matter(bundle: Bundle, card: Card | None) -> dict[str, Any]:
@@ -18,39 +23,57 @@ def front_matter(bundle: Bundle, card: Card | None) -> dict[str, Any]:
 
     The licence and the Hub's name of the dataset are the card's; where it has none, nothing is said of them.
     """
-    front: dict[str, Any] = {"library_name": "stzoo", "pipeline_tag": "video-classification"}
-    if card is not None and card.license is not None:
-        front["license"] = card.license
-    front["tags"] = list(_TAGS)
-    if card is not None and card.hub_dataset is not None:
-        front["datasets"] = [card.hub_dataset]
-    if bundle.metrics:
-        front["metrics"] = sorted({_metric_type(result) for result in bundle.metrics})
-        results = [_model_index(result, card) for result in bundle.metrics]
-        front["model-index"] = [{"name": bundle.name, "results": results}]
-    return front
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(
+        library_name="stzoo",
+        pipeline_tag=_TASK,
+        license=card.license if card is not None else None,
+        tags=list(_TAGS),
+        datasets=[card.hub_dataset] if card is not None and card.hub_dataset is not None else None,
+        metrics=sorted({_metric_type(result) for result in bundle.metrics}) or None,
+        model_name=bundle.name,
+        eval_results=[_eval_result(result, card) for result in bundle.metrics] or None,
+    ).to_dict()
+    return {key: data[key] for key in _ORDER if key in data}
 
 
 def eval_results(bundle: Bundle, card: Card | None) -> dict[str, str]:
     """The files of `.eval_results` by their path: one a dataset, in which every number has an entry."""
-    entries: dict[str, list[dict[str, Any]]] = {}
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    entries: dict[str, list[EvalResultEntry]] = {}
     for result in bundle.metrics:
         interval = f", 95 % interval {result.low} to {result.high}" if result.low is not None else ""
-        task = {"id": _dataset(result, card), "task_id": f"{result.split}-{result.metric}"}
-        notes = f"{result.protocol}; n = {result.n}{interval}"
-        path = f".eval_results/{_slug(result.dataset)}.yaml"
-        entries.setdefault(path, []).append({"dataset": task, "value": result.value, "notes": notes})
-    return {path: yaml.safe_dump(listed, sort_keys=False, width=1000) for path, listed in entries.items()}
+        entry = EvalResultEntry(
+            dataset_id=_dataset(result, card),
+            task_id=f"{result.split}-{result.metric}",
+            value=result.value,
+            notes=f"{result.protocol}; n = {result.n}{interval}",
+        )
+        entries.setdefault(f".eval_results/{_slug(result.dataset)}.yaml", []).append(entry)
+    return {
+        path: yaml.safe_dump(eval_result_entries_to_yaml(listed), sort_keys=False, width=1000)
+        for path, listed in entries.items()
+    }
 
 
-def _model_index(result: Result, card: Card | None) -> dict[str, Any]:
-    args: dict[str, Any] = {"protocol": result.protocol, "n": result.n}
-    if result.low is not None:
-        args["interval_95"] = [result.low, result.high]
-    metric = {"type": _metric_type(result), "value": result.value, "name": result.metric, "args": args}
-    dataset = {"type": _dataset(result, card), "name": result.dataset, "split": result.split}
-    task = {"type": "video-classification", "name": "Video Classification"}
-    return {"task": task, "dataset": dataset, "metrics": [metric]}
+def _eval_result(result: Result, card: Card | None) -> EvalResult:
+    """A measured number as the Hub's client knows them."""
+    from huggingface_hub import EvalResult
+
+    interval = {} if result.low is None else {"interval_95": [result.low, result.high]}
+    return EvalResult(
+        task_type=_TASK,
+        task_name="Video Classification",
+        dataset_type=_dataset(result, card),
+        dataset_name=result.dataset,
+        dataset_split=result.split,
+        metric_type=_metric_type(result),
+        metric_name=result.metric,
+        metric_value=result.value,
+        metric_args={"protocol": result.protocol, "n": result.n, **interval},
+    )
 
 
 def _dataset(result: Result, card: Card | None) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from stzoo import bundle as bundles
@@ -127,8 +128,15 @@ def require_token(token: str | None) -> None:
 
 
 def knows(repository: Repository) -> bool:
-    """Whether the Hub's cache has anything of a repository; no request is made."""
-    return _cache_of(repository.id).is_dir()
+    """Whether the Hub's cache has anything of a repository. No request is made; without a cache no client is loaded."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    if not cache.is_dir():
+        return False
+    from huggingface_hub.file_download import repo_folder_name
+
+    return (cache / repo_folder_name(repo_id=repository.id, repo_type="model")).is_dir()
 
 
 def upload(
@@ -183,15 +191,21 @@ def upload(
 @contextlib.contextmanager
 def explaining(repository: Repository) -> Iterator[None]:
     """Turns the client's exceptions into one sentence about the repository; ours pass."""
-    from httpx2 import HTTPError
     from huggingface_hub.errors import RevisionResolutionError
 
     try:
         yield
     except StzooError:
         raise
-    except (HTTPError, OSError, RuntimeError, ValueError, RevisionResolutionError) as error:
+    except (_http().HTTPError, OSError, RuntimeError, ValueError, RevisionResolutionError) as error:
         raise _explained(_cause(error), repository) from error
+
+
+def _http() -> ModuleType:
+    """The HTTP library of the Hub's client, which has had several."""
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    return httpx
 
 
 def _refuse_large(api: HfApi, repository: Repository, commit: str, files: Sequence[str]) -> None:
@@ -205,13 +219,6 @@ def _refuse_large(api: HfApi, repository: Repository, commit: str, files: Sequen
             raise HubError(
                 f"{repository} has {file.path} with {size} bytes; at most {bundles.most_bytes(file.path)} are fetched"
             )
-
-
-def _cache_of(name: str) -> Path:
-    """Where the Hub's cache keeps what it has of a repository."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
 
 
 def _not_cached(repository: Repository) -> HubError:
@@ -247,15 +254,12 @@ def _cached_tree(name: str, commit: str) -> Iterable[RepoFile] | None:
 
 def _cause(error: BaseException) -> BaseException:
     """What went wrong on the wire or the disk: the client wraps it in errors of its own that say less."""
-    from httpx2 import HTTPError
-
-    while error.__cause__ is not None and not isinstance(error, HTTPError):
+    while error.__cause__ is not None and not isinstance(error, _http().HTTPError):
         error = error.__cause__
     return error
 
 
 def _explained(error: BaseException, repository: Repository) -> StzooError:
-    from httpx2 import TransportError
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -287,7 +291,7 @@ def _explained(error: BaseException, repository: Repository) -> StzooError:
         return HubError(f"the Hub answers for {repository} with status {status}; try again later: {said}")
     if "xet-write-token" in str(error) and "404" in str(error):
         return HubError(f"this Hub does not take the large files of {repository} by Xet; set HF_HUB_DISABLE_XET=1")
-    if isinstance(error, TransportError | ConnectionError):
+    if isinstance(error, _http().TransportError | ConnectionError):
         return HubError(f"the Hub cannot be reached for {repository}, or the connection broke; try again: {said}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return HubError(f"the disk is full: {repository} does not fit; free some space, or move the cache with HF_HOME")

@@ -170,6 +170,6 @@ def _refuse_bad_card(text: str, bundle: Bundle) -> None:
         shown = getattr(ModelCard(text).data, "eval_results", None) or []
     except (ValueError, TypeError, KeyError) as error:
         raise BundleError(f"the card of {bundle.name} is not what the Hub reads: {error}") from error
-    values = [result.metric_value for result in shown]
-    if values != [result.value for result in bundle.metrics]:
+    values = sorted(result.metric_value for result in shown)
+    if values != sorted(result.value for result in bundle.metrics):
         raise BundleError(f"the card of {bundle.name} shows the Hub the numbers {values}, not those of the bundle")

@@ -54,6 +54,16 @@ def test_a_dataset_that_is_not_on_the_hub_has_a_name_as_the_hub_writes_them(bund
     assert "id: something-something-v1" in text
 
 
+def test_numbers_of_one_split_stand_together(bundle: Bundle) -> None:
+    top1, loss = bundle.metrics
+    top5 = top1.model_copy(update={"metric": "top5", "value": 0.98})
+    front = front_matter(Bundle(bundle.config, metrics=(top1, loss, top5)), None)
+    test, val = front["model-index"][0]["results"]
+    assert [metric["name"] for metric in test["metrics"]] == ["top1", "top5"]
+    assert [metric["name"] for metric in val["metrics"]] == ["loss"]
+    assert front["metrics"] == ["accuracy", "loss"]
+
+
 def test_the_hubs_own_client_reads_the_metadata(bundle: Bundle) -> None:
     data = huggingface_hub.ModelCard(render(bundle, None, 1)).data
     assert [result.metric_value for result in data.eval_results] == [0.973, 0.25]

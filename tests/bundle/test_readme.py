@@ -1,14 +1,26 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from markdown_it import MarkdownIt
 
 from stzoo import bundle as bundles
 from stzoo.bundle import Bundle
 from stzoo.bundle.readme import render
 from stzoo.card import Card
+
+CARD = {
+    "name": "toy-opt",
+    "title": "Which way the toy goes",
+    "dataset": "toy",
+    "task": "way",
+    "backbone": "toy",
+    "strategy": "Opt",
+    "weights": {"bundled": "toy-opt"},
+}
 
 
 def test_the_readme_tells_people_what_they_need(bundle: Bundle) -> None:
@@ -54,22 +66,38 @@ def test_no_text_of_a_bundle_ends_its_place_in_the_card(bundle: Bundle) -> None:
     assert "| a \\| b | c\\|d |" in text
 
 
-def test_a_card_lends_title_and_prose(bundle: Bundle) -> None:
-    card = Card.model_validate(
-        {
-            "name": "toy-opt",
-            "title": "Which way the toy goes",
-            "dataset": "toy",
-            "task": "way",
-            "backbone": "toy",
-            "strategy": "Opt",
-            "weights": {"bundled": "toy-opt"},
-            "body": "It tells left from right.",
-        }
+def test_nothing_that_a_bundle_says_becomes_a_heading_markup_or_a_picture(bundle: Bundle) -> None:
+    hostile = "# Buy <script>alert(1)</script> ![x](https://example.org/x.png) `a` | b"
+    split = f"a\n\n{hostile}"
+    recipe = f"""name = "toy"
+[data]
+root = {json.dumps(split)}
+format = "list"
+train = {json.dumps(hostile)}
+selection_fraction = 0.25
+"""
+    result = bundle.metrics[0].model_copy(update={"dataset": hostile, "split": hostile, "protocol": hostile})
+    config = bundle.config.model_copy(
+        update={"classes": bundles.Classes.of([hostile, "other"]), "provenance": {hostile: hostile, "recipe": hostile}}
     )
+    card = Card.model_validate(CARD | {"title": hostile, "dataset": hostile})
+    pictures = ["a](https:x)<b>.png"]
+    text = render(Bundle(config, metrics=(result,), recipe=recipe), card, 1, pictures).partition("\n---\n")[2]
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    assert [token.type for token in tokens].count("heading_open") == 9
+    assert not [token for token in tokens if token.type == "html_block"]
+    inline = [child for token in tokens for child in token.children or []]
+    assert "html_inline" not in {child.type for child in inline}
+    assert [child.attrs["src"] for child in inline if child.type == "image"] == ["a%5D%28https%3Ax%29%3Cb%3E.png"]
+    assert "link_open" not in {child.type for child in inline}
+
+
+def test_a_card_lends_title_and_prose(bundle: Bundle) -> None:
+    card = Card.model_validate(CARD | {"body": "It tells *left* from right.", "limits": "Not for <b>you</b>."})
     text = render(bundle, card, 1)
     assert "# Which way the toy goes" in text
-    assert "It tells left from right." in text
+    assert "It tells *left* from right." in text
+    assert "Not for <b>you</b>." in text
     assert 'stzoo.load("toy-opt")' in text
 
 

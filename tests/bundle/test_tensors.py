@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from stzoo.bundle import tensors
 from stzoo.errors import BundleError
 
 FINITE = st.floats(-1e4, 1e4, width=32)
+ENTRY = '{"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}'
 
 
 def raw_file(path: Path, header: object, data: bytes = b"") -> Path:
@@ -84,31 +88,58 @@ def test_no_weights_are_refused(tmp_path: Path) -> None:
     ("header", "data", "sentence"),
     [
         (b"\xff\xfe", b"", "not UTF-8"),
-        (b"[1]", b"", "not a JSON object"),
+        (b"[1]", b"", "should be an object"),
         (b"{", b"", "not JSON"),
         (b'{"a": 1, "a": 2}', b"", "'a' twice"),
+        (f'{{"a": {ENTRY}, "a": {ENTRY}}}'.encode(), b"x" * 8, "'a' twice"),
+        (f'{{"a": {{"dtype": "F32", {ENTRY[1:]}}}'.encode(), b"x" * 8, "'dtype' twice"),
         (b"[" * 100_000, b"", "too deeply"),
-        ({"a": 3}, b"", "without type"),
-        ({"a": entry(dtype="BOOL")}, b"x" * 8, "stores the array 'a' as 'BOOL'"),
-        ({"a": entry(shape=[-2])}, b"x" * 8, "positive numbers"),
-        ({"a": entry(shape=[True, 2])}, b"x" * 8, "positive numbers"),
-        ({"a": entry(shape=[10**12])}, b"x" * 8, "takes 4000000000000"),
-        ({"a": entry(shape=[0, 10**30], offsets=[0, 0])}, b"", "positive numbers"),
-        ({"a": entry(shape=[10**4000] * 4)}, b"x" * 8, "positive numbers"),
-        ({"a": entry(offsets=[0, 10**4000])}, b"x" * 8, "first and last"),
-        ({"a": entry(offsets=[0, 8, 9])}, b"x" * 8, "first and last"),
-        ({"a": entry(offsets=[4, 12])}, b"x" * 12, "at byte 4 of its data, where 0 follows"),
-        ({"a": entry(), "b": entry()}, b"x" * 8, "at byte 0 of its data, where 8 follows"),
-        ({"a": entry()}, b"x" * 9, "9 bytes of data, its header describes 8"),
-        ({"a": entry()}, b"x" * 7, "7 bytes of data, its header describes 8"),
+        ({"a": 3}, b"", "a is 3: input should be an object"),
+        ({"a": {"shape": [2], "data_offsets": [0, 8]}}, b"x" * 8, "a.dtype is missing"),
+        ({"a": entry(dtype="BOOL")}, b"x" * 8, "a.dtype is 'BOOL'"),
+        ({"a": entry(offsets=[0, 2], dtype="BOOL")}, b"x" * 2, "a.dtype is 'BOOL'"),
+        ({"a": entry(shape=[1], dtype="F64")}, b"x" * 8, "a.dtype is 'F64'"),
+        ({"a": entry(shape=[-2])}, b"x" * 8, "a.shape.0 is -2"),
+        ({"a": entry(shape=[True, 2])}, b"x" * 8, "a.shape.0 is True"),
+        ({"a": entry(shape=[2.0])}, b"x" * 8, "a.shape.0 is 2.0"),
+        ({"a": entry(shape=[0, 10], offsets=[0, 0])}, b"", "a.shape.0 is 0"),
+        ({"a": entry(shape=[10**4000] * 4)}, b"x" * 8, "a.shape.0 is 1000"),
+        ({"a": entry(shape=[1] * 8 + [2])}, b"x" * 8, "at most 8 items"),
+        ({"__metadata__": {"a": "b" * tensors.MOST_HEADER_BYTES}, "a": entry()}, b"x" * 8, "declares a header of"),
     ],
 )
-def test_a_lying_header_is_refused(tmp_path: Path, header: object, data: bytes, sentence: str) -> None:
+def test_a_header_that_stzoo_would_not_write_is_refused(
+    tmp_path: Path, header: object, data: bytes, sentence: str
+) -> None:
     path = raw_file(tmp_path / "w.safetensors", header, data)
     for reader in (tensors.load, tensors.shapes):
         with pytest.raises(BundleError, match=sentence) as caught:
             reader(path)
         assert "w.safetensors" in str(caught.value)
+        assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        ({"a": {"dtype": "F32", "shape": [2]}}, b"x" * 8),
+        ({"a": entry(shape=[10**12])}, b"x" * 8),
+        ({"a": entry(shape=[2**32] * 4)}, b"x" * 8),
+        ({"a": entry(offsets=[0, 10**4000])}, b"x" * 8),
+        ({"a": entry(offsets=[0, 8, 9])}, b"x" * 8),
+        ({"a": entry(offsets=[8, 0])}, b"x" * 8),
+        ({"a": entry(offsets=[4, 12])}, b"x" * 12),
+        ({"a": entry(), "b": entry()}, b"x" * 8),
+        ({"a": entry()}, b"x" * 9),
+        ({"a": entry()}, b"x" * 7),
+        ({"__metadata__": 3, "a": entry()}, b"x" * 8),
+    ],
+)
+def test_a_header_that_the_file_does_not_bear_out_is_refused(tmp_path: Path, header: object, data: bytes) -> None:
+    path = raw_file(tmp_path / "w.safetensors", header, data)
+    with pytest.raises(BundleError, match=r"w.safetensors cannot be read as safetensors: \S") as caught:
+        tensors.load(path)
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", (2**63).to_bytes(8, "little"), b"\xff" * 8 + b"{}"])
@@ -116,6 +147,27 @@ def test_a_header_longer_than_the_file_is_refused(tmp_path: Path, content: bytes
     (tmp_path / "w").write_bytes(content)
     with pytest.raises(BundleError, match="not safetensors"):
         tensors.load(tmp_path / "w")
+
+
+def test_shapes_are_told_without_reading_the_arrays(tmp_path: Path) -> None:
+    path, size = tmp_path / "w", 2**30
+    header = json.dumps({"a": entry(shape=[2**14, 2**14], offsets=[0, size])}).encode()
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(file.tell() + size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert tensors.shapes(path) == {"a": (2**14, 2**14)}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18, "kilobytes"
+
+
+def test_shapes_are_told_without_numpy(tmp_path: Path) -> None:
+    path = raw_file(tmp_path / "w", {"a": entry()}, b"x" * 8)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom stzoo.bundle import tensors\n"
+        f"print(tensors.shapes(Path({str(path)!r})))\nsys.exit('numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "{'a': (2,)}\n"), done.stderr
 
 
 def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
