@@ -20,11 +20,11 @@ from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import Gate, named_gates, set_noise
 from stzoo.progress import counting
 from stzoo.ranks import answering, sums_of
-from stzoo.recipe import Optimisation
+from stzoo.recipe import Optimisation, Stage
 from stzoo.training.average import Average
 from stzoo.training.batches import Batch, ClipSource, Noise
 from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
-from stzoo.training.draws import Draws, Stage
+from stzoo.training.draws import Draws
 from stzoo.training.machine import Machine, Net, gradients_stay
 
 NUMBERS = ("loss", "cross_entropy", "divergence", "train_accuracy")

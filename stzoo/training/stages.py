@@ -13,13 +13,12 @@ from stzoo import nets
 from stzoo.nets import Architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.progress import counting
-from stzoo.recipe import Optimisation
+from stzoo.recipe import Optimisation, Stage
 from stzoo.space.selection import Scored, SelectionClips, best, pruned, score_strategies
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.batches import ClipSource
 from stzoo.training.checkpoint import load_weights, save_weights
-from stzoo.training.draws import Stage
 from stzoo.training.loop import fit
 from stzoo.training.machine import Machine, shared_scores
 from stzoo.training.objective import divergence
