@@ -51,7 +51,7 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     if recipe.init is not None:
         labels = None if lists is None else lists.classes
         try:
-            remains = look_for(recipe.init, _first_net(recipe, len(labels or ("unknown",))), labels)
+            remains = look_for(recipe.init, _blank_net(recipe, len(labels or ("unknown",))), labels)
         except StzooError as error:
             problems.append(str(error))
         else:
@@ -66,14 +66,13 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     return not problems
 
 
-def _first_net(recipe: Recipe, classes: int) -> Classifier:
+def _blank_net(recipe: Recipe, classes: int) -> Classifier:
     """The net of the first stage, without memory."""
     from stzoo.nets.blank import without_memory
-    from stzoo.training.blueprint import architecture_of, first_net, strategy_of
+    from stzoo.training.blueprint import Blueprint
 
-    architecture = architecture_of(recipe, classes)
     with without_memory():
-        return first_net(recipe, architecture, strategy_of(recipe, architecture))
+        return Blueprint.of(recipe, classes).first
 
 
 def _facts(recipe: Recipe) -> dict[str, str]:
