@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from stzoo import nets
 from stzoo.data.cache import open_clips
@@ -27,13 +26,14 @@ from stzoo.figures.strategies import posteriors_side_by_side
 from stzoo.files import write_json
 from stzoo.inference import video_scores
 from stzoo.metrics import accuracy
-from stzoo.space.selection import best, pruned, references
-from stzoo.strategies.names import named
+from stzoo.space.selection import baselines, pruned
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
-from stzoo.training.pipeline import prepare
+from stzoo.training.blueprint import template_tables
+from stzoo.training.results import Candidate
 from stzoo.training.run import Run
-from stzoo.training.stages import Stages
+from stzoo.training.stages import Stages, prepare
+from stzoo.training.voice import SILENT
 
 QUESTIONS = ("motion", "scene")
 
@@ -85,37 +85,34 @@ def measured(run: Run, question: str) -> Iterator[Line]:
         )  # fmt: skip
 
 
-def nets_of(run: Run, stages: Stages) -> Iterator[tuple[str, str, Strategy, nn.Module]]:
-    """Name, origin, strategy and net of everything that a finished run compares."""
+def candidates_of(run: Run, stages: Stages) -> Iterator[Candidate]:
+    """Everything that a finished run compares."""
     if run.recipe.fixed is not None:
-        built = stages.architecture
-        yield run.recipe.name, "alone", named(run.recipe.fixed.strategy, built.backbone, built.sites), stages.fixed()
+        yield Candidate(run.recipe.name, "alone", stages.blueprint.strategy, stages.fixed())
         return
     template = stages.variational()
-    assert run.recipe.selection is not None
-    scored = stages.select(template, run.recipe.selection.strategies)
-    winner = best(scored).strategy
-    for name, strategy in {"opt": winner, **references(template)}.items():
-        yield name, "pruned", strategy, pruned(template, strategy, stages.selection)
-    finetuned = stages.finetune(template, scored)
+    winner = stages.select(template, template_tables(run).selection.strategies).winner.strategy
+    for name, strategy in {"opt": winner, **baselines(template)}.items():
+        yield Candidate(name, "pruned", strategy, pruned(template, strategy, stages.selection))
+    finetuned = stages.finetune(template, winner)
     if finetuned is not None:
-        yield "opt-finetuned", "finetuned", winner, finetuned
+        yield Candidate("opt-finetuned", "finetuned", winner, finetuned)
 
 
 def measured_hard(run: Run, question: str, cache: Path, hard: Hard) -> Iterator[Line]:
     """Every net of the run on its test lists in the hard setting; the noise is the same for all nets."""
-    stages, data = prepare(run, cache, say=lambda sentence: None, progress=False)
+    stages = prepare(run, cache, SILENT)
     contract = run.recipe.input.model_copy(update={"frames": hard.frames, "clips": 1})
     for split in run.recipe.data.tests:
-        clips = open_clips(cache, data.tests[split], contract, progress=False)
+        clips = open_clips(cache, stages.data.tests[split], contract, progress=False)
         noise = np.random.default_rng(0).normal(0.0, hard.noise, clips.clips.shape)
         noisy = np.clip(clips.clips + noise, 0, 255).astype(np.uint8)
-        for name, how, strategy, net in nets_of(run, stages):
-            found = accuracy(video_scores(net, noisy, contract), clips.labels)
+        for candidate in candidates_of(run, stages):
+            measured = accuracy(video_scores(candidate.net, noisy, contract), clips.labels)
             setting = f"{hard.frames} frames, noise {hard.noise:g}"
             yield Line(
-                question, run.recipe.seed, label(name, question), how, split, setting,
-                found.value, found.low, found.high, found.n, strategy.text(),
+                question, run.recipe.seed, label(candidate.name, question), candidate.how, split, setting,
+                measured.value, measured.low, measured.high, measured.n, candidate.strategy.text(),
             )  # fmt: skip
 
 
@@ -124,8 +121,8 @@ def table(lines: list[Line], split: str, setting: str) -> str:
 
     The mean stands behind them where every seed has the net.
     """
-    chosen = [line for line in lines if (line.split, line.setting) == (split, setting)]
-    seeds = sorted({line.seed for line in chosen})
+    shown = [line for line in lines if (line.split, line.setting) == (split, setting)]
+    seeds = sorted({line.seed for line in shown})
     columns = [
         "net",
         "weights",
@@ -135,15 +132,15 @@ def table(lines: list[Line], split: str, setting: str) -> str:
     ]
     rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     seen: dict[tuple[str, int, str], str] = {}
-    for name, how in dict.fromkeys((line.net, line.weights) for line in chosen):
-        own = {line.seed: line for line in chosen if (line.net, line.weights) == (name, how)}
-        first = {seed: seen.setdefault((how, seed, line.strategy), name) for seed, line in own.items()}
-        cells = [_cell(own.get(seed), name, first.get(seed, name)) for seed in seeds]
+    for name, how in dict.fromkeys((line.net, line.weights) for line in shown):
+        of_net = {line.seed: line for line in shown if (line.net, line.weights) == (name, how)}
+        first = {seed: seen.setdefault((how, seed, line.strategy), name) for seed, line in of_net.items()}
+        cells = [_cell(of_net.get(seed), name, first.get(seed, name)) for seed in seeds]
         if len(seeds) > 1:
             cells.append(
-                f"{100 * np.mean([line.accuracy for line in own.values()]):.1f}" if len(own) == len(seeds) else ""
+                f"{100 * np.mean([line.accuracy for line in of_net.values()]):.1f}" if len(of_net) == len(seeds) else ""
             )
-        units = ", ".join(dict.fromkeys(_units(line.strategy) for line in own.values()))
+        units = ", ".join(dict.fromkeys(_units(line.strategy) for line in of_net.values()))
         rows.append(f"| {' | '.join([name, how, units, *cells])} |")
     return "\n".join(rows)
 
@@ -151,8 +148,8 @@ def table(lines: list[Line], split: str, setting: str) -> str:
 def distances(posteriors: dict[str, Posterior]) -> str:
     """Markdown: mean probability of keeping S and ST, and the mean distance of all of them to every other posterior."""
     keeps = {
-        name: np.array([[1.0 - branches[branch] for branch in ("S", "ST")] for branches in found.drop.values()])
-        for name, found in posteriors.items()
+        name: np.array([[1.0 - branches[branch] for branch in ("S", "ST")] for branches in posterior.drop.values()])
+        for name, posterior in posteriors.items()
     }
     columns = ["posterior", "keeps S", "keeps ST", *(f"to {name}" for name in keeps)]
     rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
@@ -194,20 +191,19 @@ def main() -> None:
             lines += measured(run, question)
             lines += measured_hard(run, question, cache, hard)
             if run.recipe.fixed is None:
-                stages, _ = prepare(run, cache, say=lambda sentence: None, progress=False)
+                stages = prepare(run, cache, SILENT)
                 template = stages.variational()
-                assert run.recipe.selection is not None
-                winner = best(stages.select(template, run.recipe.selection.strategies)).strategy
-                panels.append((f"{question}, seed {run.recipe.seed}", nets.posterior(template), winner))
+                winner = stages.select(template, template_tables(run).selection.strategies).winner
+                panels.append((f"{question}, seed {run.recipe.seed}", nets.posterior(template), winner.strategy))
     panels.sort(key=lambda panel: panel[0])
     if not lines:
         sys.exit(f"no finished run of a camera recipe in {arguments.runs}; train recipes/camera-motion.toml first")
 
     for question in QUESTIONS:
-        own = [line for line in lines if line.question == question]
-        for split, setting in dict.fromkeys((line.split, line.setting) for line in own):
-            print(f"\n### {question}, {split}, {setting}\n\n{table(own, split, setting)}")
-    print(f"\n### how far posteriors are apart\n\n{distances({name: found for name, found, _ in panels})}")
+        answers = [line for line in lines if line.question == question]
+        for split, setting in dict.fromkeys((line.split, line.setting) for line in answers):
+            print(f"\n### {question}, {split}, {setting}\n\n{table(answers, split, setting)}")
+    print(f"\n### how far posteriors are apart\n\n{distances({name: posterior for name, posterior, _ in panels})}")
     command = " ".join(["benchmarks/camera.py", *sys.argv[1:]])
     machine = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": platform.machine()}
     write_json(
@@ -215,7 +211,7 @@ def main() -> None:
         {
             "command": command,
             "machine": machine,
-            "posteriors": {name: found.to_json() for name, found, _ in panels},
+            "posteriors": {name: posterior.to_json() for name, posterior, _ in panels},
             "rows": [asdict(line) for line in lines],
         },
     )

@@ -41,9 +41,10 @@ from stzoo.training.batches import Batch, TrainingClips
 from stzoo.training.blueprint import architecture_of, first_net
 from stzoo.training.draws import Draws
 from stzoo.training.initial import initialise
-from stzoo.training.loop import fit
+from stzoo.training.loop import Assignment, fit
 from stzoo.training.machine import machine_of
 from stzoo.training.run import Run
+from stzoo.training.voice import SILENT
 from stzoo.zoo.reference import find
 
 MODELS = ("camera-motion-s", "camera-motion-st", "camera-motion-sst", "camera-motion-opt")
@@ -80,11 +81,11 @@ class Cell:
 class ShuffledClips(TrainingClips):
     """Training clips whose frames are in an order of their own for every clip and epoch."""
 
-    def batch(self, chosen: Any, draws: Draws, *noise: Any) -> Batch:
-        made = super().batch(chosen, draws, *noise)
-        orders = [np.argsort(draws.uniforms(_SHUFFLE + int(sample), self.frames)) for sample in chosen]
-        clips = [clip[:, torch.from_numpy(order)] for clip, order in zip(made.clips, orders, strict=True)]
-        return replace(made, clips=torch.stack(clips))
+    def batch(self, samples: Any, draws: Draws, *noise: Any) -> Batch:
+        ordered = super().batch(samples, draws, *noise)
+        orders = [np.argsort(draws.uniforms(_SHUFFLE + int(sample), self.frames)) for sample in samples]
+        clips = [clip[:, torch.from_numpy(order)] for clip, order in zip(ordered.clips, orders, strict=True)]
+        return replace(ordered, clips=torch.stack(clips))
 
 
 def shuffled(clips: np.ndarray) -> np.ndarray:
@@ -173,17 +174,14 @@ class Bench:
         training = kind(strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=flip)
         net = first_net(recipe, architecture_of(recipe, len(self.folds.classes)), strategy)
         run = Run(self.out / "runs" / cell.name, recipe)  # it is asked for its recipe, and never begun
-        initialise(run, net, self.folds.classes, say=lambda sentence: None, progress=False)
+        initialise(run, net, self.folds.classes, SILENT)
         checkpoint = self.out / "cells" / f"{cell.name}.safetensors"
         last: dict[str, float] = {}
         fit(
             net,
             training,
-            fixed,
-            stage="fixed",
-            seed=recipe.seed,
-            contract=contract,
-            machine=machine,
+            Assignment("fixed", fixed, recipe.seed, contract),
+            machine,
             checkpoint=checkpoint,
             record=lambda epoch, numbers: last.update(numbers),
             progress=False,
@@ -208,14 +206,14 @@ class Bench:
         lines: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         for cell in cells:
             path = self.out / "cells" / f"{cell.name}.json"
-            found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            scores_by_order = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
             held_out = [row for row, fold in enumerate(self.folds.folds) if fold == cell.fold]
             for tested in ORDERS:
-                if tested in found:
+                if tested in scores_by_order:
                     key = (cell.model, cell.start, cell.order, tested)
                     named = dict(zip(("model", "start", "trained", "tested"), key, strict=True))
                     line = lines.setdefault(key, {**named, "answers": [None] * len(self.folds.items)})
-                    for row, scores in zip(held_out, found[tested], strict=True):
+                    for row, scores in zip(held_out, scores_by_order[tested], strict=True):
                         line["answers"][row] = int(np.argmax(scores))
         return {
             "classes": self.folds.classes,

@@ -30,6 +30,11 @@ def clip_scores(
     return net(to_input(clips, contract)).float().softmax(dim=1)
 
 
+def video_means(scores: Float[Tensor, "clips classes"], videos: int) -> Float[Tensor, "videos classes"]:
+    """The mean score of each of so many videos, whose equally many clips stand one video after the other."""
+    return scores.view(videos, -1, scores.shape[1]).mean(dim=1)
+
+
 def video_scores(
     net: Callable[[Tensor], Tensor],
     clips: UInt8[np.ndarray, "videos clips frames height width 3"],
@@ -56,6 +61,6 @@ def video_scores(
         for start in range(0, len(clips), videos):
             batch = torch.from_numpy(np.array(clips[start : start + videos])).to(device)
             of_clips = torch.cat([clip_scores(net, part, contract) for part in batch.flatten(0, 1).split(at_once)])
-            scores.append(of_clips.view(len(batch), -1, of_clips.shape[1]).mean(dim=1).cpu().numpy())
+            scores.append(video_means(of_clips, len(batch)).cpu().numpy())
             advance(len(batch))
     return np.concatenate(scores)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -54,19 +54,19 @@ class Ranks:
         """The leader's value, for all. Raises `TrainingError` when a process is gone."""
         if self.count == 1:
             return value
-        box = [value if self.leads else None]
+        box: list[Any] = [value if self.leads else None]
         with answering():
             dist.broadcast_object_list(box)
-        return box[0]  # type: ignore[return-value]
+        return box[0]
 
     def of_all(self, value: Value) -> list[Value]:
         """Everybody's value, in the order of their ranks. Raises `TrainingError` when a process is gone."""
         if self.count == 1:
             return [value]
-        boxes: list[Value | None] = [None] * self.count
+        values: list[Any] = [None] * self.count
         with answering():
-            dist.all_gather_object(boxes, value)
-        return boxes  # type: ignore[return-value]
+            dist.all_gather_object(values, value)
+        return values
 
 
 ALONE = Ranks()
@@ -90,5 +90,5 @@ def sums_of(ranks: Ranks, numbers: Sequence[float], device: torch.device) -> lis
     """The sum of each of the numbers over all processes, in double precision."""
     if ranks.count == 1:
         return list(numbers)
-    found: list[float] = ranks.total(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
-    return found
+    sums: list[float] = ranks.total(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
+    return sums

@@ -36,21 +36,21 @@ def batches(count: int, seed: int = 0) -> list[Tensor]:
 
 def test_input_is_pixels_normalised_by_colour_with_channels_first() -> None:
     clips = videos(1)[0]
-    found = to_input(torch.from_numpy(clips), CONTRACT)
-    assert found.shape == (3, 3, 2, 32, 32)
-    assert found.dtype == torch.float32
+    volumes = to_input(torch.from_numpy(clips), CONTRACT)
+    assert volumes.shape == (3, 3, 2, 32, 32)
+    assert volumes.dtype == torch.float32
     expected = (clips / 255.0 - np.array(CONTRACT.mean)) / np.array(CONTRACT.std)
-    np.testing.assert_allclose(found.numpy(), expected.transpose(0, 4, 1, 2, 3), atol=1e-5)
-    np.testing.assert_allclose(found.numpy(), normalise(clips, CONTRACT), atol=1e-6)
+    np.testing.assert_allclose(volumes.numpy(), expected.transpose(0, 4, 1, 2, 3), atol=1e-5)
+    np.testing.assert_allclose(volumes.numpy(), normalise(clips, CONTRACT), atol=1e-6)
 
 
 def test_scores_are_the_mean_over_clips_of_the_softmax() -> None:
-    made, clips = net().eval(), videos()
-    scores = video_scores(made, clips, CONTRACT)
+    fixed_net, clips = net().eval(), videos()
+    scores = video_scores(fixed_net, clips, CONTRACT)
     assert scores.shape == (5, 4)
     assert scores.dtype == np.float32
     with torch.no_grad():
-        logits = torch.stack([made(to_input(torch.from_numpy(video), CONTRACT)) for video in clips])
+        logits = torch.stack([fixed_net(to_input(torch.from_numpy(video), CONTRACT)) for video in clips])
     expected = (logits.exp() / logits.exp().sum(-1, keepdim=True)).mean(1)
     np.testing.assert_allclose(scores, expected.numpy(), atol=1e-6)
     np.testing.assert_allclose(scores.sum(1), 1.0, atol=1e-5)
@@ -59,14 +59,14 @@ def test_scores_are_the_mean_over_clips_of_the_softmax() -> None:
 @pytest.mark.parametrize(("at_once", "steps"), [(1, [1] * 5), (2, [1] * 5), (7, [2, 2, 1]), (64, [5])])
 def test_scores_do_not_depend_on_how_many_clips_fit(at_once: int, steps: list[int]) -> None:
     """Videos of three clips."""
-    made, finished, seen = net().eval(), [], []
+    fixed_net, finished, seen = net().eval(), [], []
 
     def counted(clips: Tensor) -> Tensor:
         seen.append(len(clips))
-        return made(clips)
+        return fixed_net(clips)
 
     scores = video_scores(counted, videos(), CONTRACT, at_once=at_once, advance=finished.append)
-    np.testing.assert_allclose(scores, video_scores(made, videos(), CONTRACT), atol=1e-6)
+    np.testing.assert_allclose(scores, video_scores(fixed_net, videos(), CONTRACT), atol=1e-6)
     assert finished == steps
     assert max(seen) <= at_once
     assert sum(seen) == 15
@@ -93,47 +93,47 @@ def test_read_only_clips_can_be_scored() -> None:
 def test_a_template_and_a_net_in_training_are_refused() -> None:
     with pytest.raises(UsageError, match="a template has random outputs and cannot be evaluated; prune"):
         video_scores(nets.template("densenet_tiny", 4).eval(), videos(), CONTRACT)
-    made = net()
-    before = copy.deepcopy(made.state_dict())
+    fixed_net = net()
+    before = copy.deepcopy(fixed_net.state_dict())
     with pytest.raises(UsageError, match="training mode"):
-        video_scores(made.train(), videos(), CONTRACT)
-    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+        video_scores(fixed_net.train(), videos(), CONTRACT)
+    assert all(torch.equal(value, before[name]) for name, value in fixed_net.state_dict().items())
 
 
 def test_re_estimated_statistics_are_the_plain_average_of_all_batches() -> None:
-    made = net().eval()
-    stem = made.get_submodule("stem.0")
-    reestimate_batch_norm(made, iter(batches(3)))
+    fixed_net = net().eval()
+    stem = fixed_net.get_submodule("stem.0")
+    reestimate_batch_norm(fixed_net, iter(batches(3)))
     with torch.no_grad():
         seen = [stem(batch.permute(0, 2, 3, 4, 1)).flatten(0, 3) for batch in batches(3)]
-    norm = made.get_submodule("stem.1")
+    norm = fixed_net.get_submodule("stem.1")
     torch.testing.assert_close(norm.running_mean, torch.stack([x.mean(0) for x in seen]).mean(0), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(norm.running_var, torch.stack([x.var(0) for x in seen]).mean(0), rtol=1e-4, atol=1e-5)
-    assert all(module.num_batches_tracked == 3 for module in made.modules() if isinstance(module, Statistics))
+    assert all(module.num_batches_tracked == 3 for module in fixed_net.modules() if isinstance(module, Statistics))
 
 
 def test_re_estimation_forgets_what_was_there_and_touches_nothing_else() -> None:
-    made = net().eval()
-    fresh = copy.deepcopy(made)
+    fixed_net = net().eval()
+    fresh = copy.deepcopy(fixed_net)
     with torch.no_grad():
         for batch in batches(2, seed=9):
-            made.train()(100 * batch)
-    parameters = copy.deepcopy(dict(made.named_parameters()))
-    for one in (made.eval(), fresh.eval()):
+            fixed_net.train()(100 * batch)
+    parameters = copy.deepcopy(dict(fixed_net.named_parameters()))
+    for one in (fixed_net.eval(), fresh.eval()):
         reestimate_batch_norm(one, batches(3))
-    for name, value in made.state_dict().items():
+    for name, value in fixed_net.state_dict().items():
         assert torch.equal(value, fresh.state_dict()[name]), name
-    assert all(torch.equal(value, parameters[name]) for name, value in made.named_parameters())
-    assert all(value.grad is None for value in made.parameters())
+    assert all(torch.equal(value, parameters[name]) for name, value in fixed_net.named_parameters())
+    assert all(value.grad is None for value in fixed_net.parameters())
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_re_estimation_gives_back_mode_and_momentum(training: bool) -> None:
-    made = net().train(training)
-    norms = [module for module in made.modules() if isinstance(module, Statistics)]
+    fixed_net = net().train(training)
+    norms = [module for module in fixed_net.modules() if isinstance(module, Statistics)]
     norms[0].momentum = 0.3
-    reestimate_batch_norm(made, batches(1))
-    assert all(module.training == training for module in made.modules())
+    reestimate_batch_norm(fixed_net, batches(1))
+    assert all(module.training == training for module in fixed_net.modules())
     assert [norm.momentum for norm in norms] == [0.3] + [0.1] * (len(norms) - 1)
 
 

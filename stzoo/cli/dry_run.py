@@ -45,14 +45,14 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     if lists is not None:
         _print_lists(recipe, lists)
         absent = missing(lists, recipe.data.max_broken)
-        for found in absent.values():
-            (problems if found.too_many else notes).append(found.sentence)
+        for lacking in absent.values():
+            (problems if lacking.too_many else notes).append(lacking.sentence)
         notes += _without_videos(lists)
-        problems += _unfit(recipe, lists, {path for found in absent.values() for path in found.paths})
+        problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
     if recipe.init is not None:
         labels = None if lists is None else lists.classes
         try:
-            remains = look_for(recipe.init, _first_net(recipe, len(labels or ("unknown",))), labels)
+            remains = look_for(recipe.init, _blank_net(recipe, len(labels or ("unknown",))), labels)
         except StzooError as error:
             problems.append(str(error))
         else:
@@ -67,19 +67,18 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     return not problems
 
 
-def _first_net(recipe: Recipe, classes: int) -> Classifier:
+def _blank_net(recipe: Recipe, classes: int) -> Classifier:
     """The net of the first stage, without memory."""
     from stzoo.nets.blank import without_memory
-    from stzoo.training.blueprint import architecture_of, first_net, strategy_of
+    from stzoo.training.blueprint import Blueprint
 
-    architecture = architecture_of(recipe, classes)
     with without_memory():
-        return first_net(recipe, architecture, strategy_of(recipe, architecture))
+        return Blueprint.of(recipe, classes).first
 
 
 def _facts(recipe: Recipe) -> dict[str, str]:
     net, augment = recipe.net, recipe.augment
-    own = recipe.training_input
+    training = recipe.training_input
     sides = augment.short_sides or (augment.strip_size or recipe.input.resize,)
     trained = "template, from which a strategy is selected"
     if recipe.fixed is not None:
@@ -88,7 +87,7 @@ def _facts(recipe: Recipe) -> dict[str, str]:
         "recipe": recipe.name,
         "data": f"{recipe.data.format} in {recipe.data.root}",
         "input": recipe.input.text,
-        "training": f"{own.frames} frames, {own.rate}, random crop {own.crop} of short side "
+        "training": f"{training.frames} frames, {training.rate}, random crop {training.crop} of short side "
         f"{' or '.join(map(str, sides))}, {augment.stride} stride, flip {str(augment.flip).lower()}",
         "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {','.join(net.branches)}; {trained}",
         "starts from": "none" if recipe.init is None else recipe.init.source,
@@ -105,12 +104,7 @@ def _machine(recipe: Recipe) -> str:
         words.append("activations within blocks computed again")
     if compute.compile:
         words.append("compiled")
-    averaged = [
-        f"{name} {table.ema}"
-        for name in ("warmup", "variational", "finetune", "fixed")
-        if (table := getattr(recipe, name)) is not None and table.ema
-    ]
-    if averaged:
+    if averaged := [f"{stage} {table.ema}" for stage, table in recipe.stages.items() if table.ema]:
         words.append(f"moving average of the weights in {', '.join(averaged)}")
     return ", ".join(words)
 
@@ -130,7 +124,7 @@ def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> N
     )
     for stage in costs.stages:
         each = stage.steps // stage.epochs
-        numbers = (stage.epochs, stage.batch_size, getattr(recipe, stage.name).learning_rate, each, stage.steps)
+        numbers = (stage.epochs, stage.batch_size, recipe.stages[stage.name].learning_rate, each, stage.steps)
         table.add_row(stage.name, *map(str, numbers), power(stage.multiply_adds))
     steps = sum(stage.steps for stage in costs.stages)
     table.add_row("all", "", "", "", "", str(steps), power(costs.multiply_adds))

@@ -96,11 +96,10 @@ def finetune(
             (Path(temporary) / file).write_text(text, encoding="utf-8")
         tried = recipe_in(Path(temporary))
         check_net(tried, source_of(source))
-        given = folder / GIVEN
-        recipe = recipe_in(given)
+        recipe = recipe_in(folder / GIVEN)
         if dry:
             context.exit(0 if dry_run(tried, recipe) else 1)
-    refuse_changed(given, texts)
+    refuse_changed(folder, texts)
     run = Run(folder, recipe)
     with joined(recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
         if ranks.leads:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.train import print_results
 
 
 @click.command()
@@ -23,21 +23,16 @@ def select(run: Path, strategies: int | None, cache: Path | None, quiet: bool) -
     Scores that are in the run's scores.csv already are not computed again, and all of them count, also where fewer
     strategies are asked for.
     """
-    from stzoo.training.blueprint import require_variational
+    from stzoo.training.blueprint import template_tables
     from stzoo.training.pipeline import select as run_selection
     from stzoo.training.processes import joined
-    from stzoo.training.results import table
     from stzoo.training.run import Run
+    from stzoo.training.voice import Voice
 
     opened = Run.open(run)
-    require_variational(opened)
-    table_of_recipe = opened.recipe.selection
-    assert table_of_recipe is not None
-    count = strategies or table_of_recipe.strategies
+    count = strategies or template_tables(opened).selection.strategies
     cache = cache or run.parent / "cache"
     with joined(opened.recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
-        rows = run_selection(opened, count, cache, say=click.echo, progress=not quiet, ranks=ranks)
-    if not ranks.leads:
-        return
-    print_parts(table(rows))
-    click.echo(f"Bundle: {opened.bundle}")
+        accuracies = run_selection(opened, count, cache, Voice(click.echo, progress=not quiet), ranks)
+    if ranks.leads:
+        print_results(opened, accuracies)

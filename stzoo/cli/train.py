@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,14 @@ from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stzoo.metrics import Estimate
     from stzoo.ranks import Ranks
     from stzoo.recipe import Recipe
+    from stzoo.training.results import SplitAccuracy
+    from stzoo.training.run import Run
+    from stzoo.training.sweep import Point, Trial
 
 
 @click.command()
@@ -59,27 +66,22 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 8 -m stzoo train RECIPE. Each computes its part of every batch.
     """
-    from stzoo.cli.dry_run import dry_run
     from stzoo.recipe import expand, find, read
     from stzoo.training.demands import check_net
     from stzoo.training.processes import joined
+    from stzoo.training.sweep import Point
 
-    given = [*(word for value in overrides for word in ("--set", value))]
-    given += [] if data_root is None else ["--data-root", data_root]
-    overrides = rooted(overrides, data_root)
-    resolved, source = read(recipe, overrides), str(find(recipe))
-    points = [(point, read(recipe, (*overrides, *point))) for point in expand(sweeps)] if sweeps else []
-    for wanted in [wanted for _, wanted in points] or [resolved]:
-        check_net(wanted, source)
+    changes = rooted(overrides, data_root)
+    resolved = read(recipe, changes)
+    points = [Point(point, read(recipe, (*changes, *point))) for point in expand(sweeps)] if sweeps else []
+    for to_train in [point.recipe for point in points] or [resolved]:
+        check_net(to_train, str(find(recipe)))
+    if sweeps and (dry or logs):
+        sentence = "--dry-run shows one run" if dry else "--log follows one run"
+        raise UsageError(f"{sentence}; give the values of --sweep with --set instead")
     if dry:
-        if sweeps:
-            raise UsageError("--dry-run shows one run; give the values of --sweep with --set instead")
-        if not dry_run(resolved):
-            context.exit(1)
-        click.echo(f"To decode every video: {shlex.join(['stzoo', 'data', 'check', recipe, *given])}")
-        return
-    if logs and sweeps:
-        raise UsageError("--log follows one run; give the values of --sweep with --set instead")
+        root = () if data_root is None else ("--data-root", data_root)
+        context.exit(_show(resolved, recipe, [*(word for value in overrides for word in ("--set", value)), *root]))
     folder = out or Path("runs") / Path(recipe).stem
     cache = cache or folder.parent / "cache"
     with joined(resolved.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
@@ -98,33 +100,78 @@ def rooted(overrides: tuple[str, ...], data_root: str | None) -> tuple[str, ...]
     return *overrides, f"data.root={json.dumps(data_root, ensure_ascii=False)}"
 
 
+def _show(resolved: Recipe, recipe: str, options: Sequence[str]) -> int:
+    """The dry run of a recipe, with the options that changed it, and its exit code."""
+    from stzoo.cli.dry_run import dry_run
+
+    if not dry_run(resolved):
+        return 1
+    click.echo(f"To decode every video: {shlex.join(['stzoo', 'data', 'check', recipe, *options])}")
+    return 0
+
+
 def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:
     """Trains what a recipe's run in `folder` lacks, and prints its measurements and where its bundle is."""
     from stzoo.training.pipeline import train as run_all
-    from stzoo.training.results import table
     from stzoo.training.run import Run
     from stzoo.training.trackers import tracker
+    from stzoo.training.voice import Voice
 
     run = Run(folder, recipe, [tracker(name, folder, recipe) for name in logs])
-    rows = run_all(run, cache, say=click.echo, progress=not quiet, ranks=ranks)
+    accuracies = run_all(run, cache, Voice(click.echo, progress=not quiet), ranks)
     if not ranks.leads:
         return
-    if not rows:
+    if accuracies:
+        print_results(run, accuracies)
+    else:
         click.echo(f"{folder} is finished; its bundle is {run.bundle}")
-        return
-    print_parts(table(rows))
+
+
+def print_results(run: Run, accuracies: Sequence[SplitAccuracy]) -> None:
+    """Prints the final measurements of a run, and where its bundle is."""
+    print_parts(_accuracy_table(accuracies))
     click.echo(f"Bundle: {run.bundle}")
 
 
-def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Path, quiet: bool, ranks: Ranks) -> None:
-    from rich.table import Column, Table
+def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
+    """One line a net, one column a split."""
+    from rich.table import Table
 
-    from stzoo.training.pipeline import sweep, sweep_folder
+    from stzoo.strategies.names import UNIFORM
+    from stzoo.strategies.strategy import open_branches
+
+    splits = list(dict.fromkeys(measured.split for measured in accuracies))
+    present = {unit for measured in accuracies for unit in measured.strategy.units.values()}
+    units = [unit for unit in UNIFORM.values() if "T" not in open_branches(unit) or unit in present]
+    shown = Table("net", "weights", *splits, f"sites with {' / '.join(units)}", title="accuracy with 95 % interval")
+    for name in dict.fromkeys(measured.name for measured in accuracies):
+        on_splits = {measured.split: measured for measured in accuracies if measured.name == name}
+        first = next(iter(on_splits.values()))
+        counts = first.strategy.counts()
+        cells = [_percentages(measured.accuracy) for measured in on_splits.values()]
+        shown.add_row(name, first.how, *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
+    return shown
+
+
+def _percentages(accuracy: Estimate) -> str:
+    return f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
+
+
+def _sweep(points: Sequence[Point], folder: Path, cache: Path, quiet: bool, ranks: Ranks) -> None:
+    """Trains every point of a sweep, and prints what they reach and where their table is."""
+    from stzoo.training.sweep import sweep, sweep_folder
+    from stzoo.training.voice import Voice
 
     folder = sweep_folder(folder)
-    trials = sweep(points, folder, cache, say=click.echo, progress=not quiet, ranks=ranks)
-    if not ranks.leads:
-        return
+    trials = sweep(points, folder, cache, Voice(click.echo, progress=not quiet), ranks)
+    if ranks.leads:
+        print_parts(_trial_table(trials))
+        click.echo(f"Table: {folder / 'sweep.csv'}")
+
+
+def _trial_table(trials: Sequence[Trial]) -> Table:
+    from rich.table import Column, Table
+
     shown = Table(
         Column("overrides", overflow="fold"),
         "best",
@@ -138,5 +185,4 @@ def _sweep(points: list[tuple[tuple[str, ...], Recipe]], folder: Path, cache: Pa
         accuracies = (f"{100 * value:.1f}" for value in (trial.best, trial.most_probable, trial.sst))
         drops = f"{trial.lowest_drop:.3f} to {trial.highest_drop:.3f}"
         shown.add_row(" ".join(trial.overrides), *accuracies, drops, f"{trial.mean_entropy:.3f}")
-    print_parts(shown)
-    click.echo(f"Table: {folder / 'sweep.csv'}")
+    return shown

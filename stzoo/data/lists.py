@@ -18,7 +18,7 @@ from stzoo.data.datasets import (
     read_list,
 )
 from stzoo.errors import DataError, VideoError
-from stzoo.recipe import Data
+from stzoo.recipe import Data, Format
 from stzoo.video.images import list_folder
 
 
@@ -89,7 +89,7 @@ def _folder_classes(path: Path) -> tuple[str, ...]:
     return class_folders(path) if path.is_dir() else read_classes(path)
 
 
-_LAYOUTS = {
+LAYOUTS: dict[Format, _Layout] = {
     "list": _Layout(read_list),
     "frame-list": _Layout(read_frame_list),
     "folders": _Layout(
@@ -127,7 +127,7 @@ def read_lists(data: Data) -> Lists:
     Raises:
         DataError: a folder or file that is missing or not of its format.
     """
-    root, layout = data.folder, _LAYOUTS[data.format]
+    root, layout = data.folder, LAYOUTS[data.format]
     if not root.is_dir():
         way_on = "give the right one with --data-root; `stzoo data make` makes some sets"
         if data.format != "list":

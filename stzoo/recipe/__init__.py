@@ -13,20 +13,35 @@ overrides for either.
 
 from stzoo.recipe.overrides import expand
 from stzoo.recipe.reading import find, read, resolve
-from stzoo.recipe.stages import Fixed, Objective, Optimisation, Selection, Variational
-from stzoo.recipe.tables import Augment, Compute, Data, Init, Net, Recipe
+from stzoo.recipe.stages import (
+    STAGES,
+    Fixed,
+    Objective,
+    ObjectiveForm,
+    Optimisation,
+    Selection,
+    Stage,
+    TemplateTables,
+    Variational,
+)
+from stzoo.recipe.tables import Augment, Compute, Data, Format, Init, Net, Recipe
 
 __all__ = [
+    "STAGES",
     "Augment",
     "Compute",
     "Data",
     "Fixed",
+    "Format",
     "Init",
     "Net",
     "Objective",
+    "ObjectiveForm",
     "Optimisation",
     "Recipe",
     "Selection",
+    "Stage",
+    "TemplateTables",
     "Variational",
     "expand",
     "find",

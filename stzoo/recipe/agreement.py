@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
-TEMPLATE_TABLES = ("warmup", "variational", "objective", "selection")
+NEEDED_BY_A_TEMPLATE = ("warmup", "variational", "objective", "selection")
+TEMPLATE_TABLES = (*NEEDED_BY_A_TEMPLATE, "finetune")
 
 
 def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterator[str]:
     """What contradicts between tables. `tables` holds the valid ones; `present` names all that were given."""
     if "fixed" in present:
-        for name in (*TEMPLATE_TABLES, "finetune"):
+        for name in TEMPLATE_TABLES:
             if name in present:
                 yield f"[{name}] does not go with [fixed], which trains one strategy alone; leave one of them out"
-    elif missing := [f"[{name}]" for name in TEMPLATE_TABLES if name not in present]:
-        if len(missing) == len(TEMPLATE_TABLES):
+    elif missing := [f"[{name}]" for name in NEEDED_BY_A_TEMPLATE if name not in present]:
+        if len(missing) == len(NEEDED_BY_A_TEMPLATE):
             yield "nothing to train: give [fixed], or [warmup], [variational], [objective] and [selection]"
         else:
-            yield f"a template's recipe lacks {', '.join(missing)}; it needs {', '.join(TEMPLATE_TABLES)}"
+            yield f"a template's recipe lacks {', '.join(missing)}; it needs {', '.join(NEEDED_BY_A_TEMPLATE)}"
     contract, augment, data = tables.get("input"), tables.get("augment"), tables.get("data")
     if data and augment and data.cache:
         for name in ("strip_frames", "strip_size"):
@@ -27,16 +28,16 @@ def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterato
         if augment.stride == "random":
             yield 'augment.stride = "random": needs data.cache = false, because strips have a fixed stride'
     if contract and augment:
-        own = augment.over(contract)
-        frames = f"{'augment' if augment.frames else 'input'}.frames, which is {own.frames}"
-        crop = f"{'augment' if augment.crop else 'input'}.crop, which is {own.crop}"
-        if augment.strip_frames is not None and augment.strip_frames < own.frames:
+        training = augment.over(contract)
+        frames = f"{'augment' if augment.frames else 'input'}.frames, which is {training.frames}"
+        crop = f"{'augment' if augment.crop else 'input'}.crop, which is {training.crop}"
+        if augment.strip_frames is not None and augment.strip_frames < training.frames:
             yield f"augment.strip_frames = {augment.strip_frames}: less than {frames}"
-        if augment.strip_size is not None and augment.strip_size < own.crop:
+        if augment.strip_size is not None and augment.strip_size < training.crop:
             yield f"augment.strip_size = {augment.strip_size}: less than {crop}"
-        if augment.short_sides and min(augment.short_sides) < own.crop:
+        if augment.short_sides and min(augment.short_sides) < training.crop:
             yield f"augment.short_sides = {list(augment.short_sides)}: less than {crop}"
-        if not augment.short_sides and augment.strip_size is None and contract.resize < own.crop:
+        if not augment.short_sides and augment.strip_size is None and contract.resize < training.crop:
             yield f"input.resize = {contract.resize}: less than {crop}"
         if augment.stride_frames is not None and contract.stride_frames is None:
             yield f"augment.stride_frames = {augment.stride_frames}: needs input.stride_frames, whose place it takes"

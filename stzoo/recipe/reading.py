@@ -19,6 +19,7 @@ from stzoo.errors import RecipeError, did_you_mean
 from stzoo.files import packaged
 from stzoo.recipe.agreement import TEMPLATE_TABLES, disagreements
 from stzoo.recipe.overrides import put
+from stzoo.recipe.stages import STAGES
 from stzoo.recipe.tables import Augment, Data, Recipe
 
 Tree = dict[str, Any]
@@ -62,24 +63,24 @@ def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str, places: P
 
 def find(path: Path | str) -> Path:
     """The recipe file that a path or a shipped recipe's name means. Raises `RecipeError` if there is none."""
-    return _found(Path(path), Path(path), "here")
+    return _existing(Path(path), Path(path), "here")
 
 
-def _found(given: Path, file: Path, place: str) -> Path:
-    """The `file`, or else the recipe that ships under the name that was `given`; `place` is where the file would be."""
+def _existing(name: Path, file: Path, place: str) -> Path:
+    """The `file`, or else the recipe that ships under that `name`; `place` is where the file would be."""
     if file.is_file():
         return file
     folder = packaged("recipes")
     known = sorted(file.stem for file in folder.glob("*.toml"))
-    name = given.name.removesuffix(".toml")
-    if name in known and given.parent in (Path(), Path("recipes")):
-        return folder / f"{name}.toml"
+    stem = name.name.removesuffix(".toml")
+    if stem in known and name.parent in (Path(), Path("recipes")):
+        return folder / f"{stem}.toml"
     if file.is_dir():
         raise RecipeError(f"{file} is a folder; a recipe is a TOML file")
     beside = sorted(path.name for path in file.parent.glob("*.toml"))
-    guess = did_you_mean(given.name, beside) or did_you_mean(name, known)
+    guess = did_you_mean(name.name, beside) or did_you_mean(stem, known)
     guess = guess or f" Known are {', '.join(known) or 'none'}."
-    raise RecipeError(f"there is no recipe {given}, neither {place} nor among those that ship with stzoo.{guess}")
+    raise RecipeError(f"there is no recipe {name}, neither {place} nor among those that ship with stzoo.{guess}")
 
 
 def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
@@ -99,14 +100,13 @@ def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
         return tree, {}
     if not isinstance(parent, str):
         raise RecipeError(f"{file}: extends is {parent!r}; it is the path of another recipe, relative to this one")
-    below = _found(Path(parent), file.parent / parent, f"beside {file}, which extends it,")
+    below = _existing(Path(parent), file.parent / parent, f"beside {file}, which extends it,")
     inherited, places = _load(below, chain)
     inherited.pop("name", None)
     places = dict.fromkeys(_keys_of(inherited), below) | {**places}
-    own = set(_keys_of(tree))
-    return _merged(_without_other_kind(inherited, tree), tree), {
-        key: place for key, place in places.items() if key not in own
-    }
+    said_here = set(_keys_of(tree))
+    places = {key: place for key, place in places.items() if key not in said_here}
+    return _merged(_without_other_kind(inherited, tree), tree), places
 
 
 def _keys_of(tree: Tree, prefix: str = "") -> Iterator[str]:
@@ -120,10 +120,9 @@ def _keys_of(tree: Tree, prefix: str = "") -> Iterator[str]:
 
 def _without_other_kind(below: Tree, above: Tree) -> Tree:
     """`below` without those of its tables that do not go with what `above` trains: a template, or a fixed net."""
-    template = {*TEMPLATE_TABLES, "finetune"}
     unfit: set[str] = set()
-    if "fixed" in above and not template & above.keys():
-        unfit = template
+    if "fixed" in above and above.keys().isdisjoint(TEMPLATE_TABLES):
+        unfit = {*TEMPLATE_TABLES}
     elif "fixed" not in above and {"warmup", "variational"} & above.keys():
         unfit = {"fixed"}
     return {name: value for name, value in below.items() if name not in unfit}
@@ -143,10 +142,8 @@ def _with_dropout(tree: Tree) -> Tree:
     net = tree.get("net")
     if not isinstance(net, dict) or "dropout" not in net:
         return tree
-    stages = {
-        name: {"dropout": net["dropout"], **tree[name]}
-        for name in ("warmup", "variational", "finetune", "fixed")
-        if isinstance(tree.get(name), dict)
+    stages: Tree = {
+        name: {"dropout": net["dropout"], **tree[name]} for name in STAGES if isinstance(tree.get(name), dict)
     }
     return {**tree, **stages}
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, field_validator
 
 from stzoo.recipe.base import Rate, Table, Text
 from stzoo.strategies.names import FORMS
 from stzoo.strategies.posterior import INITIAL_DROP, TEMPERATURE
+
+Stage = Literal["warmup", "variational", "finetune", "fixed"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""What trains, in the order in which it does; each is a table of the recipe."""
+
+ObjectiveForm = Literal["coded", "eq5"]
 
 
 class Optimisation(Table):
@@ -77,9 +83,7 @@ class Objective(Table):
     """[objective]: the weight of the posterior's terms beside the cross-entropy. Reference: Eq. 5, Zhou et al. 2020."""
 
     k: Annotated[float, Field(ge=0, le=1e9, description="weight of (1 - p) ||w||^2 / N")]
-    form: Annotated[
-        Literal["coded", "eq5"], Field(description="coded: k and the two-sided entropy; eq5: as printed")
-    ] = "coded"
+    form: Annotated[ObjectiveForm, Field(description="coded: k and the two-sided entropy; eq5: as printed")] = "coded"
 
 
 class Selection(Table):
@@ -96,3 +100,13 @@ class Fixed(Optimisation):
     """[fixed]: one net with one strategy trained alone, in place of a template and its stages."""
 
     strategy: Annotated[Text, Field(description=f"{FORMS}, or a strategy file")]
+
+
+class TemplateTables(NamedTuple):
+    """What the recipe of a template has, all of it but `finetune` always."""
+
+    warmup: Optimisation
+    variational: Variational
+    objective: Objective
+    selection: Selection
+    finetune: Optimisation | None

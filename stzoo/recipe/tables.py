@@ -16,12 +16,24 @@ from stzoo.contract import InputContract
 from stzoo.files import without_folders
 from stzoo.recipe.agreement import disagreements
 from stzoo.recipe.base import Rate, Table, Text
-from stzoo.recipe.stages import Fixed, Objective, Optimisation, Selection, Variational
+from stzoo.recipe.stages import (
+    STAGES,
+    Fixed,
+    Objective,
+    Optimisation,
+    Selection,
+    Stage,
+    TemplateTables,
+    Variational,
+)
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES
 
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 Format = Literal["list", "frame-list", "folders", "kinetics400", "something-v1", "something-v2", "ucf101"]
+
+TemporalStride = Literal["none", "x2", "x8", "low"]
+"""Of all backbones together; each says which of them it has."""
 
 OWN_SPLITS = ("train", "selection", "val")
 
@@ -131,7 +143,7 @@ class Net(Table):
 
     backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     temporal_stride: Annotated[
-        Literal["none", "x2", "x8", "low"],
+        TemporalStride,
         Field(description="where time is shortened; x2: at the stem's convolution only; low: at the stem's pool only"),
     ] = "none"
     branches: Annotated[tuple[str, ...], Field(description="S, ST; or S, T, ST where the backbone has them")] = BRANCHES
@@ -228,6 +240,23 @@ class Recipe(Table):
         return self
 
     @property
+    def stages(self) -> dict[Stage, Optimisation]:
+        """The tables of the stages that this recipe trains, in their order."""
+        return {stage: table for stage in STAGES if (table := getattr(self, stage)) is not None}
+
+    @property
+    def first_stage(self) -> Stage:
+        """The stage that starts from the weights of [init]."""
+        return next(iter(self.stages))
+
+    @property
+    def template(self) -> TemplateTables | None:
+        """What a template is trained by and selected from; None for a [fixed] recipe."""
+        if self.warmup is None or self.variational is None or self.objective is None or self.selection is None:
+            return None
+        return TemplateTables(self.warmup, self.variational, self.objective, self.selection, self.finetune)
+
+    @property
     def training_input(self) -> InputContract:
         """How training cuts its clips: as [input] says, but for what [augment] says otherwise.
 
@@ -238,8 +267,7 @@ class Recipe(Table):
     @property
     def trained_at_once(self) -> int:
         """The clips of the largest batch that one device alone computes in one pass."""
-        stages = (self.warmup, self.variational, self.finetune, self.fixed)
-        largest = max(stage.batch_size for stage in stages if stage is not None)
+        largest = max(table.batch_size for table in self.stages.values())
         return min(self.compute.micro_batch or largest, largest)
 
     @property

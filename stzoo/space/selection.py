@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import StrategyError, TrainingError
 from stzoo.files import write_text
 from stzoo.inference import video_scores
-from stzoo.nets import architecture, posterior, prune
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
@@ -28,13 +29,24 @@ from stzoo.strategies.strategy import Strategy
 FIELDS = ("index", "accuracy", "cross_entropy", "log_probability", "digest", "strategy")
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A sampled strategy with its accuracy and mean cross-entropy on the selection split."""
+class SelectionScore(NamedTuple):
+    """Accuracy and mean cross-entropy in nats of a fixed net on the selection split."""
 
-    index: int
     accuracy: float
     cross_entropy: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Is least for the best net: the most accurate, and of equally accurate ones the surest."""
+        return -self.accuracy, self.cross_entropy
+
+
+@dataclass(frozen=True)
+class SampledStrategy:
+    """The strategy with that `index` in a posterior's stream, with its one-shot score."""
+
+    index: int
+    score: SelectionScore
     log_probability: float
     strategy: Strategy
 
@@ -57,28 +69,30 @@ class SelectionClips:
 
 def pruned(template: Classifier, strategy: Strategy, data: SelectionClips) -> Classifier:
     """The strategy's fixed net in eval mode, with batch-norm statistics of its own unless the template's are kept."""
-    net = prune(template, strategy).eval()
+    net = nets.prune(template, strategy).eval()
     if data.calibration is not None:
         reestimate_batch_norm(net, data.calibration())
     return net
 
 
-def judge(net: Classifier, data: SelectionClips) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy in nats of a fixed net on the selection split.
-
-    They are rounded as the file of scores holds them, so that a resumed selection compares the same values.
-    """
+def selection_score(net: Classifier, data: SelectionClips) -> SelectionScore:
+    """What a net reaches, rounded as the file of scores holds it: a resumed selection compares the same values."""
     scores = video_scores(net, data.clips, data.contract, device=data.device, at_once=data.at_once)
     likelihood = np.log(np.maximum(scores[np.arange(len(scores)), data.labels], 1e-12))
     right = (scores.argmax(axis=1) == data.labels).mean()
-    return round(float(right), 6), round(float(-likelihood.mean()), 6)
+    return SelectionScore(round(float(right), 6), round(float(-likelihood.mean()), 6))
 
 
-def references(template: Classifier) -> dict[str, Strategy]:
+def one_shot_score(template: Classifier, strategy: Strategy, data: SelectionClips) -> SelectionScore:
+    """What a strategy reaches that is pruned out of the template, its batch norm re-estimated, nothing trained."""
+    return selection_score(pruned(template, strategy, data), data)
+
+
+def baselines(template: Classifier) -> dict[str, Strategy]:
     """The strategies measured beside the winner: `most-probable`, and every uniform one by its name, such as `sst`."""
-    shape = architecture(template)
-    uniform = {name: shape.uniform(unit) for name, unit in uniform_names(shape.sites).items()}
-    return {"most-probable": posterior(template).most_probable(), **uniform}
+    architecture = nets.architecture(template)
+    uniform = {name: architecture.uniform(unit) for name, unit in uniform_names(architecture.sites).items()}
+    return {"most-probable": nets.posterior(template).most_probable(), **uniform}
 
 
 def score_strategies(
@@ -90,7 +104,7 @@ def score_strategies(
     scores_file: Path,
     advance: Callable[[], None] = lambda: None,
     ranks: Ranks = ALONE,
-) -> list[Scored]:
+) -> list[SampledStrategy]:
     """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and scores each on the selection split.
 
     Where more were scored before, all of those are returned: a strategy that has a score never drops out.
@@ -101,69 +115,78 @@ def score_strategies(
 
     Raises `TrainingError` when the file holds scores of another posterior, or is no file of scores.
     """
-    found = posterior(template)
-    scored = ranks.of_leader(_read(scores_file, found, seed) if ranks.leads else [])
-    judged = {row.strategy: (row.accuracy, row.cross_entropy) for row in scored}
-    for _ in scored[:strategies]:
+    posterior = nets.posterior(template)
+    sampled = ranks.of_leader(_read(scores_file, posterior, seed) if ranks.leads else [])
+    scores = {sample.strategy: sample.score for sample in sampled}
+    for _ in sampled[:strategies]:
         advance()
-    while len(scored) < strategies:
-        drawn: list[Strategy] = []
-        new: list[Strategy] = []  # one for every process
-        for index in range(len(scored), strategies):
-            strategy = found.sample(seed, index)
-            if strategy not in judged and strategy not in new:
-                if len(new) == ranks.count:
-                    break
-                new.append(strategy)
-            drawn.append(strategy)
-        own = judge(pruned(template, new[ranks.rank], data), data) if ranks.rank < len(new) else None
-        for strategy, numbers in zip(new, ranks.of_all(own), strict=False):
-            assert numbers is not None
-            judged[strategy] = numbers
+    while len(sampled) < strategies:
+        drawn, new = _next_draws(posterior, seed, range(len(sampled), strategies), scores, ranks.count)
+        score = one_shot_score(template, new[ranks.rank], data) if ranks.rank < len(new) else None
+        for strategy, its_score in zip(new, ranks.of_all(score), strict=False):
+            assert its_score is not None
+            scores[strategy] = its_score
         for strategy in drawn:
-            log_probability = round(found.log_probability(strategy), 6)
-            scored.append(Scored(len(scored), *judged[strategy], log_probability, strategy))
+            log_probability = round(posterior.log_probability(strategy), 6)
+            sampled.append(SampledStrategy(len(sampled), scores[strategy], log_probability, strategy))
         if ranks.leads:
-            write_text(scores_file, scores_text(scored))
+            write_text(scores_file, scores_text(sampled))
         for _ in drawn:
             advance()
-    return scored
+    return sampled
 
 
-def best(scored: list[Scored]) -> Scored:
-    """The most accurate strategy; of equally accurate ones, that with the lower cross-entropy."""
-    return min(scored, key=lambda row: (-row.accuracy, row.cross_entropy, row.index))
+def _next_draws(
+    posterior: Posterior, seed: int, indices: Sequence[int], scored: Container[Strategy], most: int
+) -> tuple[list[Strategy], list[Strategy]]:
+    """The next strategies of a stream, in which at most so many have no score yet; and these alone, each once."""
+    drawn: list[Strategy] = []
+    new: list[Strategy] = []
+    for index in indices:
+        strategy = posterior.sample(seed, index)
+        if strategy not in scored and strategy not in new:
+            if len(new) == most:
+                break
+            new.append(strategy)
+        drawn.append(strategy)
+    return drawn, new
 
 
-def scores_text(scored: list[Scored]) -> str:
+def best(sampled: Sequence[SampledStrategy]) -> SampledStrategy:
+    """The most accurate strategy; of equally accurate ones, that with the lower cross-entropy, then the first."""
+    return min(sampled, key=lambda sample: (sample.score.rank, sample.index))
+
+
+def scores_text(sampled: Sequence[SampledStrategy]) -> str:
     """The scores as CSV, a line a strategy, with `FIELDS` as its head."""
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(FIELDS)
-    for row in scored:
-        numbers = (f"{row.accuracy:.6f}", f"{row.cross_entropy:.6f}", f"{row.log_probability:.6f}")
-        rows.writerow((row.index, *numbers, row.strategy.digest[:12], row.strategy.text()))
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(FIELDS)
+    for sample in sampled:
+        numbers = (f"{number:.6f}" for number in (*sample.score, sample.log_probability))
+        lines.writerow((sample.index, *numbers, sample.strategy.digest[:12], sample.strategy.text()))
     return text.getvalue()
 
 
-def _read(path: Path, found: Posterior, seed: int) -> list[Scored]:
+def _read(path: Path, posterior: Posterior, seed: int) -> list[SampledStrategy]:
     if not path.exists():
         return []
-    scored = []
+    sampled = []
     with path.open(newline="", encoding="utf-8") as file:
-        for position, row in enumerate(csv.DictReader(file)):
+        for index, line in enumerate(csv.DictReader(file)):
             try:
-                strategy = Strategy.from_text(row["strategy"])
-                numbers = (float(row["accuracy"]), float(row["cross_entropy"]), float(row["log_probability"]))
+                strategy = Strategy.from_text(line["strategy"])
+                score = SelectionScore(float(line["accuracy"]), float(line["cross_entropy"]))
+                log_probability = float(line["log_probability"])
             except (KeyError, TypeError, ValueError, AttributeError, StrategyError) as error:
                 raise TrainingError(
-                    f"line {position + 2} of {path} is not a strategy's scores; move the file away to score again"
+                    f"line {index + 2} of {path} is not a strategy's scores; move the file away to score again"
                 ) from error
-            drawn = found.sample(seed, position)
-            if strategy != drawn or abs(numbers[2] - found.log_probability(drawn)) > 1e-5:
+            drawn = posterior.sample(seed, index)
+            if strategy != drawn or abs(log_probability - posterior.log_probability(drawn)) > 1e-5:
                 raise TrainingError(
-                    f"line {position + 2} of {path} was not drawn from this posterior with seed {seed}; "
+                    f"line {index + 2} of {path} was not drawn from this posterior with seed {seed}; "
                     "move the file away to score again"
                 )
-            scored.append(Scored(position, *numbers, strategy))
-    return scored
+            sampled.append(SampledStrategy(index, score, log_probability, strategy))
+    return sampled

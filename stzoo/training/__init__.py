@@ -1,11 +1,13 @@
 """From a recipe to bundles.
 
 pipeline    a whole run: every stage in order, then measurements and bundle
+sweep       a template for every point of a grid of values
 blueprint   what a recipe asks to be built
 demands     what a recipe's net demands of its other values
 forecast    what a run costs, before anything is trained
 initial     the weights that the first stage starts from
 stages      warm-up, variational DropPath, selection, finetuning
+faults      what can be wrong with a learnt posterior
 loop        one stage: epochs of SGD
 objective   cross-entropy and the divergence of gates and weights from their prior
 batches     training clips in batches
@@ -16,7 +18,10 @@ checkpoint  where a stage stands after an epoch
 machine     device, precision, passes, processes
 processes   how several processes meet, and how all stop when one is gone
 run         the folder of a run
-results     measurements and bundle of a finished run
+voice       how a run speaks
+results     the final measurements of a run
+bundling    the bundle of a finished run
+provenance  where the weights of a bundle come from
 adapting    the recipe that finetunes a bundle on a user's own videos
 trackers    TensorBoard and Weights & Biases
 """

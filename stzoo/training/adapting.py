@@ -29,7 +29,7 @@ def finetuning_recipe(
     source: str,
     bundle: Bundle,
     videos: OwnVideos,
-    given: Path,
+    folder: Path,
     *,
     name: str,
     epochs: int | None = None,
@@ -44,7 +44,7 @@ def finetuning_recipe(
         source: what `[init] from` is to say: a model's name, a folder, or a Hub repository.
         bundle: what is there.
         videos: what it is finetuned on.
-        given: the folder that holds, or will hold, `given_texts`.
+        folder: where `given_texts` are, or will be.
         name: the recipe's, and so the bundle's.
         epochs: in place of as many as make about 500 steps, from 5 to 40.
         overrides: as `stzoo.recipe.read` takes them.
@@ -64,7 +64,7 @@ def finetuning_recipe(
         "name": name,
         "data": {
             "root": str(videos.root),
-            "annotations": str(given.resolve()),
+            "annotations": str(folder.resolve()),
             "classes": CLASSES,
             "train": TRAIN,
             "val": VAL,
@@ -77,7 +77,7 @@ def finetuning_recipe(
         "net": {"backbone": bundle.config.backbone.name, **_net_options(source, bundle)},
         "init": {"from": source},
         "fixed": {
-            "strategy": str(given.resolve() / STRATEGY),
+            "strategy": str(folder.resolve() / STRATEGY),
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": _RATE_PER_CLIP * batch_size,
@@ -98,13 +98,13 @@ def given_texts(bundle: Bundle, videos: OwnVideos) -> dict[str, str]:
     return {**videos.texts(), STRATEGY: json.dumps(bundle.strategy.to_json(), indent=2) + "\n"}
 
 
-def refuse_changed(given: Path, texts: dict[str, str]) -> None:
+def refuse_changed(run_folder: Path, texts: dict[str, str]) -> None:
     """Raises `TrainingError` where a run was trained on other files than these."""
-    for name, text in texts.items() if not is_blank(given.parent) else ():
-        path = given / name
+    for name, text in texts.items() if not is_blank(run_folder) else ():
+        path = run_folder / GIVEN / name
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise TrainingError(
-                f"videos, classes or model are not those that the run {given.parent} began with ({path} differs); "
+                f"videos, classes or model are not those that the run {run_folder} began with ({path} differs); "
                 "choose another folder with --out, or remove this one"
             )
 

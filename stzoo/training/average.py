@@ -30,9 +30,9 @@ class Average:
     @contextlib.contextmanager
     def shown(self, net: nn.Module) -> Iterator[None]:
         """Within this context the net has the averaged weights."""
-        own = {name: value.clone() for name, value in net.state_dict().items()}
+        weights = {name: value.clone() for name, value in net.state_dict().items()}
         net.load_state_dict(self.tensors)
         try:
             yield
         finally:
-            net.load_state_dict(own)
+            net.load_state_dict(weights)

@@ -60,9 +60,9 @@ class Noise:
 NO_NOISE = Noise()
 
 
-def whole(chosen: Samples) -> list[Samples]:
+def whole(batch: Samples) -> list[Samples]:
     """A batch in one pass of one process."""
-    return [chosen]
+    return [batch]
 
 
 class ClipSource(ABC):
@@ -83,7 +83,7 @@ class ClipSource(ABC):
         """
 
     @abstractmethod
-    def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
+    def batch(self, samples: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         """The given samples as this epoch sees them."""
 
     def agree(self, ranks: Ranks) -> None:  # noqa: B027
@@ -122,18 +122,18 @@ class TrainingClips(ClipSource):
         return len(self.rows)
 
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
-        def parts(chosen: Samples) -> list[Batch]:
-            return [self.batch(part, draws, noise) for part in divide(chosen)]
+        def passes(batch: Samples) -> list[Batch]:
+            return [self.batch(part, draws, noise) for part in divide(batch)]
 
-        jobs = (partial(parts, chosen) for chosen in self.shuffled(draws, batch_size))
+        jobs = (partial(passes, batch) for batch in self.shuffled(draws, batch_size))
         with ThreadPoolExecutor(1) as thread:
             for batches in in_order(thread, jobs, ahead=2):
                 yield from batches
 
-    def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
+    def batch(self, samples: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         count = DRAWS + bool(self.short_sides)
-        drawn = [draws.uniforms(int(sample), count + noise.draws) for sample in chosen]
-        labels = [int(self.labels[sample]) for sample in chosen]
+        drawn = [draws.uniforms(int(sample), count + noise.draws) for sample in samples]
+        labels = [int(self.labels[sample]) for sample in samples]
         clips = [
             random_clip(
                 self.strips[self.rows[sample]],
@@ -143,7 +143,7 @@ class TrainingClips(ClipSource):
                 flip=self.flip and may_flip(label, self.mirrored),
                 short_sides=self.short_sides,
             )
-            for sample, label, row in zip(chosen, labels, drawn, strict=True)
+            for sample, label, row in zip(samples, labels, drawn, strict=True)
         ]
         seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, drawn, strict=True)]
         return _stacked(clips, (self.frames, self.crop, self.crop, 3), seen, [row[count:] for row in drawn], noise)
@@ -173,16 +173,16 @@ class DecodedClips(ClipSource):
         return len(self.broken)
 
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
-        parts = [part for chosen in self.shuffled(draws, batch_size) for part in divide(chosen)]
+        parts = [part for batch in self.shuffled(draws, batch_size) for part in divide(batch)]
         jobs = (self._job(int(sample), draws) for part in parts for sample in part)
         of_a_batch = sum(map(len, parts)) // self.batches_an_epoch(batch_size) + 1
         read = self._read_in_order(jobs, ahead=2 * of_a_batch + 2 * self.workers)
         for part in parts:
             yield self._batch(part, draws, noise, read)
 
-    def batch(self, chosen: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
-        jobs = (self._job(int(sample), draws) for sample in chosen)
-        return self._batch(chosen, draws, noise, self._read_in_order(jobs, ahead=len(chosen)))
+    def batch(self, samples: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
+        jobs = (self._job(int(sample), draws) for sample in samples)
+        return self._batch(samples, draws, noise, self._read_in_order(jobs, ahead=len(samples)))
 
     def _job(self, sample: int, draws: Draws) -> Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]:
         item = self.items[sample]
@@ -208,13 +208,13 @@ class DecodedClips(ClipSource):
 
     def _batch(
         self,
-        chosen: Samples,
+        samples: Samples,
         draws: Draws,
         noise: Noise,
         read: Iterator[UInt8[np.ndarray, "frames crop crop 3"] | str],
     ) -> Batch:
         clips, labels, noises = [], [], []
-        for sample, clip in zip(chosen.tolist(), read, strict=False):
+        for sample, clip in zip(samples.tolist(), read, strict=False):
             item = self.items[sample]
             if isinstance(clip, str):
                 self._leave_out(item.path, clip)
@@ -227,8 +227,8 @@ class DecodedClips(ClipSource):
         return _stacked(clips, (contract.frames, contract.crop, contract.crop, 3), labels, noises, noise)
 
     def agree(self, ranks: Ranks) -> None:
-        for found in ranks.of_all(self.broken):
-            for path, reason in found.items():
+        for broken in ranks.of_all(self.broken):
+            for path, reason in broken.items():
                 self._leave_out(path, reason)
 
     def _leave_out(self, path: Path, reason: str) -> None:

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from stzoo import nets
 from stzoo.errors import TrainingError
 from stzoo.nets import Architecture
 from stzoo.nets.classifier import Classifier
-from stzoo.recipe import Recipe
+from stzoo.recipe import Recipe, TemplateTables
 from stzoo.strategies.names import named
 from stzoo.strategies.strategy import BRANCHES, Strategy
 from stzoo.training.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Blueprint:
+    """The net of a recipe's first stage, initialised at random; a template's has every branch open."""
+
+    architecture: Architecture
+    strategy: Strategy
+    first: Classifier
+
+    @classmethod
+    def of(cls, recipe: Recipe, classes: int) -> Blueprint:
+        """Raises `UsageError` and `StrategyError` when there is no such architecture or strategy."""
+        architecture = architecture_of(recipe, classes)
+        strategy = strategy_of(recipe, architecture) or architecture.all_open
+        return cls(architecture, strategy, first_net(recipe, architecture, strategy))
 
 
 def options_of(recipe: Recipe) -> dict[str, object]:
@@ -36,17 +54,15 @@ def strategy_of(recipe: Recipe, architecture: Architecture) -> Strategy | None:
     return None if recipe.fixed is None else named(recipe.fixed.strategy, architecture.backbone, architecture.sites)
 
 
-def first_net(recipe: Recipe, architecture: Architecture, strategy: Strategy | None) -> Classifier:
-    """The net of the first stage, initialised at random from the recipe's seed.
-
-    It has the strategy of a [fixed] recipe, and every branch open where there is none.
-    """
+def first_net(recipe: Recipe, architecture: Architecture, strategy: Strategy) -> Classifier:
+    """A net with that strategy, initialised at random from the recipe's seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return nets.fixed_net(architecture, architecture.all_open if strategy is None else strategy)
+        return nets.fixed_net(architecture, strategy)
 
 
-def require_variational(run: Run) -> None:
-    """Raises `TrainingError` for a run whose recipe has no posterior to draw from."""
-    if run.recipe.variational is None:
+def template_tables(run: Run) -> TemplateTables:
+    """What a run's template is trained by. Raises `TrainingError` for a run that has no posterior to draw from."""
+    if run.recipe.template is None:
         raise TrainingError(f"{run.folder} trains one fixed net and has no strategies to select from")
+    return run.recipe.template

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,59 +18,57 @@ from stzoo.ranks import ALONE, Ranks
 from stzoo.training.average import Average
 
 
-def save_checkpoint(
-    path: Path,
-    stage: str,
-    epochs_done: int,
-    net: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    average: Average | None = None,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """All that changes while a stage trains: its net, optimiser and loss scaling, and the moving average if it has one.
+
+    A scaler that is not enabled has no state.
+    """
+
+    net: nn.Module
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: Average | None = None
+
+
+def save_checkpoint(path: Path, stage: str, epochs_done: int, state: TrainingState) -> None:
     """Writes the state after `epochs_done` epochs, atomically. Raises `TrainingError` when it cannot be written."""
-    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
-    if average is not None:
-        tensors |= {f"average.{name}": tensor for name, tensor in average.tensors.items()}
-    metadata = {"stage": stage, "epochs_done": str(epochs_done), "scaler": json.dumps(scaler.state_dict())}
+    tensors = {f"net.{name}": tensor for name, tensor in state.net.state_dict().items()}
+    for index, buffers in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in buffers.items() if isinstance(value, Tensor)}
+    if state.average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in state.average.tensors.items()}
+    metadata = {"stage": stage, "epochs_done": str(epochs_done), "scaler": json.dumps(state.scaler.state_dict())}
     _write(path, tensors, metadata)
 
 
-def load_checkpoint(
-    path: Path,
-    stage: str,
-    net: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    average: Average | None = None,
-    ranks: Ranks = ALONE,
-) -> int:
-    """Restores all of them in place; returns the epochs done. The leading one of `ranks` reads the file for all.
+def load_checkpoint(path: Path, stage: str, state: TrainingState, ranks: Ranks = ALONE) -> int:
+    """Restores a state in place; returns the epochs done. The leading one of `ranks` reads the file for all.
 
     Without a checkpoint of this stage nothing changes and 0 epochs are done.
 
     Raises `TrainingError` when the file cannot be read or belongs to another net.
     """
     try:
-        found = ranks.of_leader(_read(path) if ranks.leads and path.exists() else None)
-        if found is None or found[0]["stage"] != stage:
+        checkpoint = ranks.of_leader(_read(path) if ranks.leads and path.exists() else None)
+        if checkpoint is None or checkpoint[0]["stage"] != stage:
             return 0
-        metadata, tensors = found
+        metadata, tensors = checkpoint
         parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "average": {}}
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = value
-        net.load_state_dict(parts["net"])
-        state: dict[int, dict[str, Tensor]] = {}
+        state.net.load_state_dict(parts["net"])
+        buffers: dict[int, dict[str, Tensor]] = {}
         for name, value in parts["optimiser"].items():
             index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = value
-        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-        if average is not None:
+            buffers.setdefault(int(index), {})[key] = value
+        groups = state.optimiser.state_dict()["param_groups"]
+        state.optimiser.load_state_dict({"state": buffers, "param_groups": groups})
+        if (average := state.average) is not None:
             average.tensors = {name: parts["average"][name].to(old.device) for name, old in average.tensors.items()}
-        if scaler_state := json.loads(metadata["scaler"]):
-            scaler.load_state_dict(scaler_state)
+        if scaling := json.loads(metadata["scaler"]):
+            state.scaler.load_state_dict(scaling)
         return int(metadata["epochs_done"])
     except StzooError:
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from stzoo.recipe import Recipe
 from stzoo.space.selection import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
+from stzoo.training.voice import SILENT, Voice
 from stzoo.video.augment import Cut, mirrored_classes
 
 CALIBRATION_BATCH = 64
@@ -78,27 +79,18 @@ class RunData:
     Raises `DataError` when a list, class or too many videos are missing or cannot be read.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        cache: Path,
-        *,
-        say: Callable[[str], None] = lambda sentence: None,
-        progress: bool,
-        processes: int = 1,
-    ) -> None:
+    def __init__(self, recipe: Recipe, cache: Path, voice: Voice = SILENT, processes: int = 1) -> None:
         self.recipe = recipe
         self.cache = cache
-        self.say = say
-        self.progress = progress
+        self.voice = voice
         self.processes = processes
         lists = read_lists(recipe.data)
         absent = missing(lists, recipe.data.max_broken)
-        for found in absent.values():
-            if found.too_many:
-                raise DataError(found.sentence)
-            say(found.sentence)
-        self._said = {name: set(found.paths) for name, found in absent.items()}
+        for lacking in absent.values():
+            if lacking.too_many:
+                raise DataError(lacking.sentence)
+            voice.say(lacking.sentence)
+        self._said = {name: set(lacking.paths) for name, lacking in absent.items()}
         self.labels = lists.classes
         self.train_items = lists.train
         self.tests = lists.tests
@@ -115,7 +107,7 @@ class RunData:
                 items,
                 Cut(contract, augment.short_sides, flip, augment.stride == "random"),
                 Cap(data.max_broken, len(self.train_items)),
-                self.say,
+                self.voice.say,
                 self.recipe.compute.workers or max(1, processors() // self.processes),
                 mirrored,
                 broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
@@ -129,12 +121,12 @@ class RunData:
             frames=augment.strip_frames,
             size=augment.strip_size,
             max_broken=data.max_broken,
-            progress=self.progress,
+            progress=self.voice.progress,
         )
         self._say_what_is_left_out("train", strips)
-        chosen = set(self._splits().train.tolist())
+        training = set(self._splits().train.tolist())
         rows_of_items = self._rows(strips)
-        rows = np.array([row for row, item in enumerate(rows_of_items) if item in chosen], dtype=np.int64)
+        rows = np.array([row for row, item in enumerate(rows_of_items) if item in training], dtype=np.int64)
         return TrainingClips(
             strips.clips,
             rows,
@@ -144,7 +136,7 @@ class RunData:
             flip=flip,
             short_sides=augment.short_sides,
             mirrored=mirrored,
-            left_out=len(chosen) - len(rows),
+            left_out=len(training) - len(rows),
         )
 
     def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:
@@ -158,8 +150,8 @@ class RunData:
         @functools.cache
         def calibration_batches() -> list[UInt8[Tensor, "batch 1 frames height width 3"]]:
             draws = Draws(self.recipe.seed, "selection", 1)
-            chosen = draws.order(len(training))[:count]
-            parts = np.array_split(chosen, -(-count // CALIBRATION_BATCH))
+            samples = draws.order(len(training))[:count]
+            parts = np.array_split(samples, -(-count // CALIBRATION_BATCH))
             return [training.batch(part, draws).clips for part in parts]
 
         def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
@@ -168,9 +160,15 @@ class RunData:
                 for part in clips.tensor_split(-(-len(clips) // at_once)):
                     yield to_input(part.to(device).flatten(0, 1), contract)
 
-        wanted = selection is not None and selection.batch_norm == "re-estimated"
-        calibrated = calibration if wanted else None
-        return SelectionClips(cache.clips, cache.labels, contract, device, calibrated, self.recipe.scored_at_once)
+        re_estimated = selection is not None and selection.batch_norm == "re-estimated"
+        return SelectionClips(
+            cache.clips,
+            cache.labels,
+            contract,
+            device,
+            calibration if re_estimated else None,
+            self.recipe.scored_at_once,
+        )
 
     def test(self, name: str) -> tuple[ClipCache, InputContract]:
         """All clips of a list that is measured at the end: `val` or one of the recipe's tests."""
@@ -184,7 +182,7 @@ class RunData:
             contract,
             max_broken=self.recipe.data.max_broken,
             part_of=part_of,
-            progress=self.progress,
+            progress=self.voice.progress,
         )
         self._say_what_is_left_out(name, cache)
         return cache
@@ -195,7 +193,7 @@ class RunData:
         said.update(entry.path for entry in unsaid)
         if unsaid:
             listed = len(cache) + len(cache.broken)
-            self.say(
+            self.voice.say(
                 f"{len(unsaid)} of the {listed} videos of {name} cannot be read and are left out: {unsaid[0].reason}"
             )
 

@@ -1,4 +1,4 @@
-"""Random draws as functions of seed, stage, epoch and sample: never of rank, worker, batch or history.
+"""Random draws as functions of seed, purpose, epoch and sample: never of rank, worker, batch or history.
 
 A run that is resumed, or spread over other machines, therefore sees the same order, crops and gate noise.
 """
@@ -11,18 +11,21 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-Stage = Literal["warmup", "variational", "finetune", "fixed", "selection"]
+from stzoo.recipe import Stage
 
-_STAGES: dict[Stage, int] = {"warmup": 0, "fixed": 0, "variational": 1, "finetune": 2, "selection": 3}
+Purpose = Stage | Literal["selection"]
+"""What is drawn for: a stage of training, or the split and the clips that strategies are compared on."""
+
+_NUMBERS: dict[Purpose, int] = {"warmup": 0, "fixed": 0, "variational": 1, "finetune": 2, "selection": 3}
 _ORDER = 2**64 - 1
 
 
 @dataclass(frozen=True)
 class Draws:
-    """The draws of one epoch of a stage."""
+    """The draws of one epoch for one purpose."""
 
     seed: int
-    stage: Stage
+    purpose: Purpose
     epoch: int
 
     def order(self, samples: int) -> Int64[np.ndarray, " samples"]:
@@ -35,5 +38,5 @@ class Draws:
 
     def _generator(self, sample: int) -> np.random.Generator:
         key = np.array([self.seed, sample], dtype=np.uint64)
-        counter = np.array([0, 0, self.epoch, _STAGES[self.stage]], dtype=np.uint64)
+        counter = np.array([0, 0, self.epoch, _NUMBERS[self.purpose]], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter))

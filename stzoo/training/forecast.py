@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stzoo.nets.measure import TrainingMeasurement, measure_training
-from stzoo.recipe import Optimisation, Recipe
+from stzoo.recipe import Format, Optimisation, Recipe, Stage
 from stzoo.training.blueprint import architecture_of, strategy_of
 
 FORWARD_AND_BACKWARD = 3
@@ -23,7 +23,7 @@ class Size(NamedTuple):
     videos: int
 
 
-OFFICIAL = {
+OFFICIAL: dict[Format, Size] = {
     "kinetics400": Size(400, 240_436),
     "something-v1": Size(174, 86_017),
     "something-v2": Size(174, 168_913),
@@ -36,7 +36,7 @@ OFFICIAL = {
 class StageForecast:
     """One stage that trains; `steps` are the optimiser's in all epochs."""
 
-    name: str
+    name: Stage
     epochs: int
     batch_size: int
     steps: int
@@ -105,16 +105,11 @@ def forecast(recipe: Recipe, size: Size) -> Forecast:
         checkpoint_activations=recipe.compute.checkpoint_activations,
     )
     clips = size.videos - round(size.videos * recipe.data.selection_fraction)
-    tables: dict[str, Optimisation] = {
-        name: table
-        for name in ("warmup", "variational", "finetune", "fixed")
-        if (table := getattr(recipe, name)) is not None
-    }
     a_clip = FORWARD_AND_BACKWARD * net.multiply_adds + net.recomputed_multiply_adds
-    stages = tuple(_stage(name, table, clips, a_clip) for name, table in tables.items())
-    return Forecast(clips, net, stages, recipe.trained_at_once, any(table.ema for table in tables.values()))
+    stages = tuple(_stage(name, table, clips, a_clip) for name, table in recipe.stages.items())
+    return Forecast(clips, net, stages, recipe.trained_at_once, any(table.ema for table in recipe.stages.values()))
 
 
-def _stage(name: str, table: Optimisation, clips: int, multiply_adds_a_clip: int) -> StageForecast:
+def _stage(name: Stage, table: Optimisation, clips: int, multiply_adds_a_clip: int) -> StageForecast:
     steps = table.epochs * -(-clips // table.batch_size)
     return StageForecast(name, table.epochs, table.batch_size, steps, table.epochs * clips * multiply_adds_a_clip)

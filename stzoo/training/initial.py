@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_we
 from stzoo.nets.inflate import HEAD, inflate
 from stzoo.recipe import Init
 from stzoo.training.run import Run
+from stzoo.training.voice import Voice
 from stzoo.zoo import hub
 from stzoo.zoo.reference import Found, find
 
@@ -39,9 +40,7 @@ class Origin:
         return f"{self.source} (SHA-256 {self.sha256[:12]}, head {self.head})"
 
 
-def initialise(
-    run: Run, net: Classifier, labels: Sequence[str], *, say: Callable[[str], None], progress: bool
-) -> Origin | None:
+def initialise(run: Run, net: Classifier, labels: Sequence[str], voice: Voice) -> Origin | None:
     """Puts the weights that [init] names into the net of the run's first stage; None where the recipe names none.
 
     A stage that has begun goes on from its own files, and the weights are not read again. `labels` are the run's.
@@ -54,15 +53,15 @@ def initialise(
         return None
     recorded = recorded_origin(run)
     if recorded is not None and run.has_begun:
-        say(f"This run started from {recorded}.")
+        voice.say(f"This run started from {recorded}.")
         return recorded
-    origin = _put(init, net, labels, progress)
+    origin = _put(init, net, labels, voice.progress)
     if recorded is not None and recorded.source == origin.source and recorded != origin:
         raise TrainingError(
             f"{run.folder} started from {recorded}, but its recipe leads to {origin}; bring the weights back that it "
             "started from, or remove the run"
         )
-    say(f"The first stage starts from {origin}.")
+    voice.say(f"The first stage starts from {origin}.")
     return origin
 
 
@@ -86,11 +85,11 @@ def look_for(init: Init, net: Classifier, labels: Sequence[str] | None) -> str |
     elif _is_flat_file(path):
         _put_2d(init, net, path)
     else:
-        found, bundle = _bundle(init, backbone, bundles.TEXTS)
+        home, bundle = _bundle(init, backbone, bundles.TEXTS)
         wanted = _wanted(net, keep_head=_keeps_head(init, bundle, labels or ()))
-        if found.repository is not None:
+        if home.repository is not None:
             return f"{init.source} is on the Hub; whether its weights fit the net is seen when training starts."
-        _which(init, found, wanted)
+        _which(init, home, wanted)
     return None
 
 
@@ -128,13 +127,13 @@ def _put_2d(init: Init, net: Classifier, file: Path) -> Origin:
 
 
 def _put_bundle(init: Init, net: Classifier, labels: Sequence[str]) -> Origin:
-    found, bundle = _bundle(init, architecture(net).backbone, (*bundles.TEXTS, bundles.MODEL))
+    home, bundle = _bundle(init, architecture(net).backbone, (*bundles.TEXTS, bundles.MODEL))
     keep_head = _keeps_head(init, bundle, labels)
     wanted = _wanted(net, keep_head=keep_head)
-    which = _which(init, found, wanted)
-    arrays = bundles.read_weights(found.folder, which)
+    which = _which(init, home, wanted)
+    arrays = bundles.read_weights(home.folder, which)
     net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in wanted}, strict=False)
-    return Origin(init.source, bundles.weights_digest(found.folder, which), "kept" if keep_head else "replaced")
+    return Origin(init.source, bundles.weights_digest(home.folder, which), "kept" if keep_head else "replaced")
 
 
 def _keeps_head(init: Init, bundle: bundles.Bundle, labels: Sequence[str]) -> bool:
@@ -155,20 +154,20 @@ def _wanted(net: Classifier, *, keep_head: bool) -> dict[str, tuple[int, ...]]:
 def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Found, bundles.Bundle]:
     """Where the bundle is that [init] names, of which `files` are here, and what it says."""
     try:
-        found = find(init.source, files=files)
+        home = find(init.source, files=files)
     except (BundleError, HubError, ModelNotFoundError) as error:
         hint = did_you_mean(init.source.lower(), ("none", "imagenet"))
         raise type(error)(f"init.from: {error}{hint}") from error
-    bundle = bundles.read(found.folder)
+    bundle = bundles.read(home.folder)
     if bundle.config.backbone.name != backbone:
         raise TrainingError(
             f'init.from = "{init.source}" is a {bundle.config.backbone.name}, the recipe trains a {backbone}; '
             "start from a model with the same backbone"
         )
-    return found, bundle
+    return home, bundle
 
 
-def _which(init: Init, found: Found, wanted: Mapping[str, tuple[int, ...]]) -> Literal["model", "template"]:
+def _which(init: Init, home: Found, wanted: Mapping[str, tuple[int, ...]]) -> Literal["model", "template"]:
     """The file of a bundle that has all tensors that the net needs: the model's if it can be, else the template's.
 
     Of a bundle on the Hub, the template is fetched only then.
@@ -177,18 +176,18 @@ def _which(init: Init, found: Found, wanted: Mapping[str, tuple[int, ...]]) -> L
     lacking: list[str] = []
     for which in files:
         if which == "template":
-            if found.repository is not None:
-                hub.fetch(found.repository, (bundles.TEMPLATE,))
-            if not (found.folder / bundles.TEMPLATE).exists():
+            if home.repository is not None:
+                hub.fetch(home.repository, (bundles.TEMPLATE,))
+            if not (home.folder / bundles.TEMPLATE).exists():
                 break
-        given = bundles.weight_shapes(found.folder, which)
-        lacking = [name for name in wanted if name not in given]
+        shapes = bundles.weight_shapes(home.folder, which)
+        lacking = [name for name in wanted if name not in shapes]
         if lacking:
             continue
         for name, shape in wanted.items():
-            if given[name] != shape:
+            if shapes[name] != shape:
                 raise TrainingError(
-                    f'init.from = "{init.source}" has {name} of shape {given[name]}; the recipe\'s net takes {shape}'
+                    f'init.from = "{init.source}" has {name} of shape {shapes[name]}; the recipe\'s net takes {shape}'
                 )
         return which
     raise TrainingError(

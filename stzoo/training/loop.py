@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +21,22 @@ from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import Gate, named_gates, set_noise
 from stzoo.progress import counting
 from stzoo.ranks import answering, sums_of
-from stzoo.recipe import Optimisation
+from stzoo.recipe import Optimisation, Stage, Variational
 from stzoo.training.average import Average
 from stzoo.training.batches import Batch, ClipSource, Noise
-from stzoo.training.checkpoint import load_checkpoint, save_checkpoint
-from stzoo.training.draws import Draws, Stage
-from stzoo.training.machine import Machine, Net, gradients_stay
+from stzoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from stzoo.training.draws import Draws
+from stzoo.training.machine import Forward, Machine, gradients_stay
 
-NUMBERS = ("loss", "cross_entropy", "divergence", "train_accuracy")
+
+class StepNumbers(NamedTuple):
+    """Of the clips of one step: how many, and their mean numbers."""
+
+    clips: int
+    loss: float
+    cross_entropy: float
+    divergence: float
+    train_accuracy: float
 
 
 def learning_rate_factor(optimisation: Optimisation, progress: float) -> float:
@@ -40,35 +49,43 @@ def learning_rate_factor(optimisation: Optimisation, progress: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (progress - optimisation.ramp_epochs) / span))
 
 
-def optimiser_of(
-    net: Classifier, optimisation: Optimisation, *, gate_learning_rate: float, gate_weight_decay: float
-) -> torch.optim.SGD:
-    """SGD with two parameter groups: weights, and gate logits with a learning rate and decay of their own."""
-    gates = [module.logit for module in net.modules() if isinstance(module, Gate)]
-    chosen = {id(logit) for logit in gates}
-    weights = [parameter for parameter in net.parameters() if id(parameter) not in chosen]
+def optimiser_of(net: Classifier, optimisation: Optimisation) -> torch.optim.SGD:
+    """SGD with two parameter groups: weights, and a template's gate logits with their own learning rate and decay."""
+    logits = [module.logit for module in net.modules() if isinstance(module, Gate)]
+    gates = {id(logit) for logit in logits}
+    weights = [parameter for parameter in net.parameters() if id(parameter) not in gates]
     groups: list[dict[str, Any]] = [
         {"params": weights, "base": optimisation.learning_rate, "weight_decay": optimisation.weight_decay}
     ]
-    if gates:
-        groups.append({"params": gates, "base": gate_learning_rate, "weight_decay": gate_weight_decay})
+    if logits:
+        assert isinstance(optimisation, Variational)
+        rate, decay = optimisation.gate_learning_rate, optimisation.gate_weight_decay
+        groups.append({"params": logits, "base": rate, "weight_decay": decay})
     return torch.optim.SGD(groups, lr=optimisation.learning_rate, momentum=optimisation.momentum)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a stage is to do: the epochs of its table, on clips that a net wants as the contract says.
+
+    The `seed` is what its draws follow from; the `regulariser` is added to the loss once a step.
+    """
+
+    stage: Stage
+    optimisation: Optimisation
+    seed: int
+    contract: InputContract
+    regulariser: Callable[[Classifier], Tensor] | None = None
 
 
 def fit(
     net: Classifier,
     clips: ClipSource,
-    optimisation: Optimisation,
-    *,
-    stage: Stage,
-    seed: int,
-    contract: InputContract,
+    assignment: Assignment,
     machine: Machine,
+    *,
     checkpoint: Path,
     record: Callable[[int, dict[str, float]], None],
-    regulariser: Callable[[Classifier], Tensor] | None = None,
-    gate_learning_rate: float = 0.0,
-    gate_weight_decay: float = 0.0,
     progress: bool = True,
 ) -> None:
     """Trains `net` in place, from the stage's checkpoint if there is one, to the end of its epochs.
@@ -82,82 +99,91 @@ def fit(
 
     Raises `TrainingError` when the loss is no longer finite, and when another process is gone.
     """
+    stage, optimisation = assignment.stage, assignment.optimisation
     net.to(machine.device)
     net.dropout = optimisation.dropout
-    optimiser = optimiser_of(
-        net, optimisation, gate_learning_rate=gate_learning_rate, gate_weight_decay=gate_weight_decay
-    )
+    optimiser = optimiser_of(net, optimisation)
     scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "float16")
-    noise = Noise(sum(1 for _ in named_gates(net)), net.head.in_features if optimisation.dropout else 0)
-    steps = clips.batches_an_epoch(optimisation.batch_size)
-
-    with machine.training(net) as called:
+    with machine.training(net) as forward:
         average = Average(net, optimisation.ema) if optimisation.ema else None
-        epochs_done = load_checkpoint(checkpoint, stage, net, optimiser, scaler, average, machine.ranks)
-        taken = _Steps(net, called, optimiser, scaler, machine, contract, regulariser)
+        state = TrainingState(net, optimiser, scaler, average)
+        epochs_done = load_checkpoint(checkpoint, stage, state, machine.ranks)
+        trainer = _Trainer(net, forward, clips, assignment, machine, state)
         for epoch in range(epochs_done, optimisation.epochs):
-            draws = Draws(seed, stage, epoch)
-            sums = dict.fromkeys(NUMBERS, 0.0)
-            seen = 0
-            title = f"{stage} {epoch + 1}/{optimisation.epochs}"
-            net.train()
-            with counting(title, len(clips), unit="clips", show=progress) as bar:
-                batches = clips.epoch(draws, optimisation.batch_size, noise, machine.passes)
-                for step, chosen in enumerate(clips.shuffled(draws, optimisation.batch_size)):
-                    factor = learning_rate_factor(optimisation, epoch + step / steps)
-                    for group in optimiser.param_groups:
-                        group["lr"] = group["base"] * factor
-                    count, numbers = taken.step(list(islice(batches, len(machine.passes(chosen)))))
-                    if not math.isfinite(numbers["loss"]):
-                        raise TrainingError(
-                            f"the loss of stage {stage} is {numbers['loss']} in epoch {epoch + 1}, step {step + 1}; "
-                            f"lower {stage}.learning_rate, which is {optimisation.learning_rate}"
-                        )
-                    if count:
-                        scaler.step(optimiser)
-                        scaler.update()
-                    if average is not None:
-                        average.follow(net, epoch * steps + step + 1)
-                    for name, value in numbers.items():
-                        sums[name] += value * count
-                    seen += count
-                    bar.advance(count)
-            clips.agree(machine.ranks)
-            set_noise(net, None)
-            net.dropout_draws = None
-            net.eval()
-            means = {name: value / seen for name, value in sums.items()}
+            numbers = trainer.epoch(epoch, progress)
             with nullcontext() if average is None else average.shown(net):
-                record(epoch + 1, means | {"learning_rate": optimiser.param_groups[0]["lr"]})
+                record(epoch + 1, numbers)
             if machine.ranks.leads:
-                save_checkpoint(checkpoint, stage, epoch + 1, net, optimiser, scaler, average)
+                save_checkpoint(checkpoint, stage, epoch + 1, state)
     if average is not None:
         net.load_state_dict(average.tensors)
 
 
-class _Steps:
-    """Forward and backward passes of a net, up to the gradients of one step of its optimiser."""
+class _Trainer:
+    """Trains a net epoch by epoch, step by step, pass by pass."""
 
     def __init__(
         self,
         net: Classifier,
-        called: Net,
-        optimiser: torch.optim.Optimizer,
-        scaler: torch.amp.GradScaler,
+        forward: Forward,
+        clips: ClipSource,
+        assignment: Assignment,
         machine: Machine,
-        contract: InputContract,
-        regulariser: Callable[[Classifier], Tensor] | None,
+        state: TrainingState,
     ) -> None:
         self.net = net
-        self.called = called
-        self.optimiser = optimiser
-        self.scaler = scaler
+        self.forward = forward
+        self.clips = clips
+        self.assignment = assignment
         self.machine = machine
-        self.contract = contract
-        self.regulariser = regulariser
+        self.state = state
+        self.noise = Noise(sum(1 for _ in named_gates(net)), net.head.in_features if net.dropout else 0)
+        self.steps_an_epoch = clips.batches_an_epoch(assignment.optimisation.batch_size)
 
-    def step(self, parts: Sequence[Batch]) -> tuple[int, dict[str, float]]:
-        """Clips and mean numbers of a batch, of which this process has `parts`; its gradients are those of the mean.
+    def epoch(self, epoch: int, progress: bool) -> dict[str, float]:
+        """Every clip once; their mean numbers, and the last learning rate. The net ends in eval mode, without noise."""
+        stage, optimisation = self.assignment.stage, self.assignment.optimisation
+        draws = Draws(self.assignment.seed, stage, epoch)
+        names = StepNumbers._fields[1:]
+        sums, seen = dict.fromkeys(names, 0.0), 0
+        self.net.train()
+        title = f"{stage} {epoch + 1}/{optimisation.epochs}"
+        with counting(title, len(self.clips), unit="clips", show=progress) as bar:
+            passes = self.clips.epoch(draws, optimisation.batch_size, self.noise, self.machine.passes)
+            for step, batch in enumerate(self.clips.shuffled(draws, optimisation.batch_size)):
+                numbers = self._step(epoch, step, list(islice(passes, len(self.machine.passes(batch)))))
+                for name in names:
+                    sums[name] += getattr(numbers, name) * numbers.clips
+                seen += numbers.clips
+                bar.advance(numbers.clips)
+        self.clips.agree(self.machine.ranks)
+        set_noise(self.net, None)
+        self.net.dropout_draws = None
+        self.net.eval()
+        means = {name: value / seen for name, value in sums.items()}
+        return means | {"learning_rate": self.state.optimiser.param_groups[0]["lr"]}
+
+    def _step(self, epoch: int, step: int, parts: Sequence[Batch]) -> StepNumbers:
+        """One step of the optimiser on a batch, of which this process has `parts`; none where no clip can be read."""
+        stage, optimisation = self.assignment.stage, self.assignment.optimisation
+        factor = learning_rate_factor(optimisation, epoch + step / self.steps_an_epoch)
+        for group in self.state.optimiser.param_groups:
+            group["lr"] = group["base"] * factor
+        numbers = self._gradients(parts)
+        if not math.isfinite(numbers.loss):
+            raise TrainingError(
+                f"the loss of stage {stage} is {numbers.loss} in epoch {epoch + 1}, step {step + 1}; "
+                f"lower {stage}.learning_rate, which is {optimisation.learning_rate}"
+            )
+        if numbers.clips:
+            self.state.scaler.step(self.state.optimiser)
+            self.state.scaler.update()
+        if self.state.average is not None:
+            self.state.average.follow(self.net, epoch * self.steps_an_epoch + step + 1)
+        return numbers
+
+    def _gradients(self, parts: Sequence[Batch]) -> StepNumbers:
+        """Leaves the gradients of a whole batch's mean loss, of which this process has `parts`.
 
         The passes add up: every clip counts once, and the regulariser once.
         """
@@ -165,29 +191,29 @@ class _Steps:
         counts = sums_of(ranks, [float(len(part.labels)) for part in parts], device)
         count = int(sum(counts))
         passes = [part for part, clips in zip(parts, counts, strict=True) if clips]
-        self.optimiser.zero_grad(set_to_none=True)
+        self.state.optimiser.zero_grad(set_to_none=True)
         totals = torch.zeros(2, dtype=torch.float64, device=device)
         divergence = torch.zeros((), device=device)
         for number, part in enumerate(passes, start=1):
             last = number == len(passes)
-            with gradients_stay(self.called, here=not last):
+            with gradients_stay(self.forward, here=not last):
                 logits, labels = self._logits(part), part.labels.to(device)
                 cross_entropy = F.cross_entropy(logits, labels, reduction="sum")
                 loss = cross_entropy * (ranks.count / count)  # gradients are averaged over the processes
-                if last and self.regulariser is not None:
-                    divergence = self.regulariser(self.net)
+                if last and self.assignment.regulariser is not None:
+                    divergence = self.assignment.regulariser(self.net)
                     loss = loss + divergence
                 with answering():
-                    self.scaler.scale(loss).backward()
+                    self.state.scaler.scale(loss).backward()
             totals += torch.stack([cross_entropy.detach().double(), (logits.argmax(dim=1) == labels).sum().double()])
-        of_all = [value / max(count, 1) for value in ranks.total(totals).tolist()]
+        mean_cross_entropy, accuracy = (value / max(count, 1) for value in ranks.total(totals).tolist())
         diverging = float(divergence.detach())
-        return count, dict(zip(NUMBERS, (of_all[0] + diverging, of_all[0], diverging, of_all[1]), strict=True))
+        return StepNumbers(count, mean_cross_entropy + diverging, mean_cross_entropy, diverging, accuracy)
 
     def _logits(self, part: Batch) -> Tensor:
         device = self.machine.device
         set_noise(self.net, part.gate_draws.to(device))
         self.net.dropout_draws = part.dropout_draws.to(device) if part.dropout_draws.shape[1] else None
         with self.machine.autocast():
-            logits = self.called(to_input(part.clips.to(device).flatten(0, 1), self.contract))
+            logits = self.forward(to_input(part.clips.to(device).flatten(0, 1), self.assignment.contract))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -25,8 +25,10 @@ from stzoo.recipe import Compute
 from stzoo.training.batches import Samples
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+COMPILER = "inductor"
 
-Net = Callable[[Tensor], Tensor]
+Forward = Callable[[Tensor], Tensor]
+"""A net as training calls it: clips to logits."""
 
 
 @dataclass(frozen=True)
@@ -50,51 +52,50 @@ class Machine:
             return nullcontext()
         return torch.autocast(self.device.type, AUTOCAST[self.precision])
 
-    def passes(self, chosen: Samples) -> list[Samples]:
+    def passes(self, batch: Samples) -> list[Samples]:
         """What this process computes of a batch in each pass; some of it may be empty.
 
         The passes of all processes, put together, are those of one process with as many times the `micro_batch`.
         """
-        at_once = self.micro_batch * self.ranks.count or len(chosen)
-        together = np.array_split(chosen, -(-len(chosen) // at_once))
+        at_once = self.micro_batch * self.ranks.count or len(batch)
+        together = np.array_split(batch, -(-len(batch) // at_once))
         return [np.array_split(part, self.ranks.count)[self.ranks.rank] for part in together]
 
     @contextlib.contextmanager
-    def training(self, net: Classifier) -> Iterator[Net]:
+    def training(self, net: Classifier) -> Iterator[Forward]:
         """The net as it is called in training: in the end its gradients are the mean over all processes.
 
         What this changes of the net itself is undone when the block ends.
         """
         synchronise(net, self.ranks)
         net.recompute = recomputed if self.checkpoint_activations else None
-        called: nn.Module = net
+        module: nn.Module = net
         if self.compiler is not None:
-            called = torch.compile(called, backend=self.compiler, dynamic=False)  # type: ignore[assignment]
+            compiled = torch.compile(module, backend=self.compiler, dynamic=False)
+            assert isinstance(compiled, nn.Module)
+            module = compiled
         if self.ranks.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            called = DistributedDataParallel(called, device_ids=devices)
+            module = DistributedDataParallel(module, device_ids=devices)
         try:
-            yield called
+            yield module
         finally:
             synchronise(net, ALONE)
             net.recompute = None
 
 
-def gradients_stay(called: Net, here: bool) -> AbstractContextManager[Any]:
+def gradients_stay(forward: Forward, here: bool) -> AbstractContextManager[Any]:
     """Within this context backward passes add to the gradients of this process alone, if they are to stay `here`."""
-    return called.no_sync() if here and isinstance(called, DistributedDataParallel) else nullcontext()
-
-
-COMPILER = "inductor"
+    return forward.no_sync() if here and isinstance(forward, DistributedDataParallel) else nullcontext()
 
 
 def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
     """What a recipe asks for, of one of several processes. Raises `TrainingError` when there is no such GPU."""
     if compute.threads:
         torch.set_num_threads(compute.threads)
-    found = torch.cuda.is_available()
-    name = ("cuda" if found else "cpu") if compute.device == "auto" else compute.device
-    if name.startswith("cuda") and not found:
+    has_gpu = torch.cuda.is_available()
+    name = ("cuda" if has_gpu else "cpu") if compute.device == "auto" else compute.device
+    if name.startswith("cuda") and not has_gpu:
         raise TrainingError(f'compute.device is "{name}" but torch finds no GPU; use "auto" or "cpu"')
     if name == "cuda" and ranks.count > 1:
         name = f"cuda:{torch.cuda.current_device()}"
@@ -119,9 +120,9 @@ def shared_scores(
     """`video_scores`, of which every process of the machine computes a run of videos, each video once."""
     ranks = machine.ranks
     start, stop = (len(clips) * part // ranks.count for part in (ranks.rank, ranks.rank + 1))
-    own = (
+    share = (
         video_scores(net, clips[start:stop], contract, device=machine.device, at_once=at_once, advance=advance)
         if stop > start
         else None
     )
-    return np.concatenate([scores for scores in ranks.of_all(own) if scores is not None])
+    return np.concatenate([scores for scores in ranks.of_all(share) if scores is not None])

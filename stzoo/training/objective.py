@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,11 +9,10 @@ from torch import Tensor, nn
 
 from stzoo.nets.fusion import named_gates
 from stzoo.nets.layers import Conv
+from stzoo.recipe import ObjectiveForm
 
-Form = Literal["coded", "eq5"]
 
-
-def divergence(template: nn.Module, *, k: float, samples: int, form: Form = "coded") -> Float[Tensor, ""]:
+def divergence(template: nn.Module, *, k: float, samples: int, form: ObjectiveForm = "coded") -> Float[Tensor, ""]:
     """The regulariser of variational DropPath, summed over all gates; 0 for a net without gates.
 
     With drop probability p, the gated convolution's weights w and N training `samples`, a gate adds

@@ -31,9 +31,18 @@ from filelock import FileLock, Timeout
 
 from stzoo.errors import RecipeError, TrainingError
 from stzoo.files import write_json, write_text
-from stzoo.recipe import Recipe
+from stzoo.ranks import ALONE, Ranks
+from stzoo.recipe import Recipe, Stage
 from stzoo.recipe import read as read_recipe
+from stzoo.strategies.strategy import Strategy
 from stzoo.training.trackers import Tracker, flat
+
+WEIGHTS: dict[Stage, str] = {
+    "warmup": "warmup.safetensors",
+    "variational": "template.safetensors",
+    "finetune": "finetuned-{digest}.safetensors",
+    "fixed": "fixed.safetensors",
+}
 
 
 class Run:
@@ -71,11 +80,16 @@ class Run:
                 write_text(path, self.recipe.to_toml())
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, ranks: Ranks = ALONE) -> Iterator[None]:
         """Keeps other processes out of a run that has begun, and removes what a killed one had half written.
+
+        Of several `ranks` the leading one does so for all.
 
         Raises `TrainingError` while another process works on it, and where one has begun it anew with another recipe.
         """
+        if not ranks.leads:
+            yield
+            return
         with self._locked():
             self._refuse_another_recipe()
             for leftover in _half_written(self.folder):
@@ -115,11 +129,15 @@ class Run:
         """A file of the run."""
         return self.folder / name
 
+    def weights(self, stage: Stage, winner: Strategy | None = None) -> Path:
+        """The file that a stage leaves; that of a finetuned net is named by the `winner` that it was."""
+        return self.path(WEIGHTS[stage].format(digest="" if winner is None else winner.digest[:12]))
+
     @property
     def has_begun(self) -> bool:
         """Whether an epoch of the first stage is done."""
-        file = "fixed.safetensors" if self.recipe.fixed else "warmup.safetensors"
-        return self.path(file).exists() or self.path(f"checkpoint-{file}").exists()
+        weights = self.weights(self.recipe.first_stage)
+        return weights.exists() or checkpoint_of(weights).exists()
 
     @property
     def bundle_name(self) -> str:
@@ -156,8 +174,13 @@ class Run:
     def seconds(self) -> dict[str, dict[str, float]]:
         """The seconds that every epoch of every stage took."""
         path = self.path("seconds.json")
-        found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return found
+        seconds: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return seconds
+
+
+def checkpoint_of(weights: Path) -> Path:
+    """Where the stage that makes a weights file stands."""
+    return weights.with_name(f"checkpoint-{weights.name}")
 
 
 def is_blank(folder: Path) -> bool:

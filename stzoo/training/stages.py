@@ -6,94 +6,73 @@ import copy
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
-import torch
+from torch import Tensor
 
 from stzoo import nets
-from stzoo.nets import Architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.progress import counting
-from stzoo.recipe import Optimisation
-from stzoo.space.selection import Scored, SelectionClips, best, pruned, score_strategies
-from stzoo.strategies.posterior import Posterior
+from stzoo.ranks import ALONE, Ranks
+from stzoo.recipe import Stage
+from stzoo.space.selection import SampledStrategy, best, pruned, score_strategies
 from stzoo.strategies.strategy import Strategy
-from stzoo.training.batches import ClipSource
+from stzoo.training.blueprint import Blueprint, template_tables
 from stzoo.training.checkpoint import load_weights, save_weights
-from stzoo.training.draws import Stage
-from stzoo.training.loop import fit
-from stzoo.training.machine import Machine, shared_scores
+from stzoo.training.data import RunData
+from stzoo.training.faults import faults_of, has_collapsed
+from stzoo.training.initial import initialise, record_origin
+from stzoo.training.loop import Assignment, fit
+from stzoo.training.machine import Machine, machine_of, shared_scores
 from stzoo.training.objective import divergence
-from stzoo.training.run import Run
+from stzoo.training.run import Run, checkpoint_of
+from stzoo.training.voice import SILENT, Voice
 
-COLLAPSED_DROP = 0.9
-MOVED_LOGIT = 0.2
+
+class Selected(NamedTuple):
+    """Every strategy that has a score, and the best of them."""
+
+    sampled: list[SampledStrategy]
+    winner: SampledStrategy
 
 
 class Stages:
-    """The stages of one run on one machine, sharing data and a way of speaking.
+    """The stages of one run on one machine. Clips to train and select on are decoded at once."""
 
-    `first` is the net that the first stage trains, which may have its weights from elsewhere.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        architecture: Architecture,
-        strategy: Strategy | None,
-        first: Classifier,
-        training: ClipSource,
-        selection: SelectionClips,
-        machine: Machine,
-        *,
-        say: Callable[[str], None],
-        progress: bool,
-    ) -> None:
+    def __init__(self, run: Run, blueprint: Blueprint, data: RunData, machine: Machine, voice: Voice) -> None:
         self.run = run
-        self.architecture = architecture
-        self.strategy = strategy
-        self.first = first
-        self.training = training
-        self.selection = selection
+        self.blueprint = blueprint
+        self.data = data
         self.machine = machine
-        self.say = say
-        self.progress = progress
+        self.voice = voice
+        self.training = data.training()
+        self.selection = data.selection(machine.device, self.training)
         self._since = 0.0  # when the epoch that runs began
 
     def fixed(self) -> Classifier:
         """A [fixed] recipe's net, trained alone."""
-        table = self.run.recipe.fixed
-        assert table is not None
-        return self._stage("fixed", "fixed.safetensors", self.first, table)
+        return self._trained("fixed", self.blueprint.first)
 
     def warm_up(self) -> Classifier:
         """The net with every branch open, trained without gates: the template's start."""
-        table = self.run.recipe.warmup
-        assert table is not None
-        return self._stage("warmup", "warmup.safetensors", self.first, table)
+        return self._trained("warmup", self.blueprint.first)
 
     def variational(self) -> Classifier:
         """The template, with the drop rate of every gate learnt by variational DropPath."""
-        table, objective = self.run.recipe.variational, self.run.recipe.objective
-        assert table is not None
-        assert objective is not None
+        tables = template_tables(self.run)
+        table, objective = tables.variational, tables.objective
         template = nets.grow(self.warm_up(), initial_drop=table.initial_drop, temperature=table.temperature)
-        template = self._stage(
-            "variational",
-            "template.safetensors",
-            template,
-            table,
-            regulariser=partial(divergence, k=objective.k, samples=len(self.training), form=objective.form),
-            gate_learning_rate=table.gate_learning_rate,
-            gate_weight_decay=table.gate_weight_decay,
-        )
-        for sentence in judge(nets.posterior(template), table.initial_drop):
-            self.say(sentence)
+        regulariser = partial(divergence, k=objective.k, samples=len(self.training), form=objective.form)
+        template = self._trained("variational", template, regulariser=regulariser)
+        for sentence in faults_of(nets.posterior(template), table.initial_drop):
+            self.voice.say(sentence)
         return template
 
-    def select(self, template: Classifier, strategies: int) -> list[Scored]:
+    def select(self, template: Classifier, strategies: int) -> Selected:
         """Scores sampled strategies on the selection split; the file of scores grows until it has enough."""
-        with counting("selection", strategies, unit="strategies", show=self.progress) as bar:
-            return score_strategies(
+        with counting("selection", strategies, unit="strategies", show=self.voice.progress) as bar:
+            sampled = score_strategies(
                 template,
                 self.selection,
                 strategies=strategies,
@@ -102,52 +81,44 @@ class Stages:
                 advance=bar.advance,
                 ranks=self.machine.ranks,
             )
+        return Selected(sampled, best(sampled))
 
-    def finetune(self, template: Classifier, scored: list[Scored]) -> Classifier | None:
+    def finetune(self, template: Classifier, winner: Strategy) -> Classifier | None:
         """The winner trained further on its own, or None when the recipe does not ask for it."""
-        table = self.run.recipe.finetune
-        if table is None:
+        if "finetune" not in self.run.recipe.stages:
             return None
-        winner = best(scored).strategy
         net = copy.deepcopy(pruned(template, winner, self.selection))
-        return self._stage("finetune", f"finetuned-{winner.digest[:12]}.safetensors", net, table)
+        return self._trained("finetune", net, winner=winner)
 
-    def _stage(
+    def _trained(
         self,
         stage: Stage,
-        file: str,
         net: Classifier,
-        table: Optimisation,
         *,
-        regulariser: Callable[[Classifier], torch.Tensor] | None = None,
-        gate_learning_rate: float = 0.0,
-        gate_weight_decay: float = 0.0,
+        regulariser: Callable[[Classifier], Tensor] | None = None,
+        winner: Strategy | None = None,
     ) -> Classifier:
+        """A net in eval mode as the stage leaves it: trained now where its file is not there yet."""
+        recipe, ranks = self.run.recipe, self.machine.ranks
         net.to(self.machine.device)
-        done, checkpoint = self.run.path(file), self.run.path(f"checkpoint-{file}")
-        ranks = self.machine.ranks
-        if not ranks.of_leader(done.exists()):
+        weights = self.run.weights(stage, winner)
+        checkpoint = checkpoint_of(weights)
+        if not ranks.of_leader(weights.exists()):
             self._since = time.monotonic()
             fit(
                 net,
                 self.training,
-                table,
-                stage=stage,
-                seed=self.run.recipe.seed,
-                contract=self.run.recipe.input,
-                machine=self.machine,
+                Assignment(stage, recipe.stages[stage], recipe.seed, recipe.input, regulariser),
+                self.machine,
                 checkpoint=checkpoint,
                 record=partial(self._record, stage, net),
-                regulariser=regulariser,
-                gate_learning_rate=gate_learning_rate,
-                gate_weight_decay=gate_weight_decay,
-                progress=self.progress,
+                progress=self.voice.progress,
             )
             if ranks.leads:
-                save_weights(done, net)
+                save_weights(weights, net)
         if ranks.leads:
             checkpoint.unlink(missing_ok=True)
-        load_weights(done, net, ranks)
+        load_weights(weights, net, ranks)
         return net.eval()
 
     def _record(self, stage: Stage, net: Classifier, epoch: int, numbers: Mapping[str, float]) -> None:
@@ -167,7 +138,7 @@ class Stages:
                 for site, drops in posterior.drop.items()
             }
             entry["collapsed"] = has_collapsed(posterior)
-            shown = nets.prune(net, self.architecture.all_open)
+            shown = nets.prune(net, self.blueprint.architecture.all_open)
         data = self.selection
         scores = shared_scores(shown.eval(), data.clips, data.contract, self.machine, data.at_once)
         entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
@@ -177,32 +148,24 @@ class Stages:
         now = time.monotonic()
         self.run.record_seconds(stage, epoch, now - self._since)
         self._since = now
-        self.say(_line(stage, epoch, entry))
+        self.voice.say(_line(stage, epoch, entry))
 
 
-def has_collapsed(posterior: Posterior) -> bool:
-    """Whether most gates close for good, as they do when a net has learnt nothing yet."""
-    drops = [drop for branches in posterior.drop.values() for drop in branches.values()]
-    return sum(drop > COLLAPSED_DROP for drop in drops) > len(drops) / 2
+def prepare(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> Stages:
+    """The stages of a run, begun once lists, backbone, strategy and first weights are found; its data is decoded.
 
-
-def judge(posterior: Posterior, initial_drop: float) -> list[str]:
-    """What is wrong with a learnt posterior, in sentences: collapsed, or never left its start."""
-    drops = [drop for branches in posterior.drop.values() for drop in branches.values()]
-    start = torch.logit(torch.tensor(initial_drop, dtype=torch.float64))
-    moved = (torch.logit(torch.tensor(drops, dtype=torch.float64), eps=1e-9) - start).abs().max()
-    sentences = []
-    if has_collapsed(posterior):
-        sentences.append(
-            f"The posterior has collapsed: more than half of its gates have a drop rate over {COLLAPSED_DROP}. "
-            "Warm up until the net has converged, or lower variational.gate_learning_rate or objective.k."
-        )
-    if moved < MOVED_LOGIT:
-        sentences.append(
-            f"The posterior was not learnt: no gate's logit moved by more than {MOVED_LOGIT} from its start. "
-            "Raise variational.gate_learning_rate or variational.epochs."
-        )
-    return sentences
+    Of several `ranks` every one does this; the leading one reads first weights, writes and speaks.
+    """
+    voice = voice if ranks.leads else SILENT
+    machine = machine_of(run.recipe.compute, ranks)
+    data = RunData(run.recipe, cache, voice, processes=ranks.local_count)
+    blueprint = Blueprint.of(run.recipe, len(data.labels))
+    if ranks.leads:
+        origin = initialise(run, blueprint.first, data.labels, voice)
+        run.begin()
+        if origin is not None:
+            record_origin(run, origin)
+    return Stages(run, blueprint, data, machine, voice)
 
 
 def _line(stage: Stage, epoch: int, entry: Mapping[str, object]) -> str:

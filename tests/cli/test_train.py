@@ -6,8 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import cli
-from stzoo.training import pipeline
-from stzoo.training.pipeline import Trial
+from stzoo.training.sweep import Trial
 
 
 def run(*args: str) -> Result:
@@ -18,18 +17,19 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monk
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "train", interrupted)
+    monkeypatch.setattr("stzoo.training.pipeline.train", interrupted)
     result = run("train", "smoke", "--out", str(tmp_path / "run"))
     assert result.exit_code == 130
     assert (result.stdout, result.stderr) == ("", "Stopped. The same command goes on from what is finished.\n")
 
 
 def test_a_sweep_shows_every_override_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = ("objective.k=1,5", "variational.gate_learning_rate=0.25")
+    axes = ("objective.k=1,5", "variational.gate_learning_rate=0.25")
     monkeypatch.setattr(
-        pipeline, "sweep", lambda points, *_, **__: [Trial(point, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0) for point, _ in points]
+        "stzoo.training.sweep.sweep",
+        lambda points, *_: [Trial(point.overrides, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0) for point in points],
     )
-    result = run("train", "smoke", "--out", str(tmp_path / "run"), *(f"--sweep={axis}" for axis in sweep))
+    result = run("train", "smoke", "--out", str(tmp_path / "run"), *(f"--sweep={axis}" for axis in axes))
     assert result.exit_code == 0, result.output
     column = "".join(line.split("│")[1].strip() for line in result.stdout.splitlines() if "│" in line)
     assert column.count("variational.gate_learning_rate=0.25") == 2

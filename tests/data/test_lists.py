@@ -6,15 +6,15 @@ import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from stzoo.contract import InputContract
-from stzoo.data.lists import Lists, missing, read_lists
+from stzoo.data.lists import LAYOUTS, Lists, missing, read_lists
 from stzoo.errors import DataError
-from stzoo.recipe import Data
+from stzoo.recipe import Data, Format
 from stzoo.video.reader import read_strip
 from tests.conftest import LEVELS
 from tests.data import layouts
@@ -36,6 +36,10 @@ def read_all(lists: Lists) -> None:
     for item in itertools.chain(*lists.splits.values()):
         strip = read_strip(item.video, CONTRACT, FRAMES, 16)
         np.testing.assert_allclose(strip.mean(axis=(1, 2, 3)) / LEVELS, np.arange(FRAMES), atol=0.5)
+
+
+def test_every_format_that_a_recipe_may_name_can_be_read() -> None:
+    assert {*LAYOUTS} == {*get_args(Format)}
 
 
 @pytest.mark.parametrize("layout", ["{split}/{label}", "{split}/{under}", "{label}", ".", "{split}"])

@@ -153,6 +153,18 @@ def test_a_stage_out_of_range_is_refused(table: type[Optimisation], fields: dict
         table(**{**OPTIMISATION, **fields})
 
 
+@given(recipes())
+def test_a_recipe_trains_a_template_or_one_net(recipe: Recipe) -> None:
+    if recipe.template is None:
+        assert recipe.fixed is not None
+        assert recipe.stages == {"fixed": recipe.fixed}
+    else:
+        assert recipe.fixed is None
+        assert list(recipe.stages) == ["warmup", "variational", "finetune"][: 2 + (recipe.finetune is not None)]
+        assert recipe.template.variational is recipe.stages["variational"]
+    assert recipe.first_stage == next(iter(recipe.stages))
+
+
 @pytest.mark.parametrize("fraction", [0.0, 0.51, -0.1])
 def test_the_selection_split_is_at_most_half_of_train(fraction: float) -> None:
     with pytest.raises(ValidationError, match="selection_fraction"):

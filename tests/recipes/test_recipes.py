@@ -24,8 +24,9 @@ from stzoo.training.blueprint import architecture_of, strategy_of
 from stzoo.training.data import RunData
 from stzoo.training.draws import Draws
 from stzoo.training.forecast import OFFICIAL, forecast
-from stzoo.training.pipeline import prepare
 from stzoo.training.run import Run
+from stzoo.training.stages import prepare
+from stzoo.training.voice import SILENT
 from tests.conftest import write_video
 from tests.data import layouts
 
@@ -173,7 +174,7 @@ def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dic
     ]
     sides = ["augment.short_sides=[36, 40]"] if RECIPES[dataset].augment.short_sides else []
     recipe = read(dataset, [*small, *sides, "compute.workers=1", f"data.root='{root}'"])
-    training = RunData(recipe, tmp_path, progress=False).training()
+    training = RunData(recipe, tmp_path).training()
     assert isinstance(training, DecodedClips)
     assert training.cut.flip == (dataset in ("ucf101", "k400"))
     assert training.cut.random_stride == (dataset == "k400")
@@ -204,7 +205,7 @@ def test_a_recipe_of_a_made_set_reads_its_lists_and_cuts_its_clips(
 ) -> None:
     recipe = on(RECIPES[name], made)
     cache = tmp_path_factory.getbasetemp() / "made-cache"
-    data = RunData(recipe, cache, progress=False)
+    data = RunData(recipe, cache)
     assert {split: len(items) for split, items in data.tests.items()} == dict.fromkeys(("val", *recipe.data.tests), 1)
     assert "test" in data.tests
     training = data.training()
@@ -240,17 +241,17 @@ def test_a_recipe_trains_two_steps_of_every_stage_on_small_clips(
     monkeypatch.setattr("stzoo.training.loop.save_checkpoint", lambda *args: None)
     name = "ucf101" if backbone == "densenet121" else f"ucf101-{backbone}"
     run = Run(tmp_path / "run", small_recipe(name, roots["ucf101"], few, 2))
-    made, _ = prepare(run, tmp_path / "cache", say=lambda sentence: None, progress=False)
-    assert made.architecture.backbone == backbone
-    assert made.training.batches_an_epoch(2) == 2
-    assert len(made.select(made.variational(), 1)) == 1
+    stages = prepare(run, tmp_path / "cache", SILENT)
+    assert stages.blueprint.architecture.backbone == backbone
+    assert stages.training.batches_an_epoch(2) == 2
+    assert len(stages.select(stages.variational(), 1).sampled) == 1
     assert run.recipe.finetune is None
     assert [stage for stage in ("warmup", "variational") if run.recorded(stage)] == ["warmup", "variational"]
 
 
 def test_a_fixed_recipe_trains_two_steps_on_small_clips(roots: dict[str, Path], few: str, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", small_recipe("ucf101-st", roots["ucf101"], few, 2))
-    made, _ = prepare(run, tmp_path / "cache", say=lambda sentence: None, progress=False)
-    assert made.training.batches_an_epoch(2) == 2
-    made.fixed()
+    stages = prepare(run, tmp_path / "cache", SILENT)
+    assert stages.training.batches_an_epoch(2) == 2
+    stages.fixed()
     assert [entry["epoch"] for entry in run.recorded("fixed")] == [1]

@@ -19,7 +19,16 @@ from stzoo.inference import to_input, video_scores
 from stzoo.nets.fusion import named_gates
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.space import selection
-from stzoo.space.selection import FIELDS, Scored, SelectionClips, best, pruned, references, score_strategies
+from stzoo.space.selection import (
+    FIELDS,
+    SampledStrategy,
+    SelectionClips,
+    SelectionScore,
+    baselines,
+    best,
+    pruned,
+    score_strategies,
+)
 from stzoo.strategies.names import UNIFORM
 from stzoo.strategies.strategy import ALL_BRANCHES, Strategy
 
@@ -57,12 +66,12 @@ def data(calibrated: bool = True) -> SelectionClips:
     return SelectionClips(clips, labels, CONTRACT, torch.device("cpu"), calibration if calibrated else None)
 
 
-def score(template: nn.Module, path: Path, **changes: Any) -> list[Scored]:
+def score(template: nn.Module, path: Path, **changes: Any) -> list[SampledStrategy]:
     return score_strategies(template, data(), **({"strategies": DRAWN, "seed": 0, "scores_file": path} | changes))
 
 
 @pytest.fixture(scope="module")
-def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Scored], bytes]:
+def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[SampledStrategy], bytes]:
     """An uninterrupted selection: its scores and its file."""
     path = tmp_path_factory.mktemp("selection") / "scores.csv"
     return score(template, path), path.read_bytes()
@@ -86,7 +95,7 @@ def hash_of(net: nn.Module) -> dict[str, bytes]:
 
 
 def test_strategies_are_drawn_from_the_posterior_and_scored_on_the_clips(
-    template: nn.Module, finished: tuple[list[Scored], bytes]
+    template: nn.Module, finished: tuple[list[SampledStrategy], bytes]
 ) -> None:
     scored, _ = finished
     posterior = nets.posterior(template)
@@ -98,19 +107,19 @@ def test_strategies_are_drawn_from_the_posterior_and_scored_on_the_clips(
         reestimate_batch_norm(net, data().calibration())  # type: ignore[misc]
         scores = video_scores(net, data().clips, CONTRACT)
         labels = data().labels
-        assert row.accuracy == pytest.approx((scores.argmax(1) == labels).mean(), abs=1e-6)
-        assert row.cross_entropy == pytest.approx(-np.log(scores[np.arange(VIDEOS), labels]).mean(), abs=1e-5)
+        assert row.score.accuracy == pytest.approx((scores.argmax(1) == labels).mean(), abs=1e-6)
+        assert row.score.cross_entropy == pytest.approx(-np.log(scores[np.arange(VIDEOS), labels]).mean(), abs=1e-5)
         assert row.log_probability == pytest.approx(posterior.log_probability(row.strategy), abs=1e-6)
 
 
-def test_the_file_holds_every_score(finished: tuple[list[Scored], bytes], tmp_path: Path) -> None:
+def test_the_file_holds_every_score(finished: tuple[list[SampledStrategy], bytes], tmp_path: Path) -> None:
     scored, written = finished
     rows = list(csv.DictReader(written.decode().splitlines()))
     assert tuple(rows[0]) == FIELDS
     for row, line in zip(scored, rows, strict=True):
         assert int(line["index"]) == row.index
-        assert float(line["accuracy"]) == row.accuracy
-        assert float(line["cross_entropy"]) == row.cross_entropy
+        assert float(line["accuracy"]) == row.score.accuracy
+        assert float(line["cross_entropy"]) == row.score.cross_entropy
         assert float(line["log_probability"]) == row.log_probability
         assert Strategy.from_text(line["strategy"]) == row.strategy
         assert line["digest"] == row.strategy.digest[:12]
@@ -126,14 +135,18 @@ def test_selection_leaves_the_template_as_it_was(tmp_path: Path) -> None:
 
 
 def test_in_eval_mode_or_not_a_template_gives_the_same(
-    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
 ) -> None:
     assert score(copy.deepcopy(template).train(), tmp_path / "scores.csv", strategies=2) == finished[0][:2]
 
 
 @pytest.mark.parametrize("kept", range(DRAWN + 1))
 def test_a_selection_goes_on_from_what_is_written(
-    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path, kept: int, computed: list[Strategy]
+    template: nn.Module,
+    finished: tuple[list[SampledStrategy], bytes],
+    tmp_path: Path,
+    kept: int,
+    computed: list[Strategy],
 ) -> None:
     scored, written = finished
     path = tmp_path / "scores.csv"
@@ -146,7 +159,7 @@ def test_a_selection_goes_on_from_what_is_written(
 
 
 def test_a_selection_stopped_between_strategies_ends_the_same(
-    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
 ) -> None:
     path, done = tmp_path / "scores.csv", 0
 
@@ -164,7 +177,7 @@ def test_a_selection_stopped_between_strategies_ends_the_same(
 
 
 def test_what_was_scored_counts_where_fewer_are_asked_for_and_more_go_on(
-    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(finished[1])
@@ -182,7 +195,7 @@ def test_a_strategy_drawn_twice_is_computed_once(tmp_path: Path, computed: list[
     assert len(computed) == len(different)
     assert [row.index for row in scored] == list(range(8))
     for row in scored:
-        assert len({other.cross_entropy for other in scored if other.strategy == row.strategy}) == 1
+        assert len({other.score for other in scored if other.strategy == row.strategy}) == 1
 
     # Nor again after a stop, when it is in the file.
     written = path.read_bytes()
@@ -194,7 +207,7 @@ def test_a_strategy_drawn_twice_is_computed_once(tmp_path: Path, computed: list[
 
 
 def test_scores_of_another_seed_are_refused(
-    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(finished[1])
@@ -218,14 +231,14 @@ def test_scores_of_another_template_are_refused_even_if_it_draws_the_same(tmp_pa
 
 @pytest.mark.parametrize("damage", ["cut", "word", "strategy", "foreign", "column", "reordered", "missing"])
 def test_a_file_that_is_no_list_of_scores_is_refused(
-    template: nn.Module, finished: tuple[list[Scored], bytes], tmp_path: Path, damage: str
+    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path, damage: str
 ) -> None:
     path = tmp_path / "scores.csv"
     lines = finished[1].decode().splitlines(keepends=True)
     if damage == "cut":
         lines = [*lines[:3], lines[3][:6]]
     elif damage == "word":
-        lines[3] = lines[3].replace(f"{finished[0][2].accuracy:.6f}", "high", 1)
+        lines[3] = lines[3].replace(f"{finished[0][2].score.accuracy:.6f}", "high", 1)
     elif damage == "strategy":
         lines[3] = lines[3].replace("B1.L1", "B1 L1", 1)
     elif damage == "foreign":
@@ -243,8 +256,8 @@ def test_a_file_that_is_no_list_of_scores_is_refused(
         score(template, path)
 
 
-def row(index: int, accuracy: float, cross_entropy: float) -> Scored:
-    return Scored(index, accuracy, cross_entropy, -1.0, Strategy("net", {"L1": "S"}))
+def row(index: int, accuracy: float, cross_entropy: float) -> SampledStrategy:
+    return SampledStrategy(index, SelectionScore(accuracy, cross_entropy), -1.0, Strategy("net", {"L1": "S"}))
 
 
 @pytest.mark.parametrize(
@@ -276,15 +289,15 @@ def test_a_pruned_net_has_batch_norm_statistics_of_its_own_if_wanted(template: n
     assert all(parameter is dict(template.named_parameters())[name] for name, parameter in own.named_parameters())
 
 
-def test_references_are_the_uniform_strategies_and_the_most_probable(template: nn.Module) -> None:
-    found = references(template)
-    assert list(found) == ["most-probable", "s", "st", "sst"]
-    assert found["most-probable"] == nets.posterior(template).most_probable()
-    assert [set(found[name].units.values()) for name in ("s", "st", "sst")] == [{"S"}, {"ST"}, {"S+ST"}]
-    for strategy in found.values():
+def test_baselines_are_the_uniform_strategies_and_the_most_probable(template: nn.Module) -> None:
+    strategies = baselines(template)
+    assert list(strategies) == ["most-probable", "s", "st", "sst"]
+    assert strategies["most-probable"] == nets.posterior(template).most_probable()
+    assert [set(strategies[name].units.values()) for name in ("s", "st", "sst")] == [{"S"}, {"ST"}, {"S+ST"}]
+    for strategy in strategies.values():
         strategy.check("densenet_tiny", nets.architecture(template).sites)
 
 
-def test_references_of_seven_units_are_all_seven() -> None:
-    found = references(nets.template("resnet_tiny", 3, branches=ALL_BRANCHES))
-    assert list(found) == ["most-probable", *UNIFORM]
+def test_baselines_of_seven_units_are_all_seven() -> None:
+    template = nets.template("resnet_tiny", 3, branches=ALL_BRANCHES)
+    assert list(baselines(template)) == ["most-probable", *UNIFORM]

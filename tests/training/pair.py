@@ -19,6 +19,7 @@ from stzoo.training.machine import Machine, shared_scores
 from stzoo.training.pipeline import train as train_run
 from stzoo.training.processes import joined
 from stzoo.training.run import Run
+from stzoo.training.voice import Voice
 from tests.space import test_selection
 from tests.training.test_loop import net_of, optimisation, train
 
@@ -38,12 +39,12 @@ def trained(folder: Path, machine: Machine, **changes: Any) -> tuple[nn.Module, 
 def scored(folder: Path, ranks: Ranks = ALONE) -> list[float]:
     """Leaves scores.csv in `folder`; accuracies, and the scores of one net on seven videos."""
     template = test_selection.make_template()
-    rows = test_selection.score(template, folder / "scores.csv", strategies=4, ranks=ranks)
+    sampled = test_selection.score(template, folder / "scores.csv", strategies=4, ranks=ranks)
     data = test_selection.data()
     net = test_selection.pruned(template, posterior(template).most_probable(), data)
     machine = Machine(torch.device("cpu"), ranks=ranks)
     scores = shared_scores(net, data.clips, data.contract, machine, at_once=2)
-    return [row.accuracy for row in rows] + scores.ravel().tolist()
+    return [sample.score.accuracy for sample in sampled] + scores.ravel().tolist()
 
 
 def main(folder: Path) -> None:
@@ -54,7 +55,7 @@ def main(folder: Path) -> None:
         torch.save(net.state_dict(), folder / f"net{ranks.rank}.pt")
         (folder / f"numbers{ranks.rank}.json").write_text(json.dumps([recorded, scores]))
         run = Run(folder / "run", read(folder / "recipe.toml"))
-        train_run(run, folder / "cache", say=print, progress=False, ranks=ranks)
+        train_run(run, folder / "cache", Voice(print, progress=False), ranks)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_the_next_batch_is_cut_while_one_is_trained_on(passes: int, monkeypatch:
         return random_clip(strip, *args, **kwargs)
 
     monkeypatch.setattr(module, "random_clip", noting)
-    batches = clips().epoch(Draws(0, "variational", 0), 4, divide=lambda chosen: np.array_split(chosen, passes))
+    batches = clips().epoch(Draws(0, "variational", 0), 4, divide=lambda batch: np.array_split(batch, passes))
     for _ in range(passes):
         next(batches)
         assert second.wait(timeout=20)
@@ -136,8 +136,8 @@ def test_a_mirrored_clip_of_left_is_one_of_right() -> None:
     labels = np.arange(VIDEOS) % 4
     aware = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP, True, mirrored=(1, 0, 2, None))
     plain = TrainingClips(source.strips, source.rows, labels, FRAMES, CROP)
-    chosen = np.arange(VIDEOS)
-    seen, flipped, straight = (one.batch(chosen, Draws(1, "warmup", 0)) for one in (aware, source, plain))
+    samples = np.arange(VIDEOS)
+    seen, flipped, straight = (one.batch(samples, Draws(1, "warmup", 0)) for one in (aware, source, plain))
     turned = [Draws(1, "warmup", 0).uniforms(sample, DRAWS)[3] < 0.5 for sample in range(VIDEOS)]
     assert set(labels[turned]) == {0, 1, 2, 3}
     assert not all(turned)

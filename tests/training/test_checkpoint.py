@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stzoo.errors import TrainingError
-from stzoo.training.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from stzoo.training.checkpoint import TrainingState, load_checkpoint, load_weights, save_checkpoint, save_weights
 
 SCALER = {"scale": 1024.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 3}
 
@@ -18,10 +18,10 @@ OFF = torch.amp.GradScaler("cpu", enabled=False)
 
 
 def scaler(state: dict[str, float] | None = None) -> torch.amp.GradScaler:
-    made = torch.amp.GradScaler("cpu")
+    enabled = torch.amp.GradScaler("cpu")
     if state is not None:
-        made.load_state_dict(state)
-    return made
+        enabled.load_state_dict(state)
+    return enabled
 
 
 def make(seed: int = 0, momentum: float = 0.9, width: int = 4) -> tuple[nn.Module, torch.optim.SGD]:
@@ -48,12 +48,12 @@ def test_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path, momentum: flo
     path = tmp_path / "run" / "checkpoint.safetensors"
     net, optimiser = make(momentum=momentum)
     steps(net, optimiser, range(3))
-    save_checkpoint(path, "warmup", 3, net, optimiser, scaler(SCALER))
+    save_checkpoint(path, "warmup", 3, TrainingState(net, optimiser, scaler(SCALER)))
     steps(net, optimiser, range(3, 6))
 
     other, its_optimiser = make(seed=1, momentum=momentum)
     its_scaler = scaler()
-    assert load_checkpoint(path, "warmup", other, its_optimiser, its_scaler) == 3
+    assert load_checkpoint(path, "warmup", TrainingState(other, its_optimiser, its_scaler)) == 3
     assert its_scaler.state_dict() == SCALER
     steps(other, its_optimiser, range(3, 6))
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in net.state_dict().items())
@@ -66,7 +66,7 @@ def test_a_checkpoint_is_one_file_that_holds_no_code(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "finetune", 1, net, optimiser, OFF)
+    save_checkpoint(path, "finetune", 1, TrainingState(net, optimiser, OFF))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     with safe_open(path, framework="pt") as file:
         assert file.metadata() == {"stage": "finetune", "epochs_done": "1", "scaler": "{}"}
@@ -77,11 +77,11 @@ def test_the_file_is_a_copy_of_that_moment(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "warmup", 1, net, optimiser, OFF)
+    save_checkpoint(path, "warmup", 1, TrainingState(net, optimiser, OFF))
     before = path.read_bytes()
     steps(net, optimiser, range(1, 2))
     assert path.read_bytes() == before
-    save_checkpoint(path, "warmup", 2, net, optimiser, OFF)
+    save_checkpoint(path, "warmup", 2, TrainingState(net, optimiser, OFF))
     assert path.read_bytes() != before
 
 
@@ -89,11 +89,11 @@ def test_without_a_checkpoint_of_the_stage_nothing_changes(tmp_path: Path) -> No
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    assert load_checkpoint(path, "warmup", net, optimiser, OFF) == 0
+    assert load_checkpoint(path, "warmup", TrainingState(net, optimiser, OFF)) == 0
     trained, its_optimiser = make(seed=1)
     steps(trained, its_optimiser, range(2))
-    save_checkpoint(path, "warmup", 2, trained, its_optimiser, OFF)
-    assert load_checkpoint(path, "variational", net, optimiser, OFF) == 0
+    save_checkpoint(path, "warmup", 2, TrainingState(trained, its_optimiser, OFF))
+    assert load_checkpoint(path, "variational", TrainingState(net, optimiser, OFF)) == 0
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert optimiser.state_dict()["state"] == {}
 
@@ -102,10 +102,10 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make(width=5)
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "warmup", 1, net, optimiser, OFF)
+    save_checkpoint(path, "warmup", 1, TrainingState(net, optimiser, OFF))
     for other in (make(), (nn.Linear(3, 5), torch.optim.SGD(nn.Linear(3, 5).parameters(), lr=0.1))):
         with pytest.raises(TrainingError, match=f"^the checkpoint {re.escape(str(path))} cannot be used .*; delete it"):
-            load_checkpoint(path, "warmup", *other, OFF)
+            load_checkpoint(path, "warmup", TrainingState(*other, OFF))
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "no metadata", "no number", "no tensors", "folder"])
@@ -113,7 +113,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "checkpoint.safetensors"
     net, optimiser = make()
     steps(net, optimiser, range(1))
-    save_checkpoint(path, "warmup", 1, net, optimiser, OFF)
+    save_checkpoint(path, "warmup", 1, TrainingState(net, optimiser, OFF))
     whole, metadata = load_file(path), {"stage": "warmup", "epochs_done": "1", "scaler": "{}"}
     if damage == "empty":
         path.write_bytes(b"")
@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
         path.unlink()
         path.mkdir()
     with pytest.raises(TrainingError, match=re.escape(str(path))):
-        load_checkpoint(path, "warmup", *make(), OFF)
+        load_checkpoint(path, "warmup", TrainingState(*make(), OFF))
 
 
 def test_weights_are_kept_exactly(tmp_path: Path) -> None:
@@ -167,12 +167,12 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path, monkeypat
 
     net, optimiser = make()
     checkpoint, weights = tmp_path / "checkpoint.safetensors", tmp_path / "weights.safetensors"
-    save_checkpoint(checkpoint, "warmup", 1, net, optimiser, OFF)
+    save_checkpoint(checkpoint, "warmup", 1, TrainingState(net, optimiser, OFF))
     save_weights(weights, net)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr("stzoo.training.checkpoint.save_file", full)
     with pytest.raises(TrainingError, match=r"checkpoint\.safetensors cannot be written \(.*No space left.*make room"):
-        save_checkpoint(checkpoint, "warmup", 2, net, optimiser, OFF)
+        save_checkpoint(checkpoint, "warmup", 2, TrainingState(net, optimiser, OFF))
     with pytest.raises(TrainingError, match=r"weights\.safetensors cannot be written"):
         save_weights(weights, net)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

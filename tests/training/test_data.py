@@ -13,6 +13,7 @@ from stzoo.recipe import read
 from stzoo.training.batches import DecodedClips
 from stzoo.training.data import RunData, split
 from stzoo.training.draws import Draws
+from stzoo.training.voice import Voice
 
 
 @given(st.integers(2, 500), st.floats(0.01, 0.5), st.integers(0, 2**63 - 1))
@@ -51,7 +52,7 @@ def test_groups_never_straddle_the_split(groups: list[str | None], fraction: flo
 
 def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(motions: Path, tmp_path: Path) -> None:
     overrides = [f"data.root='{motions}'", "data.cache=false", "compute.workers=1", "augment.flip=label-aware"]
-    data = RunData(read("recipes/smoke.toml", overrides), tmp_path, progress=False)
+    data = RunData(read("recipes/smoke.toml", overrides), tmp_path)
     training = data.training()
     assert isinstance(training, DecodedClips)
     assert training.mirrored == (0, 2, 1)
@@ -71,7 +72,7 @@ def test_a_net_is_calibrated_on_no_more_clips_at_once_than_the_device_is_to_comp
     found = []
     for micro_batch, sizes in ((0, [16]), (16, [16]), (6, [6, 5, 5])):
         recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", f"compute.micro_batch={micro_batch}"])
-        data = RunData(recipe, clip_cache, progress=False)
+        data = RunData(recipe, clip_cache)
         selection = data.selection(torch.device("cpu"), data.training())
         assert selection.calibration is not None
         batches = list(selection.calibration())
@@ -87,7 +88,7 @@ def test_training_cuts_otherwise_than_the_contract_where_the_recipe_says_so(
 ) -> None:
     overrides = [f"data.root='{motions}'", f"data.cache={cached}", "compute.workers=1", "augment.crop=24"]
     overrides += ["augment.frames=3"]
-    data = RunData(read("recipes/smoke.toml", overrides), clip_cache, progress=False)
+    data = RunData(read("recipes/smoke.toml", overrides), clip_cache)
     training = data.training()
     selection = data.selection(torch.device("cpu"), training)
     (batch, *_) = training.epoch(Draws(0, "warmup", 0), 4)
@@ -102,12 +103,12 @@ def test_videos_that_are_not_there_are_counted_before_anything_is_trained(motion
     overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
     said: list[str] = []
     few = read("recipes/smoke.toml", [*overrides, "data.max_broken=0.5"])
-    RunData(few, tmp_path, say=said.append, progress=False)
+    RunData(few, tmp_path, Voice(said.append, progress=False))
     (sentence,) = said
     assert "gone.mp4" in sentence
     assert "will be left out" in sentence
     with pytest.raises(DataError, match=r"1 of the \d+ videos of train .* more than data.max_broken = 0.0 allows"):
-        RunData(read("recipes/smoke.toml", [*overrides, "data.max_broken=0.0"]), tmp_path, progress=False)
+        RunData(read("recipes/smoke.toml", [*overrides, "data.max_broken=0.0"]), tmp_path)
 
 
 def test_what_is_not_on_disk_is_counted_and_not_said_again_when_it_is_decoded(motions: Path, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_what_is_not_on_disk_is_counted_and_not_said_again_when_it_is_decoded(mo
     overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
     overrides += [f"data.max_broken={2.5 / len(rows)}", "compute.workers=1"]
     said: list[str] = []
-    training = RunData(read("recipes/smoke.toml", overrides), tmp_path, say=said.append, progress=False).training()
+    training = RunData(read("recipes/smoke.toml", overrides), tmp_path, Voice(said.append, progress=False)).training()
     assert training.left_out == 1
     clips = sum(len(batch.labels) for batch in training.epoch(Draws(0, "warmup", 0), 8))
     assert clips == len(training) - 2
@@ -146,7 +147,7 @@ def test_every_gap_of_cached_data_is_said_once_and_counted(motions: Path, tmp_pa
     overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'"]
     overrides.append(f"data.max_broken={2.5 / len(rows)}")
     said: list[str] = []
-    data = RunData(read("recipes/smoke.toml", overrides), tmp_path / "cache", say=said.append, progress=False)
+    data = RunData(read("recipes/smoke.toml", overrides), tmp_path / "cache", Voice(said.append, progress=False))
     training = data.training()
     data.selection(torch.device("cpu"), training)
     assert [("gone.mp4" in sentence, "torn.mp4" in sentence) for sentence in said] == [(True, False), (False, True)]

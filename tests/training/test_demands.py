@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from stzoo.errors import RecipeError
 from stzoo.files import packaged
+from stzoo.nets.backbones import BACKBONES
 from stzoo.recipe import read
+from stzoo.recipe.tables import TemporalStride
 from stzoo.training.demands import check_net
 
 
@@ -25,6 +29,11 @@ def test_every_demand_that_is_not_met_is_said_at_once() -> None:
         "  input.crop = 16: resnet50 takes at least 32 pixels",
         "  augment.crop = 24: resnet50 takes at least 32 pixels",
     ]
+
+
+def test_a_recipe_may_name_every_stride_that_a_backbone_has() -> None:
+    strides = {stride for backbone in BACKBONES.values() for stride in backbone.temporal_strides}
+    assert strides == {*get_args(TemporalStride)}
 
 
 def test_the_fewest_frames_follow_from_the_stride() -> None:

@@ -19,11 +19,12 @@ from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.recipe import Recipe, read
 from stzoo.strategies.strategy import Strategy
-from stzoo.training import pipeline
-from stzoo.training.blueprint import architecture_of, first_net, strategy_of
+from stzoo.training.blueprint import Blueprint
 from stzoo.training.initial import Origin, initialise, look_for, record_origin, recorded_origin
 from stzoo.training.pipeline import train
 from stzoo.training.run import Run
+from stzoo.training.stages import prepare
+from stzoo.training.voice import SILENT, Voice
 
 LABELS = ("still", "turn-left", "turn-right")
 OTHERS = ("a", "b", "c", "d")
@@ -76,9 +77,8 @@ def recipe_of(folder: Path, root: Path, *overrides: str, fixed: bool = True) -> 
 def look(recipe: Recipe, labels: tuple[str, ...] | None) -> str | None:
     """What a dry run says of a recipe's first weights."""
     assert recipe.init is not None
-    architecture = architecture_of(recipe, len(labels or OTHERS))
     with without_memory():
-        return look_for(recipe.init, first_net(recipe, architecture, strategy_of(recipe, architecture)), labels)
+        return look_for(recipe.init, Blueprint.of(recipe, len(labels or OTHERS)).first, labels)
 
 
 class Begin:
@@ -94,10 +94,9 @@ class Begin:
         """The origin, and the net's tensors after and before."""
         recipe = recipe_of(self.tmp_path, self.tmp_path, *overrides, fixed=fixed)
         run = Run(self.tmp_path / "run", recipe)
-        architecture = architecture_of(recipe, len(labels))
-        net = first_net(recipe, architecture, strategy_of(recipe, architecture))
+        net = Blueprint.of(recipe, len(labels)).first
         before = {name: value.clone() for name, value in net.state_dict().items()}
-        origin = initialise(run, net, labels, say=self.said.append, progress=False)
+        origin = initialise(run, net, labels, Voice(self.said.append, progress=False))
         return origin, net.state_dict(), before
 
 
@@ -261,7 +260,7 @@ def test_a_run_from_2d_weights_ends_in_a_bundle_that_another_starts_from(
 ) -> None:
     recipe = recipe_of(tmp_path, motions, f"init.from='{flat_file}'")
     straight = Run(tmp_path / "straight", recipe)
-    train(straight, clip_cache, say=lambda _: None, progress=False)
+    train(straight, clip_cache, SILENT)
     record = json.loads(straight.path("init.json").read_text())
     assert record["source"] == str(flat_file)
     bundle = bundles.read(straight.bundle)
@@ -275,15 +274,16 @@ def test_a_run_from_2d_weights_ends_in_a_bundle_that_another_starts_from(
 
     stopped = Run(tmp_path / "stopped", recipe)
     with pytest.raises(StopError):
-        train(stopped, clip_cache, say=stop_after_two_epochs, progress=False)
+        train(stopped, clip_cache, Voice(stop_after_two_epochs, progress=False))
     flat_file.unlink()
     said: list[str] = []
-    train(Run(stopped.folder, recipe), clip_cache, say=said.append, progress=False)
+    train(Run(stopped.folder, recipe), clip_cache, Voice(said.append, progress=False))
     assert said[0] == f"This run started from {Origin(**record)}."
     weights = [run.bundle / "model.safetensors" for run in (straight, stopped)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
     onward = recipe_of(tmp_path, motions, f"init.from='{straight.folder}'", "fixed.strategy=st")
-    stages, _ = pipeline.prepare(Run(tmp_path / "onward", onward), clip_cache, say=lambda _: None, progress=False)
+    stages = prepare(Run(tmp_path / "onward", onward), clip_cache, SILENT)
     source = bundles.read_weights(straight.bundle)
-    assert all(torch.equal(value, torch.from_numpy(source[name])) for name, value in stages.first.state_dict().items())
+    first = stages.blueprint.first.state_dict()
+    assert all(torch.equal(value, torch.from_numpy(source[name])) for name, value in first.items())

@@ -27,10 +27,10 @@ from stzoo.nets import Architecture
 from stzoo.nets.densenet import DenseNet3d, DenseNetSizes
 from stzoo.nets.fusion import named_gates, set_noise, template_fuse
 from stzoo.nets.norm import Statistics
-from stzoo.recipe import Optimisation
+from stzoo.recipe import Variational
 from stzoo.training.batches import Noise, TrainingClips
 from stzoo.training.draws import Draws
-from stzoo.training.loop import fit, learning_rate_factor, optimiser_of
+from stzoo.training.loop import Assignment, fit, learning_rate_factor, optimiser_of
 from stzoo.training.machine import Machine
 from stzoo.training.objective import divergence
 
@@ -44,9 +44,10 @@ class StopError(Exception):
     """Raised in place of a crash."""
 
 
-def optimisation(**changes: Any) -> Optimisation:
+def optimisation(**changes: Any) -> Variational:
+    """Of any stage; what it says of gates counts for a template alone."""
     values = {"epochs": EPOCHS, "batch_size": 4, "learning_rate": 0.05, "weight_decay": 1e-3, "ramp_epochs": 1}
-    return Optimisation(**(values | changes))
+    return Variational(**({"gate_learning_rate": 0.5} | values | changes))
 
 
 def clips() -> TrainingClips:
@@ -64,22 +65,34 @@ def net_of(kind: str, seed: int = 0) -> nn.Module:
     return nets.template("densenet_tiny", CLASSES) if kind == "template" else nets.fixed_net(shape, shape.uniform("S"))
 
 
-def train(net: nn.Module, folder: Path, table: Optimisation | None = None, **changes: Any) -> list[dict[str, float]]:
+def train(
+    net: nn.Module,
+    folder: Path,
+    table: Variational | None = None,
+    *,
+    machine: Machine = CPU,
+    record: Callable[[int, dict[str, float]], None] | None = None,
+    **changes: Any,
+) -> list[dict[str, float]]:
     """Trains a net, a template with everything that belongs to it; the numbers of every epoch."""
     recorded: list[dict[str, float]] = []
     template = nets.is_template(net)
-    settings: dict[str, Any] = {
+    values: dict[str, Any] = {
         "stage": "variational" if template else "warmup",
+        "optimisation": table or optimisation(dropout=0.5),
         "seed": 0,
         "contract": CONTRACT,
-        "machine": CPU,
-        "checkpoint": folder / "checkpoint.safetensors",
-        "record": lambda epoch, numbers: recorded.append({"epoch": epoch, **numbers}),
         "regulariser": partial(divergence, k=0.01, samples=8) if template else None,
-        "gate_learning_rate": 0.5,
-        "progress": False,
     }
-    fit(net, clips(), table or optimisation(dropout=0.5), **(settings | changes))
+    fit(
+        net,
+        clips(),
+        Assignment(**(values | changes)),
+        machine,
+        checkpoint=folder / "checkpoint.safetensors",
+        record=record or (lambda epoch, numbers: recorded.append({"epoch": epoch, **numbers})),
+        progress=False,
+    )
     return recorded
 
 
@@ -203,10 +216,10 @@ def test_seeds_lead_to_other_nets(finished: Callable[[str], tuple[nn.Module, Pat
 
 def test_the_first_steps_are_sgd_on_the_loss(tmp_path: Path) -> None:
     """Two steps by hand: noise, loss, weight decay, momentum and both learning rates."""
-    table = optimisation(epochs=1, ramp_epochs=0, momentum=0.5)
+    table = optimisation(epochs=1, ramp_epochs=0, momentum=0.5, gate_weight_decay=0.02)
     net = net_of("template").train()
     by_hand = copy.deepcopy(net)
-    (recorded,) = train(net, tmp_path, table, gate_weight_decay=0.02)
+    (recorded,) = train(net, tmp_path, table)
 
     velocities: dict[str, Tensor] = {}
     losses, entropies, rights = [], [], []
@@ -328,15 +341,15 @@ def in_double(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gradients_of_passes_add_up_to_those_of_the_whole_batch(tmp_path: Path, in_double: None) -> None:
     """Two batches of four clips, whole and in passes of two and of one."""
-    found = []
+    outcomes = []
     for micro_batch in (0, 3, 1):
         net = without_batch_statistics(net_of("template"))
         machine = Machine(torch.device("cpu"), micro_batch=micro_batch)
         recorded = train(
             net, tmp_path / str(micro_batch), optimisation(epochs=2, batch_size=6, dropout=0.5), machine=machine
         )
-        found.append((recorded, net.state_dict()))
-    (recorded, state), *others = found
+        outcomes.append((recorded, net.state_dict()))
+    (recorded, state), *others = outcomes
     for its_recorded, its_state in others:
         for epoch, its_epoch in zip(recorded, its_recorded, strict=True):
             assert its_epoch == pytest.approx(epoch, rel=1e-9)
@@ -385,16 +398,16 @@ def unchecked() -> Iterator[None]:
 def test_a_compiled_net_learns_the_same(tmp_path: Path, unchecked: None) -> None:
     """With the cheapest backend that also compiles the way back."""
     sizes = DenseNetSizes((1,), growth=4, stem_width=8, stem_kernel=(1, 5, 5), pool_kernel=(1, 3, 3), bottleneck=2)
-    found = []
+    outcomes = []
     for compiler in (None, "aot_eager"):
         torch.manual_seed(0)
         net = DenseNet3d(template_fuse(0.1, 0.2), sizes, CLASSES)
         machine = Machine(torch.device("cpu"), compiler=compiler)
         (recorded,) = train(net, tmp_path / str(compiler), optimisation(epochs=1, dropout=0.5), machine=machine)
-        found.append((net, recorded))
+        outcomes.append((net, recorded))
     assert counters["stats"]["unique_graphs"] == 1, "one graph for all steps"
     assert counters["graph_break"] == {}
-    (net, recorded), (compiled, its_recorded) = found
+    (net, recorded), (compiled, its_recorded) = outcomes
     assert its_recorded == pytest.approx(recorded, rel=1e-5)
     for name, value in net.state_dict().items():
         torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-5, msg=name)
@@ -402,18 +415,15 @@ def test_a_compiled_net_learns_the_same(tmp_path: Path, unchecked: None) -> None
 
 def test_every_parameter_is_in_one_group_and_gates_in_their_own() -> None:
     net = net_of("template")
-    optimiser = optimiser_of(net, optimisation(), gate_learning_rate=0.7, gate_weight_decay=0.3)
+    optimiser = optimiser_of(net, optimisation(gate_learning_rate=0.7, gate_weight_decay=0.3))
     weights, gates = optimiser.param_groups
     assert {id(logit) for logit in gates["params"]} == {id(gate.logit) for _, _, gate, _ in named_gates(net)}
-    chosen = [id(parameter) for group in (weights, gates) for parameter in group["params"]]
-    assert sorted(chosen) == sorted(id(parameter) for parameter in net.parameters())
+    grouped = [id(parameter) for group in (weights, gates) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in net.parameters())
     assert (weights["base"], weights["weight_decay"]) == (0.05, 1e-3)
     assert (gates["base"], gates["weight_decay"]) == (0.7, 0.3)
     assert weights["momentum"] == gates["momentum"] == 0.9
-    assert (
-        len(optimiser_of(net_of("fixed"), optimisation(), gate_learning_rate=1.0, gate_weight_decay=0.0).param_groups)
-        == 1
-    )
+    assert len(optimiser_of(net_of("fixed"), optimisation()).param_groups) == 1
 
 
 def test_the_cosine_falls_from_one_to_zero() -> None:

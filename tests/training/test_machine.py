@@ -7,25 +7,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from stzoo.contract import InputContract
+from stzoo.errors import TrainingError
+from stzoo.inference import video_scores
 from stzoo.nets import Architecture, fixed_net
 from stzoo.ranks import Ranks
-from stzoo.training.machine import Machine
+from stzoo.recipe import Recipe
+from stzoo.training.machine import Machine, machine_of, shared_scores
 
 CPU = torch.device("cpu")
 
 
 @given(st.integers(1, 200), st.integers(0, 40), st.integers(1, 9))
 def test_passes_of_all_processes_are_those_of_one(batch: int, micro_batch: int, count: int) -> None:
-    chosen = np.random.default_rng(0).permutation(batch)
-    of_ranks = [Machine(CPU, micro_batch=micro_batch, ranks=Ranks(rank, count)).passes(chosen) for rank in range(count)]
-    of_one = Machine(CPU, micro_batch=micro_batch * count).passes(chosen)
+    samples = np.random.default_rng(0).permutation(batch)
+    of_ranks = [
+        Machine(CPU, micro_batch=micro_batch, ranks=Ranks(rank, count)).passes(samples) for rank in range(count)
+    ]
+    of_one = Machine(CPU, micro_batch=micro_batch * count).passes(samples)
     assert len({len(passes) for passes in of_ranks}) == 1
     together = [np.concatenate(parts) for parts in zip(*of_ranks, strict=True)]
     assert [part.tolist() for part in together] == [part.tolist() for part in of_one]
-    assert np.concatenate(together).tolist() == chosen.tolist()
+    assert np.concatenate(together).tolist() == samples.tolist()
     sizes = [len(part) for passes in of_ranks for part in passes]
     assert max(sizes) <= (micro_batch or -(-batch // count))
     assert all(max(map(len, parts)) - min(map(len, parts)) <= 1 for parts in zip(*of_ranks, strict=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+def test_processes_share_the_videos_that_a_net_is_scored_on(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five videos some processes get none."""
+    contract = InputContract(frames=2, fps=5.0, resize=32, crop=32)
+    clips = np.random.default_rng(0).integers(0, 256, (5, 1, 2, 32, 32, 3), dtype=np.uint8)
+    architecture = Architecture("densenet_tiny", 3, {})
+    net = fixed_net(architecture, architecture.all_open).eval()
+    expected = video_scores(net, clips, contract)
+    shares: list[np.ndarray] = []
+
+    def of_all(_: Ranks, share: np.ndarray | None) -> list[np.ndarray | None]:
+        shares.extend([] if share is None else [share])
+        return [None, expected]
+
+    monkeypatch.setattr(Ranks, "of_all", of_all)
+    finished: list[int] = []
+    for rank in range(count):
+        scores = shared_scores(net, clips, contract, Machine(CPU, ranks=Ranks(rank, count)), 2, finished.append)
+        np.testing.assert_array_equal(scores, expected)
+    np.testing.assert_allclose(np.concatenate(shares), expected, atol=1e-6)
+    assert sum(finished) == 5
 
 
 def test_processes_are_joined_as_the_oldest_torch_can(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +68,10 @@ def test_processes_are_joined_as_the_oldest_torch_can(monkeypatch: pytest.Monkey
     net = fixed_net(architecture, architecture.all_open)
     with Machine(CPU, ranks=Ranks(1, 2)).training(net) as called:
         assert called == [net, None]
+
+
+def test_a_gpu_that_is_not_there_is_refused(smoke: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    compute = smoke.compute.model_copy(update={"device": "cuda:0"})
+    with pytest.raises(TrainingError, match="finds no GPU"):
+        machine_of(compute)

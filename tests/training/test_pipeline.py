@@ -19,13 +19,16 @@ from stzoo.bundle import weights_digest
 from stzoo.errors import DataError, StzooError, TrainingError
 from stzoo.inference import video_scores
 from stzoo.nets import Architecture
-from stzoo.recipe import Recipe, expand, read
+from stzoo.recipe import Recipe, read
 from stzoo.training import pipeline
-from stzoo.training.pipeline import select, sweep, train
+from stzoo.training.pipeline import select, train
 from stzoo.training.run import Run
+from stzoo.training.stages import prepare
+from stzoo.training.sweep import sweep_folder
+from stzoo.training.voice import SILENT, Voice
 from stzoo.zoo import loading
 
-MADE = (
+REPEATED = (
     "warmup.safetensors",
     "template.safetensors",
     "scores.csv",
@@ -40,14 +43,10 @@ class StopError(Exception):
     """Raised in place of a crash."""
 
 
-def silent(_: str) -> None:
-    pass
-
-
-def made(run: Run) -> dict[str, bytes]:
+def repeated(run: Run) -> dict[str, bytes]:
     """What a run is to make the same every time: everything but how long it took."""
     (finetuned,) = run.folder.glob("finetuned-*.safetensors")
-    contents = {name: run.path(name).read_bytes() for name in (*MADE, finetuned.name)}
+    contents = {name: run.path(name).read_bytes() for name in (*REPEATED, finetuned.name)}
     return {name: re.sub(rb'"training time": "[^"]+"', b"", content) for name, content in contents.items()}
 
 
@@ -68,7 +67,7 @@ def trained(finished: Run, folder: Path, recipe: Recipe) -> Run:
 def finished(motions: Path, clip_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An uninterrupted run."""
     run = Run(tmp_path_factory.mktemp("runs") / "smoke", read("recipes/smoke.toml", [f"data.root='{motions}'"]))
-    train(run, clip_cache, say=silent, progress=False)
+    train(run, clip_cache, SILENT)
     return run
 
 
@@ -98,17 +97,17 @@ def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions
     assert all(set(branches) == {"S", "ST"} for branches in drops.values())
 
 
-def test_metrics_compare_the_winner_with_the_references(finished: Run) -> None:
+def test_metrics_compare_the_winner_with_the_baselines(finished: Run) -> None:
     rows = json.loads(finished.path("metrics.json").read_text())
     assert [row["net"] for row in rows] == ["opt", "most-probable", "s", "st", "sst", "opt-finetuned"]
     assert all(row["low"] <= row["accuracy"] <= row["high"] and row["n"] == 9 for row in rows)
 
 
 def test_a_finished_run_does_nothing(finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = made(finished)
+    before = repeated(finished)
     monkeypatch.setattr(pipeline, "prepare", None)
-    assert train(finished, tmp_path, say=silent) == []
-    assert made(finished) == before
+    assert train(finished, tmp_path, SILENT) == []
+    assert repeated(finished) == before
 
 
 @pytest.mark.parametrize("records", range(1, 6))
@@ -125,9 +124,9 @@ def test_a_run_stopped_after_any_epoch_ends_the_same(
             raise StopError
 
     with pytest.raises(StopError):
-        train(run, clip_cache, say=say, progress=False)
-    train(Run(tmp_path / "smoke", smoke), clip_cache, say=silent, progress=False)
-    assert made(run) == made(finished)
+        train(run, clip_cache, Voice(say, progress=False))
+    train(Run(tmp_path / "smoke", smoke), clip_cache, SILENT)
+    assert repeated(run) == repeated(finished)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -144,8 +143,8 @@ def test_a_killed_process_leaves_a_run_that_ends_the_same(
     process.wait()
     run = Run(tmp_path / "smoke", smoke)
     assert not run.bundle.exists()
-    train(run, clip_cache, say=silent, progress=False)
-    assert made(run) == made(finished)
+    train(run, clip_cache, SILENT)
+    assert repeated(run) == repeated(finished)
 
 
 def test_a_run_belongs_to_one_recipe(finished: Run, smoke: Recipe, tmp_path: Path) -> None:
@@ -162,12 +161,12 @@ def test_select_draws_more_strategies_of_the_same_stream(
     finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe
 ) -> None:
     run = trained(finished, tmp_path / "smoke", smoke)
-    select(run, 5, clip_cache, say=silent, progress=False)
+    select(run, 5, clip_cache, SILENT)
     lines = run.path("scores.csv").read_text().splitlines()
     assert lines[:4] == finished.path("scores.csv").read_text().splitlines()
     assert len(lines) == 6
     said: list[str] = []
-    select(run, 2, clip_cache, say=said.append, progress=False)
+    select(run, 2, clip_cache, Voice(said.append, progress=False))
     bundled = read_bundle(run.bundle).scores
     assert bundled is not None
     assert bundled.splitlines() == lines
@@ -182,9 +181,8 @@ def test_every_winner_is_finetuned_on_its_own(
     run = trained(finished, tmp_path / "smoke", smoke)
 
     def select_winner(number: int) -> None:
-        for module in ("pipeline", "stages"):
-            monkeypatch.setattr(f"stzoo.training.{module}.best", lambda scored: scored[number])
-        select(run, 3, clip_cache, say=silent, progress=False)
+        monkeypatch.setattr("stzoo.training.stages.best", lambda sampled: sampled[number])
+        select(run, 3, clip_cache, SILENT)
 
     with monkeypatch.context() as stopped:
         stopped.setattr("stzoo.training.stages.save_weights", stop)
@@ -206,18 +204,18 @@ def test_finetuned_weights_that_are_no_better_on_the_selection_split_are_not_shi
     recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "data.selection_fraction=0.1"])
     run = trained(finished, tmp_path / "smoke", recipe)
     run.path("scores.csv").unlink()
-    labels = pipeline.prepare(run, clip_cache, say=silent, progress=False)[0].selection.labels
+    labels = prepare(run, clip_cache, SILENT).selection.labels
     answers = np.eye(3, dtype=np.float32)[(labels + np.array([0, 1, 1])) % 3]
     monkeypatch.setattr("stzoo.space.selection.video_scores", lambda *_, **__: answers)
     said: list[str] = []
-    select(run, 1, clip_cache, say=said.append, progress=False)
+    select(run, 1, clip_cache, Voice(said.append, progress=False))
     assert "Finetuned it reaches 0.3333 there; the bundle gets the pruned weights." in said
 
 
 def test_a_run_without_its_data_leaves_nothing_behind(smoke: Recipe, tmp_path: Path) -> None:
     data = smoke.data.model_copy(update={"root": str(tmp_path / "nowhere")})
     with pytest.raises(DataError, match=r"nowhere \(data\.root\) does not exist"):
-        train(Run(tmp_path / "run", smoke.model_copy(update={"data": data})), tmp_path, say=silent)
+        train(Run(tmp_path / "run", smoke.model_copy(update={"data": data})), tmp_path, SILENT)
     assert not (tmp_path / "run").exists()
 
 
@@ -230,14 +228,14 @@ def test_a_net_that_cannot_be_built_is_refused_before_anything_is_decoded(
 ) -> None:
     recipe = read(fixed_toml, [f"data.root='{motions}'", override])
     with pytest.raises(StzooError, match=words):
-        train(Run(tmp_path / "run", recipe), tmp_path / "cache", say=silent, progress=False)
+        train(Run(tmp_path / "run", recipe), tmp_path / "cache", SILENT)
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()
 
 
 def test_select_needs_a_trained_template(smoke: Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no trained template"):
-        select(Run(tmp_path / "smoke", smoke), 5, tmp_path, say=silent)
+        select(Run(tmp_path / "smoke", smoke), 5, tmp_path, SILENT)
 
 
 @pytest.fixture
@@ -262,16 +260,16 @@ def test_a_fixed_recipe_trains_one_net(
 
     monkeypatch.setattr("stzoo.training.machine.video_scores", watched)
     run = Run(tmp_path / "run", read(fixed_toml, [f"data.root='{motions}'", "compute.micro_batch=3"]))
-    rows = train(run, clip_cache, say=silent, progress=False)
+    accuracies = train(run, clip_cache, SILENT)
     assert at_once == [3, 3], "after the epoch and in the end a net is given what fits in training"
-    assert [(row.name, row.how, row.split) for row in rows] == [("smoke-st", "alone", "val")]
+    assert [(measured.name, measured.how, measured.split) for measured in accuracies] == [("smoke-st", "alone", "val")]
     bundle = read_bundle(run.folder / "bundles" / "smoke-st")
     assert bundle.strategy.counts() == {"ST": 15}
     assert "left_out" not in run.recorded("fixed")[0]
     assert "training videos left out" not in bundle.config.provenance
     assert bundle.config.provenance["hardware"].startswith("CPU"), "a GPU that the recipe does not use is not named"
     with pytest.raises(TrainingError, match="one fixed net"):
-        select(run, 5, clip_cache, say=silent)
+        select(run, 5, clip_cache, SILENT)
 
 
 def test_videos_that_training_left_out_are_counted_in_metrics_and_bundle(
@@ -281,47 +279,18 @@ def test_videos_that_training_left_out_are_counted_in_metrics_and_bundle(
     (tmp_path / "train.txt").write_text(f"{listed}gone.mp4 0\n")
     data = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
     run = Run(tmp_path / "run", read(fixed_toml, [*data, "data.max_broken=0.5", "compute.workers=1"]))
-    train(run, tmp_path / "cache", say=silent, progress=False)
+    train(run, tmp_path / "cache", SILENT)
     assert [entry["left_out"] for entry in run.recorded("fixed")] == [1]
     assert read_bundle(run.bundle).config.provenance["training videos left out"] == "1"
 
 
-def test_a_sweep_shares_the_warm_up_and_never_reads_validation(
-    motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline, "SWEPT_STRATEGIES", 2)
-    monkeypatch.setattr("stzoo.training.data.RunData.test", None)
-    points = [
-        (point, read("recipes/smoke.toml", [f"data.root='{motions}'", *point]))
-        for point in expand(["objective.k=1,5", "variational.epochs=1"])
-    ]
-    folder = pipeline.sweep_folder(tmp_path / "smoke")
-    folder.mkdir()
-    said: list[str] = []
-    trials = sweep(points, folder, clip_cache, say=said.append, progress=False)
-    assert [trial.overrides for trial in trials] == [point for point, _ in points]
-    first, second = (folder / ",".join(point) for point, _ in points)
-    assert (first / "warmup.safetensors").read_bytes() == (second / "warmup.safetensors").read_bytes()
-    assert (first / "template.safetensors").read_bytes() != (second / "template.safetensors").read_bytes()
-    assert sum(sentence.startswith("warmup") for sentence in said) == 2
-    assert (second / "metrics.jsonl").read_text().count('"warmup"') == 2
-    assert len((folder / "sweep.csv").read_text().splitlines()) == 3
-
-
 def test_a_run_takes_the_warm_up_of_its_sweep(finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe) -> None:
-    swept = Run(pipeline.sweep_folder(tmp_path / "smoke") / "objective.k=1", smoke)
+    swept = Run(sweep_folder(tmp_path / "smoke") / "objective.k=1", smoke)
     swept.begin()
     for name in ("warmup.safetensors", "metrics.jsonl"):
         swept.path(name).write_bytes(finished.path(name).read_bytes())
     run = Run(tmp_path / "smoke", smoke)
     said: list[str] = []
-    train(run, clip_cache, say=said.append, progress=False)
+    train(run, clip_cache, Voice(said.append, progress=False))
     assert not any(sentence.startswith("warmup") for sentence in said)
-    assert made(run) == made(finished)
-
-
-def test_a_gpu_that_is_not_there_is_refused(smoke: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    compute = smoke.compute.model_copy(update={"device": "cuda:0"})
-    with pytest.raises(TrainingError, match="finds no GPU"):
-        pipeline.machine_of(compute)
+    assert repeated(run) == repeated(finished)

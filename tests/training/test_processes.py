@@ -23,6 +23,7 @@ from stzoo.training.machine import Machine
 from stzoo.training.pipeline import train
 from stzoo.training.processes import joined
 from stzoo.training.run import Run
+from stzoo.training.voice import Voice
 from tests.training import pair
 from tests.training.test_loop import StopError
 
@@ -116,8 +117,8 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
 
     run = Run(together / "run", read(together / "recipe.toml"))
     said_alone: list[str] = []
-    (row,) = train(run, clip_cache, say=said_alone.append, progress=False)
-    assert row.accuracy.n == 9
+    (measured,) = train(run, clip_cache, Voice(said_alone.append, progress=False))
+    assert measured.accuracy.n == 9
     assert not any(sentence.startswith("fixed 1 ") for sentence in said_alone)
     assert [entry["epoch"] for entry in run.recorded("fixed")] == list(range(1, 5))
     assert np.isfinite([entry["loss"] for entry in run.recorded("fixed")]).all()

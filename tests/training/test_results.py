@@ -1,42 +1,47 @@
 from __future__ import annotations
 
-import subprocess
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
-import stzoo
-from stzoo.training.results import duration, source_commit
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "1 s"),
-        (59.4, "59 s"),
-        (60.0, "1 min 0 s"),
-        (3599.0, "59 min 59 s"),
-        (3600.0, "1 h 0 min"),
-        (90061.0, "25 h 1 min"),
-    ],
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+from stzoo.nets import Architecture, fixed_net
+from stzoo.recipe import Recipe
+from stzoo.strategies.strategy import Strategy
+from stzoo.training import results
+from stzoo.training.data import RunData
+from stzoo.training.machine import Machine, shared_scores
+from stzoo.training.results import Candidate, How, measure_candidates, write_metrics
 
 
-def test_the_commit_of_a_checkout_is_told_and_whether_files_differ(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_candidates_of_one_strategy_and_origin_share_a_measurement(
+    smoke: Recipe, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = tmp_path / "stzoo"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    monkeypatch.setattr(stzoo, "__file__", str(package / "__init__.py"))
-    assert source_commit() is None
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "First"]):
-        subprocess.run([*git, *words], check=True)
-    commit = source_commit()
-    assert commit is not None
-    assert len(commit) == 40
-    (package / "__init__.py").write_text("changed")
-    assert source_commit() == f"{commit}, changed"
+    scored = []
+
+    def watched(net: object, *arguments: object) -> object:
+        scored.append(net)
+        return shared_scores(net, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(results, "shared_scores", watched)
+    architecture = Architecture("densenet_tiny", 3, {})
+    s, st = (architecture.uniform(unit) for unit in ("S", "ST"))
+    compared: list[tuple[str, How, Strategy]] = [("opt", "pruned", s), ("s", "pruned", s), ("st", "pruned", st)]
+    compared.append(("tuned", "finetuned", s))
+    candidates = [Candidate(*facts, fixed_net(architecture, facts[-1]).eval()) for facts in compared]
+    machine = Machine(torch.device("cpu"))
+    accuracies = measure_candidates(candidates, RunData(smoke, clip_cache), machine, progress=False)
+    assert scored == [candidate.net for candidate in candidates if candidate.name != "s"]
+    assert [measured.name for measured in accuracies] == ["opt", "s", "st", "tuned"]
+    assert accuracies[0].accuracy == accuracies[1].accuracy
+
+    write_metrics(tmp_path / "metrics.json", accuracies, smoke.input)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert [(line["net"], line["how"], line["split"], line["n"]) for line in written] == [
+        ("opt", "pruned", "val", 9),
+        ("s", "pruned", "val", 9),
+        ("st", "pruned", "val", 9),
+        ("tuned", "finetuned", "val", 9),
+    ]
+    assert {line["protocol"] for line in written} == {smoke.input.protocol}

@@ -1,50 +1,36 @@
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
+import torch
 
-from stzoo.recipe import Net, Recipe
-from stzoo.strategies.posterior import Posterior
-from stzoo.strategies.strategy import ALL_BRANCHES
-from stzoo.training.blueprint import architecture_of
-from stzoo.training.stages import judge
-
-
-def posterior(*drops: float) -> Posterior:
-    return Posterior("net", {f"B1.L{number}": {"S": drop, "ST": drop} for number, drop in enumerate(drops, start=1)})
+from stzoo.recipe import Recipe
+from stzoo.training import stages as module
+from stzoo.training.checkpoint import save_weights
+from stzoo.training.run import Run, checkpoint_of
+from stzoo.training.stages import prepare
+from stzoo.training.voice import SILENT
 
 
-@pytest.mark.parametrize(
-    ("drops", "words"),
-    [
-        ((0.95, 1.0, 0.2), ["has collapsed: more than half"]),
-        ((0.95, 0.2), []),
-        ((0.1, 0.11, 0.09), ["was not learnt"]),
-        ((0.1, 0.1, 0.3), []),
-        ((0.0, 0.05), []),
-    ],
-)
-def test_a_posterior_that_collapsed_or_never_left_its_start_is_said_to_have(
-    drops: tuple[float, ...], words: list[str]
+def test_a_stage_whose_file_is_there_is_not_trained_again(
+    smoke: Recipe, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sentences = judge(posterior(*drops), initial_drop=0.1)
-    assert len(sentences) == len(words)
-    assert all(word in sentence for word, sentence in zip(words, sentences, strict=True))
+    run = Run(tmp_path / "run", smoke)
+    stages = prepare(run, clip_cache, SILENT)
+    with torch.no_grad():
+        stages.blueprint.first.head.bias.fill_(3.0)
+    save_weights(run.weights("warmup"), stages.blueprint.first)
+    checkpoint = checkpoint_of(run.weights("warmup"))
+    checkpoint.write_text("of the last epoch")
+    monkeypatch.setattr(module, "fit", None)
+    net = prepare(run, clip_cache, SILENT).warm_up()
+    assert not net.training
+    assert net.head.bias.tolist() == [3.0] * 3
+    assert not checkpoint.exists()
 
 
-def test_a_template_that_starts_collapsed_and_stays_there_is_both() -> None:
-    assert len(judge(posterior(0.95, 0.95), initial_drop=0.95)) == 2
-
-
-@pytest.mark.parametrize(
-    ("net", "options"),
-    [
-        ({}, {}),
-        ({"branches": ALL_BRANCHES}, {"branches": ALL_BRANCHES}),
-        ({"shared_norm": True}, {"shared_norm": True}),
-    ],
-)
-def test_a_recipes_net_asks_for_options_that_are_not_the_default(net: dict[str, Any], options: dict[str, Any]) -> None:
-    recipe = Recipe.model_construct(net=Net(backbone="densenet_tiny", **net), variational=None)
-    assert architecture_of(recipe, 3).options == {"temporal_stride": "none", **options}
+def test_a_stage_that_the_recipe_lacks_gives_no_net(smoke: Recipe, clip_cache: Path, tmp_path: Path) -> None:
+    stages = prepare(Run(tmp_path / "run", smoke.model_copy(update={"finetune": None})), clip_cache, SILENT)
+    first = stages.blueprint
+    assert stages.finetune(first.first, first.strategy) is None

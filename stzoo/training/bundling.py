@@ -1,0 +1,107 @@
+"""The bundle of a finished run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import stzoo
+from stzoo import card as cards
+from stzoo import nets
+from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
+from stzoo.nets import architecture
+from stzoo.nets.classifier import Classifier
+from stzoo.nets.measure import measure
+from stzoo.training.provenance import provenance
+from stzoo.training.results import Candidate, SplitAccuracy
+from stzoo.training.run import Run
+
+Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateRecord:
+    """What a bundle keeps of the template that its net was selected from.
+
+    `scores` is the CSV of the sampled strategies, `figure` the file that shows the posterior; `normalised` are other
+    nets of the template with batch-norm statistics of their own.
+    """
+
+    template: Classifier
+    scores: str
+    figure: Path
+    normalised: Sequence[Candidate] = ()
+
+
+def save_bundle(
+    run: Run,
+    labels: tuple[str, ...],
+    shipped: Candidate,
+    accuracies: Sequence[SplitAccuracy],
+    *,
+    record: TemplateRecord | None = None,
+    processes: int = 1,
+) -> Path:
+    """Writes the run's bundle with the net of one candidate, of which exactly `accuracies` are.
+
+    `record` is None for a net trained alone. So many `processes` have made it.
+    """
+    net, contract = shipped.net, run.recipe.input
+    shape = architecture(net)
+    weights = _arrays(net.state_dict().items())
+    digest = hashlib.sha256(serialise(weights)).hexdigest()
+    card = cards.named(run.bundle_name) if run.bundle_name in cards.names() else None
+    results = tuple(
+        Result(
+            dataset=run.recipe.name if card is None else card.dataset,
+            split=measured.split,
+            protocol=contract.protocol,
+            metric="top1",
+            value=measured.accuracy.value,
+            n=measured.accuracy.n,
+            low=measured.accuracy.low,
+            high=measured.accuracy.high,
+            model=digest,
+        )
+        for measured in accuracies
+    )
+    size = measure(shape, shipped.strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
+    config = Config(
+        name=run.bundle_name,
+        backbone=Backbone(name=shape.backbone, options=dict(shape.options)),
+        classes=Classes.of(labels),
+        strategy=shipped.strategy,
+        input=contract,
+        versions=Versions(stzoo=stzoo.__version__, torch=torch.__version__),
+        multiply_adds=size.multiply_adds,
+        provenance=provenance(run, shipped.how, next(net.parameters()).device, processes),
+    )
+    bundle = Bundle(
+        config=config,
+        posterior=None if record is None else nets.posterior(record.template),
+        metrics=results,
+        recipe=run.recipe.portable().to_toml(),
+        scores=None if record is None else record.scores,
+    )
+    others = () if record is None else record.normalised
+    return save(
+        run.bundle,
+        bundle,
+        weights,
+        None if record is None else _arrays(record.template.state_dict().items()),
+        None if record is None else {record.figure.name: record.figure},
+        statistics={other.strategy: _arrays(other.net.named_buffers()) for other in others},
+        card=card,
+        replace=True,
+    )
+
+
+def _arrays(tensors: Iterable[tuple[str, Tensor]]) -> Arrays:
+    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors}
