@@ -115,7 +115,7 @@ def _examine_pictures(folder: FrameFolder) -> Finding:
     good = [row for row in rows if read_picture(folder, row) is not None]
     if not good:
         return Finding(problem="unreadable", reason=f"{folder.path} holds no frame that can be decoded.")
-    seconds = float(folder.numbers[good[-1]] - folder.numbers[good[0]]) / folder.rate if folder.rate else None
+    seconds = float(folder.places[good[-1]] - folder.places[good[0]]) / folder.rate if folder.rate else None
     content = _digest(read_bytes(folder, row) or b"" for row in rows)
     bad = [folder.names[row] for row in sorted(set(rows) - set(good))]
     if bad or folder.truncated:

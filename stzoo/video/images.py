@@ -7,24 +7,26 @@ unpacked to disk.
 from __future__ import annotations
 
 import dataclasses
-import functools
+import io
 import os
-import zipfile
-import zlib
+import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import cv2
+import imagesize
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from stzoo.errors import VideoError
+from stzoo.video.archives import read_archive
+from stzoo.video.container import MAX_PIXELS
 from stzoo.video.decode import VideoInfo
 from stzoo.video.frames import stacked
 from stzoo.video.video import FRAME, Video, archive_of, is_frame
 
 _MOST_PICTURE_BYTES = 64 * 2**20
-_OPEN_ARCHIVES = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,15 +38,13 @@ class FrameFolder:
     """The zip file that the frames are in."""
     names: tuple[str, ...]
     """File names in the folder, or entries of the zip."""
-    numbers: Int64[np.ndarray, " frames"]
-    """The number in each name, ascending: a gap is a frame that is missing."""
+    places: Int64[np.ndarray, " frames"]
+    """Where in the video each frame is, ascending from 0: a gap is a frame that is missing."""
+    truncated: bool
+    """Whether frames are missing, as far as the names tell."""
     rate: float | None
     """Frames a second, where it is known."""
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the numbers do not start at 0 or 1, or one is missing between them."""
-        return bool(self.numbers[0] > 1 or np.any(np.diff(self.numbers) != 1))
+    remarks: tuple[str, ...] = ()
 
 
 def find_frames(video: Video) -> FrameFolder | None:
@@ -67,7 +67,7 @@ def find_frames(video: Video) -> FrameFolder | None:
         if len(zips) == 1 and not any(FRAME.fullmatch(name) for name in names):
             return find_frames(dataclasses.replace(video, path=path / zips[0]))
         return _ordered(video, None, "", names)
-    folders = _read_archive(archive).folders
+    folders = read_archive(archive).folders
     inner = path.relative_to(archive).as_posix().removeprefix(".")
     held = [folder for folder in folders if folder]
     if not inner and not folders.get("") and len(held) == 1:
@@ -88,7 +88,7 @@ def list_folder(path: Path) -> set[str]:
     if archive is None:
         return set(os.listdir(path)) if path.is_dir() else set()
     inner = PurePosixPath(path.relative_to(archive).as_posix())
-    below = (PurePosixPath(folder) for folder in _read_archive(archive).folders)
+    below = (PurePosixPath(folder) for folder in read_archive(archive).folders)
     return {folder.relative_to(inner).parts[0] for folder in below if folder != inner and folder.is_relative_to(inner)}
 
 
@@ -129,17 +129,24 @@ def describe(folder: FrameFolder, rows: Int64[np.ndarray, " frames"], size: tupl
         height=size[0],
         rotation_degrees=0,
         mirrored=False,
-        timestamps_seconds=(folder.numbers[rows] - folder.numbers[0]) / (folder.rate or 1.0),
+        timestamps_seconds=folder.places[rows] / (folder.rate or 1.0),
         counted=folder.rate is None,
         truncated=folder.truncated or len(rows) < len(folder.names),
+        remarks=folder.remarks,
     )
 
 
 def read_picture(folder: FrameFolder, row: int) -> UInt8[np.ndarray, "height width 3"] | None:
-    """One frame as RGB; `None` where its file cannot be read or decoded."""
+    """One frame as RGB; `None` where its file cannot be read or decoded, or holds more than `MAX_PIXELS`."""
     content = read_bytes(folder, row)
     if not content or (content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")):
         return None  # a JPEG that is cut off: some versions of OpenCV fill it up with grey
+    try:
+        width, height = imagesize.get(io.BytesIO(content))
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, EOFError, OSError, struct.error):
+        return None
+    if min(width, height) < 1 or width * height > MAX_PIXELS:
+        return None
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -151,53 +158,23 @@ def read_bytes(folder: FrameFolder, row: int) -> bytes | None:
     """The file of one frame; `None` where it cannot be read or is larger than 64 MiB."""
     name = folder.names[row]
     try:
-        if folder.archive is None:
-            file = folder.path / name
-            return file.read_bytes() if file.stat().st_size <= _MOST_PICTURE_BYTES else None
-        archive = _read_archive(folder.archive).file
-        return archive.read(name) if archive.getinfo(name).file_size <= _MOST_PICTURE_BYTES else None
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error):
+        if folder.archive is not None:
+            return read_archive(folder.archive).read(name, _MOST_PICTURE_BYTES)
+        file = folder.path / name
+        return file.read_bytes() if file.stat().st_size <= _MOST_PICTURE_BYTES else None
+    except OSError:
         return None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Archive:
-    """An open zip file and the names in each of its folders; the top one's name is empty."""
-
-    file: zipfile.ZipFile
-    folders: dict[str, list[str]]
-
-
-def _read_archive(path: Path) -> _Archive:
-    status = path.stat()
-    return _opened_archive(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=_OPEN_ARCHIVES)
-def _opened_archive(path: Path, size: int, modified_ns: int) -> _Archive:
-    """A zip file's directory, read once as long as the file does not change."""
-    try:
-        file = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise VideoError(f"{path} is not a zip file that can be read ({error}); copy or download it again.") from error
-    folders: dict[str, list[str]] = {}
-    for name in file.namelist():
-        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-            file.close()
-            raise VideoError(f"{path} holds the entry {name!r:.80}, which leads out of the zip file; do not trust it.")
-        if not name.endswith("/"):
-            folder, _, base = name.rpartition("/")
-            folders.setdefault(folder, []).append(base)
-    return _Archive(file, folders)
 
 
 def _ordered(video: Video, archive: Path | None, inner: str, names: Iterable[str]) -> FrameFolder | None:
     """The frames among the names of a folder, in the order of their numbers; `None` where there is none."""
+    pictures = list(filter(is_frame, names))
     families: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for name in names:
+    plain = [name for name in pictures if name[-len(Path(name).suffix) - 1].isdigit()]
+    for name in plain or pictures:  # what stands beside `0001.png` as `0001_mask.png` is another thing
         match = FRAME.fullmatch(name)
-        if match and is_frame(name):
-            families.setdefault((match["prefix"], match["suffix"].lower()), []).append((int(match["number"]), name))
+        assert match is not None
+        families.setdefault((match["prefix"], match["suffix"].lower()), []).append((int(match["number"]), name))
     if not families:
         return None
     if len(families) > 1:
@@ -208,5 +185,43 @@ def _ordered(video: Video, archive: Path | None, inner: str, names: Iterable[str
     numbers = np.array([number for number, _ in frames], dtype=np.int64)
     if len(twice := numbers[1:][np.diff(numbers) == 0]):
         raise VideoError(f"{video.place} holds two pictures of frame {twice[0]}; keep one.")
+    order = _order(numbers)
+    remark = (
+        f"the numbers of the pictures in {video.place} differ by {np.diff(numbers).min():,} to "
+        f"{np.diff(numbers).max():,}, as times do; they are taken to follow each other evenly."
+        if order.uneven
+        else ""
+    )
     above = f"{inner}/" if inner else ""
-    return FrameFolder(video.place, archive, tuple(f"{above}{name}" for _, name in frames), numbers, video.frame_rate)
+    return FrameFolder(
+        video.place,
+        archive,
+        tuple(f"{above}{name}" for _, name in frames),
+        order.places,
+        order.truncated,
+        video.frame_rate,
+        (remark,) if remark else (),
+    )
+
+
+class _Order(NamedTuple):
+    places: Int64[np.ndarray, " frames"]
+    """Where in the video each frame is, from 0."""
+    truncated: bool
+    """Frames are missing between others; or before them, where every frame is counted."""
+    uneven: bool
+    """Steps are not multiples of one step."""
+
+
+def _order(numbers: Int64[np.ndarray, " frames"]) -> _Order:
+    """What the ascending numbers in the names of frames say.
+
+    Numbers may count every tenth picture, or milliseconds: the usual step is that from a frame to the next. A step that
+    is no multiple of it is rounded to the nearest one.
+    """
+    steps = np.diff(numbers)
+    usual = int(np.median(steps)) if len(steps) else 1
+    counts = np.maximum(1, np.rint(steps / usual)).astype(np.int64)
+    starts_late = bool(usual == 1 and numbers[0] > 1)
+    places = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return _Order(places, starts_late or bool((counts > 1).any()), not np.array_equal(counts * usual, steps))

@@ -7,11 +7,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from stzoo.errors import UsageError
+
 _SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
-FRAME = re.compile(r"(?P<prefix>.*?)(?P<number>[0-9]{1,12})(?P<suffix>\.(?:jpe?g|png|webp|bmp))", re.IGNORECASE)
-"""The name of a numbered picture."""
+FRAME = re.compile(
+    r"(?P<prefix>.*?)(?P<number>[0-9]{1,18})(?P<suffix>[^0-9]*\.(?:jpe?g|png|webp|bmp|tiff?|ppm|pgm))", re.IGNORECASE
+)
+"""The name of a numbered picture; the last number counts."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,20 @@ class Video:
     """Where a video is, and what its place does not say. A path may lead through a zip file: `frames.zip/1234`.
 
     What it is kept as is looked at by `stzoo.video.source.look_into`.
+
+    Raises `UsageError` for a frame rate out of range.
     """
 
     path: Path | str
     """As its user wrote it: results name it so."""
     frame_rate: float | None = None
-    """Frames a second of a folder of pictures; a file says its own."""
+    """Frames a second of a folder of pictures, above 0 and at most 1000; a file says its own."""
+
+    def __post_init__(self) -> None:
+        if self.frame_rate is not None and not 0 < self.frame_rate <= 1000:
+            raise UsageError(
+                f"a frame rate of {self.frame_rate} was given; give frames a second, above 0 and at most 1000"
+            )
 
     @property
     def place(self) -> Path:

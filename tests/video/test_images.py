@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.images import find_frames, list_folder
+from stzoo.video import archives, images
+from stzoo.video.images import FrameFolder, find_frames, list_folder
 from stzoo.video.reader import read_clips, read_strip
 from stzoo.video.video import Video
 from tests.conftest import LEVELS
@@ -109,19 +112,64 @@ def test_flow_beside_the_frames_is_passed_over_and_other_kinds_are_refused(tmp_p
         find_frames(Video(tmp_path))
 
 
-@given(st.sets(st.integers(0, 10**6), min_size=1), st.booleans())
-def test_a_folder_is_whole_if_its_numbers_run_from_0_or_1(numbers: set[int], from_one: bool) -> None:
-    if from_one:
-        numbers = set(range(1, len(numbers) + 1))
+def folder_of(names: Iterable[str]) -> FrameFolder:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.zip"
         with zipfile.ZipFile(path, "w") as file:
-            for number in numbers:
-                file.writestr(f"f{number}.png", b"")
-        found = find_frames(Video(path))
-    assert found is not None
-    assert found.numbers.tolist() == sorted(numbers)
-    assert found.truncated == (sorted(numbers) not in ([*range(len(numbers))], [*range(1, len(numbers) + 1)]))
+            for name in names:
+                file.writestr(name, b"")
+        frames = find_frames(Video(path))
+    assert frames is not None
+    return frames
+
+
+@given(st.integers(2, 60), st.integers(0, 1), st.sets(st.integers(2, 59)))
+def test_a_folder_is_whole_if_its_numbers_run_from_0_or_1(count: int, start: int, missing: set[int]) -> None:
+    places = [place for place in range(count) if place not in missing or 2 * len(missing) >= count]
+    frames = folder_of(f"f{start + place}.png" for place in places)
+    assert frames.places.tolist() == places
+    assert frames.truncated == (places != [*range(len(places))])
+    assert frames.remarks == ()
+
+
+@given(st.integers(2, 40), st.integers(2, 10**6), st.integers(0, 10**15))
+def test_numbers_that_count_something_else_are_steps(count: int, step: int, start: int) -> None:
+    frames = folder_of(f"{start + place * step}.png" for place in range(count))
+    assert frames.places.tolist() == [*range(count)]
+    assert (frames.truncated, frames.remarks) == (False, ())
+
+
+def test_names_that_look_like_times_are_said_to() -> None:
+    frames = folder_of(f"{1_403_636_579_763 + time}.png" for time in (0, 33, 67, 100, 167, 200))
+    assert frames.places.tolist() == [0, 1, 2, 3, 5, 6]
+    assert frames.truncated
+    (remark,) = frames.remarks
+    assert "differ by 33 to 67, as times do; they are taken to follow each other evenly" in remark
+
+
+def test_pictures_with_words_behind_their_numbers_and_of_more_kinds(tmp_path: Path) -> None:
+    assert folder_of(["cam2_0001_rgb.png", "cam2_0002_rgb.png"]).names == ("cam2_0001_rgb.png", "cam2_0002_rgb.png")
+    beside = folder_of(["0001.png", "0001_mask.png", "0002.png", "0002_mask.png"])
+    assert beside.names == ("0001.png", "0002.png")
+    for suffix in (".tif", ".ppm", ".bmp", ".webp"):
+        (tmp_path / suffix).mkdir()
+        for index in range(4):
+            grey = np.full((32, 48, 3), LEVELS * index, np.uint8)
+            (tmp_path / suffix / f"{index}{suffix}").write_bytes(cv2.imencode(suffix, grey)[1].tobytes())
+        clips = read_clips(Video(tmp_path / suffix, 6.0), CONTRACT, 1).clips
+        np.testing.assert_allclose(levels(clips), [[0, 1, 2, 3]], atol=0.5)
+
+
+def test_a_picture_that_claims_to_be_huge_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_frames(tmp_path / "clip", 4)
+    content = bytearray(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    (tmp_path / "clip" / "00005.png").write_bytes(content)
+    (tmp_path / "bomb").mkdir()
+    (tmp_path / "bomb" / "1.png").write_bytes(content)
+    monkeypatch.setattr(images.cv2, "imdecode", None)
+    with pytest.raises(VideoError, match="no frame that can be decoded"):
+        read_clips(Video(tmp_path / "bomb", 6.0), CONTRACT)
 
 
 @pytest.mark.parametrize("entry", ["../1.jpg", "/1.jpg", "a/../../1.jpg", "a\\1.jpg"])
@@ -131,6 +179,27 @@ def test_a_zip_file_whose_entries_lead_out_of_it_is_refused(tmp_path: Path, entr
         file.writestr(entry, picture(0))
     with pytest.raises(VideoError, match="leads out of the zip file"):
         find_frames(Video(path))
+
+
+def test_a_zip_file_with_too_many_members_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zip_frames(tmp_path / "x.zip", ["1/"], 5)
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 4)
+    with pytest.raises(VideoError, match="holds 5 files, and at most 4 are listed; unpack it"):
+        find_frames(Video(tmp_path / "x.zip"))
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_rare_ways_of_packing_are_refused(tmp_path: Path, packing: int) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", packing) as file:
+        file.writestr("1.jpg", picture(0))
+    with pytest.raises(VideoError, match=r"packs '1\.jpg' in a way that is not read here; pack it with Deflate"):
+        find_frames(Video(tmp_path / "x.zip"))
+
+
+@pytest.mark.parametrize("rate", [0.0, -25.0, float("nan"), float("inf"), 1000.5])
+def test_a_frame_rate_out_of_range_is_refused(rate: float) -> None:
+    with pytest.raises(UsageError, match=r"a frame rate of .* was given; give frames a second, above 0"):
+        Video("x", rate)
 
 
 def test_what_is_no_zip_file_or_holds_no_such_folder_is_refused(tmp_path: Path) -> None:
