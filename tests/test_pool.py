@@ -8,6 +8,10 @@ import time
 
 import pytest
 
+from stzoo.pool import processes
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="asks for processes as POSIX does")
+
 KILLED = """
 import os, signal
 from stzoo.pool import processes
@@ -19,7 +23,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_processes_end_with_one_that_is_killed(tmp_path: object) -> None:
     program = f"{tmp_path}/killed.py"
     with open(program, "w") as file:
@@ -27,12 +30,38 @@ def test_processes_end_with_one_that_is_killed(tmp_path: object) -> None:
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
     done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    worker = int(done.stdout)
+    assert ends(int(done.stdout))
+
+
+def ends(process: int) -> bool:
+    """Whether a process is gone soon."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
         try:
-            os.kill(worker, 0)
+            os.kill(process, 0)
         except ProcessLookupError:
-            return
+            return True
         time.sleep(0.05)
-    pytest.fail(f"process {worker} has outlived the one that it worked for")
+    return False
+
+
+def test_nobody_waits_for_what_is_at_hand_when_an_exception_comes() -> None:
+    workers: list[int] = []
+
+    def interrupted() -> None:
+        with processes(1) as pool:
+            workers.append(pool.submit(os.getpid).result())
+            pool.submit(time.sleep, 600)
+            raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert ends(workers[0])
+    assert time.monotonic() - start < 300
+
+
+def test_what_was_asked_for_is_done_when_the_block_ends() -> None:
+    with processes(2) as pool:
+        numbers = pool.map(abs, [-1, -2, -3])
+        assert list(numbers) == [1, 2, 3]
