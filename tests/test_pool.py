@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,37 @@ def test_what_was_asked_for_is_done_when_the_block_ends() -> None:
     with processes(2) as pool:
         numbers = pool.map(abs, [-1, -2, -3])
         assert list(numbers) == [1, 2, 3]
+
+
+MASKS = """
+import multiprocessing
+import signal
+from stzoo.pool import no_interrupt, processes
+
+def blocked():
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+def tell(connection):
+    connection.send(blocked())
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    for _ in range(2):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=tell, args=(theirs,))
+        with no_interrupt():
+            process.start()
+        print(ours.recv(), blocked())
+        process.join()
+    with processes(1) as pool:
+        print(pool.submit(blocked).result(), blocked())
+"""
+
+
+def test_no_process_sees_an_interrupt_while_it_starts(tmp_path: Path) -> None:
+    program = tmp_path / "masks.py"
+    program.write_text(MASKS)
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    command = [sys.executable, str(program)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout == "True False\n" * 3, done.stderr

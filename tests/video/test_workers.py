@@ -171,32 +171,6 @@ def test_an_interrupt_ends_everything(make_video: MakeVideo, tmp_path: Path) -> 
     assert not left
 
 
-MASKS = """
-import signal
-from stzoo.video import workers
-
-def tell(connection):
-    connection.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
-
-if __name__ == "__main__":
-    for _ in range(2):
-        ours, theirs = workers._SPAWN.Pipe()
-        process = workers._SPAWN.Process(target=tell, args=(theirs,))
-        with workers._no_interrupt():
-            process.start()
-        print(ours.recv(), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)
-        process.join()
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no signal masks")
-def test_no_worker_sees_an_interrupt_while_it_starts(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(MASKS)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
-    assert done.stdout == "True False\nTrue False\n", done.stderr
-
-
 def test_a_script_without_its_guard_is_told_so(make_video: MakeVideo, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(guard="if True:"))
