@@ -65,8 +65,10 @@ def _begin(parent: Connection) -> None:
 
 def _end_with(parent: Connection) -> None:
     """Nothing is ever sent: what can be read is that the other end is closed."""
-    parent.poll(None)
-    os._exit(1)
+    try:
+        parent.poll(None)
+    finally:
+        os._exit(1)
 
 
 def processors() -> int:
