@@ -1,4 +1,4 @@
-"""Processes that decode side by side."""
+"""Processes that work side by side, and how many there may be."""
 
 from __future__ import annotations
 
@@ -6,36 +6,69 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
 def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that leave an interrupt to this one; when it comes, they finish what is at hand and end.
+    """Processes that leave an interrupt to this one, and end at once where an exception ends the block.
 
     They end with this one, also when it is killed. They are spawned, because a forked process would share open files
     and their positions with this one.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _begin)
+    ours, theirs = context.Pipe()
+    pool = _Pool(workers, context, _begin, (theirs,))
     try:
         yield pool
+    except BaseException:
+        ours.close()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+@contextmanager
+def no_interrupt() -> Iterator[None]:
+    """Processes that are started here never see Ctrl-C, which reaches all of a terminal's processes."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it starts with the first process, and then lets interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Pool(ProcessPoolExecutor):
+    """Starts its processes when there is work for them."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        with no_interrupt():
+            return super().submit(fn, *args, **kwargs)
+
+
+def _begin(parent: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+def _end_with(parent: Connection) -> None:
+    """Nothing is ever sent: what can be read is that the other end is closed."""
+    try:
+        parent.poll(None)
+    finally:
+        os._exit(1)
 
 
 def processors() -> int:

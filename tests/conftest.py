@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import av
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from stzoo import bundle as bundles
 from stzoo import card as cards
@@ -23,8 +23,8 @@ from stzoo.zoo import reference
 
 pytest_plugins = ["hub_server.plugin"]
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("stzoo", settings.default, deadline=None)
+# How long an example takes, or its making, says how busy the machine is.
+settings.register_profile("stzoo", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("stzoo")
 
 LEVELS = 12  # grey levels between neighbouring frames: frame i of a test video is grey level LEVELS * i

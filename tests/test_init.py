@@ -12,7 +12,7 @@ import stzoo
 
 def test_importing_stzoo_imports_no_library() -> None:
     program = "import sys, stzoo; assert not {'torch', 'numpy', 'pydantic', 'av', 'cv2'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 
 @pytest.mark.parametrize("name", stzoo.__all__)

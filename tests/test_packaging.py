@@ -39,7 +39,7 @@ def folders_seen_from(directory: Path, pythonpath: Path | None = None) -> dict[s
     """`packaged` of every folder, in a fresh Python started in `directory`."""
     environment = os.environ | ({"PYTHONPATH": str(pythonpath)} if pythonpath else {})
     done = subprocess.run(
-        [sys.executable, "-c", WHERE], cwd=directory, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", WHERE], cwd=directory, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return {name: Path(path) for name, path in json.loads(done.stdout).items()}

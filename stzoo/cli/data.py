@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.options import format_option
 from stzoo.cli.train import rooted
+from stzoo.pool import processors
 
 if TYPE_CHECKING:
     from stzoo.data.check import Report
@@ -76,7 +76,6 @@ def check(
     from stzoo.data.check import check as check_lists
     from stzoo.data.check import write_good
     from stzoo.data.lists import read_lists
-    from stzoo.pool import processors
     from stzoo.progress import counting
     from stzoo.recipe import read
 
@@ -183,9 +182,8 @@ def camera(out: Path, seed: int, clips: int | None, workers: int | None) -> None
     """
     from stzoo.data.synth.camera import make_camera
 
-    _film(
-        "camera", "the lists of motion, scene and both", out, partial(make_camera, out, seed, clips, workers or _all())
-    )
+    film = partial(make_camera, out, seed, clips, workers or processors())
+    _film("camera", "the lists of motion, scene and both", out, film)
 
 
 @make.command()
@@ -206,11 +204,8 @@ def mocap15(out: Path, seed: int, clips: int | None, workers: int | None, motion
     """
     from stzoo.data.synth.mocap15 import make_mocap15
 
-    _film("mocap15", "their lists", out, partial(make_mocap15, out, seed, clips, workers or _all(), motions=motions))
-
-
-def _all() -> int:
-    return os.cpu_count() or 1
+    film = partial(make_mocap15, out, seed, clips, workers or processors(), motions=motions)
+    _film("mocap15", "their lists", out, film)
 
 
 def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:

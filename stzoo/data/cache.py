@@ -89,7 +89,6 @@ def open_clips(
         DataError: the list is empty, more of it than `max_broken` is broken, or the disk has no room.
     """
     count = contract.clips if clips is None else clips
-    shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
     decisive = {
         **_timing(contract, items),
         "clips": count,
@@ -102,8 +101,9 @@ def open_clips(
     def read(video: Video) -> UInt8[np.ndarray, "views frames height width 3"]:
         return read_clips(video, contract, count).clips
 
+    shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
     cap = Cap(max_broken, part_of or len(items))
-    return _open(Path(folder), "clips", items, decisive, shape, read, workers, cap, progress)
+    return _open(Path(folder), items, _Content("clips", decisive, shape, read), workers, cap, progress)
 
 
 def open_strips(
@@ -127,7 +127,20 @@ def open_strips(
         decisive["clip"] = contract.frames
     read = partial(read_strip, contract=contract, frames=frames, size=size)
     cap = Cap(max_broken, part_of or len(items))
-    return _open(Path(folder), "strips", items, decisive, (frames, size, size, 3), read, workers, cap, progress)
+    content = _Content("strips", decisive, (frames, size, size, 3), read)
+    return _open(Path(folder), items, content, workers, cap, progress)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a cache keeps of every video."""
+
+    kind: str
+    decisive: dict[str, Any]
+    """Everything but the videos that decides the pixels."""
+    shape: tuple[int, ...]
+    """Of one video."""
+    read: Callable[[Video], UInt8[np.ndarray, "..."]]
 
 
 def _timing(contract: InputContract, items: Sequence[Item]) -> dict[str, Any]:
@@ -140,28 +153,21 @@ def _timing(contract: InputContract, items: Sequence[Item]) -> dict[str, Any]:
 
 
 def _open(
-    folder: Path,
-    kind: str,
-    items: Sequence[Item],
-    decisive: dict[str, Any],
-    shape: tuple[int, ...],
-    read: Callable[[Video], UInt8[np.ndarray, "..."]],
-    workers: int | None,
-    cap: Cap,
-    progress: bool,
+    folder: Path, items: Sequence[Item], content: _Content, workers: int | None, cap: Cap, progress: bool
 ) -> ClipCache:
+    kind, shape = content.kind, content.shape
     if min(shape) < 1:
         raise UsageError(f"a cache of {kind} of shape {shape} was asked for; every size must be at least 1.")
     if not items:
         raise DataError(f"there is no video to put into a cache of {kind} in {folder}; give a list with at least one.")
-    folder = folder / f"{kind}-{_digest(kind, items, decisive)}"
+    folder = folder / f"{kind}-{_digest(content, items)}"
     folder.mkdir(parents=True, exist_ok=True)
     reasons = _finished(folder, len(items), shape)
     if reasons is None:
         with FileLock(folder / "lock"):
             reasons = _finished(folder, len(items), shape)
             if reasons is None:
-                reasons = _build(folder, kind, items, shape, read, workers or min(processors(), 16), cap, progress)
+                reasons = _build(folder, items, content, workers or min(processors(), 16), cap, progress)
     broken = tuple(Broken(items[index].path, reason) for index, reason in reasons.items())
     cap.hold(broken, len(items))
     good = tuple(item for index, item in enumerate(items) if index not in reasons)
@@ -181,33 +187,27 @@ def _finished(folder: Path, videos: int, shape: tuple[int, ...]) -> dict[int, st
 
 
 def _build(
-    folder: Path,
-    kind: str,
-    items: Sequence[Item],
-    shape: tuple[int, ...],
-    read: Callable[[Video], UInt8[np.ndarray, "..."]],
-    workers: int,
-    cap: Cap,
-    progress: bool,
+    folder: Path, items: Sequence[Item], content: _Content, workers: int, cap: Cap, progress: bool
 ) -> dict[int, str]:
     """Reads what is not there yet; returns index -> reason of the videos that cannot be read."""
-    if not _has_size(folder / "frames.u8", (len(items), *shape)):
+    shape = (len(items), *content.shape)
+    if not _has_size(folder / "frames.u8", shape):
         (folder / "done.u8").unlink(missing_ok=True)
-    pixels = _allocated(folder / "frames.u8", (len(items), *shape))
+    pixels = _allocated(folder / "frames.u8", shape)
     done = _allocated(folder / "done.u8", (len(items),))
     pending = np.flatnonzero(done == 0).tolist()
     reasons: dict[int, str] = {}
 
     def fill(index: int) -> tuple[int, str | None]:
         try:
-            pixels[index] = read(items[index].video)
+            pixels[index] = content.read(items[index].video)
         except VideoError as error:
             return index, str(error)
         return index, None
 
     already = len(items) - len(pending)
     with (
-        counting(f"Decoding {kind}", len(items), unit="videos", completed=already, show=progress) as bar,
+        counting(f"Decoding {content.kind}", len(items), unit="videos", completed=already, show=progress) as bar,
         ThreadPoolExecutor(workers) as pool,
     ):
         for start in range(0, len(pending), _ROWS_A_FLUSH):
@@ -260,8 +260,8 @@ def _leave_out(path: Path, pixels: np.memmap[Any, np.dtype[np.uint8]], rows: lis
                 file.write(pixels[row].tobytes())
 
 
-def _digest(kind: str, items: Sequence[Item], decisive: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps([_FORMAT, kind, decisive], sort_keys=True).encode())
+def _digest(content: _Content, items: Sequence[Item]) -> str:
+    digest = hashlib.sha256(json.dumps([_FORMAT, content.kind, content.decisive], sort_keys=True).encode())
     for item in items:
         try:
             size, modified_ns = item.video.size_and_time()

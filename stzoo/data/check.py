@@ -93,31 +93,18 @@ def check(
     Raises:
         DataError: the record cannot be written, or another process writes it.
     """
-    splits = lists.splits
-    videos = [item.video for items in splits.values() for item in items]
-    paths = [item.path for items in splits.values() for item in items]
-    findings = {
-        video.place: finding for video, finding in examine_all(videos, record, workers=workers, advance=advance).items()
-    }
-    problems = [*_broken("train", lists.train, findings, training)]
-    for split, items in lists.tests.items():
-        problems += _broken(split, items, findings, contract)
-    for split, items in splits.items():
-        problems += _doubled(split, items, findings, lists.classes)
-    for split, items in lists.tests.items():
-        problems += _shared(lists.train, split, items, findings)
+    videos = [item.video for items in lists.splits.values() for item in items]
+    examined = examine_all(videos, record, workers=workers, advance=advance)
+    findings = {video.place: finding for video, finding in examined.items()}
+    problems = sorted(_problems(lists, findings, contract, training), key=lambda problem: KINDS.index(problem.kind))
     whole = {path for path, finding in findings.items() if finding.problem is None}
-    absent = {split: _absent(lists.classes, items, whole) for split, items in splits.items()}
-    bad = {problem.path for problem in problems if problem.kind not in ("short", "doubled", "shared")}
-    only_train = {item.path for item in lists.train} - {item.path for items in lists.tests.values() for item in items}
-    bad |= {problem.path for problem in problems if problem.kind == "shared"} & only_train
-    bad |= {problem.path for problem in problems if problem.kind == "doubled"} & {
-        path for path, times in Counter(paths).items() if times == 1
-    }
-    good = tuple(sorted(path for path in findings if path not in bad))
-    problems.sort(key=lambda problem: KINDS.index(problem.kind))
-    listed = {split: len(items) for split, items in splits.items()}
-    suffers = [*_suffers(listed, problems, absent["train"], max_broken), *_without_rate(splits, findings, contract)]
+    absent = {split: _absent(lists.classes, items, whole) for split, items in lists.splits.items()}
+    listed = {split: len(items) for split, items in lists.splits.items()}
+    suffers = [
+        *_suffers(listed, problems, absent["train"], max_broken),
+        *_without_rate(lists.splits, findings, contract),
+    ]
+    good = tuple(sorted(findings.keys() - _bad(lists, problems)))
     return Report(listed, tuple(problems), absent, good, tuple(suffers))
 
 
@@ -131,6 +118,29 @@ def write_good(file: Path, report: Report, root: Path) -> list[Path]:
     }
     write_text(file, "".join(f"{line}\n" for line in lines.values() if fits_a_line(line)))
     return [path for path, line in lines.items() if not fits_a_line(line)]
+
+
+def _problems(lists: Lists, findings: Findings, contract: InputContract, training: InputContract) -> Iterator[Problem]:
+    yield from _broken("train", lists.train, findings, training)
+    for split, items in lists.tests.items():
+        yield from _broken(split, items, findings, contract)
+    for split, items in lists.splits.items():
+        yield from _doubled(split, items, findings, lists.classes)
+    for split, items in lists.tests.items():
+        yield from _shared(lists.train, split, items, findings)
+
+
+def _bad(lists: Lists, problems: list[Problem]) -> set[Path]:
+    """The videos that are not to be trained or measured on: of several with one content, one stays."""
+    times = Counter(item.path for items in lists.splits.values() for item in items)
+    elsewhere = {item.path for items in lists.tests.values() for item in items}
+    return {
+        problem.path
+        for problem in problems
+        if problem.kind not in ("short", "doubled", "shared")
+        or (problem.kind == "shared" and problem.path not in elsewhere)
+        or (problem.kind == "doubled" and times[problem.path] == 1)
+    }
 
 
 def _broken(split: str, items: list[Item], findings: Findings, contract: InputContract) -> Iterator[Problem]:

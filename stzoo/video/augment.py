@@ -65,12 +65,12 @@ def read_random_clip(
     contract = cut.contract
     rest = DRAWS + bool(cut.short_sides)
     temporal = np.concatenate([draws[:1], draws[rest:]])
-    clip, _ = read_chosen(
+    clip = read_chosen(
         video,
         lambda info: random_run(info.timestamps_seconds, contract, temporal, random_stride=cut.random_stride),
         partial(_window, draws=draws, crop=contract.crop, short_sides=cut.short_sides or (contract.resize,)),
         contract,
-    )
+    ).frames
     return _mirrored(clip, draws) if cut.flip else clip
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
@@ -88,6 +88,21 @@ class VideoInfo:
         if last is None:
             last = 1 / self.fps if self.fps is not None else 0.0
         return float(self.timestamps_seconds[-1] - self.timestamps_seconds[0]) + last
+
+
+class Excerpt(NamedTuple):
+    """Some frames of a video, and what is known about it when they are read."""
+
+    frames: UInt8[np.ndarray, "... size size 3"]
+    """By a `Transform`, in the shape of the choice."""
+    info: VideoInfo
+
+
+Choose = Callable[[VideoInfo], Int64[np.ndarray, "..."]]
+"""Which frames are wanted of a video: their indices, in any shape."""
+
+Transform = Callable[..., UInt8[np.ndarray, "... size size 3"]]
+"""What is kept of a frame; takes, as `pixel_aspect`, how much wider than high its pixels are shown."""
 
 
 def probe(path: Path | str) -> VideoInfo:

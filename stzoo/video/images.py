@@ -10,7 +10,7 @@ import dataclasses
 import io
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from jaxtyping import Int64, UInt8
 from stzoo.errors import VideoError
 from stzoo.video.archives import read_archive
 from stzoo.video.container import MAX_PIXELS
-from stzoo.video.decode import VideoInfo
+from stzoo.video.decode import Choose, Excerpt, Transform, VideoInfo
 from stzoo.video.frames import stacked
 from stzoo.video.video import FRAME, Video, archive_of, is_frame
 
@@ -92,11 +92,7 @@ def list_folder(path: Path) -> set[str]:
     return {folder.relative_to(inner).parts[0] for folder in below if folder != inner and folder.is_relative_to(inner)}
 
 
-def read_pictures(
-    folder: FrameFolder,
-    choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-    transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
-) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
+def read_pictures(folder: FrameFolder, choose: Choose, transform: Transform) -> Excerpt:
     """The frames that `choose` wants of a video, transformed; chosen again without those that cannot be decoded.
 
     Raises:
@@ -117,7 +113,7 @@ def read_pictures(
                 size = picture.shape[:2]
                 kept[row] = transform(picture)
         if good[rows].all():
-            return stacked(wanted, kept), dataclasses.replace(info, height=size[0], width=size[1])
+            return Excerpt(stacked(wanted, kept), dataclasses.replace(info, height=size[0], width=size[1]))
     raise VideoError(f"{folder.path} holds no frame that can be decoded; its pictures are damaged.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +12,7 @@ from jaxtyping import Float64, Int64, UInt8
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.video.clips import plan, strip
-from stzoo.video.decode import VideoInfo
+from stzoo.video.decode import Choose, Excerpt, Transform, VideoInfo
 from stzoo.video.frames import crops_along, resize_and_crop
 from stzoo.video.source import look_into
 from stzoo.video.video import Video
@@ -72,20 +71,11 @@ def read_strip(
     Short side and centre crop are `size` pixels. Errors are those of `read_clips`.
     """
     transform = partial(resize_and_crop, short_side=size, crop=size)
-    return read_chosen(video, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract)[0]
+    return read_chosen(video, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract).frames
 
 
-def read_chosen(
-    video: Video,
-    choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-    transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
-    contract: InputContract,
-) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
-    """The frames that `choose` wants, stacked in the shape of the choice.
-
-    `transform` takes a frame and, as `pixel_aspect`, how much wider than high the video's pixels are shown. Frames are
-    chosen again where some cannot be decoded. Errors are those of `read_clips`.
-    """
+def read_chosen(video: Video, choose: Choose, transform: Transform, contract: InputContract) -> Excerpt:
+    """The frames that `choose` wants; chosen again where some cannot be decoded. Errors are those of `read_clips`."""
     source = look_into(video)
     if contract.fps is not None and not source.timed:
         raise UsageError(

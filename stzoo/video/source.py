@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.decode import VideoInfo, decodable, probe, read_frames, stream_frames
+from stzoo.video.decode import (
+    Choose,
+    Excerpt,
+    Transform,
+    VideoInfo,
+    decodable,
+    probe,
+    read_frames,
+    stream_frames,
+)
 from stzoo.video.frames import stacked
 from stzoo.video.images import FrameFolder, describe, find_frames, read_picture, read_pictures
 from stzoo.video.video import Video
@@ -31,14 +40,10 @@ class Source(ABC):
         return True
 
     @abstractmethod
-    def read(
-        self,
-        choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-        transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
-    ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
-        """The frames that `choose` wants, by `transform`, stacked in the shape of the choice.
+    def read(self, choose: Choose, transform: Transform) -> Excerpt:
+        """The frames that `choose` wants; chosen again where some cannot be decoded.
 
-        They are chosen again where some cannot be decoded. Raises `VideoError` where none can.
+        Raises `VideoError` where none can.
         """
 
     @abstractmethod
@@ -91,15 +96,11 @@ class _File(Source):
     from_start: bool = False
     """Decode the file from its start, which finds frames that the shortest way misses."""
 
-    def read(
-        self,
-        choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-        transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
-    ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
+    def read(self, choose: Choose, transform: Transform) -> Excerpt:
         indices = choose(self.info)
         frames = read_frames(self.info, indices.ravel(), partial(transform, pixel_aspect=self.info.pixel_aspect))
         if len(frames) == len(np.unique(indices)):
-            return stacked(indices, frames), self.info
+            return Excerpt(stacked(indices, frames), self.info)
         if self.from_start:
             raise VideoError(f"{self.info.path} decodes differently each time it is read; copy or convert it again.")
         return self.repaired().read(choose, transform)
@@ -131,11 +132,7 @@ class _Pictures(Source):
     def timed(self) -> bool:
         return self.folder.rate is not None
 
-    def read(
-        self,
-        choose: Callable[[VideoInfo], Int64[np.ndarray, "..."]],
-        transform: Callable[..., UInt8[np.ndarray, "... size size 3"]],
-    ) -> tuple[UInt8[np.ndarray, "... size size 3"], VideoInfo]:
+    def read(self, choose: Choose, transform: Transform) -> Excerpt:
         return read_pictures(self.folder, choose, transform)
 
     def in_order(self) -> Source:

@@ -7,9 +7,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -17,6 +15,7 @@ import cv2
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
+from stzoo.pool import no_interrupt
 from stzoo.video.reader import VideoClips, read_clips
 from stzoo.video.video import Video
 
@@ -38,9 +37,9 @@ def read_many(
     """Each video with its clips, or with the reason why there are none, in the order of the videos.
 
     They are asked for as they are needed. At most two a worker are held, however many there are. A worker that dies or
-    takes too long over a file is replaced, and the file gets an error. When the iterator is closed or
-    interrupted, its workers are ended. A script that calls this needs `if __name__ == "__main__":` around its work,
-    because workers begin by importing it.
+    takes too long over a file is replaced, and the file gets an error. When the iterator is closed or interrupted, its
+    workers are ended. A script that calls this needs `if __name__ == "__main__":` around its work, because workers
+    begin by importing it.
 
     Args:
         videos: a folder of frames that lacks a needed `frame_rate` gets an error.
@@ -78,7 +77,7 @@ class _Worker:
     def start(cls, how: How) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(target=_serve, args=(theirs, *how), daemon=True)
-        with _no_interrupt():
+        with no_interrupt():
             process.start()
         theirs.close()
         return cls(process, ours)
@@ -108,20 +107,6 @@ class _Worker:
         code = self.process.exitcode
         self.process.close()
         return code
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Processes that are started here never see Ctrl-C, which reaches all of a terminal's processes."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # starts with the first process, and then lets interrupts through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read(

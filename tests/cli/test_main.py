@@ -60,7 +60,7 @@ def stzoo_process(*args: str, **options: object) -> subprocess.CompletedProcess[
         [sys.executable, "-m", "stzoo", *args],
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
         **options,  # type: ignore[call-overload]
     )
@@ -138,7 +138,7 @@ cli.COMMANDS["half"] = cli.Entry("library:half_imported", "")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 cli.main(["half"])
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
@@ -184,7 +184,7 @@ def test_help_imports_nothing_heavy() -> None:
         "heavy = {'torch', 'numpy', 'pydantic', 'av', 'cv2', 'matplotlib', 'onnxruntime'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -197,7 +197,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     os.close(writer)

@@ -99,7 +99,7 @@ def test_the_next_batch_is_cut_while_one_is_trained_on(passes: int, monkeypatch:
     batches = clips().epoch(Draws(0, "variational", 0), 4, divide=lambda batch: np.array_split(batch, passes))
     for _ in range(passes):
         next(batches)
-        assert second.wait(timeout=20)
+        assert second.wait(timeout=120)
         time.sleep(0.02)
         assert len(cut) == 8, "the third waits until the first is done with"
     batches.close()

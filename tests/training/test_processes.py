@@ -86,12 +86,12 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
         net, recorded = pair.trained(alone, one)
         scores = pair.scored(alone)
         metrics = together / "run" / "metrics.jsonl"
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while both[0].poll() is None and not metrics.exists() and time.monotonic() < until:
             time.sleep(0.01)
         both[1].kill()
         killed = time.monotonic()
-        both[0].wait(timeout=60)
+        both[0].wait(timeout=180)
     finally:
         for process in both:
             process.kill()
@@ -100,7 +100,7 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
     assert "fixed 1 " in (together / "said0").read_text(), error
     assert both[0].returncode == 1
     assert error.splitlines()[-1].endswith("this one stops; the same command goes on from the last checkpoint"), error
-    assert time.monotonic() - killed < 60
+    assert time.monotonic() - killed < 180
 
     for rank in range(2):
         its_recorded, its_scores = json.loads((together / f"numbers{rank}.json").read_text())

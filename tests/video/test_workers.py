@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_few_files_are_held_however_many_there_are(make_video: MakeVideo) -> Non
 def slow_and_deadly(video: Video, contract: InputContract, clips: int | None) -> VideoClips:
     """Stands in for `read_clips` in a worker: what a file does is written in its name."""
     if "hang" in video.place.name:
-        time.sleep(60)
+        time.sleep(600)
     if "crash" in video.place.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "exit" in video.place.name:
@@ -86,21 +87,27 @@ def serve_badly(*arguments: object) -> None:
     workers._serve(*arguments)
 
 
+def give(worker: workers._Worker, job: workers._Job, seconds: float, real: Callable[..., None]) -> None:
+    """Stands in for the method: nobody waits for the limit of a file that hangs, and the others have all of theirs."""
+    real(worker, job, 1.0 if "hang" in job.video.place.name else seconds)
+
+
 def test_a_worker_that_dies_or_hangs_is_replaced(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
     real = workers._serve
     program = {"target": serve_badly}
     process = workers._SPAWN.Process
     monkeypatch.setattr(workers._SPAWN, "Process", lambda **options: process(**{**options, **program}))
+    monkeypatch.setattr(workers._Worker, "give", partialmethod(give, real=workers._Worker.give))
     names = ["a", "crash", "b", "hang", "exit", "c"]
     videos = [Video(make_video(f"{name}.mp4", 4)) for name in names]
     start = time.monotonic()
-    results = dict(read_many(videos, CONTRACT, workers=1, seconds_a_file=2.0))
-    assert time.monotonic() - start < 40
+    results = dict(read_many(videos, CONTRACT, workers=1, seconds_a_file=300.0))
+    assert time.monotonic() - start < 300
     assert workers._serve is real
     sentences = {video.place.stem: str(result) for video, result in results.items() if isinstance(result, VideoError)}
     assert sentences.keys() == {"crash", "hang", "exit"}
     assert "crashed (SIGSEGV) the process" in sentences["crash"]
-    assert "was not read within 2 seconds" in sentences["hang"]
+    assert "was not read within 300 seconds" in sentences["hang"]
     assert "--workers 0" in sentences["hang"]
     assert "ended (exit code 3) the process" in sentences["exit"]
     for name in ("a", "b", "c"):
@@ -155,46 +162,20 @@ def test_an_interrupt_ends_everything(make_video: MakeVideo, tmp_path: Path) -> 
         assert running.stdout is not None
         assert running.stdout.readline() == "4\n"
         os.killpg(running.pid, signal.SIGINT)
-        _, messages = running.communicate(timeout=60)
+        _, messages = running.communicate(timeout=300)
     assert running.returncode != 0
     assert messages.count("KeyboardInterrupt") == 1, messages
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (left := lives(running.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
-
-
-MASKS = """
-import signal
-from stzoo.video import workers
-
-def tell(connection):
-    connection.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
-
-if __name__ == "__main__":
-    for _ in range(2):
-        ours, theirs = workers._SPAWN.Pipe()
-        process = workers._SPAWN.Process(target=tell, args=(theirs,))
-        with workers._no_interrupt():
-            process.start()
-        print(ours.recv(), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)
-        process.join()
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="Windows has no signal masks")
-def test_no_worker_sees_an_interrupt_while_it_starts(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(MASKS)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
-    assert done.stdout == "True False\nTrue False\n", done.stderr
 
 
 def test_a_script_without_its_guard_is_told_so(make_video: MakeVideo, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(guard="if True:"))
     command = [sys.executable, str(script), str(make_video("a.mp4", 4))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode != 0
     assert 'under `if __name__ == "__main__":`' in done.stderr
 

@@ -211,7 +211,7 @@ def test_two_processes_fetch_at_once(server: HubServer, published: str, hub_cach
         subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    digests = {process.communicate(timeout=60)[0] for process in running}
+    digests = {process.communicate(timeout=300)[0] for process in running}
     assert [process.returncode for process in running] == [0, 0]
     assert digests == {f"{bundles.weights_digest(hub.fetch(TOY, FILES, offline=True))}\n"}
     assert leftovers(hub_cache) == []

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
 from stzoo.errors import DataError
 from stzoo.files import write_json
+from stzoo.pool import processes
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]  # clips done, clips in all
@@ -99,7 +98,7 @@ def _film_all(name: str, groups: Sequence[Sequence[T]], film: Callable[[list[T]]
     if workers == 1:
         yield from map(film, lists)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with processes(workers) as pool:
         try:
             yield from pool.map(film, lists)
         except BrokenProcessPool as error:
