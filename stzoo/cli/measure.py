@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import rich_click as click
 
+from stzoo.cli.options import format_option
 from stzoo.cli.strategy_names import branch_options, naming_branches
 from stzoo.strategies.names import FORMS
 
@@ -20,14 +21,7 @@ from stzoo.strategies.names import FORMS
 @click.option("--size", type=click.IntRange(1, 4096), default=224, show_default=True, help="Side in pixels.")
 @click.option("--temporal-stride", default="none", show_default=True, help="none, x2, x8 or low.")
 @click.option("--latency", is_flag=True, help="Also run the net, with random weights, on this machine's CPU.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text for people, json for programs.",
-)
+@format_option
 def measure(
     backbone: str,
     strategy: str,
@@ -37,7 +31,7 @@ def measure(
     size: int,
     temporal_stride: str,
     latency: bool,
-    output: str,
+    format_: str,
 ) -> None:
     """Count the parameters of a network, and the multiply-adds and activations of one clip.
 
@@ -45,26 +39,26 @@ def measure(
     large networks answer at once; --latency takes longer.
     """
     from stzoo.nets import Architecture
-    from stzoo.nets.measure import measure as count
-    from stzoo.nets.measure import measure_latency
+    from stzoo.nets import measure as measuring
     from stzoo.strategies.names import named
 
     options = branch_options(branches)
     architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride, **options})
     with naming_branches(strategy, options):
-        chosen = named(strategy, backbone, architecture.sites)
-    found = count(architecture, chosen, frames=frames, height=size, width=size)
-    timed = measure_latency(architecture, chosen, frames=frames, height=size, width=size) if latency else None
-    if output == "json":
-        click.echo(json.dumps(asdict(found) | ({"latency": asdict(timed)} if timed else {})))
+        units = named(strategy, backbone, architecture.sites)
+    clip = {"frames": frames, "height": size, "width": size}
+    counts = measuring.measure(architecture, units, **clip)
+    speed = measuring.measure_latency(architecture, units, **clip) if latency else None
+    if format_ == "json":
+        click.echo(json.dumps(asdict(counts) | ({"latency": asdict(speed)} if speed else {})))
         return
     click.echo(f"{backbone}, strategy {strategy}, {classes} classes, clip {frames}x{size}x{size}")
-    click.echo(f"parameters     {found.parameters:>15,}")
-    click.echo(f"multiply-adds  {found.multiply_adds:>15,}")
-    click.echo(f"activations    {found.activations:>15,}")
-    if timed:
-        threads = f"{timed.threads} thread{'s' if timed.threads > 1 else ''}"
+    click.echo(f"parameters     {counts.parameters:>15,}")
+    click.echo(f"multiply-adds  {counts.multiply_adds:>15,}")
+    click.echo(f"activations    {counts.activations:>15,}")
+    if speed:
+        threads = f"{speed.threads} thread{'s' if speed.threads > 1 else ''}"
         click.echo(
-            f"latency        {timed.milliseconds:>15,.1f} ms, median of {timed.runs} runs with random weights on this "
-            f"CPU, {threads}, torch {timed.torch}"
+            f"latency        {speed.milliseconds:>15,.1f} ms, median of {speed.runs} runs with random weights on this "
+            f"CPU, {threads}, torch {speed.torch}"
         )

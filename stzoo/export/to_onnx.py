@@ -198,9 +198,9 @@ def compare(
             assert len(batch) == size
             with torch.inference_mode():
                 expected = net(torch.from_numpy(batch)).numpy()
-            (given,) = session.run(None, {name: batch})
-            differences.append(np.abs(given - expected).max())
-            agreements.append(np.mean(given.argmax(axis=-1) == expected.argmax(axis=-1)))
+            (answer,) = session.run(None, {name: batch})
+            differences.append(np.abs(answer - expected).max())
+            agreements.append(np.mean(answer.argmax(axis=-1) == expected.argmax(axis=-1)))
         first = np.ascontiguousarray(clips[:1])
         seconds = statistics.median(_seconds(lambda: session.run(None, {name: first})) for _ in range(_TIMED_RUNS))
     return Agreement(

@@ -36,7 +36,7 @@ class TorchNet:
         if is_template(net):
             raise UsageError("a template has random outputs and cannot predict; prune a strategy out of it first.")
         self.net = net
-        self.device = found(device)
+        self.device = torch_device(device)
         self.net.eval().to(self.device)
         self._merged: _Merged | None = None
 
@@ -64,7 +64,7 @@ class TorchNet:
         return self._merged.net
 
 
-def found(device: torch.device | str | None) -> torch.device:
+def torch_device(device: torch.device | str | None) -> torch.device:
     """A device that torch has; None and `auto` are a GPU if there is one. Raises `UsageError` where there is none."""
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

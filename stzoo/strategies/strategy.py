@@ -57,7 +57,7 @@ class Site:
     def units(self) -> tuple[str, ...]:
         """Every non-empty set of open branches, fewest first: S, ST, S+ST."""
         sizes = range(1, len(self.branches) + 1)
-        return tuple("+".join(chosen) for size in sizes for chosen in itertools.combinations(self.branches, size))
+        return tuple("+".join(branches) for size in sizes for branches in itertools.combinations(self.branches, size))
 
 
 def open_branches(unit: str) -> tuple[str, ...]:
@@ -111,8 +111,8 @@ class Strategy:
         if len(units) != len(choices):
             raise StrategyError(f"{backbone} has {len(choices)} sites with a choice and {len(units)} units are given")
         _check_offered(backbone, sites, units)
-        chosen = {site.name: site.nearest(unit) for site, unit in zip(choices, units, strict=True)}
-        return cls(backbone, {site.name: chosen.get(site.name, "+".join(site.branches)) for site in sites})
+        units_of = {site.name: site.nearest(unit) for site, unit in zip(choices, units, strict=True)}
+        return cls(backbone, {site.name: units_of.get(site.name, "+".join(site.branches)) for site in sites})
 
     def text(self) -> str:
         """One line such as `densenet121: B1.L1..5=S+ST B1.L6=ST T1=S`; runs of numbered sites are joined by `..`."""

@@ -22,7 +22,7 @@ from stzoo.nets.inflate import HEAD, inflate
 from stzoo.recipe import Init
 from stzoo.training.run import Run
 from stzoo.zoo import hub
-from stzoo.zoo.reference import Found, find
+from stzoo.zoo.reference import Location, find
 
 Head = Literal["kept", "replaced"]
 
@@ -152,7 +152,7 @@ def _wanted(net: Classifier, *, keep_head: bool) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in net.state_dict().items() if keep_head or name not in HEAD}
 
 
-def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Found, bundles.Bundle]:
+def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Location, bundles.Bundle]:
     """Where the bundle is that [init] names, of which `files` are here, and what it says."""
     try:
         found = find(init.source, files=files)
@@ -168,7 +168,7 @@ def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Found, bun
     return found, bundle
 
 
-def _which(init: Init, found: Found, wanted: Mapping[str, tuple[int, ...]]) -> Literal["model", "template"]:
+def _which(init: Init, found: Location, wanted: Mapping[str, tuple[int, ...]]) -> Literal["model", "template"]:
     """The file of a bundle that has all tensors that the net needs: the model's if it can be, else the template's.
 
     Of a bundle on the Hub, the template is fetched only then.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo.card import Card, Net
+from stzoo.card import Card, NetDescription
 from stzoo.errors import UsageError
 from stzoo.zoo import hub
 from stzoo.zoo.reference import Ref, find, meaning_of
@@ -108,8 +108,8 @@ def load(
             )
     from stzoo.bundle import rebuild
 
-    built = rebuild.architecture(found.folder, bundle)
-    wanted = bundle.strategy if strategy is None else rebuild.chosen(strategy, built)
+    built = rebuild.architecture_of(found.folder, bundle)
+    wanted = bundle.strategy if strategy is None else rebuild.fitting_strategy(strategy, built)
     is_own = wanted == bundle.strategy
     if found.repository is not None and weights is not None:
         files = (bundles.MODEL,) if is_own else (bundles.TEMPLATE, bundles.statistics_file(wanted))
@@ -159,14 +159,14 @@ def predict(
     return load(model, device=device).predict(path, topk, clips, frame_rate=frame_rate)
 
 
-def _untrained(card: Card, described: Net, strategy: Strategy | str | None, device: str | None) -> Predictor:
+def _untrained(card: Card, described: NetDescription, strategy: Strategy | str | None, device: str | None) -> Predictor:
     """The net that a card describes, as it is before training; its classes have numbers, since nobody named them."""
     from stzoo.bundle import rebuild
     from stzoo.nets import Architecture
     from stzoo.prediction.predictor import Predictor
 
     built = Architecture(card.backbone, described.classes, described.options)
-    wanted = rebuild.chosen(described.strategy if strategy is None else strategy, built)
+    wanted = rebuild.fitting_strategy(described.strategy if strategy is None else strategy, built)
     labels = tuple(f"class {index}" for index in range(described.classes))
     net = rebuild.untrained(built, wanted)
     return Predictor(net, described.input, labels, name=card.name, device=device, strategy=wanted)

@@ -104,11 +104,11 @@ def test_a_file_of_the_first_form_possible_is_found(folder: Path, monkeypatch: p
     assert given.path == folder / "model.onnx"
     assert found("volumes") is None
     assert found("volumes", "images") == given
-    made = cached.made(folder, bundle, bundle.contract, "volumes", lambda _: None)
-    assert made.form == "volumes"
-    assert found("volumes", "images") == found("volumes") == made
+    file = cached.export_into_cache(folder, bundle, bundle.contract, "volumes", lambda _: None)
+    assert file.form == "volumes"
+    assert found("volumes", "images") == found("volumes") == file
     assert found("images", "volumes") == given
-    say_form(made.path, "images")
+    say_form(file.path, "images")
     assert found("volumes") is None  # the file is not what its name says
 
 
