@@ -21,7 +21,7 @@ import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError, UsageError
 from stzoo.files import replacing
-from stzoo.inference import to_input
+from stzoo.inference import clip_scores, over_clips
 from stzoo.nets import is_template, merge
 from stzoo.nets.layout import Images, Volumes, laid_out
 from stzoo.runtimes import threads
@@ -85,7 +85,7 @@ class VideoLevel(nn.Module):
         self.contract = contract
 
     def forward(self, frames: UInt8[Tensor, "clips frames height width 3"]) -> Float[Tensor, " classes"]:
-        return self.net(to_input(frames, self.contract)).softmax(dim=1).mean(dim=0)
+        return over_clips(clip_scores(self.net, frames, self.contract))
 
 
 def export(

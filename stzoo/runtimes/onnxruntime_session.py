@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from stzoo.errors import BundleError, StzooError, UsageError
-from stzoo.runtimes import Session, has_gpu, threads
+from stzoo.runtimes.availability import has_gpu, threads
 from stzoo.runtimes.onnx_file import INPUT, OUTPUT, OnnxFile, Precision
+from stzoo.runtimes.session import Session
 
 _GPU, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
