@@ -14,7 +14,7 @@ from stzoo import bundle as bundles
 from stzoo import nets
 from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, StzooError
+from stzoo.errors import BundleError, StzooError, listed
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
@@ -145,17 +145,17 @@ def _refuse_misfits(path: Path, wanted: Mapping[str, Shape], stored: Mapping[str
     problems = []
     missing = [name for name in wanted if name not in stored]
     if missing:
-        problems.append(f"it lacks {_listing(missing)}")
+        problems.append(f"it lacks {_shown(missing)}")
     extra = [name for name in stored if name not in wanted]
     if extra:
-        problems.append(f"it has {_listing(extra)} besides")
+        problems.append(f"it has {_shown(extra)} besides")
     misshaped = [
         f"{name!r} of shape {stored[name]} in place of {shape}"
         for name, shape in wanted.items()
         if name in stored and stored[name] != shape
     ]
     if misshaped:
-        problems.append(f"it has {', '.join(misshaped[:3])}{_more(misshaped)}")
+        problems.append(f"it has {listed(misshaped, most=3)}")
     if problems:
         raise BundleError(f"{path} does not fit its {bundles.CONFIG}: {'; '.join(problems)}")
 
@@ -171,9 +171,5 @@ def _refuse_values(path: Path, wanted: Mapping[str, Tensor], stored: Arrays) -> 
             raise BundleError(f"{path}: the array {shown} holds {array.min()}; variances are not negative")
 
 
-def _listing(names: list[str]) -> str:
-    return f"{', '.join(shortened(repr(name)) for name in names[:3])}{_more(names)}"
-
-
-def _more(items: list[str]) -> str:
-    return f" and {len(items) - 3} more" if len(items) > 3 else ""
+def _shown(names: list[str]) -> str:
+    return listed([shortened(repr(name)) for name in names], most=3)

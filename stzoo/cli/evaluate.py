@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.labelled import labelled, root_option
 from stzoo.cli.options import frame_rate_option, loaded, protocol_options, runtime_options, workers_option
 from stzoo.errors import VideoError
+from stzoo.files import slug
 
 if TYPE_CHECKING:
     from stzoo.evaluation import Evaluation
@@ -122,4 +122,4 @@ def _cells(value: Estimate) -> tuple[str, str, str]:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"
+    return slug(text, "A-Za-z0-9._-", "model")

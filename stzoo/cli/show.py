@@ -14,7 +14,7 @@ from stzoo.cli.drawing import megabytes, pairs, print_parts, results_table, site
 from stzoo.cli.list_models import ModelLine, Opened
 from stzoo.cli.options import format_option
 from stzoo.cli.strategy_names import PUBLISHED, bound_strategy, branch_options, by_name, naming_branches
-from stzoo.errors import ModelNotFoundError, UsageError
+from stzoo.errors import ModelNotFoundError, UsageError, listed
 from stzoo.strategies.names import FORMS
 
 if TYPE_CHECKING:
@@ -81,9 +81,8 @@ class _Shown:
 
         parts: list[Any] = [Text(self.name, style="bold")]
         if self.bundle is not None:
-            labels = ", ".join(self.bundle.labels[:30])
-            more = f" and {len(self.bundle.labels) - 30} more" if len(self.bundle.labels) > 30 else ""
-            about = {"input": self.bundle.contract.text, f"{len(self.bundle.labels)} labels": labels + more}
+            labels = self.bundle.labels
+            about = {"input": self.bundle.contract.text, f"{len(labels)} labels": listed(labels, most=30)}
             parts += [pairs(self.facts, about, self.bundle.config.provenance)]
             parts += [results_table(self.bundle.metrics)] if self.bundle.metrics else []
         else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from stzoo.errors import StrategyError, did_you_mean
+from stzoo.errors import StrategyError, did_you_mean, listed
 
 NONE = "none"
 
@@ -188,14 +188,14 @@ class Strategy:
         problems = []
         missing = [name for name in known if name not in self.units]
         if missing:
-            problems.append(f"it lacks the {_listing('site', missing)}")
+            problems.append(f"it lacks the {_sites(missing)}")
         for name in (name for name in self.units if name in known):
             allowed = (*known[name].units, *([NONE] if known[name].closable else []))
             if self.units[name] not in allowed:
                 problems.append(f"site {name} cannot have the unit {self.units[name]}, only {', '.join(allowed)}")
         if unknown := [name for name in self.units if name not in known]:
             hint = did_you_mean(unknown[0], missing or known)
-            problems.append(f"it names the unknown {_listing('site', unknown)}{hint and f'.{hint}'}")
+            problems.append(f"it names the unknown {_sites(unknown)}{hint and f'.{hint}'}")
         if problems:
             raise StrategyError(f"the strategy does not fit {backbone}: {'; '.join(problems)}")
 
@@ -248,6 +248,5 @@ def _expand(names: str, word: str) -> list[str]:
     return [first, *(f"{match[1]}{number}" for number in range(int(match[2]) + 1, int(last) + 1))]
 
 
-def _listing(noun: str, names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
+def _sites(names: Sequence[str]) -> str:
+    return f"site{'s' if len(names) > 1 else ''} {listed(names, most=6)}"
