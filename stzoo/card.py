@@ -17,8 +17,7 @@ from stzoo.validation import OneLine, problems, shortened
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200), OneLine]
-Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
-
+RepositoryId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _OWN = ("name", "weights", "paper")
@@ -43,7 +42,7 @@ class Bundled(_Value):
 class OnHub(_Value):
     """Weights in a Hub repository, at a branch, tag or commit."""
 
-    hub: Repository
+    hub: RepositoryId
     revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)] = "main"
 
     @property
@@ -51,7 +50,7 @@ class OnHub(_Value):
         return f"{self.hub}@{self.revision}"
 
 
-class Net(_Value):
+class NetDescription(_Value):
     """All that is needed to build a card's net before anybody has trained it.
 
     `strategy` is a name as `stzoo.strategies.names.named` takes it, `options` are the backbone's. `parameters` are the
@@ -92,7 +91,8 @@ class Card(_Value):
     where there are no weights, and `paper` quotes what the paper publishes for it.
 
     `license` is the weights' as the Hub writes it (`apache-2.0`), `data_license` that of the training data in words,
-    `hub_dataset` the dataset's name on the Hub, and `limits` what the model is not for.
+    `hub_dataset` the dataset's name on the Hub, and `limits` what the model is not for. `body`, `limits` and
+    `data_license` are Markdown.
     """
 
     name: Name
@@ -102,11 +102,11 @@ class Card(_Value):
     backbone: Line
     strategy: Line
     weights: Bundled | OnHub | Literal["none"]
-    net: Net | None = None
+    net: NetDescription | None = None
     paper: Annotated[tuple[Quoted, ...], Field(max_length=20)] = ()
     license: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,60}$")] = None
     data_license: Line | None = None
-    hub_dataset: Repository | None = None
+    hub_dataset: RepositoryId | None = None
     limits: Annotated[str | None, Field(min_length=1, max_length=4000)] = None
     body: str = ""
 

@@ -85,5 +85,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def quoted(names: Sequence[str], most: int = 5) -> str:
     """The first names in quotation marks, for a sentence, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f'"{name}"' for name in names[:most]) + more
+    return listed([f'"{name}"' for name in names], most)
+
+
+def listed(words: Sequence[str], most: int = 5) -> str:
+    """The first words with commas between them, for a sentence, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

@@ -1,10 +1,11 @@
-"""Where the package's own folders are, and how a file is written: never seen half, and not telling of this machine."""
+"""Where the package's own folders are, how files are called, and how one is written: never seen half."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from importlib import resources
@@ -45,6 +46,11 @@ def without_folders(text: str) -> str:
     """The last part of an absolute path or one from `~`, which names no machine and no user; other text as it is."""
     path = Path(text)
     return ((path.is_absolute() or text.startswith("~")) and path.name) or text
+
+
+def slug(text: str, kept: str, otherwise: str) -> str:
+    """A text as the name of a file: what is not `kept`, as in `a-z0-9`, becomes hyphens, but at the ends."""
+    return re.sub(f"[^{kept}]+", "-", text).strip("-.") or otherwise
 
 
 def packaged(folder: Literal["recipes", "cards", "bundled"]) -> Path:

@@ -26,13 +26,13 @@ def to_input(
 def clip_scores(
     net: Callable[[Tensor], Tensor], clips: UInt8[Tensor, "clips frames height width 3"], contract: InputContract
 ) -> Float[Tensor, "clips classes"]:
-    """The softmax of the net's logits, on the clips' own device: what evaluation and prediction average."""
+    """The softmax of the net's logits, on the clips' own device: what `over_clips` averages."""
     return net(to_input(clips, contract)).float().softmax(dim=1)
 
 
-def video_means(scores: Float[Tensor, "clips classes"], videos: int) -> Float[Tensor, "videos classes"]:
-    """The mean score of each of so many videos, whose equally many clips stand one video after the other."""
-    return scores.view(videos, -1, scores.shape[1]).mean(dim=1)
+def over_clips(scores: Float[Tensor, "*videos clips classes"]) -> Float[Tensor, "*videos classes"]:
+    """What is said of a video whose clips have these scores: their mean, in evaluation, prediction and export alike."""
+    return scores.mean(dim=-2)
 
 
 def video_scores(
@@ -61,6 +61,6 @@ def video_scores(
         for start in range(0, len(clips), videos):
             batch = torch.from_numpy(np.array(clips[start : start + videos])).to(device)
             of_clips = torch.cat([clip_scores(net, part, contract) for part in batch.flatten(0, 1).split(at_once)])
-            scores.append(video_means(of_clips, len(batch)).cpu().numpy())
+            scores.append(over_clips(of_clips.view(len(batch), -1, of_clips.shape[1])).cpu().numpy())
             advance(len(batch))
     return np.concatenate(scores)

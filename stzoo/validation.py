@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pydantic import AfterValidator, ValidationError
+from pydantic_core import ErrorDetails
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -27,18 +28,25 @@ def problems(error: ValidationError, most: int = 5) -> str:
     phrases = []
     for finding in error.errors(include_url=False):
         place = shortened(".".join(str(step) for step in finding["loc"]))
-        message = shortened(finding["msg"].removeprefix("Value error, "), 200)
-        message = message[:1].lower() + message[1:]
-        if finding["type"] == "missing":
-            phrases.append(f"{place} is missing")
-        elif finding["type"] == "extra_forbidden":
-            phrases.append(f"{place} is unknown")
-        elif place:
-            phrases.append(f"{place} is {shortened(repr(finding['input']))}: {message}")
-        else:
-            phrases.append(message)
+        shown = f"{place} is {shortened(repr(finding['input']))}" if place else ""
+        phrases.append(phrase(finding, place, shown, most=200))
     more = f"; and {len(phrases) - most} more" if len(phrases) > most else ""
     return "; ".join(phrases[:most]) + more
+
+
+def phrase(finding: ErrorDetails, place: str, shown: str, most: int | None = None) -> str:
+    """What is wrong with the value at a `place`: it is missing, unknown, or wrong as it is `shown` there.
+
+    The message about a wrong one has at most so many characters.
+    """
+    if finding["type"] == "missing":
+        return f"{place} is missing"
+    if finding["type"] == "extra_forbidden":
+        return f"{place} is unknown"
+    message = finding["msg"].removeprefix("Value error, ")
+    message = message if most is None else shortened(message, most)
+    message = message[:1].lower() + message[1:]
+    return f"{shown}: {message}" if shown else message
 
 
 def shortened(text: str, most: int = 60) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from stzoo.bundle.schema import Bundle, Result
 from stzoo.card import Card
+from stzoo.files import slug
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -51,7 +51,7 @@ def eval_results(bundle: Bundle, card: Card | None) -> dict[str, str]:
             value=result.value,
             notes=f"{result.protocol}; n = {result.n}{interval}",
         )
-        entries.setdefault(f".eval_results/{_slug(result.dataset)}.yaml", []).append(entry)
+        entries.setdefault(f".eval_results/{_hub_name(result.dataset)}.yaml", []).append(entry)
     return {
         path: yaml.safe_dump(eval_result_entries_to_yaml(listed), sort_keys=False, width=1000)
         for path, listed in entries.items()
@@ -78,11 +78,11 @@ def _eval_result(result: Result, card: Card | None) -> EvalResult:
 
 def _dataset(result: Result, card: Card | None) -> str:
     """The dataset's name on the Hub, or, where it has none there, its own name as the Hub would write it."""
-    return card.hub_dataset if card is not None and card.hub_dataset is not None else _slug(result.dataset)
+    return card.hub_dataset if card is not None and card.hub_dataset is not None else _hub_name(result.dataset)
 
 
-def _slug(name: str) -> str:
-    return re.sub("[^a-z0-9._]+", "-", name.lower()).strip("-._") or "dataset"
+def _hub_name(name: str) -> str:
+    return slug(name.lower(), "a-z0-9._", "dataset")
 
 
 def _metric_type(result: Result) -> str:

@@ -14,7 +14,7 @@ from stzoo import bundle as bundles
 from stzoo import nets
 from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, StzooError
+from stzoo.errors import BundleError, StzooError, listed
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
@@ -42,9 +42,9 @@ def build(folder: Path, bundle: Bundle) -> Classifier:
 
     Raises `BundleError` naming the arrays that are missing, left over or of another shape.
     """
-    built = architecture(folder, bundle)
+    architecture = architecture_of(folder, bundle)
     with _described(folder), without_memory():
-        net = nets.fixed_net(built, bundle.strategy)
+        net = nets.fixed_net(architecture, bundle.strategy)
     _refuse_misfits(folder / bundles.MODEL, _shapes(net.state_dict()), bundles.weight_shapes(folder))
     return _filled(net, bundles.read_weights(folder), folder / bundles.MODEL)
 
@@ -58,8 +58,8 @@ def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[Cla
     backbone.
     """
     with _described(folder), without_memory():
-        built = architecture(folder, bundle)
-        template = nets.template(built.backbone, built.classes, **built.options)
+        architecture = architecture_of(folder, bundle)
+        template = nets.template(architecture.backbone, architecture.classes, **architecture.options)
     if not (folder / bundles.TEMPLATE).exists():
         raise BundleError(f"{folder} has no {bundles.TEMPLATE}; it gives the strategy it was trained for and no other")
     shapes = bundles.weight_shapes(folder, "template")
@@ -69,8 +69,8 @@ def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[Cla
     statistics = bundles.read_statistics(folder, strategy)
     if statistics is not None:
         buffers = dict(net.named_buffers())
-        given = {name: array.shape for name, array in statistics.items()}
-        _refuse_misfits(folder / bundles.statistics_file(strategy), _shapes(buffers), given)
+        stored = {name: array.shape for name, array in statistics.items()}
+        _refuse_misfits(folder / bundles.statistics_file(strategy), _shapes(buffers), stored)
         _refuse_values(folder / bundles.statistics_file(strategy), buffers, statistics)
         for name, array in statistics.items():
             buffers[name].copy_(torch.from_numpy(array))
@@ -84,16 +84,16 @@ def untrained(architecture: Architecture, strategy: Strategy) -> Classifier:
         return nets.fixed_net(architecture, strategy).eval()
 
 
-def architecture(folder: Path, bundle: Bundle) -> Architecture:
+def architecture_of(folder: Path, bundle: Bundle) -> Architecture:
     """The architecture that a bundle describes. Raises `BundleError` when there is none such."""
     config = bundle.config
     with _described(folder):
-        found = Architecture(config.backbone.name, len(bundle.labels), config.backbone.options)
-        bundle.strategy.check(found.backbone, found.sites)
-    return found
+        architecture = Architecture(config.backbone.name, len(bundle.labels), config.backbone.options)
+        bundle.strategy.check(architecture.backbone, architecture.sites)
+    return architecture
 
 
-def chosen(strategy: Strategy | str, architecture: Architecture) -> Strategy:
+def fitting_strategy(strategy: Strategy | str, architecture: Architecture) -> Strategy:
     """A strategy as given or by name. Raises `StrategyError` when it does not fit the architecture."""
     if isinstance(strategy, str):
         return named(strategy, architecture.backbone, architecture.sites)
@@ -142,28 +142,28 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _refuse_misfits(path: Path, wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> None:
+def _refuse_misfits(path: Path, wanted: Mapping[str, Shape], stored: Mapping[str, Shape]) -> None:
     problems = []
-    missing = [name for name in wanted if name not in given]
+    missing = [name for name in wanted if name not in stored]
     if missing:
-        problems.append(f"it lacks {_listing(missing)}")
-    extra = [name for name in given if name not in wanted]
+        problems.append(f"it lacks {_shown(missing)}")
+    extra = [name for name in stored if name not in wanted]
     if extra:
-        problems.append(f"it has {_listing(extra)} besides")
+        problems.append(f"it has {_shown(extra)} besides")
     misshaped = [
-        f"{name!r} of shape {given[name]} in place of {shape}"
+        f"{name!r} of shape {stored[name]} in place of {shape}"
         for name, shape in wanted.items()
-        if name in given and given[name] != shape
+        if name in stored and stored[name] != shape
     ]
     if misshaped:
-        problems.append(f"it has {', '.join(misshaped[:3])}{_more(misshaped)}")
+        problems.append(f"it has {listed(misshaped, most=3)}")
     if problems:
         raise BundleError(f"{path} does not fit its {bundles.CONFIG}: {'; '.join(problems)}")
 
 
-def _refuse_values(path: Path, wanted: Mapping[str, Tensor], given: Arrays) -> None:
+def _refuse_values(path: Path, wanted: Mapping[str, Tensor], stored: Arrays) -> None:
     """Refuses whole numbers where the net has others, or the other way round, and negative variances."""
-    for name, array in given.items():
+    for name, array in stored.items():
         shown = shortened(repr(name))
         if wanted[name].is_floating_point() != (array.dtype.kind == "f"):
             kind = str(wanted[name].dtype).removeprefix("torch.")
@@ -172,9 +172,5 @@ def _refuse_values(path: Path, wanted: Mapping[str, Tensor], given: Arrays) -> N
             raise BundleError(f"{path}: the array {shown} holds {array.min()}; variances are not negative")
 
 
-def _listing(names: list[str]) -> str:
-    return f"{', '.join(shortened(repr(name)) for name in names[:3])}{_more(names)}"
-
-
-def _more(items: list[str]) -> str:
-    return f" and {len(items) - 3} more" if len(items) > 3 else ""
+def _shown(names: list[str]) -> str:
+    return listed([shortened(repr(name)) for name in names], most=3)

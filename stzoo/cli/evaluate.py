@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from stzoo.cli.options import (
     workers_option,
 )
 from stzoo.errors import VideoError
+from stzoo.files import slug
 
 if TYPE_CHECKING:
     from stzoo.evaluation import Evaluation
@@ -122,4 +122,4 @@ def _cells(value: Estimate) -> tuple[str, str, str]:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"
+    return slug(text, "A-Za-z0-9._-", "model")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich_click as click
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from stzoo.contract import InputContract
-    from stzoo.export.to_int8 import Loss
+    from stzoo.data.datasets import Item
+    from stzoo.export.to_int8 import Int8Comparison
     from stzoo.export.to_onnx import Agreement, Pixels
     from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes.onnx_file import Form
@@ -97,33 +99,82 @@ def export(
     of the weights in its metadata. A difference of more than 1e-4 in any number is an error; the files are left for
     inspection.
     """
-    from stzoo.export import to_onnx
+    from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
     from stzoo.files import packaged
-    from stzoo.runtimes import Session
     from stzoo.video.reader import read_clips
     from stzoo.video.video import Video
     from stzoo.zoo.loading import load
 
+    _refuse_contradictions(precision, calibrate, root, with_preprocess or any_size)
+    graph = _Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, any_size, form)
+    job = _Job(output, graph, calibrate, video or packaged("bundled") / "sample.mp4")
+    predictor = load(model, device="cpu")
+    items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
+    pixels = read_clips(Video(job.video), predictor.contract, max(_BATCH_SIZES)).clips if verify else None
+    reports = _reports(job.report)
+    outcome = _write(predictor, job, pixels, items)
+    _record(predictor, job, outcome, reports)
+    _say(job, outcome)
+    if outcome.agreement is not None and not outcome.agreement.passed:
+        raise ExportError(
+            f"{output} does not agree with torch: a number differs by {outcome.agreement.largest_difference:.1e}, more "
+            f"than {TOLERANCE:.0e}, or a best label changes; do not use it, and see {job.report}"
+        )
+
+
+class _Graph(NamedTuple):
+    """What the graph of the file is like, as `stzoo.export.to_onnx.export` takes it."""
+
+    opset: int
+    with_preprocess: bool
+    any_size: bool
+    form: Form
+
+
+class _Job(NamedTuple):
+    """What is written, the list that it is calibrated on for int8, and the video that it is compared with torch on."""
+
+    output: Path
+    graph: _Graph
+    calibrate: Path | None
+    video: Path
+
+    @property
+    def report(self) -> Path:
+        return self.output.with_name(REPORT)
+
+
+class _Outcome(NamedTuple):
+    """What was found out: about the file in fp32 beside torch, and about the one in int8 beside that."""
+
+    agreement: Agreement | None
+    comparison: Int8Comparison | None
+
+
+def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | None, is_special: bool) -> None:
     if (precision == "int8") != (calibrate is not None):
         raise UsageError(
             "int8 is calibrated on videos like those to be predicted; give --precision int8 and --calibrate LIST both"
         )
     if root is not None and calibrate is None:
         raise UsageError("--root is where the paths of a list of --calibrate start; leave it out, or give both")
-    if calibrate is not None and (with_preprocess or any_size):
+    if calibrate is not None and is_special:
         raise UsageError("in int8 there are files that take clips of the model's input; leave the other options out")
-    predictor = load(model, device="cpu")
+
+
+def _write(predictor: Predictor, job: _Job, pixels: Pixels | None, items: Sequence[Item] | None) -> _Outcome:
+    """Writes the file: in fp32, compared with torch on `pixels` if they are given; in int8 where `items` are given.
+
+    Nothing is written in int8 where the file in fp32, which is temporary then, does not agree with torch.
+    """
+    from stzoo.export import to_onnx
+    from stzoo.export.to_int8 import quantise_and_measure
+    from stzoo.runtimes import Session
+
     net = predictor.net
     assert not isinstance(net, Session)
-    items = [] if calibrate is None else labelled(calibrate, root, predictor.labels)
-    source = video or packaged("bundled") / "sample.mp4"
-    pixels = read_clips(Video(source), predictor.contract, max(_BATCH_SIZES)).clips if verify else None
-    reports = _reports(output.with_name(REPORT))
-    chosen = to_onnx.OLDEST_OPSET if opset is None else opset
-    agreement: Agreement | None = None
-    loss: Loss | None = None
     with TemporaryDirectory() as folder:
-        exact = output if calibrate is None else Path(folder) / output.name
+        exact = job.output if items is None else Path(folder) / job.output.name
         to_onnx.export(
             net,
             exact,
@@ -132,46 +183,14 @@ def export(
             name=predictor.name,
             strategy=predictor.strategy,
             digest=predictor.digest,
-            opset=chosen,
-            with_preprocess=with_preprocess,
-            any_size=any_size,
-            form=form,
+            **job.graph._asdict(),
         )
+        agreement = None
         if pixels is not None:
-            agreement = _compared(net, predictor.contract, exact, pixels, with_preprocess)
-        if calibrate is not None and (agreement is None or agreement.passed):
-            from stzoo.export.to_int8 import quantise_and_measure
-
-            loss = quantise_and_measure(predictor, exact, output, items)
-    if output.exists():
-        click.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB, operator set {chosen}")
-    reports.pop(output.name, None)
-    if agreement is not None or loss is not None:
-        compared = {} if agreement is None else _comparison(agreement, source)
-        if calibrate is not None and loss is not None:
-            compared = {"int8": {"calibrated_on": calibrate.name, **asdict(loss), "made_of": compared}}
-        passed = agreement is None or agreement.passed
-        reports[output.name] = _report(output, predictor, chosen, precision, passed) | compared
-    if reports or output.with_name(REPORT).exists():
-        write_json(output.with_name(REPORT), reports)
-    if loss is not None:
-        click.echo(
-            f"In int8 on {loss.videos} videos of {calibrate}: top-1 {loss.top1_int8.value:.1%}, in fp32 "
-            f"{loss.top1_fp32.value:.1%}; same best label {loss.same_best_label:.0%}"
-        )
-    if agreement is not None:
-        click.echo(
-            f"Compared with torch on {source} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: largest "
-            f"difference of a {'probability' if with_preprocess else 'logit'} {agreement.largest_difference:.1e}, same "
-            f"best label {agreement.top1_agreement:.0%}; {agreement.milliseconds_a_clip:.1f} ms a clip on "
-            f"{agreement.provider}"
-        )
-        if not agreement.passed:
-            raise ExportError(
-                f"{output} does not agree with torch: a number differs by {agreement.largest_difference:.1e}, more "
-                f"than {to_onnx.TOLERANCE:.0e}, or a best label changes; do not use it, and see "
-                f"{output.with_name(REPORT)}"
-            )
+            agreement = _compared(net, predictor.contract, exact, pixels, job.graph.with_preprocess)
+        if items is None or (agreement is not None and not agreement.passed):
+            return _Outcome(agreement, None)
+        return _Outcome(agreement, quantise_and_measure(predictor, exact, job.output, items))
 
 
 def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, with_preprocess: bool) -> Agreement:
@@ -188,15 +207,24 @@ def _reports(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        reports = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(report, dict) for report in found.values()):
+        reports = None
+    if not isinstance(reports, dict) or not all(isinstance(report, dict) for report in reports.values()):
         raise DataError(f"{path} does not hold what stzoo writes about ONNX files; move it away")
-    return found
+    return reports
 
 
-def _report(output: Path, predictor: Predictor, opset: int, precision: str, passed: bool) -> dict[str, Any]:
+def _record(predictor: Predictor, job: _Job, outcome: _Outcome, reports: dict[str, Any]) -> None:
+    """Writes what was found out about the file beside what is known of the others; nothing where there is nothing."""
+    reports.pop(job.output.name, None)
+    if outcome != (None, None):
+        reports[job.output.name] = _facts(predictor, job, outcome) | _findings(job, outcome)
+    if reports or job.report.exists():
+        write_json(job.report, reports)
+
+
+def _facts(predictor: Predictor, job: _Job, outcome: _Outcome) -> dict[str, Any]:
     import onnx
     import torch
 
@@ -205,16 +233,38 @@ def _report(output: Path, predictor: Predictor, opset: int, precision: str, pass
     return {
         "model": predictor.name,
         "model_digest": predictor.digest,
-        "sha256": hashlib.sha256(output.read_bytes()).hexdigest() if output.exists() else None,
-        "opset": opset,
-        "precision": precision,
-        "passed": passed,
+        "sha256": hashlib.sha256(job.output.read_bytes()).hexdigest() if job.output.exists() else None,
+        "opset": job.graph.opset,
+        "precision": "fp32" if job.calibrate is None else "int8",
+        "passed": outcome.agreement is None or outcome.agreement.passed,
         "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }
 
 
-def _comparison(agreement: Agreement, video: Path) -> dict[str, Any]:
+def _findings(job: _Job, outcome: _Outcome) -> dict[str, Any]:
     """What is said of a file in fp32, and in int8 of the file that it was made of."""
     from stzoo.export.to_onnx import TOLERANCE
 
-    return {"tolerance": TOLERANCE, **asdict(agreement), "video": video.name}
+    agreement, comparison = outcome
+    exact = {} if agreement is None else {"tolerance": TOLERANCE, **asdict(agreement), "video": job.video.name}
+    if job.calibrate is None or comparison is None:
+        return exact
+    return {"int8": {"calibrated_on": job.calibrate.name, **asdict(comparison), "made_of": exact}}
+
+
+def _say(job: _Job, outcome: _Outcome) -> None:
+    agreement, comparison = outcome
+    if job.output.exists():
+        click.echo(f"{job.output}: {job.output.stat().st_size / 1e6:.1f} MB, operator set {job.graph.opset}")
+    if comparison is not None:
+        click.echo(
+            f"In int8 on {comparison.videos} videos of {job.calibrate}: top-1 {comparison.top1_int8.value:.1%}, in "
+            f"fp32 {comparison.top1_fp32.value:.1%}; same best label {comparison.same_best_label:.0%}"
+        )
+    if agreement is not None:
+        click.echo(
+            f"Compared with torch on {job.video} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: "
+            f"largest difference of a {'probability' if job.graph.with_preprocess else 'logit'} "
+            f"{agreement.largest_difference:.1e}, same best label {agreement.top1_agreement:.0%}; "
+            f"{agreement.milliseconds_a_clip:.1f} ms a clip on {agreement.provider}"
+        )

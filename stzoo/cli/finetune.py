@@ -11,6 +11,7 @@ import rich_click as click
 
 from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.train import train_recipe
+from stzoo.files import slug
 
 
 @click.command()
@@ -111,4 +112,4 @@ def finetune(
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "own"
+    return slug(text.lower(), "a-z0-9", "own")[:60].strip("-")

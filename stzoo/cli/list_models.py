@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich_click as click
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from stzoo.bundle import Bundle
-    from stzoo.zoo.reference import Found
+    from stzoo.bundle import Bundle, Result
+    from stzoo.zoo.reference import Location
 
 _HEADINGS = {
     "name": "name",
@@ -38,7 +38,7 @@ _DISPENSABLE = ("size", "strategy", "backbone", "multiply-adds", "task")
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelLine:
     """A line of the list. What is unknown because nobody has trained the model is None, and `metrics` are empty.
 
     `multiply_adds` are those of one clip, `metrics` what was measured, `paper` what Zhou et al. 2020 print.
@@ -59,7 +59,7 @@ class Row:
     bundled: bool
 
     @classmethod
-    def of(cls, card: Card | None, opened: Opened | None) -> Row:
+    def of(cls, card: Card | None, opened: Opened | None) -> ModelLine:
         """What a card and an opened bundle say together; one of them may be missing."""
         bundle = opened.bundle if opened else None
         net = card.net if card else None
@@ -91,14 +91,26 @@ class Opened:
     repository: str | None = None
 
     @classmethod
-    def of(cls, found: Found) -> Opened:
-        """Reads the folder that was found. Raises `BundleError`."""
+    def at(cls, location: Location) -> Opened:
+        """Reads the folder of a location. Raises `BundleError`."""
         from stzoo import bundle as bundles
 
-        folder = found.folder
+        folder = location.folder
         parameters = bundles.parameter_count(bundles.weight_shapes(folder))
-        repository = found.repository.id if found.repository is not None else None
+        repository = location.repository.id if location.repository is not None else None
         return cls(bundles.read(folder), parameters, (folder / bundles.MODEL).stat().st_size, repository)
+
+
+class _Entry(NamedTuple):
+    """A line of the list, and the accuracy that its table quotes."""
+
+    line: ModelLine
+    headline: Result | None
+
+    @classmethod
+    def of(cls, card: Card) -> _Entry:
+        opened = _opened(card)
+        return cls(ModelLine.of(card, opened), opened.bundle.headline if opened else None)
 
 
 @click.command("list")
@@ -118,33 +130,34 @@ def list_models_command(
     from stzoo import card as cards
     from stzoo.zoo.loading import list_models
 
-    found = [cards.named(name) for name in list_models(pattern)]
-    if not found:
+    matching = [cards.named(name) for name in list_models(pattern)]
+    if not matching:
         raise ModelNotFoundError(f'no model matches "{pattern}"; `stzoo list` shows every model.')
     if dataset is not None:
-        found = _of_dataset(found, dataset)
-    models = [(card, _opened(card)) for card in found if not bundled or isinstance(card.weights, Bundled)]
-    rows = [(Row.of(*model), model[1]) for model in models]
+        matching = _of_dataset(matching, dataset)
+    entries = [_Entry.of(card) for card in matching if not bundled or isinstance(card.weights, Bundled)]
     if max_params is not None:
-        rows = [(row, opened) for row, opened in rows if (row.parameters or float("inf")) <= max_params * 1e6]
+        entries = [entry for entry in entries if (entry.line.parameters or float("inf")) <= max_params * 1e6]
     if format_ == "json":
-        click.echo(json.dumps([asdict(row) for row, _ in rows], indent=2, ensure_ascii=False))
-    elif rows:
+        click.echo(json.dumps([asdict(entry.line) for entry in entries], indent=2, ensure_ascii=False))
+    elif entries:
         output = console()
-        print_parts(*_listing(rows, output), output=output)
+        print_parts(*_parts(entries, output), output=output)
     else:
         raise ModelNotFoundError("no model is left after these filters; `stzoo list` shows every model.")
 
 
-def _of_dataset(found: list[Card], dataset: str) -> list[Card]:
+def _of_dataset(listed: list[Card], dataset: str) -> list[Card]:
     """The cards of a dataset, by its own name or by the one that models' names begin with."""
-    known = {key: card.dataset for card in found for key in (card.dataset.lower(), card.name.partition("-")[0].lower())}
+    known = {
+        key: card.dataset for card in listed for key in (card.dataset.lower(), card.name.partition("-")[0].lower())
+    }
     if dataset.lower() not in known:
         raise UsageError(
             f'no model is of the dataset "{dataset}".{did_you_mean(dataset, known)} '
             f"There are {', '.join(dict.fromkeys(known.values()))}."
         )
-    return [card for card in found if card.dataset == known[dataset.lower()]]
+    return [card for card in listed if card.dataset == known[dataset.lower()]]
 
 
 def _opened(card: Card) -> Opened | None:
@@ -154,17 +167,17 @@ def _opened(card: Card) -> Opened | None:
     if card.weights == "none" and serving() is None:
         return None
     try:
-        return Opened.of(find(card.name, offline=True))
+        return Opened.at(find(card.name, offline=True))
     except (ModelNotFoundError, HubError):
         return None
 
 
-def _listing(rows: Sequence[tuple[Row, Opened | None]], output: Console) -> list[Any]:
+def _parts(entries: Sequence[_Entry], output: Console) -> list[Any]:
     """The table, what its accuracies were measured on, and which columns had no room."""
     from rich.text import Text
 
     on: list[str] = []
-    lines = [(row.dataset, _cells(row, opened, on)) for row, opened in rows]
+    lines = [(entry.line.dataset, _cells(entry, on)) for entry in entries]
     left_out: tuple[str, ...] = ()
     while not fits(table := _table(lines, left_out), output) and len(left_out) < len(_DISPENSABLE):
         left_out = _DISPENSABLE[: len(left_out) + 1]
@@ -183,11 +196,11 @@ def _table(lines: Sequence[tuple[str, dict[str, str | Text]]], left_out: Sequenc
     return table
 
 
-def _cells(row: Row, opened: Opened | None, on: list[str]) -> dict[str, str | Text]:
+def _cells(entry: _Entry, on: list[str]) -> dict[str, str | Text]:
     """What a line of the table says, by column. What an accuracy was measured on is added to `on`."""
     from rich.text import Text
 
-    headline = opened.bundle.headline if opened else None
+    line, headline = entry
     mark = ""
     if headline is not None:
         measured = f"{headline.dataset}, {headline.split}, {headline.n} videos: {headline.protocol}"
@@ -195,15 +208,15 @@ def _cells(row: Row, opened: Opened | None, on: list[str]) -> dict[str, str | Te
             on.append(measured)
         mark = f" {_raised(on.index(measured) + 1)}"
     return {
-        "name": Text(row.name, style="bold"),
-        "task": row.task,
-        "backbone": row.backbone,
-        "strategy": row.strategy,
-        "parameters": millions(row.parameters),
-        "multiply-adds": billions(row.multiply_adds),
+        "name": Text(line.name, style="bold"),
+        "task": line.task,
+        "backbone": line.backbone,
+        "strategy": line.strategy,
+        "parameters": millions(line.parameters),
+        "multiply-adds": billions(line.multiply_adds),
         "accuracy": accuracy(headline) + mark,
-        "size": megabytes(row.bytes),
-        "weights": row.weights,
+        "size": megabytes(line.bytes),
+        "weights": line.weights,
     }
 
 

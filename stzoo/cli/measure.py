@@ -39,26 +39,26 @@ def measure(
     large networks answer at once; --latency takes longer.
     """
     from stzoo.nets import Architecture
-    from stzoo.nets.measure import measure as count
-    from stzoo.nets.measure import measure_latency
+    from stzoo.nets import measure as measuring
     from stzoo.strategies.names import named
 
     options = branch_options(branches)
     architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride, **options})
     with naming_branches(strategy, options):
-        chosen = named(strategy, backbone, architecture.sites)
-    found = count(architecture, chosen, frames=frames, height=size, width=size)
-    timed = measure_latency(architecture, chosen, frames=frames, height=size, width=size) if latency else None
+        units = named(strategy, backbone, architecture.sites)
+    clip = {"frames": frames, "height": size, "width": size}
+    counts = measuring.measure(architecture, units, **clip)
+    speed = measuring.measure_latency(architecture, units, **clip) if latency else None
     if format_ == "json":
-        click.echo(json.dumps(asdict(found) | ({"latency": asdict(timed)} if timed else {})))
+        click.echo(json.dumps(asdict(counts) | ({"latency": asdict(speed)} if speed else {})))
         return
     click.echo(f"{backbone}, strategy {strategy}, {classes} classes, clip {frames}x{size}x{size}")
-    click.echo(f"parameters     {found.parameters:>15,}")
-    click.echo(f"multiply-adds  {found.multiply_adds:>15,}")
-    click.echo(f"activations    {found.activations:>15,}")
-    if timed:
-        threads = f"{timed.threads} thread{'s' if timed.threads > 1 else ''}"
+    click.echo(f"parameters     {counts.parameters:>15,}")
+    click.echo(f"multiply-adds  {counts.multiply_adds:>15,}")
+    click.echo(f"activations    {counts.activations:>15,}")
+    if speed:
+        threads = f"{speed.threads} thread{'s' if speed.threads > 1 else ''}"
         click.echo(
-            f"latency        {timed.milliseconds:>15,.1f} ms, median of {timed.runs} runs with random weights on this "
-            f"CPU, {threads}, torch {timed.torch}"
+            f"latency        {speed.milliseconds:>15,.1f} ms, median of {speed.runs} runs with random weights on this "
+            f"CPU, {threads}, torch {speed.torch}"
         )

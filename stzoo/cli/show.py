@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from stzoo.card import Card, Net
+from stzoo.card import Card, NetDescription
 from stzoo.cli.drawing import megabytes, pairs, print_parts, results_table, site_table
-from stzoo.cli.list_models import Opened, Row
+from stzoo.cli.list_models import ModelLine, Opened
 from stzoo.cli.options import format_option
-from stzoo.cli.strategy_names import PUBLISHED, branch_options, by_name, naming_branches, own
-from stzoo.errors import ModelNotFoundError, UsageError
+from stzoo.cli.strategy_names import PUBLISHED, bound_strategy, branch_options, by_name, naming_branches
+from stzoo.errors import ModelNotFoundError, UsageError, listed
 from stzoo.strategies.names import FORMS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     help="paper keeps a branch with 1 - sqrt(drop), as the paper's figures do; linear with 1 - drop, as sampling does.",
 )
 @format_option
-def show(model: str, strategy: str | None, branches: str | None, convention: str, format_: str) -> None:
+def show(model: str, strategy: str | None, branches: str | None, convention: Convention, format_: str) -> None:
     """Show one model: its strategy and marginals site by site, its input, labels and numbers.
 
     MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
@@ -46,11 +46,10 @@ def show(model: str, strategy: str | None, branches: str | None, convention: str
     if strategy is None and branches is not None:
         raise UsageError("--branches says which units a --strategy can have; give both of them")
     shown = _shown(model) if strategy is None else _of_backbone(model, strategy, branches)
-    chosen = cast("Convention", convention)
     if format_ == "json":
-        click.echo(json.dumps(shown.to_json(chosen), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(shown.to_json(convention), indent=2, ensure_ascii=False))
     else:
-        print_parts(*shown.parts(chosen))
+        print_parts(*shown.parts(convention))
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ class _Shown:
     strategy: Strategy
     posterior: Posterior | None = None
     bundle: Bundle | None = None
-    row: Row | None = None
-    net: Net | None = None
+    line: ModelLine | None = None
+    net: NetDescription | None = None
     remark: str | None = None
 
     def to_json(self, convention: Convention) -> dict[str, Any]:
@@ -75,16 +74,15 @@ class _Shown:
             value |= {"provenance": self.bundle.config.provenance}
         elif self.net is not None:
             value |= {"input": self.net.input.model_dump(mode="json"), "classes": self.net.classes}
-        return value | (dict(self.facts) if self.row is None else {"model": asdict(self.row)})
+        return value | (dict(self.facts) if self.line is None else {"model": asdict(self.line)})
 
     def parts(self, convention: Convention) -> list[Any]:
         from rich.text import Text
 
         parts: list[Any] = [Text(self.name, style="bold")]
         if self.bundle is not None:
-            labels = ", ".join(self.bundle.labels[:30])
-            more = f" and {len(self.bundle.labels) - 30} more" if len(self.bundle.labels) > 30 else ""
-            about = {"input": self.bundle.contract.text, f"{len(self.bundle.labels)} labels": labels + more}
+            labels = self.bundle.labels
+            about = {"input": self.bundle.contract.text, f"{len(labels)} labels": listed(labels, most=30)}
             parts += [pairs(self.facts, about, self.bundle.config.provenance)]
             parts += [results_table(self.bundle.metrics)] if self.bundle.metrics else []
         else:
@@ -94,7 +92,7 @@ class _Shown:
 
 
 def _of_backbone(model: str, strategy: str, branches: str | None) -> _Shown:
-    known = own(model)
+    known = bound_strategy(model)
     backbone = model if known is None else known.strategy.backbone
     options = {} if known is None else dict(known.options)
     if branches is not None:
@@ -114,7 +112,7 @@ def _shown(model: str) -> _Shown:
         facts = {"backbone": panel.strategy.backbone, "source": panel.source}
         return _Shown(model, facts, panel.strategy, panel.posterior)
     try:
-        found = find(model)
+        location = find(model)
     except ModelNotFoundError as error:
         card = cards.named(model) if model in cards.names() else None
         if card is None:
@@ -122,10 +120,10 @@ def _shown(model: str) -> _Shown:
         if card is None or card.net is None:
             raise
         return _untrained(card, card.net, str(error))
-    opened = Opened.of(found)
-    bundle, row = opened.bundle, Row.of(found.card, opened)
-    facts = _facts(row, found.card) | {"folder": str(found.folder)}
-    return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle, row)
+    opened = Opened.at(location)
+    bundle, line = opened.bundle, ModelLine.of(location.card, opened)
+    facts = _facts(line, location.card) | {"folder": str(location.folder)}
+    return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle, line)
 
 
 def _refuse_backbone(name: str) -> None:
@@ -135,25 +133,27 @@ def _refuse_backbone(name: str) -> None:
         raise ModelNotFoundError(f'"{name}" is a backbone and no model; show a strategy of it with --strategy sst')
 
 
-def _untrained(card: Card, net: Net, remark: str) -> _Shown:
+def _untrained(card: Card, net: NetDescription, remark: str) -> _Shown:
     """A name that nobody has trained: its net, and the posterior that the paper publishes for it."""
-    row = Row.of(card, None)
-    facts = _facts(row, card) | {"classes": str(net.classes), "input": net.input.text}
+    line = ModelLine.of(card, None)
+    facts = _facts(line, card) | {"classes": str(net.classes), "input": net.input.text}
     strategy, posterior = by_name(net.strategy, card.backbone, net.options), None
     if net.strategy.startswith(PUBLISHED):
         from stzoo.strategies.published import published
 
         posterior = published(net.strategy.removeprefix(PUBLISHED)).posterior
-    return _Shown(card.name, facts, strategy, posterior, row=row, net=net, remark=remark)
+    return _Shown(card.name, facts, strategy, posterior, line=line, net=net, remark=remark)
 
 
-def _facts(row: Row, card: Card | None) -> dict[str, str]:
-    facts = {"title": row.title, "dataset": row.dataset, "task": row.task, "backbone": row.backbone}
-    if row.parameters is not None:
-        facts["parameters"] = f"{row.parameters:,}"
-    if row.multiply_adds is not None:
-        facts["multiply-adds"] = f"{row.multiply_adds:,} a clip"
-    facts |= {"size": f"{megabytes(row.bytes)}, {row.weights}"} if row.bytes is not None else {"weights": row.weights}
+def _facts(line: ModelLine, card: Card | None) -> dict[str, str]:
+    facts = {"title": line.title, "dataset": line.dataset, "task": line.task, "backbone": line.backbone}
+    if line.parameters is not None:
+        facts["parameters"] = f"{line.parameters:,}"
+    if line.multiply_adds is not None:
+        facts["multiply-adds"] = f"{line.multiply_adds:,} a clip"
+    facts |= (
+        {"size": f"{megabytes(line.bytes)}, {line.weights}"} if line.bytes is not None else {"weights": line.weights}
+    )
     if card is not None and card.paper:
         facts["the paper says"] = "\n".join(quoted.text for quoted in card.paper)
     return {key: value for key, value in facts.items() if value}

@@ -53,60 +53,61 @@ def naming_branches(text: str, options: Mapping[str, Any]) -> Iterator[None]:
 
 
 def pair(first: str, second: str) -> tuple[Strategy, Strategy]:
-    """The strategies of two references.
+    """The strategies that two words of a command line mean.
 
-    A reference is a model as `stzoo.load` takes it, also one that nobody has trained, the file of a strategy,
-    `published:sthv1` and the like; or, of one of the two, the name of a strategy for the other's backbone.
+    A word is a model as `stzoo.load` takes it, also one that nobody has trained, the file of a strategy,
+    `published:sthv1` and the like; or, one of the two, the name of a strategy for the other's backbone.
 
     Raises `ModelNotFoundError` for what is none of these, `UsageError` when neither says which backbone it is for.
     """
-    found = [own(first), own(second)]
-    known = next((reference for reference in found if reference is not None), None)
+    words = (first, second)
+    bound = [bound_strategy(word) for word in words]
+    known = next((strategy for strategy in bound if strategy is not None), None)
     if known is None:
         raise UsageError(
             f'neither "{first}" nor "{second}" is a model or a strategy of a known backbone; name a model, '
             "as `stzoo list` shows them, for one of the two"
         )
     one, other = (
-        reference.strategy if reference is not None else _of_the_other(text, known)
-        for text, reference in zip((first, second), found, strict=True)
+        strategy.strategy if strategy is not None else _of_the_other(word, known)
+        for word, strategy in zip(words, bound, strict=True)
     )
     return one, other
 
 
-class Own(NamedTuple):
+class BoundStrategy(NamedTuple):
     """A strategy and the options of the backbone that it is for."""
 
     strategy: Strategy
     options: Mapping[str, Any] = MappingProxyType({})
 
 
-def own(text: str) -> Own | None:
-    """The strategy of a reference that says its backbone itself; None where it may be a strategy's name."""
+def bound_strategy(word: str) -> BoundStrategy | None:
+    """The strategy of a model, a file or a publication, which says its backbone; None for what may be a mere name."""
     from stzoo import bundle as bundles
     from stzoo import card as cards
     from stzoo.strategies.published import published
     from stzoo.zoo.reference import find
 
-    if text.startswith(PUBLISHED):
-        return Own(published(text.removeprefix(PUBLISHED)).strategy)
-    if os.path.isfile(text):
-        return Own(Strategy.read(text))
-    card = cards.named(text) if text in cards.names() else None
+    if word.startswith(PUBLISHED):
+        return BoundStrategy(published(word.removeprefix(PUBLISHED)).strategy)
+    if os.path.isfile(word):
+        return BoundStrategy(Strategy.read(word))
+    card = cards.named(word) if word in cards.names() else None
     if card is not None and card.net is not None and card.weights == "none":
-        return Own(by_name(card.net.strategy, card.backbone, card.net.options), card.net.options)
-    if card is None and "/" not in text and not os.path.isdir(text):
+        return BoundStrategy(by_name(card.net.strategy, card.backbone, card.net.options), card.net.options)
+    if card is None and "/" not in word and not os.path.isdir(word):
         return None
-    bundle = bundles.read(find(text).folder)
-    return Own(bundle.strategy, bundle.config.backbone.options)
+    bundle = bundles.read(find(word).folder)
+    return BoundStrategy(bundle.strategy, bundle.config.backbone.options)
 
 
-def _of_the_other(text: str, other: Own) -> Strategy:
+def _of_the_other(word: str, other: BoundStrategy) -> Strategy:
     from stzoo import card as cards
 
     try:
-        return by_name(text, other.strategy.backbone, other.options)
+        return by_name(word, other.strategy.backbone, other.options)
     except StrategyError as error:
-        if meant := did_you_mean(text, cards.names()):
-            raise ModelNotFoundError(f'no model and no strategy is called "{text}".{meant}') from error
+        if meant := did_you_mean(word, cards.names()):
+            raise ModelNotFoundError(f'no model and no strategy is called "{word}".{meant}') from error
         raise

@@ -39,7 +39,7 @@ def session(
     whatever file is there. Who asks for one of them has a file written into the cache where there is none in the form
     that it runs fastest, of which `say` is told.
 
-    Raises `UsageError` for what cannot be had, and the errors of `own` and `made`.
+    Raises `UsageError` for what cannot be had, and the errors of `bundled_file` and `export_into_cache`.
     """
     if runtime == "torch":
         if precision == "fp32":
@@ -47,11 +47,11 @@ def session(
         raise UsageError(f"torch computes in fp32 here, not in {precision}; choose the runtime openvino or onnxruntime")
     if runtime == "auto" and precision == "fp32" and (device == "cuda" or (device in (None, "auto") and has_gpu())):
         return None
-    chosen = runtime
-    if chosen == "auto":
-        chosen = "openvino" if precision == "bf16" or is_there("openvino") else "onnxruntime"
-    refuse_impossible(chosen, device, precision)
-    forms: list[Form] = ["volumes", "images"] if chosen == "openvino" else ["images", "volumes"]
+    concrete = runtime
+    if concrete == "auto":
+        concrete = "openvino" if precision == "bf16" or is_there("openvino") else "onnxruntime"
+    refuse_impossible(concrete, device, precision)
+    forms: list[Form] = ["volumes", "images"] if concrete == "openvino" else ["images", "volumes"]
     file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
     if file is None and precision == "int8":
         if contract.frames != bundle.contract.frames:
@@ -65,7 +65,7 @@ def session(
         )
     if file is None and runtime == "auto" and precision == "fp32":
         return None
-    return open_session(chosen, file or made(folder, bundle, contract, forms[0], say), device, precision)
+    return open_session(concrete, file or export_into_cache(folder, bundle, contract, forms[0], say), device, precision)
 
 
 def find(
@@ -73,21 +73,21 @@ def find(
 ) -> OnnxFile | None:
     """The file that takes the contract's clips, in the first form there is: the bundle's own, else one in the cache.
 
-    In int8 there is only the bundle's, in whatever form. Raises what `own` raises.
+    In int8 there is only the bundle's, in whatever form. Raises what `bundled_file` raises.
     """
-    given = own(folder, bundle, precision)
-    if given is not None and not given.takes(contract):
-        given = None
+    bundled = bundled_file(folder, bundle, precision)
+    if bundled is not None and not bundled.takes(contract):
+        bundled = None
     if precision == "int8":
-        return given
+        return bundled
     for form in forms:
-        file = given if given is not None and given.form == form else _cached(folder, bundle, contract, form)
+        file = bundled if bundled is not None and bundled.form == form else _cached(folder, bundle, contract, form)
         if file is not None:
             return file
     return None
 
 
-def own(folder: Path, bundle: Bundle, precision: Precision) -> OnnxFile | None:
+def bundled_file(folder: Path, bundle: Bundle, precision: Precision) -> OnnxFile | None:
     """The bundle's own file, if it has one.
 
     Raises `BundleError` when it is not the bundle's net, labels and input included, leads out of the folder, or was
@@ -98,7 +98,9 @@ def own(folder: Path, bundle: Bundle, precision: Precision) -> OnnxFile | None:
     return None if path is None else _checked(read(path), folder, bundle, name)
 
 
-def made(folder: Path, bundle: Bundle, contract: InputContract, form: Form, say: Callable[[str], None]) -> OnnxFile:
+def export_into_cache(
+    folder: Path, bundle: Bundle, contract: InputContract, form: Form, say: Callable[[str], None]
+) -> OnnxFile:
     """Exports the bundle's net for the contract's clips into the cache, compared with torch on the packaged video.
 
     Raises `UsageError` where the cache cannot be written, `BundleError` for a bundle that does not load, and
@@ -144,9 +146,9 @@ def made(folder: Path, bundle: Bundle, contract: InputContract, form: Form, say:
 
 def cache_folder() -> Path:
     """Where files exported on the way are kept."""
-    given = os.environ.get(CACHE)
+    folder = os.environ.get(CACHE)
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(given or f"{home}/stzoo")) / "onnx"
+    return Path(os.path.expanduser(folder or f"{home}/stzoo")) / "onnx"
 
 
 def _cached(folder: Path, bundle: Bundle, contract: InputContract, form: Form) -> OnnxFile | None:
@@ -179,8 +181,8 @@ def _checked(file: OnnxFile, folder: Path, bundle: Bundle, name: str) -> OnnxFil
     reports = locate(folder, bundles.EXPORT)
     if reports is None:
         return file
-    found = read_json(reports)
-    report = found.get(name, {}) if isinstance(found, dict) else None
+    value = read_json(reports)
+    report = value.get(name, {}) if isinstance(value, dict) else None
     if not isinstance(report, dict):
         raise BundleError(f"{reports} does not hold what stzoo writes about ONNX files; write it again")
     if not report:

@@ -28,7 +28,7 @@ _CALIBRATION_VIDEOS = 64
 
 
 @dataclass(frozen=True)
-class Loss:
+class Int8Comparison:
     """What a quantised file answers beside the one that it was made of, on labelled videos."""
 
     videos: int
@@ -58,8 +58,8 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
             self._name, self._inputs = name, inputs
 
         def get_next(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]] | None:
-            found = next(self._inputs, None)
-            return None if found is None else {self._name: found}
+            clip = next(self._inputs, None)
+            return None if clip is None else {self._name: clip}
 
     metadata = {entry.key: entry.value for entry in onnx.load(str(source)).metadata_props} | {"precision": "int8"}
     name = onnx.load(str(source)).graph.input[0].name
@@ -93,7 +93,7 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
         logging.root.setLevel(level)
 
 
-def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items: Sequence[Item]) -> Loss:
+def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items: Sequence[Item]) -> Int8Comparison:
     """Quantises the predictor's ONNX file on clips of up to 64 of the videos, and measures what is lost on all of them.
 
     Raises:
@@ -110,7 +110,7 @@ def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items
         scores.append((predictor.scores_of(pixels), session.scores(pixels, predictor.contract).astype(np.float32)))
         labels.append(item.label)
     before, after = (np.stack(column) for column in zip(*scores, strict=True))
-    return loss(before, after, np.array(labels, dtype=np.int64))
+    return compare(before, after, np.array(labels, dtype=np.int64))
 
 
 def _inputs(predictor: Predictor, items: Sequence[Item]) -> Iterator[Float32[np.ndarray, "clips 3 frames side side"]]:
@@ -123,27 +123,27 @@ def _pixels(
 ) -> Iterator[tuple[Item, UInt8[np.ndarray, "clips frames side side 3"]]]:
     """The clips of the videos that can be read. Raises `DataError` where none can."""
     reason = "the list is empty"
-    found = 0
+    readable = 0
     for item in items:
         try:
             pixels = read_clips(item.video, predictor.contract).clips
         except VideoError as error:
             reason = str(error)
             continue
-        found += 1
+        readable += 1
         yield item, pixels
-    if not found:
+    if not readable:
         raise DataError(f"none of the {len(items)} videos can be read to calibrate with: {reason}")
 
 
-def loss(
+def compare(
     before: Float32[np.ndarray, "videos classes"],
     after: Float32[np.ndarray, "videos classes"],
     labels: Int64[np.ndarray, " videos"],
-) -> Loss:
-    """Compares the scores of both files."""
+) -> Int8Comparison:
+    """Compares the scores of the file in fp32, `before`, with those of the file in int8, `after`."""
     right, still_right = metrics.accuracy(before, labels), metrics.accuracy(after, labels)
-    return Loss(
+    return Int8Comparison(
         videos=len(labels),
         top1_fp32=right,
         top1_int8=still_right,

@@ -21,7 +21,7 @@ import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError, UsageError
 from stzoo.files import replacing
-from stzoo.inference import to_input
+from stzoo.inference import clip_scores, over_clips
 from stzoo.nets import is_template, merge
 from stzoo.nets.layout import Images, Volumes, laid_out
 from stzoo.runtimes import threads
@@ -85,7 +85,7 @@ class VideoLevel(nn.Module):
         self.contract = contract
 
     def forward(self, frames: UInt8[Tensor, "clips frames height width 3"]) -> Float[Tensor, " classes"]:
-        return self.net(to_input(frames, self.contract)).softmax(dim=1).mean(dim=0)
+        return over_clips(clip_scores(self.net, frames, self.contract))
 
 
 def export(
@@ -198,9 +198,9 @@ def compare(
             assert len(batch) == size
             with torch.inference_mode():
                 expected = net(torch.from_numpy(batch)).numpy()
-            (given,) = session.run(None, {name: batch})
-            differences.append(np.abs(given - expected).max())
-            agreements.append(np.mean(given.argmax(axis=-1) == expected.argmax(axis=-1)))
+            (answer,) = session.run(None, {name: batch})
+            differences.append(np.abs(answer - expected).max())
+            agreements.append(np.mean(answer.argmax(axis=-1) == expected.argmax(axis=-1)))
         first = np.ascontiguousarray(clips[:1])
         seconds = statistics.median(_seconds(lambda: session.run(None, {name: first})) for _ in range(_TIMED_RUNS))
     return Agreement(

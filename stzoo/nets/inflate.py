@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from stzoo.errors import WeightsError
+from stzoo.errors import WeightsError, listed
 from stzoo.nets import architecture, fixed_net
 from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
@@ -186,6 +186,4 @@ def _without_time(shape: Shape) -> Shape:
 
 
 def _listing(names: Iterable[str]) -> str:
-    distinct = list(dict.fromkeys(names))
-    more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
-    return f"{', '.join(shortened(repr(name)) for name in distinct[:3])}{more}"
+    return listed([shortened(repr(name)) for name in dict.fromkeys(names)], most=3)

@@ -21,6 +21,7 @@ from stzoo.recipe.agreement import TEMPLATE_TABLES, disagreements
 from stzoo.recipe.overrides import put
 from stzoo.recipe.stages import STAGES
 from stzoo.recipe.tables import Augment, Data, Recipe
+from stzoo.validation import phrase
 
 Tree = dict[str, Any]
 Places = Mapping[str, Path]
@@ -179,18 +180,15 @@ def _phrase(finding: ErrorDetails, places: Places) -> str:
     place = ".".join(steps)
     files = (places.get(".".join(steps[:count])) for count in range(1, len(steps) + 1))
     place += next((f" (in {file})" for file in files if file), "")
-    message = "Input should be a table" if finding["type"] in ("model_type", "dict_type") else finding["msg"]
-    message = message.removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    if finding["type"] in ("model_type", "dict_type"):
+        finding = {**finding, "msg": "Input should be a table"}
+    is_table = isinstance(finding["input"], dict)
+    sentence = phrase(finding, place, place if is_table else f"{place} = {written(finding['input'])}")
     if place == "name" and finding["type"] == "missing":
-        return 'name is missing; give the recipe one of its own, such as name = "mine"'
-    if finding["type"] == "missing":
-        return f"{place} is missing"
+        return f'{sentence}; give the recipe one of its own, such as name = "mine"'
     if finding["type"] == "extra_forbidden":
-        return f"{place} is unknown.{did_you_mean(steps[-1], _keys(*steps[:-1]))}"
-    if isinstance(finding["input"], dict):
-        return f"{place}: {message}"
-    return f"{place} = {written(finding['input'])}: {message}"
+        return f"{sentence}.{did_you_mean(steps[-1], _keys(*steps[:-1]))}"
+    return sentence
 
 
 def _keys(table: str = "") -> list[str]:

@@ -44,7 +44,7 @@ class OnnxFile:
     def takes(self, contract: InputContract) -> bool:
         """Whether the graph takes the contract's clips."""
         wanted = (None, 3, contract.frames, contract.crop, contract.crop)
-        return all(given in (None, size) for given, size in zip(self.shape[1:], wanted[1:], strict=True))
+        return all(free in (None, size) for free, size in zip(self.shape[1:], wanted[1:], strict=True))
 
     @property
     def frames_and_size(self) -> str:
@@ -98,9 +98,9 @@ def _outside(message: Message) -> str | None:
     for descriptor, value in message.ListFields():
         if descriptor.message_type is not None:
             for part in [value] if isinstance(value, Message) else value:
-                found = _outside(part)
-                if found is not None:
-                    return found
+                name = _outside(part)
+                if name is not None:
+                    return name
     return None
 
 

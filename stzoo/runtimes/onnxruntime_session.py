@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from stzoo.errors import BundleError, StzooError, UsageError
-from stzoo.runtimes import Session, has_gpu, threads
+from stzoo.runtimes.availability import has_gpu, threads
 from stzoo.runtimes.onnx_file import INPUT, OUTPUT, OnnxFile, Precision
+from stzoo.runtimes.session import Session
 
 _GPU, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -31,8 +32,8 @@ class OnnxRuntimeSession(Session):
         self._session = opened(file.content, self.device, str(file.path))
 
     def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
-        (given,) = self._session.run([OUTPUT], {INPUT: clips})
-        return np.asarray(given, dtype=np.float32)
+        (logits,) = self._session.run([OUTPUT], {INPUT: clips})
+        return np.asarray(logits, dtype=np.float32)
 
 
 def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = BundleError) -> Any:

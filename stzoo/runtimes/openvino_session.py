@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from stzoo.errors import BundleError, UsageError
-from stzoo.runtimes import Session, threads
+from stzoo.runtimes.availability import threads
 from stzoo.runtimes.onnx_file import OnnxFile, Precision
+from stzoo.runtimes.session import Session
 
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.inference import clip_scores
+from stzoo.inference import clip_scores, over_clips
 from stzoo.nets import is_template, merge
-from stzoo.runtimes import CLIPS_A_BATCH_ON_GPU
+from stzoo.runtimes.session import clips_at_once
 
 
 class _Merged(NamedTuple):
@@ -36,7 +36,7 @@ class TorchNet:
         if is_template(net):
             raise UsageError("a template has random outputs and cannot predict; prune a strategy out of it first.")
         self.net = net
-        self.device = found(device)
+        self.device = torch_device(device)
         self.net.eval().to(self.device)
         self._merged: _Merged | None = None
 
@@ -45,14 +45,10 @@ class TorchNet:
     ) -> Float64[np.ndarray, " classes"]:
         """The mean over the clips of the softmax of the logits."""
         net = self._net_to_run()
-        # One clip at a time on a CPU: a batch is no faster there and takes more memory.
-        step = 1 if self.device.type == "cpu" else CLIPS_A_BATCH_ON_GPU
-        total: Float64[np.ndarray, " classes"] | float = 0.0
         with torch.inference_mode():
-            for start in range(0, len(clips), step):
-                batch = torch.from_numpy(clips[start : start + step]).to(self.device)
-                total = total + clip_scores(net, batch, contract).sum(dim=0).cpu().numpy().astype(np.float64)
-        return np.asarray(total / len(clips), dtype=np.float64)
+            batches = torch.from_numpy(clips).split(clips_at_once(self.device.type))
+            scores = [clip_scores(net, batch.to(self.device), contract).cpu() for batch in batches]
+            return over_clips(torch.cat(scores).double()).numpy()
 
     def _net_to_run(self) -> nn.Module:
         if any(module._forward_hooks or module._forward_pre_hooks for module in self.net.modules()):
@@ -64,7 +60,7 @@ class TorchNet:
         return self._merged.net
 
 
-def found(device: torch.device | str | None) -> torch.device:
+def torch_device(device: torch.device | str | None) -> torch.device:
     """A device that torch has; None and `auto` are a GPU if there is one. Raises `UsageError` where there is none."""
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -78,8 +78,8 @@ class Posterior:
         units = {}
         for site, probabilities in self.distribution(closable).items():
             cumulated = np.cumsum(list(probabilities.values()))
-            chosen = int(np.searchsorted(cumulated, generator.random() * cumulated[-1], side="right"))
-            units[site] = list(probabilities)[chosen]
+            number = int(np.searchsorted(cumulated, generator.random() * cumulated[-1], side="right"))
+            units[site] = list(probabilities)[number]
         return Strategy(self.backbone, units)
 
     def most_probable(self) -> Strategy:
@@ -93,8 +93,8 @@ class Posterior:
         """Natural logarithm of the probability that `sample` draws this strategy; -inf where it never does."""
         strategy.check(self.backbone, self._sites())
         distribution = self.distribution(closable)
-        chosen = (distribution[site].get(unit, 0.0) for site, unit in strategy.units.items())
-        return sum(math.log(value) if value > 0.0 else -math.inf for value in chosen)
+        probabilities = (distribution[site].get(unit, 0.0) for site, unit in strategy.units.items())
+        return sum(math.log(value) if value > 0.0 else -math.inf for value in probabilities)
 
     def entropy(self, closable: Collection[str] = ()) -> dict[str, float]:
         """Entropy in nats of the distribution that each site is sampled from."""

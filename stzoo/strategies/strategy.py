@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from stzoo.errors import StrategyError, did_you_mean
+from stzoo.errors import StrategyError, did_you_mean, listed
 
 NONE = "none"
 
@@ -57,7 +57,7 @@ class Site:
     def units(self) -> tuple[str, ...]:
         """Every non-empty set of open branches, fewest first: S, ST, S+ST."""
         sizes = range(1, len(self.branches) + 1)
-        return tuple("+".join(chosen) for size in sizes for chosen in itertools.combinations(self.branches, size))
+        return tuple("+".join(branches) for size in sizes for branches in itertools.combinations(self.branches, size))
 
 
 def open_branches(unit: str) -> tuple[str, ...]:
@@ -111,8 +111,8 @@ class Strategy:
         if len(units) != len(choices):
             raise StrategyError(f"{backbone} has {len(choices)} sites with a choice and {len(units)} units are given")
         _check_offered(backbone, sites, units)
-        chosen = {site.name: site.nearest(unit) for site, unit in zip(choices, units, strict=True)}
-        return cls(backbone, {site.name: chosen.get(site.name, "+".join(site.branches)) for site in sites})
+        units_of = {site.name: site.nearest(unit) for site, unit in zip(choices, units, strict=True)}
+        return cls(backbone, {site.name: units_of.get(site.name, "+".join(site.branches)) for site in sites})
 
     def text(self) -> str:
         """One line such as `densenet121: B1.L1..5=S+ST B1.L6=ST T1=S`; runs of numbered sites are joined by `..`."""
@@ -188,14 +188,14 @@ class Strategy:
         problems = []
         missing = [name for name in known if name not in self.units]
         if missing:
-            problems.append(f"it lacks the {_listing('site', missing)}")
+            problems.append(f"it lacks the {_sites(missing)}")
         for name in (name for name in self.units if name in known):
             allowed = (*known[name].units, *([NONE] if known[name].closable else []))
             if self.units[name] not in allowed:
                 problems.append(f"site {name} cannot have the unit {self.units[name]}, only {', '.join(allowed)}")
         if unknown := [name for name in self.units if name not in known]:
             hint = did_you_mean(unknown[0], missing or known)
-            problems.append(f"it names the unknown {_listing('site', unknown)}{hint and f'.{hint}'}")
+            problems.append(f"it names the unknown {_sites(unknown)}{hint and f'.{hint}'}")
         if problems:
             raise StrategyError(f"the strategy does not fit {backbone}: {'; '.join(problems)}")
 
@@ -248,6 +248,5 @@ def _expand(names: str, word: str) -> list[str]:
     return [first, *(f"{match[1]}{number}" for number in range(int(match[2]) + 1, int(last) + 1))]
 
 
-def _listing(noun: str, names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"
+def _sites(names: Sequence[str]) -> str:
+    return f"site{'s' if len(names) > 1 else ''} {listed(names, most=6)}"

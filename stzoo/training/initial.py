@@ -23,7 +23,7 @@ from stzoo.recipe import Init
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
 from stzoo.zoo import hub
-from stzoo.zoo.reference import Found, find
+from stzoo.zoo.reference import Location, find
 
 Head = Literal["kept", "replaced"]
 
@@ -151,7 +151,7 @@ def _wanted(net: Classifier, *, keep_head: bool) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in net.state_dict().items() if keep_head or name not in HEAD}
 
 
-def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Found, bundles.Bundle]:
+def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Location, bundles.Bundle]:
     """Where the bundle is that [init] names, of which `files` are here, and what it says."""
     try:
         home = find(init.source, files=files)
@@ -167,7 +167,7 @@ def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Found, bun
     return home, bundle
 
 
-def _which(init: Init, home: Found, wanted: Mapping[str, tuple[int, ...]]) -> Literal["model", "template"]:
+def _which(init: Init, home: Location, wanted: Mapping[str, tuple[int, ...]]) -> Literal["model", "template"]:
     """The file of a bundle that has all tensors that the net needs: the model's if it can be, else the template's.
 
     Of a bundle on the Hub, the template is fetched only then.

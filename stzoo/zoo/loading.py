@@ -7,6 +7,7 @@ import fnmatch
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,14 +15,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo.card import Card, Net
+from stzoo.card import Card, NetDescription
 from stzoo.errors import UsageError
 from stzoo.zoo import hub
-from stzoo.zoo.reference import Ref, find, meaning_of
+from stzoo.zoo.reference import Location, Ref, find, meaning_of
 
 if TYPE_CHECKING:
+    from stzoo.bundle import Bundle
+    from stzoo.contract import InputContract
+    from stzoo.nets import Architecture
+    from stzoo.nets.classifier import Classifier
     from stzoo.prediction.predictor import Prediction, Predictor
-    from stzoo.runtimes import Precision, Runtime
+    from stzoo.runtimes import Precision, Runtime, Session
     from stzoo.strategies.strategy import Strategy
 
 
@@ -75,71 +80,22 @@ def load(
 
     Warns `BatchNormWarning` when the batch-norm statistics are a template's, which belong to a mixture of nets.
     """
-    from stzoo.export import cached
-    from stzoo.prediction.predictor import Predictor
-    from stzoo.runtimes import refuse_unknown
-
-    refuse_unknown(runtime, precision)
-    videos: list[Path | str] = [calibrate] if isinstance(calibrate, str | Path) else list(calibrate)
-    if (runtime not in ("torch", "auto") or precision != "fp32") and (
-        weights is None or strategy is not None or videos
-    ):
-        raise UsageError(
-            f"{runtime} in {precision} runs a model as its bundle stores it; leave strategy, weights and calibrate "
-            "out, or choose the runtime torch in fp32"
-        )
+    videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
+    variant = _Variant(strategy, weights is not None, videos)
+    engine = _Engine(runtime, precision, device)
+    _refuse_contradictions(variant, engine)
     meaning = meaning_of(os.fspath(ref), revision, namespace)
-    if weights is None and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
-        made = _untrained(meaning.card, meaning.card.net, strategy, device)
-        return dataclasses.replace(made, contract=made.contract.changed(**protocol))
-    found = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
-    bundle = bundles.read(found.folder)
+    if not variant.is_trained and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
+        predictor = _described(meaning.card, meaning.card.net, strategy, device)
+        return dataclasses.replace(predictor, contract=predictor.contract.changed(**protocol))
+    location = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
+    bundle = bundles.read(location.folder)
     contract = bundle.contract.changed(**protocol)
     if contract != bundle.contract:
         say(f"Input: {contract.text}; the model was made for {bundle.contract.text}")
-    if (runtime, precision) != ("torch", "fp32") and weights is not None and strategy is None and not videos:
-        if found.repository is not None:
-            hub.fetch(found.repository, (bundles.MODEL, *bundles.EXPORTED), offline=offline, token=token)
-        session = cached.session(found.folder, bundle, contract, runtime, precision, device, say)
-        if session is not None:
-            digest = bundles.weights_digest(found.folder)
-            return Predictor(
-                session, contract, bundle.labels, name=bundle.name, strategy=bundle.strategy, digest=digest
-            )
-    from stzoo.bundle import rebuild
-
-    built = rebuild.architecture(found.folder, bundle)
-    wanted = bundle.strategy if strategy is None else rebuild.chosen(strategy, built)
-    is_own = wanted == bundle.strategy
-    if found.repository is not None and weights is not None:
-        files = (bundles.MODEL,) if is_own else (bundles.TEMPLATE, bundles.statistics_file(wanted))
-        hub.fetch(found.repository, files, offline=offline, token=token)
-    if weights is None:
-        net = rebuild.untrained(built, wanted)
-    elif is_own:
-        net = rebuild.build(found.folder, bundle)
-    else:
-        net, is_normalised = rebuild.from_template(found.folder, bundle, wanted)
-        if not is_normalised and not videos:
-            warnings.warn(
-                f"{bundle.name} stores no batch-norm statistics for this strategy, so the net has the template's, "
-                "which belong to a mixture of nets: its accuracy can be far lower; give calibrate= some videos",
-                BatchNormWarning,
-                stacklevel=2,
-            )
-    as_stored = weights is not None and is_own and not videos
-    made = Predictor(
-        net,
-        contract,
-        bundle.labels,
-        name=bundle.name,
-        device=device,
-        strategy=wanted,
-        digest=bundles.weights_digest(found.folder) if as_stored else "",
-    )
-    if videos:
-        rebuild.calibrate(net, videos, contract)
-    return made
+    source = _Source(location, bundle, contract, offline, token)
+    session = _session(source, variant, engine, say)
+    return _in_torch(source, variant, device) if session is None else _on_session(source, session)
 
 
 def predict(
@@ -159,14 +115,132 @@ def predict(
     return load(model, device=device).predict(path, topk, clips, frame_rate=frame_rate)
 
 
-def _untrained(card: Card, described: Net, strategy: Strategy | str | None, device: str | None) -> Predictor:
+@dataclass(frozen=True)
+class _Variant:
+    """Which of a bundle's nets: of which strategy, trained or as initialised, with whose batch-norm statistics."""
+
+    strategy: Strategy | str | None
+    is_trained: bool
+    videos: tuple[Path | str, ...]
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is the net whose weights the bundle stores."""
+        return self.is_trained and self.strategy is None and not self.videos
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """What runs the net."""
+
+    runtime: Runtime | Literal["auto"]
+    precision: Precision
+    device: str | None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A bundle that has been read, what it is to see, and how more of its files are had."""
+
+    location: Location
+    bundle: Bundle
+    contract: InputContract
+    offline: bool | None
+    token: str | None
+
+    def fetch(self, *files: str) -> None:
+        """Sees to it that those of the files are in the folder that the bundle has."""
+        if self.location.repository is not None:
+            hub.fetch(self.location.repository, files, offline=self.offline, token=self.token)
+
+
+def _refuse_contradictions(variant: _Variant, engine: _Engine) -> None:
+    from stzoo.runtimes import refuse_unknown
+
+    refuse_unknown(engine.runtime, engine.precision)
+    if (engine.runtime not in ("torch", "auto") or engine.precision != "fp32") and not variant.is_stored:
+        raise UsageError(
+            f"{engine.runtime} in {engine.precision} runs a model as its bundle stores it; leave strategy, weights and "
+            "calibrate out, or choose the runtime torch in fp32"
+        )
+
+
+def _session(source: _Source, variant: _Variant, engine: _Engine, say: Callable[[str], None]) -> Session | None:
+    """The bundle's net on another runtime than torch; None where torch is to run it."""
+    from stzoo.export import cached
+
+    if (engine.runtime, engine.precision) == ("torch", "fp32") or not variant.is_stored:
+        return None
+    source.fetch(bundles.MODEL, *bundles.EXPORTED)
+    return cached.session(
+        source.location.folder, source.bundle, source.contract, engine.runtime, engine.precision, engine.device, say
+    )
+
+
+def _on_session(source: _Source, session: Session) -> Predictor:
+    from stzoo.prediction.predictor import Predictor
+
+    bundle, digest = source.bundle, bundles.weights_digest(source.location.folder)
+    return Predictor(session, source.contract, bundle.labels, name=bundle.name, strategy=bundle.strategy, digest=digest)
+
+
+def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predictor:
+    from stzoo.bundle import rebuild
+    from stzoo.prediction.predictor import Predictor
+
+    folder, bundle = source.location.folder, source.bundle
+    architecture = rebuild.architecture_of(folder, bundle)
+    strategy = bundle.strategy
+    if variant.strategy is not None:
+        strategy = rebuild.fitting_strategy(variant.strategy, architecture)
+    net = _net(source, variant, architecture, strategy)
+    is_as_stored = variant.is_trained and strategy == bundle.strategy and not variant.videos
+    predictor = Predictor(
+        net,
+        source.contract,
+        bundle.labels,
+        name=bundle.name,
+        device=device,
+        strategy=strategy,
+        digest=bundles.weights_digest(folder) if is_as_stored else "",
+    )
+    if variant.videos:
+        rebuild.calibrate(net, variant.videos, source.contract)
+    return predictor
+
+
+def _net(source: _Source, variant: _Variant, architecture: Architecture, strategy: Strategy) -> Classifier:
+    """The net of a strategy on the CPU, fetched where need be. Warns of batch-norm statistics that are not its own."""
+    from stzoo.bundle import rebuild
+
+    folder, bundle = source.location.folder, source.bundle
+    if not variant.is_trained:
+        return rebuild.untrained(architecture, strategy)
+    if strategy == bundle.strategy:
+        source.fetch(bundles.MODEL)
+        return rebuild.build(folder, bundle)
+    source.fetch(bundles.TEMPLATE, bundles.statistics_file(strategy))
+    net, is_normalised = rebuild.from_template(folder, bundle, strategy)
+    if not is_normalised and not variant.videos:
+        warnings.warn(
+            f"{bundle.name} stores no batch-norm statistics for this strategy, so the net has the template's, "
+            "which belong to a mixture of nets: its accuracy can be far lower; give calibrate= some videos",
+            BatchNormWarning,
+            stacklevel=4,
+        )
+    return net
+
+
+def _described(
+    card: Card, description: NetDescription, strategy: Strategy | str | None, device: str | None
+) -> Predictor:
     """The net that a card describes, as it is before training; its classes have numbers, since nobody named them."""
     from stzoo.bundle import rebuild
     from stzoo.nets import Architecture
     from stzoo.prediction.predictor import Predictor
 
-    built = Architecture(card.backbone, described.classes, described.options)
-    wanted = rebuild.chosen(described.strategy if strategy is None else strategy, built)
-    labels = tuple(f"class {index}" for index in range(described.classes))
-    net = rebuild.untrained(built, wanted)
-    return Predictor(net, described.input, labels, name=card.name, device=device, strategy=wanted)
+    architecture = Architecture(card.backbone, description.classes, description.options)
+    fitting = rebuild.fitting_strategy(description.strategy if strategy is None else strategy, architecture)
+    labels = tuple(f"class {index}" for index in range(description.classes))
+    net = rebuild.untrained(architecture, fitting)
+    return Predictor(net, description.input, labels, name=card.name, device=device, strategy=fitting)

@@ -74,7 +74,7 @@ def prepare(source: Path | str, target: Path, repository: Repository, *, say: Sa
         raise BundleError(f"{target} exists; choose another place for what would be uploaded")
     folder = find(source, offline=True).folder
     bundle = bundles.read(folder)
-    parameters = _checked(folder, bundle)
+    parameters = _verified_parameters(folder, bundle)
     card = _card(folder, bundle.name)
     if card is None:
         say(
@@ -82,26 +82,14 @@ def prepare(source: Path | str, target: Path, repository: Repository, *, say: Sa
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp") as temporary:
-        made = Path(temporary) / "bundle"
-        made.mkdir()
-        for name in _files(folder):
-            if belongs(name):
-                _copy(folder, name, made)
-            elif name not in (bundles.README, f"{bundle.name}.md"):
-                say(f"{name} stays here: it is no file of a bundle.")
-        if bundle.posterior is None:
-            strategy_figure(bundle.strategy, made / STRATEGY, bundle.name)
-        else:
-            marginals_figure(bundle.posterior, bundle.strategy, made / MARGINALS, bundle.name)
-        pictures = [name for name in _files(made) if name.endswith(_PICTURES)]
-        text = render(bundle, card, parameters, pictures, repository=str(repository))
-        _refuse_bad_card(text, bundle)
-        write_text(made / bundles.README, text)
-        for name, entries in eval_results(bundle, card).items():
-            write_text(made / name, entries)
+        staging = Path(temporary) / "bundle"
+        staging.mkdir()
+        _copy_files(folder, bundle.name, staging, say)
+        _draw(bundle, staging)
+        _describe(bundle, card, parameters, repository, staging)
         if target.exists():
             target.rmdir()
-        made.rename(target)
+        staging.rename(target)
     return target
 
 
@@ -115,11 +103,11 @@ def belongs(name: str) -> bool:
     return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *bundles.EXPORTED)
 
 
-def _checked(folder: Path, bundle: Bundle) -> int:
+def _verified_parameters(folder: Path, bundle: Bundle) -> int:
     """Rebuilds, measures and runs the net; returns its parameters. Raises `BundleError` for what does not add up."""
     net, contract = rebuild.build(folder, bundle), bundle.contract
-    built = rebuild.architecture(folder, bundle)
-    size = measure(built, bundle.strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
+    architecture = rebuild.architecture_of(folder, bundle)
+    size = measure(architecture, bundle.strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
     if bundle.config.multiply_adds not in (None, size.multiply_adds):
         raise BundleError(
             f"{folder / bundles.CONFIG} says {bundle.config.multiply_adds:,} multiply-adds, the net takes "
@@ -138,8 +126,8 @@ def _checked(folder: Path, bundle: Bundle) -> int:
     onnx = folder / bundles.ONNX
     if onnx.exists() and not compare(net, onnx, clips, (1,)).passed:
         raise BundleError(f"{onnx} answers a clip otherwise than the net; export it again")
-    cached.own(folder, bundle, "fp32")
-    cached.own(folder, bundle, "int8")
+    cached.bundled_file(folder, bundle, "fp32")
+    cached.bundled_file(folder, bundle, "int8")
     return size.parameters
 
 
@@ -155,11 +143,32 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-def _copy(folder: Path, name: str, target: Path) -> None:
-    if name in (bundles.README, MARGINALS, STRATEGY) or name.startswith(".eval_results/"):
-        return  # all of them are made anew
-    (target / name).parent.mkdir(exist_ok=True)
-    shutil.copyfile(bundles.require(folder, name), target / name)
+def _copy_files(folder: Path, name: str, staging: Path, say: Say) -> None:
+    """Copies what a bundle has, but for what is made anew, and says what is left."""
+    for file in _files(folder):
+        is_made_anew = file in (bundles.README, MARGINALS, STRATEGY) or file.startswith(".eval_results/")
+        if belongs(file) and not is_made_anew:
+            (staging / file).parent.mkdir(exist_ok=True)
+            shutil.copyfile(bundles.require(folder, file), staging / file)
+        elif not belongs(file) and file != f"{name}.md":
+            say(f"{file} stays here: it is no file of a bundle.")
+
+
+def _draw(bundle: Bundle, staging: Path) -> None:
+    if bundle.posterior is None:
+        strategy_figure(bundle.strategy, staging / STRATEGY, bundle.name)
+    else:
+        marginals_figure(bundle.posterior, bundle.strategy, staging / MARGINALS, bundle.name)
+
+
+def _describe(bundle: Bundle, card: Card | None, parameters: int, repository: Repository, staging: Path) -> None:
+    """Writes README.md and `.eval_results`."""
+    pictures = [name for name in _files(staging) if name.endswith(_PICTURES)]
+    text = render(bundle, card, parameters, pictures, repository=str(repository))
+    _refuse_bad_card(text, bundle)
+    write_text(staging / bundles.README, text)
+    for name, entries in eval_results(bundle, card).items():
+        write_text(staging / name, entries)
 
 
 def _refuse_bad_card(text: str, bundle: Bundle) -> None:

@@ -23,7 +23,7 @@ NAMESPACE = "STZOO_HUB_NAMESPACE"
 
 
 @dataclass(frozen=True)
-class Found:
+class Location:
     """A bundle's folder, the card of the name that led to it, and the repository that it is a snapshot of, if any."""
 
     folder: Path
@@ -59,7 +59,7 @@ def find(
     token: str | None = None,
     namespace: str | None = None,
     files: Sequence[str] = (*bundles.TEXTS, bundles.MODEL),
-) -> Found:
+) -> Location:
     """The bundle folder that a reference means; what the Hub has of it is fetched, and nothing has been read yet.
 
     A reference is a name of the zoo, a bundle's folder, a run's folder, or a Hub repository `ORG/NAME`; a name or
@@ -76,7 +76,7 @@ def find(
     meaning = meaning_of(os.fspath(ref), revision, namespace)
     if meaning.folder is not None:
         folder = meaning.folder
-        return Found(folder if bundles.is_bundle(folder) else _bundle_of_run(folder), meaning.card)
+        return Location(folder if bundles.is_bundle(folder) else _bundle_of_run(folder), meaning.card)
     if meaning.repository is None:
         raise _nothing_to_load(os.fspath(ref), meaning.card)
     try:
@@ -85,7 +85,7 @@ def find(
         if meaning.card is not None or "/" not in os.fspath(ref) or hub.knows(meaning.repository):
             raise
         raise type(error)(f"{_no_folder(Path(ref))} {error}") from error
-    return Found(folder, meaning.card, dataclasses.replace(meaning.repository, revision=folder.name))
+    return Location(folder, meaning.card, dataclasses.replace(meaning.repository, revision=folder.name))
 
 
 def meaning_of(text: str, revision: str | None = None, namespace: str | None = None) -> Meaning:
@@ -154,13 +154,13 @@ def _training(card: Card) -> str:
 
 
 def _bundle_of_run(run: Path) -> Path:
-    made = sorted(path for path in (run / "bundles").glob("*") if bundles.is_bundle(path))
-    if not made:
+    folders = sorted(path for path in (run / "bundles").glob("*") if bundles.is_bundle(path))
+    if not folders:
         raise BundleError(
             f"{run} has neither {bundles.CONFIG} nor finished bundles; give the folder of a bundle or run"
         )
-    chosen = made if len(made) == 1 else [path for path in made if path.name.endswith("-opt")]
-    if len(chosen) != 1:
-        names = ", ".join(str(path) for path in made)
+    best = folders if len(folders) == 1 else [path for path in folders if path.name.endswith("-opt")]
+    if len(best) != 1:
+        names = ", ".join(str(path) for path in folders)
         raise BundleError(f"the run {run} has several bundles, and not one of them alone is -opt; give one of {names}")
-    return chosen[0]
+    return best[0]

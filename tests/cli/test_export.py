@@ -14,7 +14,7 @@ from stzoo.cli import export as command
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, ExportError, UsageError, VideoError
 from stzoo.export import to_int8, to_onnx
-from stzoo.export.to_int8 import Loss
+from stzoo.export.to_int8 import Int8Comparison
 from stzoo.export.to_onnx import Agreement
 from stzoo.metrics import Estimate
 from stzoo.prediction.predictor import Predictor
@@ -119,11 +119,11 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
 ) -> None:
     given: list[Item] = []
 
-    def quantise(predictor: Predictor, source: Path, target: Path, items: list[Item]) -> Loss:
+    def quantise(predictor: Predictor, source: Path, target: Path, items: list[Item]) -> Int8Comparison:
         given.extend(items)
         target.write_bytes(b"int8")
         estimate = Estimate(1.0, 1.0, 1.0, 1)
-        return Loss(1, estimate, estimate, 0.0, 1.0, 0.0)
+        return Int8Comparison(1, estimate, estimate, 0.0, 1.0, 0.0)
 
     _instant_export(monkeypatch)
     monkeypatch.setattr(to_onnx, "compare", lambda *_: PERFECT)

@@ -14,11 +14,10 @@ import pytest
 
 import stzoo
 from stzoo import bundle as bundles
-from stzoo import runtimes
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.export import cached, to_onnx
 from stzoo.files import packaged
-from stzoo.runtimes import OnnxFile, is_there
+from stzoo.runtimes import OnnxFile, choosing, is_there
 from stzoo.runtimes.onnx_file import Form
 from tests.conftest import MakeVideo
 
@@ -104,11 +103,11 @@ def test_a_file_of_the_first_form_possible_is_found(folder: Path, monkeypatch: p
     assert given.path == folder / "model.onnx"
     assert found("volumes") is None
     assert found("volumes", "images") == given
-    made = cached.made(folder, bundle, bundle.contract, "volumes", lambda _: None)
-    assert made.form == "volumes"
-    assert found("volumes", "images") == found("volumes") == made
+    file = cached.export_into_cache(folder, bundle, bundle.contract, "volumes", lambda _: None)
+    assert file.form == "volumes"
+    assert found("volumes", "images") == found("volumes") == file
     assert found("images", "volumes") == given
-    say_form(made.path, "images")
+    say_form(file.path, "images")
     assert found("volumes") is None  # the file is not what its name says
 
 
@@ -131,7 +130,7 @@ def test_nothing_is_exported_for_a_runtime_that_cannot_run_it(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "model.onnx").unlink()
-    monkeypatch.setattr(runtimes, "is_there", lambda name: name != "openvino")
+    monkeypatch.setattr(choosing, "is_there", lambda name: name != "openvino")
     said: list[str] = []
     with pytest.raises(UsageError, match="openvino is not installed"):
         stzoo.load(folder, device="cpu", runtime="openvino", say=said.append)

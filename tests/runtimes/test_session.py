@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import stzoo
-from stzoo import runtimes
 from stzoo.errors import BundleError, UsageError
 from stzoo.files import packaged
-from stzoo.runtimes import OnnxFile, Precision, Runtime, has_gpu, is_there, open_session, threads
+from stzoo.runtimes import OnnxFile, Precision, Runtime, has_gpu, is_there, open_session
 from stzoo.runtimes.onnx_file import read
 
 MODEL = "camera-motion-opt"
@@ -70,30 +67,6 @@ def test_loading_gives_the_same_predictions_on_every_runtime() -> None:
         found.to("cpu")
 
 
-@pytest.mark.parametrize(
-    ("runtime", "device", "precision", "sentence"),
-    [
-        ("onnxruntime", "cpu", "bf16", "use openvino"),
-        ("onnxruntime", "cpu", "int8", "computes in fp32"),
-        ("openvino", "cuda", "fp32", "choose the device cpu"),
-        ("torch", "cpu", "fp32", "choose onnxruntime"),
-    ],
-)
-def test_what_a_runtime_cannot_do_is_one_sentence(
-    runtime: Runtime, device: str, precision: Precision, sentence: str, file: OnnxFile
-) -> None:
-    with pytest.raises(UsageError, match=sentence):
-        open_session(runtime, file, device, precision)
-
-
-def test_a_runtime_that_is_not_installed_is_named(file: OnnxFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
-    assert not is_there("openvino")
-    with pytest.raises(UsageError, match=r"stzoo\[openvino\]"):
-        open_session("openvino", file, "cpu", "fp32")
-
-
 def test_a_graph_that_no_runtime_takes_is_one_sentence(file: OnnxFile, tmp_path: Path) -> None:
     import dataclasses
 
@@ -119,14 +92,3 @@ def test_a_gpu_gives_the_same_scores(file: OnnxFile, pixels: np.ndarray, expecte
     session = open_session("onnxruntime", file, "cuda", "fp32")
     assert session.device == "cuda"
     np.testing.assert_allclose(session.scores(pixels, file.contract), expected, atol=1e-4)
-
-
-def test_the_driver_and_torch_agree_on_whether_there_is_a_gpu() -> None:
-    assert has_gpu() == torch.cuda.is_available()
-
-
-def test_threads_are_those_that_torch_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert threads() == 3
-    monkeypatch.setenv("OMP_NUM_THREADS", "all")
-    assert threads() >= 1

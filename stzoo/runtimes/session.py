@@ -1,0 +1,49 @@
+"""An ONNX file that a runtime has opened: what every runtime but torch has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from stzoo.contract import InputContract
+from stzoo.runtimes.onnx_file import OnnxFile, Precision
+from stzoo.video.frames import normalise
+
+Runtime = Literal["torch", "onnxruntime", "openvino"]
+
+
+class Session(ABC):
+    """An ONNX file opened by a runtime, ready to be run.
+
+    `device` is `cpu` or `cuda`; `precision` what its numbers are computed in.
+    """
+
+    def __init__(self, runtime: Runtime, file: OnnxFile, device: str, precision: Precision) -> None:
+        self.runtime = runtime
+        self.file = file
+        self.device = device
+        self.precision = precision
+
+    @abstractmethod
+    def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
+        """The net's outputs for normalised clips."""
+
+    def scores(
+        self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
+    ) -> Float64[np.ndarray, " classes"]:
+        """The mean over the clips of the softmax of the logits, as `stzoo.inference.clip_scores` has it in torch."""
+        step = clips_at_once(self.device)
+        total: Float64[np.ndarray, " classes"] | float = 0.0
+        for start in range(0, len(clips), step):
+            logits = self.logits(normalise(clips[start : start + step], contract)).astype(np.float64)
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            total = total + (powers / powers.sum(axis=1, keepdims=True)).sum(axis=0)
+        return np.asarray(total / len(clips), dtype=np.float64)
+
+
+def clips_at_once(device: str) -> int:
+    """How many clips a net is given at a time: one on a CPU, where a batch is no faster and takes more memory."""
+    return 1 if device == "cpu" else 8
