@@ -82,11 +82,13 @@ def table(lines: list[Line]) -> str:
     rows = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     nets = dict.fromkeys((line.backbone, line.kind, line.weights) for line in lines)
     for net in sorted(nets, key=lambda net: (net[0], ORDER.index(net[1]), net[2])):
-        own = {line.split: line for line in lines if (line.backbone, line.kind, line.weights) == net}
-        first = next(iter(own.values()))
+        of_net = {line.split: line for line in lines if (line.backbone, line.kind, line.weights) == net}
+        first = next(iter(of_net.values()))
         counts = Strategy.from_text(first.strategy).counts()
         units = " / ".join(str(counts.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
-        cells = [f"{100 * x.accuracy:.1f} ({100 * x.low:.1f} to {100 * x.high:.1f})" for x in map(own.get, splits) if x]
+        cells = [
+            f"{100 * x.accuracy:.1f} ({100 * x.low:.1f} to {100 * x.high:.1f})" for x in map(of_net.get, splits) if x
+        ]
         size = [f"{first.parameters:,}", f"{first.multiply_adds / 1e6:.1f} M"]
         rows.append("| " + " | ".join([*net, units, *size, *cells]) + " |")
     return "\n".join(rows)

@@ -228,14 +228,14 @@ class Bench:
 def read_subset(text: str, names: tuple[str, ...]) -> tuple[str, list[int]]:
     """`NAME=FILE`: the numbers of the videos whose paths begin the lines of a file."""
     name, _, file = text.partition("=")
-    known, chosen = {path: number for number, path in enumerate(names)}, []
+    known, numbers = {path: number for number, path in enumerate(names)}, []
     for number, line in read_lines(Path(file)):
         words = line.split(" ")
-        found = next((path for end in range(len(words), 0, -1) if (path := " ".join(words[:end])) in known), None)
-        if found is None:
+        path_here = next((path for end in range(len(words), 0, -1) if (path := " ".join(words[:end])) in known), None)
+        if path_here is None:
             sys.exit(f"{file} line {number} begins with none of the videos")
-        chosen.append(known[found])
-    return name, chosen
+        numbers.append(known[path_here])
+    return name, numbers
 
 
 def main() -> None:

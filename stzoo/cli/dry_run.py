@@ -16,47 +16,23 @@ from stzoo.errors import DataError, StzooError, VideoError, quoted
 if TYPE_CHECKING:
     from stzoo.data.lists import Lists
     from stzoo.nets import Classifier
-    from stzoo.recipe import Recipe
-    from stzoo.training.forecast import Forecast, Size
+    from stzoo.recipe import Init, Recipe
 
 _FIRST_VIDEOS = 3
 
 
 def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     """Prints all of it for a recipe; whether training could start. The text at the end is that of `written`, if any."""
-    from stzoo.data.lists import missing, read_lists
-    from stzoo.training.forecast import OFFICIAL, Size, forecast
-    from stzoo.training.initial import look_for
-
-    problems = []
-    size, lists = OFFICIAL.get(recipe.data.format), None
-    try:
-        lists = read_lists(recipe.data)
-        size = Size(len(lists.classes), len(lists.train))
-    except DataError as error:
-        problems.append(str(error))
-    print_parts(pairs(_facts(recipe)))
-    if size is None:
-        click.echo("\nWhat it would cost is known once the lists can be read.")
-    else:
-        counted = "the official dataset" if lists is None else "the lists that are here"
-        _print_costs(recipe, forecast(recipe, size), size, counted)
+    problems: list[str] = []
     notes: list[str] = []
+    lists = _lists(recipe, problems)
+    print_parts(pairs(_facts(recipe)))
+    _print_costs(recipe, lists)
     if lists is not None:
         _print_lists(recipe, lists)
-        absent = missing(lists, recipe.data.max_broken)
-        for lacking in absent.values():
-            (problems if lacking.too_many else notes).append(lacking.sentence)
-        notes += _without_videos(lists)
-        problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
+        _look_at_videos(recipe, lists, problems, notes)
     if recipe.init is not None:
-        labels = None if lists is None else lists.classes
-        try:
-            remains = look_for(recipe.init, _blank_net(recipe, len(labels or ("unknown",))), labels)
-        except StzooError as error:
-            problems.append(str(error))
-        else:
-            notes += [] if remains is None else [remains]
+        _look_at_weights(recipe.init, recipe, None if lists is None else lists.classes, problems, notes)
     click.echo(f"\nThe recipe, every value written out:\n\n{(written or recipe).to_toml()}")
     for sentence in notes:
         click.echo(sentence)
@@ -65,6 +41,40 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     if not problems:
         click.echo("The lists can be read, and so can the first videos of each. Nothing was trained or written.")
     return not problems
+
+
+def _lists(recipe: Recipe, problems: list[str]) -> Lists | None:
+    from stzoo.data.lists import read_lists
+
+    try:
+        return read_lists(recipe.data)
+    except DataError as error:
+        problems.append(str(error))
+        return None
+
+
+def _look_at_videos(recipe: Recipe, lists: Lists, problems: list[str], notes: list[str]) -> None:
+    from stzoo.data.lists import missing
+
+    absent = missing(lists, recipe.data.max_broken)
+    for lacking in absent.values():
+        (problems if lacking.too_many else notes).append(lacking.sentence)
+    notes += _without_videos(lists)
+    problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
+
+
+def _look_at_weights(
+    init: Init, recipe: Recipe, labels: tuple[str, ...] | None, problems: list[str], notes: list[str]
+) -> None:
+    """Whether the first weights are there and fit; where `labels` are not known, without a look at the head."""
+    from stzoo.training.initial import look_for
+
+    try:
+        remains = look_for(init, _blank_net(recipe, len(labels or ("unknown",))), labels)
+    except StzooError as error:
+        problems.append(str(error))
+    else:
+        notes += [] if remains is None else [remains]
 
 
 def _blank_net(recipe: Recipe, classes: int) -> Classifier:
@@ -109,10 +119,17 @@ def _machine(recipe: Recipe) -> str:
     return ", ".join(words)
 
 
-def _print_costs(recipe: Recipe, costs: Forecast, size: Size, counted: str) -> None:
+def _print_costs(recipe: Recipe, lists: Lists | None) -> None:
+    """On the lists that are here, or else on the official dataset that the recipe is for."""
     from stzoo.training.blueprint import architecture_of
-    from stzoo.training.forecast import power
+    from stzoo.training.forecast import OFFICIAL, Size, forecast, power
 
+    size = OFFICIAL.get(recipe.data.format) if lists is None else Size(len(lists.classes), len(lists.train))
+    if size is None:
+        click.echo("\nWhat it would cost is known once the lists can be read.")
+        return
+    counted = "the official dataset" if lists is None else "the lists that are here"
+    costs = forecast(recipe, size)
     table = plain_table(
         "stage",
         "epochs:right",

@@ -72,10 +72,10 @@ def train(
     from stzoo.training.sweep import Point
 
     changes = rooted(overrides, data_root)
-    resolved = read(recipe, changes)
+    resolved, source = read(recipe, changes), str(find(recipe))
     points = [Point(point, read(recipe, (*changes, *point))) for point in expand(sweeps)] if sweeps else []
     for to_train in [point.recipe for point in points] or [resolved]:
-        check_net(to_train, str(find(recipe)))
+        check_net(to_train, source)
     if sweeps and (dry or logs):
         sentence = "--dry-run shows one run" if dry else "--log follows one run"
         raise UsageError(f"{sentence}; give the values of --sweep with --set instead")

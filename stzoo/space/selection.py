@@ -36,8 +36,8 @@ class SelectionScore(NamedTuple):
     cross_entropy: float
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """Is least for the best net: the most accurate, and of equally accurate ones the surest."""
+    def sort_key(self) -> tuple[float, float]:
+        """Is least for the best net: the most accurate, and of equally accurate ones that with less cross-entropy."""
         return -self.accuracy, self.cross_entropy
 
 
@@ -154,7 +154,7 @@ def _next_draws(
 
 def best(sampled: Sequence[SampledStrategy]) -> SampledStrategy:
     """The most accurate strategy; of equally accurate ones, that with the lower cross-entropy, then the first."""
-    return min(sampled, key=lambda sample: (sample.score.rank, sample.index))
+    return min(sampled, key=lambda sample: (sample.score.sort_key, sample.index))
 
 
 def scores_text(sampled: Sequence[SampledStrategy]) -> str:

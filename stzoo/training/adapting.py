@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stzoo.bundle import Bundle
+from stzoo.contract import InputContract
 from stzoo.data.own import CLASSES, TRAIN, VAL, OwnVideos
 from stzoo.errors import TrainingError
 from stzoo.files import write_text
@@ -53,13 +54,7 @@ def finetuning_recipe(
     """
     contract, clips = bundle.contract, len(videos.train)
     batch_size = max(2, min(16 if clips < _FEW else 32, clips // 4))
-    if epochs is None:
-        low, high = _EPOCHS
-        epochs = min(max(math.ceil(_STEPS / math.ceil(clips / batch_size)), low), high)
-    strip_frames = contract.frames + contract.frames // 2
-    strip_bytes = clips * strip_frames * contract.resize**2 * 3
-    cache = contract.sampling == "dense" and strip_bytes <= _MOST_CACHED_BYTES
-    strips = {"strip_frames": strip_frames, "strip_size": contract.resize} if cache else {}
+    strips = _strips(contract, clips)
     tree: dict[str, Any] = {
         "name": name,
         "data": {
@@ -70,7 +65,7 @@ def finetuning_recipe(
             "val": VAL,
             "selection_fraction": min(max(0.1, 1 / clips), 0.5),
             "max_broken": 0.05,
-            "cache": cache,
+            "cache": bool(strips),
         },
         "input": contract.model_dump(exclude_none=True),
         "augment": {**strips, "flip": _flip(bundle.recipe)},
@@ -78,7 +73,7 @@ def finetuning_recipe(
         "init": {"from": source},
         "fixed": {
             "strategy": str(folder.resolve() / STRATEGY),
-            "epochs": epochs,
+            "epochs": _epochs(clips, batch_size) if epochs is None else epochs,
             "batch_size": batch_size,
             "learning_rate": _RATE_PER_CLIP * batch_size,
             "weight_decay": 0.0005,
@@ -114,6 +109,19 @@ def begin(run: Run, texts: dict[str, str]) -> None:
     run.begin()
     for name, text in texts.items():
         write_text(run.path(GIVEN) / name, text)
+
+
+def _epochs(clips: int, batch_size: int) -> int:
+    low, high = _EPOCHS
+    return min(max(math.ceil(_STEPS / math.ceil(clips / batch_size)), low), high)
+
+
+def _strips(contract: InputContract, clips: int) -> dict[str, int]:
+    """What [augment] says of strips; nothing where they would take too much room, or cannot be cut."""
+    frames = contract.frames + contract.frames // 2
+    if contract.sampling != "dense" or clips * frames * contract.resize**2 * 3 > _MOST_CACHED_BYTES:
+        return {}
+    return {"strip_frames": frames, "strip_size": contract.resize}
 
 
 def _flip(recipe: str | None) -> bool | Literal["label-aware"]:

@@ -27,14 +27,14 @@ Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 @dataclass(frozen=True, eq=False)
-class TemplateRecord:
+class BundledTemplate:
     """What a bundle keeps of the template that its net was selected from.
 
     `scores` is the CSV of the sampled strategies, `figure` the file that shows the posterior; `normalised` are other
     nets of the template with batch-norm statistics of their own.
     """
 
-    template: Classifier
+    net: Classifier
     scores: str
     figure: Path
     normalised: Sequence[Candidate] = ()
@@ -46,12 +46,12 @@ def save_bundle(
     shipped: Candidate,
     accuracies: Sequence[SplitAccuracy],
     *,
-    record: TemplateRecord | None = None,
+    template: BundledTemplate | None = None,
     processes: int = 1,
 ) -> Path:
-    """Writes the run's bundle with the net of one candidate, of which exactly `accuracies` are.
+    """Writes the run's bundle with one of its candidates, and with those of the `accuracies` that are this one's.
 
-    `record` is None for a net trained alone. So many `processes` have made it.
+    A net that was trained alone has no `template`. So many `processes` have made it.
     """
     net, contract = shipped.net, run.recipe.input
     shape = architecture(net)
@@ -71,6 +71,7 @@ def save_bundle(
             model=digest,
         )
         for measured in accuracies
+        if measured.name == shipped.name
     )
     size = measure(shape, shipped.strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
     config = Config(
@@ -85,19 +86,19 @@ def save_bundle(
     )
     bundle = Bundle(
         config=config,
-        posterior=None if record is None else nets.posterior(record.template),
+        posterior=None if template is None else nets.posterior(template.net),
         metrics=results,
         recipe=run.recipe.portable().to_toml(),
-        scores=None if record is None else record.scores,
+        scores=None if template is None else template.scores,
     )
-    others = () if record is None else record.normalised
+    normalised = () if template is None else template.normalised
     return save(
         run.bundle,
         bundle,
         weights,
-        None if record is None else _arrays(record.template.state_dict().items()),
-        None if record is None else {record.figure.name: record.figure},
-        statistics={other.strategy: _arrays(other.net.named_buffers()) for other in others},
+        None if template is None else _arrays(template.net.state_dict().items()),
+        None if template is None else {template.figure.name: template.figure},
+        statistics={other.strategy: _arrays(other.net.named_buffers()) for other in normalised},
         card=card,
         replace=True,
     )

@@ -22,7 +22,7 @@ from stzoo.inference import to_input
 from stzoo.pool import processors
 from stzoo.recipe import Recipe
 from stzoo.space.selection import SelectionClips
-from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
+from stzoo.training.batches import ClipSource, DecodedClips, Mirrored, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.training.voice import SILENT, Voice
 from stzoo.video.augment import Cut, mirrored_classes
@@ -97,21 +97,24 @@ class RunData:
 
     def training(self) -> ClipSource:
         """The training part of the training list: as strips, or as videos to be decoded when they are needed."""
+        mirrored = mirrored_classes(self.labels) if self.recipe.augment.flip == "label-aware" else None
+        return self._training_strips(mirrored) if self.recipe.data.cache else self._training_videos(mirrored)
+
+    def _training_videos(self, mirrored: Mirrored | None) -> DecodedClips:
         augment, data = self.recipe.augment, self.recipe.data
-        contract = self.recipe.training_input
-        flip = augment.flip is not False
-        mirrored = mirrored_classes(self.labels) if augment.flip == "label-aware" else None
-        if not data.cache:
-            items = [self.train_items[row] for row in self._splits().train]
-            return DecodedClips(
-                items,
-                Cut(contract, augment.short_sides, flip, augment.stride == "random"),
-                Cap(data.max_broken, len(self.train_items)),
-                self.voice.say,
-                self.recipe.compute.workers or max(1, processors() // self.processes),
-                mirrored,
-                broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
-            )
+        items = [self.train_items[row] for row in self._splits().train]
+        return DecodedClips(
+            items,
+            Cut(self.recipe.training_input, augment.short_sides, augment.flip is not False, augment.stride == "random"),
+            Cap(data.max_broken, len(self.train_items)),
+            self.voice.say,
+            self.recipe.compute.workers or max(1, processors() // self.processes),
+            mirrored,
+            broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
+        )
+
+    def _training_strips(self, mirrored: Mirrored | None) -> TrainingClips:
+        augment, contract = self.recipe.augment, self.recipe.training_input
         assert augment.strip_frames is not None
         assert augment.strip_size is not None
         strips = open_strips(
@@ -120,7 +123,7 @@ class RunData:
             contract,
             frames=augment.strip_frames,
             size=augment.strip_size,
-            max_broken=data.max_broken,
+            max_broken=self.recipe.data.max_broken,
             progress=self.voice.progress,
         )
         self._say_what_is_left_out("train", strips)
@@ -133,7 +136,7 @@ class RunData:
             strips.labels[rows],
             contract.frames,
             contract.crop,
-            flip=flip,
+            flip=augment.flip is not False,
             short_sides=augment.short_sides,
             mirrored=mirrored,
             left_out=len(training) - len(rows),

@@ -119,37 +119,28 @@ def fit(
         net.load_state_dict(average.tensors)
 
 
+@dataclass(frozen=True, eq=False)
 class _Trainer:
-    """Trains a net epoch by epoch, step by step, pass by pass."""
+    """Trains a net epoch by epoch, step by step, pass by pass; `forward` is the net as it is called."""
 
-    def __init__(
-        self,
-        net: Classifier,
-        forward: Forward,
-        clips: ClipSource,
-        assignment: Assignment,
-        machine: Machine,
-        state: TrainingState,
-    ) -> None:
-        self.net = net
-        self.forward = forward
-        self.clips = clips
-        self.assignment = assignment
-        self.machine = machine
-        self.state = state
-        self.noise = Noise(sum(1 for _ in named_gates(net)), net.head.in_features if net.dropout else 0)
-        self.steps_an_epoch = clips.batches_an_epoch(assignment.optimisation.batch_size)
+    net: Classifier
+    forward: Forward
+    clips: ClipSource
+    assignment: Assignment
+    machine: Machine
+    state: TrainingState
 
     def epoch(self, epoch: int, progress: bool) -> dict[str, float]:
         """Every clip once; their mean numbers, and the last learning rate. The net ends in eval mode, without noise."""
         stage, optimisation = self.assignment.stage, self.assignment.optimisation
         draws = Draws(self.assignment.seed, stage, epoch)
+        noise = Noise(sum(1 for _ in named_gates(self.net)), self.net.head.in_features if self.net.dropout else 0)
         names = StepNumbers._fields[1:]
         sums, seen = dict.fromkeys(names, 0.0), 0
         self.net.train()
         title = f"{stage} {epoch + 1}/{optimisation.epochs}"
         with counting(title, len(self.clips), unit="clips", show=progress) as bar:
-            passes = self.clips.epoch(draws, optimisation.batch_size, self.noise, self.machine.passes)
+            passes = self.clips.epoch(draws, optimisation.batch_size, noise, self.machine.passes)
             for step, batch in enumerate(self.clips.shuffled(draws, optimisation.batch_size)):
                 numbers = self._step(epoch, step, list(islice(passes, len(self.machine.passes(batch)))))
                 for name in names:
@@ -166,7 +157,8 @@ class _Trainer:
     def _step(self, epoch: int, step: int, parts: Sequence[Batch]) -> StepNumbers:
         """One step of the optimiser on a batch, of which this process has `parts`; none where no clip can be read."""
         stage, optimisation = self.assignment.stage, self.assignment.optimisation
-        factor = learning_rate_factor(optimisation, epoch + step / self.steps_an_epoch)
+        steps_an_epoch = self.clips.batches_an_epoch(optimisation.batch_size)
+        factor = learning_rate_factor(optimisation, epoch + step / steps_an_epoch)
         for group in self.state.optimiser.param_groups:
             group["lr"] = group["base"] * factor
         numbers = self._gradients(parts)
@@ -179,7 +171,7 @@ class _Trainer:
             self.state.scaler.step(self.state.optimiser)
             self.state.scaler.update()
         if self.state.average is not None:
-            self.state.average.follow(self.net, epoch * self.steps_an_epoch + step + 1)
+            self.state.average.follow(self.net, epoch * steps_an_epoch + step + 1)
         return numbers
 
     def _gradients(self, parts: Sequence[Batch]) -> StepNumbers:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import named_gates
 from stzoo.nets.layers import Conv
 from stzoo.recipe import ObjectiveForm
 
 
-def divergence(template: nn.Module, *, k: float, samples: int, form: ObjectiveForm = "coded") -> Float[Tensor, ""]:
+def divergence(template: Classifier, *, k: float, samples: int, form: ObjectiveForm = "coded") -> Float[Tensor, ""]:
     """The regulariser of variational DropPath, summed over all gates; 0 for a net without gates.
 
     With drop probability p, the gated convolution's weights w and N training `samples`, a gate adds

@@ -13,7 +13,7 @@ from stzoo.ranks import ALONE, Ranks
 from stzoo.space.selection import SelectionClips, baselines, pruned, scores_text, selection_score
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
-from stzoo.training.bundling import TemplateRecord, save_bundle
+from stzoo.training.bundling import BundledTemplate, save_bundle
 from stzoo.training.results import Candidate, SplitAccuracy, measure_candidates, write_metrics
 from stzoo.training.run import Run
 from stzoo.training.stages import Selected, Stages, prepare
@@ -60,6 +60,7 @@ def _finish_fixed(stages: Stages) -> list[SplitAccuracy]:
 
 
 def _finish_template(stages: Stages, strategies: int) -> list[SplitAccuracy]:
+    run, ranks = stages.run, stages.machine.ranks
     template = stages.variational()
     selected = stages.select(template, strategies)
     _say_which_is_best(stages, selected, strategies)
@@ -70,8 +71,11 @@ def _finish_template(stages: Stages, strategies: int) -> list[SplitAccuracy]:
         candidates.append(Candidate("opt-finetuned", "finetuned", shipped.strategy, finetuned))
         shipped = _better(stages, selected, shipped, candidates[-1])
     accuracies = _measured(stages, candidates)
-    if stages.machine.ranks.leads:
-        _bundle(stages, template, selected, candidates, shipped, accuracies)
+    if ranks.leads:
+        figure = _figure(run, template, shipped.strategy)
+        normalised = _normalised(stages, candidates, shipped)
+        bundled = BundledTemplate(template, scores_text(selected.sampled), figure, normalised)
+        save_bundle(run, stages.data.labels, shipped, accuracies, template=bundled, processes=ranks.count)
     return accuracies
 
 
@@ -96,7 +100,7 @@ def _pruned_candidates(template: Classifier, winner: Strategy, clips: SelectionC
 def _better(stages: Stages, selected: Selected, winner: Candidate, finetuned: Candidate) -> Candidate:
     """The one of both that the bundle gets: finetuned weights only where they are better on the selection split."""
     score = selection_score(finetuned.net, stages.selection)
-    better = finetuned if score.rank < selected.winner.score.rank else winner
+    better = finetuned if score.sort_key < selected.winner.score.sort_key else winner
     stages.voice.say(f"Finetuned it reaches {score.accuracy:.4f} there; the bundle gets the {better.how} weights.")
     return better
 
@@ -109,24 +113,15 @@ def _measured(stages: Stages, candidates: Sequence[Candidate]) -> list[SplitAccu
     return accuracies
 
 
-def _bundle(
-    stages: Stages,
-    template: Classifier,
-    selected: Selected,
-    candidates: Sequence[Candidate],
-    shipped: Candidate,
-    accuracies: Sequence[SplitAccuracy],
-) -> None:
-    """The bundle of a template's run: the net that is shipped, and what is kept of where it comes from."""
-    run, keeps_template_norm = stages.run, stages.selection.calibration is None
-    figure = run.path("marginals.png")
-    marginals_figure(nets.posterior(template), shipped.strategy, figure, run.recipe.name)
-    others = [other for other in candidates if other.how == "pruned" and other.strategy != shipped.strategy]
-    save_bundle(
-        run,
-        stages.data.labels,
-        shipped,
-        [measured for measured in accuracies if measured.name == shipped.name],
-        record=TemplateRecord(template, scores_text(selected.sampled), figure, () if keeps_template_norm else others),
-        processes=stages.machine.ranks.count,
-    )
+def _figure(run: Run, template: Classifier, strategy: Strategy) -> Path:
+    """Draws the posterior and the strategy that was selected from it."""
+    path = run.path("marginals.png")
+    marginals_figure(nets.posterior(template), strategy, path, run.recipe.name)
+    return path
+
+
+def _normalised(stages: Stages, candidates: Sequence[Candidate], shipped: Candidate) -> list[Candidate]:
+    """The other strategies' nets, where each has batch-norm statistics of its own."""
+    if stages.selection.calibration is None:
+        return []
+    return [other for other in candidates if other.how == "pruned" and other.strategy != shipped.strategy]

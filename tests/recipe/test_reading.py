@@ -338,9 +338,9 @@ def test_shipped_recipes_are_found_by_name(template: Path, tmp_path: Path, monke
     for name in ("mine", "min.toml"):
         with pytest.raises(RecipeError, match=r'Did you mean "mine\.toml"\?$'):
             find(name)
-    own = elsewhere / "recipes" / "toy.toml"
-    own.parent.mkdir()
-    own.write_text("")
+    namesake = elsewhere / "recipes" / "toy.toml"
+    namesake.parent.mkdir()
+    namesake.write_text("")
     assert find("recipes/toy.toml") == Path("recipes/toy.toml")
 
 

@@ -279,14 +279,14 @@ def test_the_best_is_the_most_accurate_then_the_surest_then_the_first(
 
 def test_a_pruned_net_has_batch_norm_statistics_of_its_own_if_wanted(template: nn.Module) -> None:
     strategy = nets.architecture(template).uniform("ST")
-    kept, own = (pruned(template, strategy, data(calibrated)) for calibrated in (False, True))
+    kept, renewed = (pruned(template, strategy, data(calibrated)) for calibrated in (False, True))
     buffers = dict(template.named_buffers())
     assert not kept.training
-    assert not own.training
+    assert not renewed.training
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in kept.named_buffers())
-    means = [name for name in dict(own.named_buffers()) if name.endswith("running_mean")]
-    assert not any(torch.equal(own.get_buffer(name), buffers[name]) for name in means)
-    assert all(parameter is dict(template.named_parameters())[name] for name, parameter in own.named_parameters())
+    means = [name for name in dict(renewed.named_buffers()) if name.endswith("running_mean")]
+    assert not any(torch.equal(renewed.get_buffer(name), buffers[name]) for name in means)
+    assert all(parameter is dict(template.named_parameters())[name] for name, parameter in renewed.named_parameters())
 
 
 def test_baselines_are_the_uniform_strategies_and_the_most_probable(template: nn.Module) -> None:

@@ -60,10 +60,10 @@ def test_an_epoch_has_every_clip_once_in_batches_of_nearly_equal_size(batch_size
 def test_a_sample_does_not_depend_on_its_batch(flip: bool) -> None:
     expected = by_sample(epoch(1, flip=flip))
     for batch_size in (2, 3, 64):
-        found = by_sample(epoch(batch_size, flip=flip))
+        again = by_sample(epoch(batch_size, flip=flip))
         for sample, (clip, draws) in expected.items():
-            assert np.array_equal(found[sample][0], clip)
-            assert np.array_equal(found[sample][1], draws)
+            assert np.array_equal(again[sample][0], clip)
+            assert np.array_equal(again[sample][1], draws)
     alone = clips(flip).batch(np.array([7, 2]), Draws(0, "variational", 0), Noise(5))
     assert np.array_equal(alone.clips[0, 0].numpy(), expected[7][0])
     assert np.array_equal(alone.gate_draws[1].numpy(), expected[2][1])
@@ -125,9 +125,9 @@ def test_what_goes_wrong_in_cutting_is_raised_where_the_clips_are_wanted(monkeyp
 def test_epochs_and_seeds_cut_anew() -> None:
     first = by_sample(epoch())
     for other in (epoch(number=1), epoch(seed=1), list(clips().epoch(Draws(0, "warmup", 0), 4, Noise(5)))):
-        found = by_sample(other)
-        assert sum(np.array_equal(first[sample][0], found[sample][0]) for sample in range(VIDEOS)) < 3
-        assert not any(np.array_equal(first[sample][1], found[sample][1]) for sample in range(VIDEOS))
+        its_clips = by_sample(other)
+        assert sum(np.array_equal(first[sample][0], its_clips[sample][0]) for sample in range(VIDEOS)) < 3
+        assert not any(np.array_equal(first[sample][1], its_clips[sample][1]) for sample in range(VIDEOS))
 
 
 def test_a_mirrored_clip_of_left_is_one_of_right() -> None:

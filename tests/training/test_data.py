@@ -69,7 +69,7 @@ def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(moti
 def test_a_net_is_calibrated_on_no_more_clips_at_once_than_the_device_is_to_compute(
     motions: Path, clip_cache: Path
 ) -> None:
-    found = []
+    calibrations = []
     for micro_batch, sizes in ((0, [16]), (16, [16]), (6, [6, 5, 5])):
         recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", f"compute.micro_batch={micro_batch}"])
         data = RunData(recipe, clip_cache)
@@ -77,9 +77,9 @@ def test_a_net_is_calibrated_on_no_more_clips_at_once_than_the_device_is_to_comp
         assert selection.calibration is not None
         batches = list(selection.calibration())
         assert [len(batch) for batch in batches] == sizes
-        found.append(torch.cat(batches))
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+        calibrations.append(torch.cat(batches))
+    assert torch.equal(calibrations[0], calibrations[1])
+    assert torch.equal(calibrations[0], calibrations[2])
 
 
 @pytest.mark.parametrize("cached", ["true", "false"])

@@ -17,10 +17,10 @@ all_draws = st.builds(Draws, seeds, stages, epochs)
 
 @given(all_draws, st.integers(0, 300))
 def test_an_order_visits_everything_once_and_is_always_the_same(draws: Draws, count: int) -> None:
-    found = draws.order(count)
-    assert found.dtype == np.int64
-    assert sorted(found.tolist()) == list(range(count))
-    assert np.array_equal(found, draws.order(count))
+    order = draws.order(count)
+    assert order.dtype == np.int64
+    assert sorted(order.tolist()) == list(range(count))
+    assert np.array_equal(order, draws.order(count))
 
 
 @given(all_draws, samples, st.integers(0, 40), st.integers(0, 40))

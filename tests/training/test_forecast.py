@@ -8,27 +8,27 @@ from stzoo.training.forecast import Size, forecast, power
 
 
 def test_a_forecast_adds_up(smoke: Recipe) -> None:
-    found = forecast(smoke, Size(3, 101))
-    assert found.clips == 101 - 25
-    assert [(stage.name, stage.epochs, stage.steps) for stage in found.stages] == [
+    costs = forecast(smoke, Size(3, 101))
+    assert costs.clips == 101 - 25
+    assert [(stage.name, stage.epochs, stage.steps) for stage in costs.stages] == [
         ("warmup", 2, 20),
         ("variational", 2, 20),
         ("finetune", 1, 10),
     ]
-    assert found.multiply_adds == 5 * 76 * 3 * found.net.multiply_adds
-    assert found.memory_bytes == 12 * found.net.parameters + 8 * found.net.kept_bytes
-    assert found.sentence.startswith(f"{power(found.multiply_adds)} multiply-adds in training, ")
+    assert costs.multiply_adds == 5 * 76 * 3 * costs.net.multiply_adds
+    assert costs.memory_bytes == 12 * costs.net.parameters + 8 * costs.net.kept_bytes
+    assert costs.sentence.startswith(f"{power(costs.multiply_adds)} multiply-adds in training, ")
 
 
 def test_a_pass_and_a_moving_average_take_memory(smoke: Recipe) -> None:
     assert smoke.finetune is not None
     compute = smoke.compute.model_copy(update={"micro_batch": 3, "checkpoint_activations": True})
     averaged = smoke.finetune.model_copy(update={"ema": 0.99})
-    found = forecast(smoke.model_copy(update={"compute": compute, "finetune": averaged}), Size(3, 101))
-    assert found.at_once == 3
-    assert found.memory_bytes == 16 * found.net.parameters + 3 * (found.net.kept_bytes + found.net.recomputed_bytes)
-    assert found.multiply_adds == 5 * 76 * (3 * found.net.multiply_adds + found.net.recomputed_multiply_adds)
-    assert f" GB for {found.at_once} clips at once; " in found.sentence
+    costs = forecast(smoke.model_copy(update={"compute": compute, "finetune": averaged}), Size(3, 101))
+    assert costs.at_once == 3
+    assert costs.memory_bytes == 16 * costs.net.parameters + 3 * (costs.net.kept_bytes + costs.net.recomputed_bytes)
+    assert costs.multiply_adds == 5 * 76 * (3 * costs.net.multiply_adds + costs.net.recomputed_multiply_adds)
+    assert f" GB for {costs.at_once} clips at once; " in costs.sentence
 
 
 def test_a_fixed_recipe_has_one_stage_and_only_its_branches() -> None:

@@ -19,24 +19,24 @@ SAMPLES = 37
 def template(**options: object) -> nn.Module:
     """Gates with drop rates from almost 0 to almost 1, no two alike."""
     torch.manual_seed(0)
-    made = nets.template("densenet_tiny", 3, **options)
+    net = nets.template("densenet_tiny", 3, **options)
     with torch.no_grad():
-        for index, (_, _, gate, _) in enumerate(named_gates(made)):
+        for index, (_, _, gate, _) in enumerate(named_gates(net)):
             gate.logit.fill_(0.4 * index - 5.0)
-    return made
+    return net
 
 
 def gates_and_weights(net: nn.Module) -> list[tuple[Gate, nn.Parameter]]:
     """Every gate with the weight of its convolution, found by name."""
     parameters = dict(net.named_parameters())
-    found = []
+    pairs = []
     for name, module in net.named_modules():
         if isinstance(module, Gate):
             prefix, _, branch = name.partition(".gates.")
-            own = f"{prefix}.branches.{branch}"
-            found.append((module, parameters.get(f"{own}.conv.weight", parameters.get(f"{own}.weight"))))
-    assert all(weight is not None for _, weight in found)
-    return found  # type: ignore[return-value]
+            place = f"{prefix}.branches.{branch}"
+            pairs.append((module, parameters.get(f"{place}.conv.weight", parameters.get(f"{place}.weight"))))
+    assert all(weight is not None for _, weight in pairs)
+    return pairs  # type: ignore[return-value]
 
 
 def term(logit: float, squared_norm: float, k: float, form: str) -> float:
@@ -161,6 +161,6 @@ def test_without_data_a_gate_rests_where_its_logit_is_k_times_the_squared_norm()
 
 
 def gradient(gate: Gate) -> float:
-    found: Tensor | None = gate.logit.grad
-    assert found is not None
-    return found.item()
+    gradient: Tensor | None = gate.logit.grad
+    assert gradient is not None
+    return gradient.item()
