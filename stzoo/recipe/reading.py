@@ -67,21 +67,21 @@ def find(path: Path | str) -> Path:
     return _existing(Path(path), Path(path), "here")
 
 
-def _existing(name: Path, file: Path, place: str) -> Path:
-    """The `file`, or else the recipe that ships under that `name`; `place` is where the file would be."""
+def _existing(path: Path, file: Path, place: str) -> Path:
+    """The `file`, or else the recipe that ships under the name that is `path`; `place` is where the file would be."""
     if file.is_file():
         return file
     folder = packaged("recipes")
     known = sorted(file.stem for file in folder.glob("*.toml"))
-    stem = name.name.removesuffix(".toml")
-    if stem in known and name.parent in (Path(), Path("recipes")):
-        return folder / f"{stem}.toml"
+    name = path.name.removesuffix(".toml")
+    if name in known and path.parent in (Path(), Path("recipes")):
+        return folder / f"{name}.toml"
     if file.is_dir():
         raise RecipeError(f"{file} is a folder; a recipe is a TOML file")
-    beside = sorted(path.name for path in file.parent.glob("*.toml"))
-    guess = did_you_mean(name.name, beside) or did_you_mean(stem, known)
+    beside = sorted(sibling.name for sibling in file.parent.glob("*.toml"))
+    guess = did_you_mean(path.name, beside) or did_you_mean(name, known)
     guess = guess or f" Known are {', '.join(known) or 'none'}."
-    raise RecipeError(f"there is no recipe {name}, neither {place} nor among those that ship with stzoo.{guess}")
+    raise RecipeError(f"there is no recipe {path}, neither {place} nor among those that ship with stzoo.{guess}")
 
 
 def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
