@@ -24,8 +24,7 @@ from stzoo.strategies.strategy import Strategy, open_branches
 if TYPE_CHECKING:
     from jinja2 import Template
 
-TEMPLATE = "card.md.jinja"
-
+_LAYOUT = "card.md.jinja"
 _FACTS = ("recipe", "seed", "hardware", "training time", "commit")
 """What a bundle says of its making, and a card in any case."""
 
@@ -42,7 +41,7 @@ def render(
 
     `pictures` are files of the folder such as `marginals.png`, `repository` is the Hub's that it is for.
     """
-    return _template().render(
+    return _layout().render(
         front_matter=yaml.safe_dump(front_matter(bundle, card), sort_keys=False, allow_unicode=True, width=1000),
         bundle=bundle,
         card=card,
@@ -55,14 +54,14 @@ def render(
 
 
 @functools.cache
-def _template() -> Template:
+def _layout() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined, finalize=text
     )
     environment.filters |= {"code": code, "markdown": Markdown}
-    return environment.from_string((resources.files(__package__) / TEMPLATE).read_text(encoding="utf-8"))
+    return environment.from_string((resources.files(__package__) / _LAYOUT).read_text(encoding="utf-8"))
 
 
 def _reference(bundle: Bundle, card: Card | None) -> str:

@@ -28,8 +28,8 @@ MOST_HEADER_BYTES = 8 * 2**20
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-class _Entry(BaseModel):
-    """What the header says of an array, as far as safetensors itself does not refuse what is not so."""
+class _ArrayHeader(BaseModel):
+    """Type and shape of an array, as the header says them. Where its bytes lie is safetensors' business."""
 
     model_config = ConfigDict(strict=True)
 
@@ -37,7 +37,7 @@ class _Entry(BaseModel):
     shape: Annotated[tuple[Annotated[int, Field(ge=1, lt=2**63)], ...], Field(max_length=8)]
 
 
-_HEADER = TypeAdapter(dict[str, _Entry])
+_HEADER = TypeAdapter(dict[str, _ArrayHeader])
 
 
 def store(path: Path, arrays: Mapping[str, Array], storage: Storage = "float32") -> None:

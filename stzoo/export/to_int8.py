@@ -110,7 +110,7 @@ def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items
         scores.append((predictor.scores_of(pixels), session.scores(pixels, predictor.contract).astype(np.float32)))
         labels.append(item.label)
     before, after = (np.stack(column) for column in zip(*scores, strict=True))
-    return compare(before, after, np.array(labels, dtype=np.int64))
+    return compare_scores(before, after, np.array(labels, dtype=np.int64))
 
 
 def _inputs(predictor: Predictor, items: Sequence[Item]) -> Iterator[Float32[np.ndarray, "clips 3 frames side side"]]:
@@ -136,7 +136,7 @@ def _pixels(
         raise DataError(f"none of the {len(items)} videos can be read to calibrate with: {reason}")
 
 
-def compare(
+def compare_scores(
     before: Float32[np.ndarray, "videos classes"],
     after: Float32[np.ndarray, "videos classes"],
     labels: Int64[np.ndarray, " videos"],

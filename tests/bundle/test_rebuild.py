@@ -122,11 +122,11 @@ def test_a_bundle_without_template_has_one_strategy(folder: Path) -> None:
 
 
 def test_strategies_come_by_name_and_must_fit(folder: Path) -> None:
-    built = rebuild.architecture_of(folder, bundles.read(folder))
-    assert rebuild.fitting_strategy("s", built) == built.uniform("S")
-    assert rebuild.fitting_strategy(built.uniform("ST"), built) == built.uniform("ST")
+    architecture = rebuild.architecture_of(folder, bundles.read(folder))
+    assert rebuild.fitting_strategy("s", architecture) == architecture.uniform("S")
+    assert rebuild.fitting_strategy(architecture.uniform("ST"), architecture) == architecture.uniform("ST")
     with pytest.raises(StrategyError, match="densenet121"):
-        rebuild.fitting_strategy("published:k400", built)
+        rebuild.fitting_strategy("published:k400", architecture)
 
 
 def test_calibration_re_estimates_from_videos(folder: Path, make_video: Callable[..., Path]) -> None:
@@ -142,8 +142,8 @@ def test_calibration_re_estimates_from_videos(folder: Path, make_video: Callable
 
 
 def test_an_untrained_net_is_the_same_every_time(folder: Path) -> None:
-    built = rebuild.architecture_of(folder, bundles.read(folder))
-    nets = [rebuild.untrained(built, built.uniform("S")) for _ in range(2)]
+    architecture = rebuild.architecture_of(folder, bundles.read(folder))
+    nets = [rebuild.untrained(architecture, architecture.uniform("S")) for _ in range(2)]
     for one, other in zip(*(net.parameters() for net in nets), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 

@@ -29,21 +29,21 @@ def architecture(card: Card) -> Architecture:
 @pytest.mark.parametrize("name", UNTRAINED)
 def test_a_net_that_nobody_has_trained_can_be_built_and_has_the_parameters_that_its_card_says(name: str) -> None:
     card = cards.named(name)
-    built = architecture(card)
+    described = architecture(card)
     assert card.net is not None
     with without_memory():
-        net = fixed_net(built, named(card.net.strategy, built.backbone, built.sites))
+        net = fixed_net(described, named(card.net.strategy, described.backbone, described.sites))
     assert sum(parameter.numel() for parameter in net.parameters()) == card.net.parameters
 
 
 @pytest.mark.parametrize("name", ["ucf101-inception-opt", "sthv2-mobilenet_v2-opt", "sthv1-lowtemporal-opt"])
 def test_a_card_counts_the_multiply_adds_of_a_clip_of_its_input(name: str) -> None:
     card = cards.named(name)
-    built = architecture(card)
+    described = architecture(card)
     assert card.net is not None
     clip = {"frames": card.net.input.frames, "height": card.net.input.crop, "width": card.net.input.crop}
-    strategy = named(card.net.strategy, built.backbone, built.sites)
-    assert measure(built, strategy, **clip).multiply_adds == card.net.multiply_adds
+    strategy = named(card.net.strategy, described.backbone, described.sites)
+    assert measure(described, strategy, **clip).multiply_adds == card.net.multiply_adds
 
 
 def test_the_papers_own_networks_have_the_papers_sizes() -> None:

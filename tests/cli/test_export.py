@@ -117,10 +117,10 @@ def test_a_video_that_cannot_be_read_is_named_before_anything_is_written(tiny_bu
 def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
     tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Item] = []
+    calibrated: list[Item] = []
 
     def quantise(predictor: Predictor, source: Path, target: Path, items: list[Item]) -> Int8Comparison:
-        given.extend(items)
+        calibrated.extend(items)
         target.write_bytes(b"int8")
         estimate = Estimate(1.0, 1.0, 1.0, 1)
         return Int8Comparison(1, estimate, estimate, 0.0, 1.0, 0.0)
@@ -133,7 +133,7 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
     (tmp_path / "lists" / "list.txt").write_text("clip.mp4 0\n")
     options = ["--precision", "int8", "--calibrate", str(tmp_path / "lists" / "list.txt"), "--root", str(video.parent)]
     text = run(str(tiny_bundle), "-o", str(tmp_path / "model.int8.onnx"), *options)
-    assert given == [Item(video, 0)]
+    assert calibrated == [Item(video, 0)]
     assert "In int8 on 1 videos" in text
     report = json.loads((tmp_path / "export.json").read_text())["model.int8.onnx"]
     assert (report["precision"], report["passed"]) == ("int8", True)

@@ -25,18 +25,18 @@ def test_json_is_the_counts_and_nothing_else() -> None:
     result = run("densenet121", "--strategy", "sst", *size, "--format", "json")
     assert result.exit_code == 0
     assert result.stderr == ""
-    found = json.loads(result.stdout)
-    assert list(found) == ["parameters", "multiply_adds", "activations"]
-    assert (found["parameters"], found["multiply_adds"]) == (21_404_526, 161_380_218_880)
+    counts = json.loads(result.stdout)
+    assert list(counts) == ["parameters", "multiply_adds", "activations"]
+    assert (counts["parameters"], counts["multiply_adds"]) == (21_404_526, 161_380_218_880)
 
 
 def test_latency_comes_with_how_it_was_measured() -> None:
     size = ("--classes", 3, "--frames", 1, "--size", 32, "--strategy", "t", "--branches", "S,T,ST", "--latency")
-    found = json.loads(run("densenet_tiny", *size, "--format", "json").stdout)["latency"]
-    assert set(found) == {"milliseconds", "runs", "threads", "torch"}
+    latency = json.loads(run("densenet_tiny", *size, "--format", "json").stdout)["latency"]
+    assert set(latency) == {"milliseconds", "runs", "threads", "torch"}
     *_, line = run("densenet_tiny", *size).stdout.splitlines()
     assert re.fullmatch(r"latency +[\d,.]+ ms, median of \d+ runs with .*, \d+ threads?, torch \S+", line)
-    assert line.endswith(found["torch"])
+    assert line.endswith(latency["torch"])
 
 
 def test_text_says_what_was_measured() -> None:
@@ -53,7 +53,7 @@ def test_a_published_strategy_and_its_file_are_measured_alike(tmp_path: Path) ->
     path = tmp_path / "strategy.txt"
     path.write_text(published("k400").strategy.text())
     size = ("--frames", 5, "--size", 32, "--format", "json", "--temporal-stride", "low")
-    by_name, by_file = (run("densenet121", "--strategy", given, *size) for given in ("published:k400", path))
+    by_name, by_file = (run("densenet121", "--strategy", word, *size) for word in ("published:k400", path))
     assert by_name.exit_code == by_file.exit_code == 0
     assert by_name.stdout == by_file.stdout
     assert json.loads(by_name.stdout)["parameters"] == 18_309_584

@@ -95,20 +95,20 @@ def test_a_file_of_the_first_form_possible_is_found(folder: Path, monkeypatch: p
     monkeypatch.setattr(to_onnx, "export", export)
     bundle = bundles.read(folder)
 
-    def found(*forms: Form) -> OnnxFile | None:
+    def file_in(*forms: Form) -> OnnxFile | None:
         return cached.find(folder, bundle, bundle.contract, "fp32", forms)
 
-    given = found("images")
-    assert given is not None
-    assert given.path == folder / "model.onnx"
-    assert found("volumes") is None
-    assert found("volumes", "images") == given
+    bundled = file_in("images")
+    assert bundled is not None
+    assert bundled.path == folder / "model.onnx"
+    assert file_in("volumes") is None
+    assert file_in("volumes", "images") == bundled
     file = cached.export_into_cache(folder, bundle, bundle.contract, "volumes", lambda _: None)
     assert file.form == "volumes"
-    assert found("volumes", "images") == found("volumes") == file
-    assert found("images", "volumes") == given
+    assert file_in("volumes", "images") == file_in("volumes") == file
+    assert file_in("images", "volumes") == bundled
     say_form(file.path, "images")
-    assert found("volumes") is None  # the file is not what its name says
+    assert file_in("volumes") is None  # the file is not what its name says
 
 
 def test_openvino_runs_the_form_that_is_fastest_there(folder: Path, cache: Path, make_video: MakeVideo) -> None:
@@ -121,7 +121,7 @@ def test_openvino_runs_the_form_that_is_fastest_there(folder: Path, cache: Path,
     (path,) = cache.iterdir()
     after = stzoo.load(folder, device="cpu", runtime="auto", say=said.append)
     assert len(said) == 1
-    assert [found.net.file.path for found in (before, asked, after)] == [folder / "model.onnx", path, path]
+    assert [model.net.file.path for model in (before, asked, after)] == [folder / "model.onnx", path, path]
     video = make_video("a.mp4", 20)
     np.testing.assert_allclose(asked.scores(video), before.scores(video), atol=1e-5)
 

@@ -11,7 +11,7 @@ import stzoo
 from stzoo import bundle as bundles
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, ExportError
-from stzoo.export.to_int8 import compare, quantise, quantise_and_measure
+from stzoo.export.to_int8 import compare_scores, quantise, quantise_and_measure
 from stzoo.files import packaged
 from stzoo.runtimes import is_there, open_session
 from stzoo.runtimes.onnx_file import read
@@ -27,11 +27,11 @@ def test_a_model_in_int8_answers_nearly_the_same(make_video: MakeVideo, tmp_path
     still = model.labels.index("still")
     items = [Item(SAMPLE, still), Item(make_video("grey.mp4", 12), 0), Item(tmp_path / "missing.mp4", 0)]
     target = tmp_path / "model.int8.onnx"
-    found = quantise_and_measure(model, FILE, target, items)
-    assert found.videos == 2
-    assert found.top1_fp32.n == found.top1_int8.n == 2
-    assert found.top1_lost == found.top1_fp32.value - found.top1_int8.value
-    assert 0 < found.largest_difference < 0.2
+    comparison = quantise_and_measure(model, FILE, target, items)
+    assert comparison.videos == 2
+    assert comparison.top1_fp32.n == comparison.top1_int8.n == 2
+    assert comparison.top1_lost == comparison.top1_fp32.value - comparison.top1_int8.value
+    assert 0 < comparison.largest_difference < 0.2
     before, after = onnx.load(str(FILE)), onnx.load(str(target))
     operators = Counter(node.op_type for node in after.graph.node)
     assert operators["QuantizeLinear"] > operators["Conv"] > 30
@@ -63,7 +63,7 @@ def test_clips_that_the_file_does_not_take_are_one_sentence(tmp_path: Path) -> N
 def test_what_is_lost_is_a_difference_of_accuracies() -> None:
     before = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]], np.float32)
     after = np.array([[0.9, 0.1], [0.6, 0.4], [0.5, 0.5], [0.3, 0.7]], np.float32)
-    found = compare(before, after, np.array([0, 1, 0, 0]))
-    assert (found.top1_fp32.value, found.top1_int8.value, found.top1_lost) == (0.75, 0.5, 0.25)
-    assert found.same_best_label == 0.75
-    assert found.largest_difference == pytest.approx(0.4)
+    comparison = compare_scores(before, after, np.array([0, 1, 0, 0]))
+    assert (comparison.top1_fp32.value, comparison.top1_int8.value, comparison.top1_lost) == (0.75, 0.5, 0.25)
+    assert comparison.same_best_label == 0.75
+    assert comparison.largest_difference == pytest.approx(0.4)

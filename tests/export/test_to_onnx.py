@@ -101,10 +101,12 @@ def test_pixels_go_in_and_the_videos_probabilities_come_out(toy: nn.Module, tmp_
     pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 12, 10, 3), np.uint8)
     agreement = to_onnx.compare(to_onnx.VideoLevel(toy, CONTRACT), path, pixels, (1, 3))
     assert agreement.passed, agreement
-    (found,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"frames": pixels})
+    (probabilities,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"frames": pixels}
+    )
     with torch.inference_mode():
         expected = toy(torch.from_numpy(normalise(pixels, CONTRACT))).softmax(dim=1).mean(dim=0)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
 def test_other_weights_do_not_agree(exported: Path, clips: np.ndarray) -> None:

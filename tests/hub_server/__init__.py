@@ -80,10 +80,10 @@ class _Routes(Handler):
 
     @route("GET", "/api/models/{repo}/revision/{revision}")
     def revision(self, repo: str, revision: str) -> Answer:
-        found = self.readable(repo)
-        sha, tree = self.tree(found, revision)
+        repository = self.readable(repo)
+        sha, tree = self.tree(repository, revision)
         siblings = [{"rfilename": path} for path in tree]
-        return as_json({"id": repo, "sha": sha, "private": found.private, "siblings": siblings})
+        return as_json({"id": repo, "sha": sha, "private": repository.private, "siblings": siblings})
 
     @route("GET", "/api/models/{repo}/tree/{revision}")
     def listing(self, repo: str, revision: str) -> Answer:
@@ -98,19 +98,19 @@ class _Routes(Handler):
 
     @route("GET", "/api/models/{repo}/refs")
     def references(self, repo: str) -> Answer:
-        found = self.readable(repo)
+        repository = self.readable(repo)
         branches, tags = (
             [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": sha} for name, sha in refs.items()]
-            for kind, refs in (("heads", found.refs), ("tags", found.tags))
+            for kind, refs in (("heads", repository.refs), ("tags", repository.tags))
         )
         return as_json({"branches": branches, "tags": tags, "converts": [], "pullRequests": []})
 
     @route("POST", "/api/models/{repo}/branch/{revision}")
     def branch(self, repo: str, revision: str) -> Answer:
-        found = self.writable(repo)
-        if revision in found.refs:
+        repository = self.writable(repo)
+        if revision in repository.refs:
             raise RefusalError(409, message="Reference already exists")
-        found.refs[revision] = found.refs["main"]
+        repository.refs[revision] = repository.refs["main"]
         return as_json({})
 
     @route("POST", "/api/models/{repo}/preupload/{revision}")
@@ -159,14 +159,14 @@ class _Routes(Handler):
 
     @route("POST", "/api/models/{repo}/commit/{revision}")
     def commit(self, repo: str, revision: str) -> Answer:
-        found = self.writable(repo)
-        if revision not in found.refs:
+        repository = self.writable(repo)
+        if revision not in repository.refs:
             raise RefusalError(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        tree = dict(found.commits[found.refs[revision]])
+        tree = dict(repository.commits[repository.refs[revision]])
         for line in self.body.splitlines():
             value = json.loads(line)
             key, value = value["key"], value["value"]
-            if key == "header" and value.get("parentCommit", found.refs[revision]) != found.refs[revision]:
+            if key == "header" and value.get("parentCommit", repository.refs[revision]) != repository.refs[revision]:
                 raise RefusalError(412, message="A commit has happened since. Please refresh and try again.")
             if key == "file":
                 tree[value["path"]] = self.hub.regular(base64.b64decode(value["content"]))
@@ -176,7 +176,7 @@ class _Routes(Handler):
                 tree[value["path"]] = Entry(value["oid"], value["size"], lfs=True)
             elif key == "deletedFile":
                 del tree[value["path"]]
-        sha = found.commit(revision, tree)
+        sha = repository.commit(revision, tree)
         return as_json({"success": True, "commitOid": sha, "commitUrl": f"{self.url}/{repo}/commit/{sha}"})
 
     @route("GET", "/{repo}/resolve/{revision}/(?P<path>.+)")

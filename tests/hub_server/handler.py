@@ -113,10 +113,10 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def token(self) -> str | None:
-        given = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
-        if given is not None and given not in MEMBERS:
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
+        if token is not None and token not in MEMBERS:
             raise RefusalError(401, message="Invalid credentials in Authorization header")
-        return given
+        return token
 
     def readable(self, name: str) -> Repo:
         token, repo = self.token(), self.hub.repos.get(name)

@@ -85,14 +85,14 @@ class Store:
         (self.folder / oid).write_bytes(content)
 
     def content(self, repo: str, path: str, revision: str = "main") -> bytes:
-        found = self.repos[repo]
-        sha = found.resolve(revision)
+        repository = self.repos[repo]
+        sha = repository.resolve(revision)
         assert sha is not None
-        return (self.folder / found.commits[sha][path].oid).read_bytes()
+        return (self.folder / repository.commits[sha][path].oid).read_bytes()
 
     def files(self, repo: str, revision: str = "main") -> set[str]:
-        found = self.repos[repo]
-        return set(found.commits[found.resolve(revision) or ""])
+        repository = self.repos[repo]
+        return set(repository.commits[repository.resolve(revision) or ""])
 
     def create(self, name: str, private: bool) -> Repo:
         repo = self.repos[name] = Repo(name, private)

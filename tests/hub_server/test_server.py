@@ -25,11 +25,13 @@ def api(server: HubServer) -> HfApi:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "model"
-    made.mkdir()
-    (made / "README.md").write_text("---\nlibrary_name: stzoo\npipeline_tag: video-classification\n---\n\n# A model\n")
-    (made / "model.safetensors").write_bytes(WEIGHTS)
-    return made
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "README.md").write_text(
+        "---\nlibrary_name: stzoo\npipeline_tag: video-classification\n---\n\n# A model\n"
+    )
+    (folder / "model.safetensors").write_bytes(WEIGHTS)
+    return folder
 
 
 def test_a_folder_goes_there_and_back(server: HubServer, api: HfApi, folder: Path) -> None:

@@ -33,16 +33,16 @@ def model() -> onnx.ModelProto:
     axes = numpy_helper.from_array(np.array([2, 3, 4]), "axes")
     takes = helper.make_tensor_value_info("clips", TensorProto.FLOAT, ["batch", 3, 2, 8, 8])
     gives = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])
-    made = helper.make_model(helper.make_graph(nodes, "toy", [takes], [gives], [weight, axes]))
-    helper.set_model_props(made, METADATA)
-    return made
+    proto = helper.make_model(helper.make_graph(nodes, "toy", [takes], [gives], [weight, axes]))
+    helper.set_model_props(proto, METADATA)
+    return proto
 
 
 def written(folder: Path, change: Change = lambda _: None) -> Path:
-    made = model()
-    change(made)
+    proto = model()
+    change(proto)
     path = folder / "model.onnx"
-    path.write_bytes(made.SerializeToString())
+    path.write_bytes(proto.SerializeToString())
     return path
 
 
@@ -59,53 +59,53 @@ def test_a_file_says_what_it_is(tmp_path: Path) -> None:
     assert not file.takes(CONTRACT.changed(frames=3))
 
 
-def leave_tensor(found: TensorProto, location: str) -> None:
-    found.ClearField("raw_data")
-    found.data_location = TensorProto.EXTERNAL
-    found.external_data.add(key="location", value=location)
+def leave_tensor(tensor: TensorProto, location: str) -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
 
 
-def leave_weights(made: onnx.ModelProto) -> None:
-    leave_tensor(made.graph.initializer[0], "../../secret")
+def leave_weights(proto: onnx.ModelProto) -> None:
+    leave_tensor(proto.graph.initializer[0], "../../secret")
 
 
-def leave_weights_inside_a_branch(made: onnx.ModelProto) -> None:
+def leave_weights_inside_a_branch(proto: onnx.ModelProto) -> None:
     constant = numpy_helper.from_array(np.zeros(3, np.float32))
     leave_tensor(constant, "/etc/hostname")
     inner = helper.make_graph([helper.make_node("Constant", [], ["x"], value=constant)], "inner", [], [])
-    made.graph.node.append(helper.make_node("If", ["clips"], ["y"], then_branch=inner, else_branch=inner))
+    proto.graph.node.append(helper.make_node("If", ["clips"], ["y"], then_branch=inner, else_branch=inner))
 
 
-def rename_input(made: onnx.ModelProto) -> None:
-    made.graph.input[0].name = "image"
+def rename_input(proto: onnx.ModelProto) -> None:
+    proto.graph.input[0].name = "image"
 
 
-def take_bytes(made: onnx.ModelProto) -> None:
-    made.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+def take_bytes(proto: onnx.ModelProto) -> None:
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
 
 
-def fix_batch(made: onnx.ModelProto) -> None:
-    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+def fix_batch(proto: onnx.ModelProto) -> None:
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
 
-def forget_labels(made: onnx.ModelProto) -> None:
-    helper.set_model_props(made, {key: value for key, value in METADATA.items() if key != "labels"})
+def forget_labels(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, {key: value for key, value in METADATA.items() if key != "labels"})
 
 
-def number_labels(made: onnx.ModelProto) -> None:
-    helper.set_model_props(made, METADATA | {"labels": "[1, 2]"})
+def number_labels(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, METADATA | {"labels": "[1, 2]"})
 
 
-def form_volumes(made: onnx.ModelProto) -> None:
-    helper.set_model_props(made, METADATA | {"form": "volumes"})
+def form_volumes(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, METADATA | {"form": "volumes"})
 
 
-def break_form(made: onnx.ModelProto) -> None:
-    helper.set_model_props(made, METADATA | {"form": "scrolls"})
+def break_form(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, METADATA | {"form": "scrolls"})
 
 
-def break_contract(made: onnx.ModelProto) -> None:
-    helper.set_model_props(made, METADATA | {"input": "{}"})
+def break_contract(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, METADATA | {"input": "{}"})
 
 
 @pytest.mark.parametrize(

@@ -58,13 +58,13 @@ def test_scores_are_those_of_torch(
 
 def test_loading_gives_the_same_predictions_on_every_runtime() -> None:
     model = stzoo.load(MODEL, device="cpu")
-    found = stzoo.load(MODEL, device="cpu", runtime="onnxruntime")
-    assert (found.runtime, found.precision, found.device) == ("onnxruntime", "fp32", "cpu")
-    assert (found.labels, found.contract, found.digest) == (model.labels, model.contract, model.digest)
-    assert found.strategy == model.strategy
-    np.testing.assert_allclose(found.scores(SAMPLE), model.scores(SAMPLE), atol=1e-4)
+    other = stzoo.load(MODEL, device="cpu", runtime="onnxruntime")
+    assert (other.runtime, other.precision, other.device) == ("onnxruntime", "fp32", "cpu")
+    assert (other.labels, other.contract, other.digest) == (model.labels, model.contract, model.digest)
+    assert other.strategy == model.strategy
+    np.testing.assert_allclose(other.scores(SAMPLE), model.scores(SAMPLE), atol=1e-4)
     with pytest.raises(UsageError, match="load it anew"):
-        found.to("cpu")
+        other.to("cpu")
 
 
 def test_a_graph_that_no_runtime_takes_is_one_sentence(file: OnnxFile, tmp_path: Path) -> None:

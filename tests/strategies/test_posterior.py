@@ -56,11 +56,11 @@ def test_marginals_are_products_of_keeping_and_dropping(drop_s: float, drop_t: f
         ("linear", 1 - drop_s, 1 - drop_t),
         ("paper", 1 - drop_s**0.5, 1 - drop_t**0.5),
     ):
-        found = posterior.marginals(convention)["L1"]  # type: ignore[arg-type]
+        marginals = posterior.marginals(convention)["L1"]  # type: ignore[arg-type]
         expected = {"S": keep_s * (1 - keep_t), "ST": (1 - keep_s) * keep_t, "S+ST": keep_s * keep_t}
-        assert list(found) == list(UNITS)
-        assert found == pytest.approx(expected, abs=1e-12)
-        assert sum(found.values()) == pytest.approx(1 - (1 - keep_s) * (1 - keep_t), abs=1e-12)
+        assert list(marginals) == list(UNITS)
+        assert marginals == pytest.approx(expected, abs=1e-12)
+        assert sum(marginals.values()) == pytest.approx(1 - (1 - keep_s) * (1 - keep_t), abs=1e-12)
 
 
 def test_marginals_are_those_that_sampling_follows_unless_asked_otherwise() -> None:
@@ -75,9 +75,9 @@ def test_probabilities_are_those_of_independent_coins_and_sum_to_one(
 ) -> None:
     total = 0.0
     for strategy in every_strategy(posterior, (*UNITS, NONE)):
-        found = math.exp(posterior.log_probability(strategy, closable))
-        assert found == pytest.approx(direct_probability(posterior, strategy, closable), rel=1e-9, abs=1e-15)
-        total += found
+        probability = math.exp(posterior.log_probability(strategy, closable))
+        assert probability == pytest.approx(direct_probability(posterior, strategy, closable), rel=1e-9, abs=1e-15)
+        total += probability
     assert total == pytest.approx(1.0, abs=1e-9)
 
 
@@ -85,9 +85,9 @@ def test_probabilities_are_those_of_independent_coins_and_sum_to_one(
 @given(posteriors)
 def test_the_most_probable_strategy_is_the_best_of_all(posterior: Posterior) -> None:
     best = max(posterior.log_probability(strategy) for strategy in every_strategy(posterior))
-    found = posterior.most_probable()
-    assert NONE not in found.units.values()
-    assert posterior.log_probability(found) == pytest.approx(best, abs=1e-9)
+    likeliest = posterior.most_probable()
+    assert NONE not in likeliest.units.values()
+    assert posterior.log_probability(likeliest) == pytest.approx(best, abs=1e-9)
 
 
 def test_of_equally_probable_units_that_with_most_branches_wins() -> None:

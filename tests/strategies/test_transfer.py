@@ -96,21 +96,19 @@ units = st.lists(st.sampled_from(["S", "ST", "S+ST"]), min_size=1, max_size=70)
 
 
 @given(units)
-def test_a_strategy_carried_to_its_own_sites_is_itself(chosen: list[str]) -> None:
-    sites = stages(len(chosen))
-    source = Strategy.in_order("net", sites, chosen)
+def test_a_strategy_carried_to_its_own_sites_is_itself(units: list[str]) -> None:
+    sites = stages(len(units))
+    source = Strategy.in_order("net", sites, units)
     assert carried(source, "net", sites) == source
 
 
 @given(units, st.integers(1, 70))
-def test_carrying_keeps_the_order(chosen: list[str], length: int) -> None:
+def test_carrying_keeps_the_order(units: list[str], length: int) -> None:
     """Every target unit is found in the source at or after the place of the one before, near the same depth."""
-    target = list(
-        carried(Strategy.in_order("net", stages(len(chosen)), chosen), "other", stages(length)).units.values()
-    )
+    target = list(carried(Strategy.in_order("net", stages(len(units)), units), "other", stages(length)).units.values())
     place = 0
     for number, unit in enumerate(target):
-        place = chosen.index(unit, place)
-        assert place / len(chosen) <= (number + 0.5) / length
-    if length >= len(chosen):
-        assert [unit for unit, _ in itertools.groupby(target)] == [unit for unit, _ in itertools.groupby(chosen)]
+        place = units.index(unit, place)
+        assert place / len(units) <= (number + 0.5) / length
+    if length >= len(units):
+        assert [unit for unit, _ in itertools.groupby(target)] == [unit for unit, _ in itertools.groupby(units)]

@@ -220,9 +220,9 @@ def test_two_processes_fetch_at_once(server: HubServer, published: str, hub_cach
 def test_a_hub_that_names_no_commit_is_refused(
     server: HubServer, published: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = server.repos["lab/toy"]
-    found.commits["../../x"] = found.commits[published]
-    found.refs["main"] = "../../x"
+    repository = server.repos["lab/toy"]
+    repository.commits["../../x"] = repository.commits[published]
+    repository.refs["main"] = "../../x"
     with pytest.raises(HubError, match=r"the commit '\.\./\.\./x', which is none"):
         hub.fetch(TOY, FILES)
     assert json.dumps(server.requests).count("resolve") == 0

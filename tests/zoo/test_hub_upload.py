@@ -25,13 +25,13 @@ def member(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> HubServer:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "toy"
-    made.mkdir()
-    (made / "README.md").write_text("---\nlibrary_name: stzoo\npipeline_tag: video-classification\n---\n")
-    (made / "config.json").write_text("{}")
+    source = tmp_path / "toy"
+    source.mkdir()
+    (source / "README.md").write_text("---\nlibrary_name: stzoo\npipeline_tag: video-classification\n---\n")
+    (source / "config.json").write_text("{}")
     for index, name in enumerate(("model.safetensors", "template.safetensors")):
-        (made / name).write_bytes(bytes([index]) * 100_000)
-    return made
+        (source / name).write_bytes(bytes([index]) * 100_000)
+    return source
 
 
 def upload(folder: Path, repository: Repository = TOY, *, private: bool = False) -> Uploaded:

@@ -33,7 +33,7 @@ def folder(tmp_path: Path, template_bundle: Path) -> Path:
 @pytest.fixture
 def card(folder: Path) -> Card:
     """A card beside the bundle's files, with everything that a card can say."""
-    made = Card(
+    card = Card(
         name="tiny-opt",
         title="Which way it goes",
         dataset="toy",
@@ -47,8 +47,8 @@ def card(folder: Path) -> Card:
         limits="It knows no diagonals.",
         body="Tells left from right.",
     )
-    (folder / "tiny-opt.md").write_text(cards.render(made))
-    return made
+    (folder / "tiny-opt.md").write_text(cards.render(card))
+    return card
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ def zoo(zoo: Path) -> Path:
 
 
 def test_a_name_leads_to_its_bundled_folder(zoo: Path) -> None:
-    found = find("toy-opt")
-    assert found.folder == zoo / "bundled" / "tiny-opt"
-    assert found.card is not None
-    assert found.card.name == "toy-opt"
+    location = find("toy-opt")
+    assert location.folder == zoo / "bundled" / "tiny-opt"
+    assert location.card is not None
+    assert location.card.name == "toy-opt"
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def test_what_cannot_be_found_is_said(zoo: Path, ref: str, sentence: str) -> Non
 
 def test_a_run_gives_its_one_bundle_or_the_opt(tmp_path: Path, tiny_bundle: Path) -> None:
     run = tmp_path / "run"
-    made = run / "bundles"
-    shutil.copytree(tiny_bundle, made / "toy-st")
-    assert find(run).folder == made / "toy-st"
-    shutil.copytree(tiny_bundle, made / "toy-s")
+    finished = run / "bundles"
+    shutil.copytree(tiny_bundle, finished / "toy-st")
+    assert find(run).folder == finished / "toy-st"
+    shutil.copytree(tiny_bundle, finished / "toy-s")
     with pytest.raises(BundleError, match="several bundles"):
         find(run)
-    shutil.copytree(tiny_bundle, made / "toy-opt")
-    (made / ".toy-opt.tmp").mkdir()
-    assert find(run).folder == made / "toy-opt"
+    shutil.copytree(tiny_bundle, finished / "toy-opt")
+    (finished / ".toy-opt.tmp").mkdir()
+    assert find(run).folder == finished / "toy-opt"
 
 
 def test_a_folder_without_a_bundle_and_a_file_are_refused(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ SITES = Architecture("densenet121", 174, {}).sites
 
 def sites(text: str) -> set[str]:
     """`B2.4.12 T1` is B2.L4, B2.L12 and T1."""
-    found = set()
+    names = set()
     for word in text.split():
         block, *layers = word.split(".")
-        found |= {f"{block}.L{layer}" for layer in layers} or {block}
-    return found
+        names |= {f"{block}.L{layer}" for layer in layers} or {block}
+    return names
 
 
 # Sites of the best strategies that are not S+ST, as the figures show them.
@@ -39,11 +39,11 @@ ST_AT = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_posterior_reproduces_the_printed_bars(name: str) -> None:
     panel = published(name)
-    found = panel.posterior.marginals("paper")
-    assert list(found) == list(panel.bars) == [site.name for site in SITES]
+    marginals = panel.posterior.marginals("paper")
+    assert list(marginals) == list(panel.bars) == [site.name for site in SITES]
     for site, bars in panel.bars.items():
         assert set(bars) == {"S", "ST", "S+ST"}
-        assert found[site] == pytest.approx(bars, abs=1e-3)
+        assert marginals[site] == pytest.approx(bars, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
