@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video import archives, images
+from stzoo.video import images
 from stzoo.video.images import FrameFolder, find_frames, list_folder
 from stzoo.video.reader import read_clips, read_strip
 from stzoo.video.video import Video
@@ -170,30 +170,6 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(tmp_path: Path, monkeyp
     monkeypatch.setattr(images.cv2, "imdecode", None)
     with pytest.raises(VideoError, match="no frame that can be decoded"):
         read_clips(Video(tmp_path / "bomb", 6.0), CONTRACT)
-
-
-@pytest.mark.parametrize("entry", ["../1.jpg", "/1.jpg", "a/../../1.jpg", "a\\1.jpg"])
-def test_a_zip_file_whose_entries_lead_out_of_it_is_refused(tmp_path: Path, entry: str) -> None:
-    path = tmp_path / "x.zip"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(entry, picture(0))
-    with pytest.raises(VideoError, match="leads out of the zip file"):
-        find_frames(Video(path))
-
-
-def test_a_zip_file_with_too_many_members_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    zip_frames(tmp_path / "x.zip", ["1/"], 5)
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 4)
-    with pytest.raises(VideoError, match="holds 5 files, and at most 4 are listed; unpack it"):
-        find_frames(Video(tmp_path / "x.zip"))
-
-
-@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
-def test_rare_ways_of_packing_are_refused(tmp_path: Path, packing: int) -> None:
-    with zipfile.ZipFile(tmp_path / "x.zip", "w", packing) as file:
-        file.writestr("1.jpg", picture(0))
-    with pytest.raises(VideoError, match=r"packs '1\.jpg' in a way that is not read here; pack it with Deflate"):
-        find_frames(Video(tmp_path / "x.zip"))
 
 
 @pytest.mark.parametrize("rate", [0.0, -25.0, float("nan"), float("inf"), 1000.5])

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stzoo import nets
+from stzoo.contract import InputContract
+from stzoo.errors import UsageError
+from stzoo.nets import Architecture
+from stzoo.nets.norm import Statistics
+from stzoo.nets.reestimation import reestimate_batch_norm
+
+CONTRACT = InputContract(frames=2, fps=5.0, resize=32, crop=32, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    shape = Architecture("densenet_tiny", 4, {})
+    return nets.fixed_net(shape, shape.uniform("S+ST"))
+
+
+def batches(count: int, seed: int = 0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(3, 3, 2, 32, 32, generator=generator) + index for index in range(count)]
+
+
+def test_re_estimated_statistics_are_the_plain_average_of_all_batches() -> None:
+    fixed_net = net().eval()
+    stem = fixed_net.get_submodule("stem.0")
+    reestimate_batch_norm(fixed_net, iter(batches(3)))
+    with torch.no_grad():
+        seen = [stem(batch.permute(0, 2, 3, 4, 1)).flatten(0, 3) for batch in batches(3)]
+    norm = fixed_net.get_submodule("stem.1")
+    torch.testing.assert_close(norm.running_mean, torch.stack([x.mean(0) for x in seen]).mean(0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, torch.stack([x.var(0) for x in seen]).mean(0), rtol=1e-4, atol=1e-5)
+    assert all(module.num_batches_tracked == 3 for module in fixed_net.modules() if isinstance(module, Statistics))
+
+
+def test_re_estimation_forgets_what_was_there_and_touches_nothing_else() -> None:
+    fixed_net = net().eval()
+    fresh = copy.deepcopy(fixed_net)
+    with torch.no_grad():
+        for batch in batches(2, seed=9):
+            fixed_net.train()(100 * batch)
+    parameters = copy.deepcopy(dict(fixed_net.named_parameters()))
+    for one in (fixed_net.eval(), fresh.eval()):
+        reestimate_batch_norm(one, batches(3))
+    for name, value in fixed_net.state_dict().items():
+        assert torch.equal(value, fresh.state_dict()[name]), name
+    assert all(torch.equal(value, parameters[name]) for name, value in fixed_net.named_parameters())
+    assert all(value.grad is None for value in fixed_net.parameters())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_re_estimation_gives_back_mode_and_momentum(training: bool) -> None:
+    fixed_net = net().train(training)
+    norms = [module for module in fixed_net.modules() if isinstance(module, Statistics)]
+    norms[0].momentum = 0.3
+    reestimate_batch_norm(fixed_net, batches(1))
+    assert all(module.training == training for module in fixed_net.modules())
+    assert [norm.momentum for norm in norms] == [0.3] + [0.1] * (len(norms) - 1)
+
+
+def test_re_estimation_needs_a_fixed_net_and_clips() -> None:
+    with pytest.raises(UsageError, match="for fixed nets; prune a strategy"):
+        reestimate_batch_norm(nets.template("densenet_tiny", 4), batches(1))
+    with pytest.raises(UsageError, match="from no clips at all"):
+        reestimate_batch_norm(net(), [])
