@@ -127,6 +127,6 @@ def architecture(net: Classifier) -> Architecture:
 
     Raises `UsageError` for a merged net, which has none.
     """
-    if net.architecture is None:
+    if not isinstance(net.architecture, Architecture):
         raise UsageError("a merged net has lost its architecture and can only be run; use the net that it was made of")
     return net.architecture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +12,6 @@ from torch import Tensor, nn
 from stzoo.errors import ContractError
 from stzoo.nets.layout import Activation, layout
 from stzoo.nets.recompute import Recompute
-
-if TYPE_CHECKING:
-    from stzoo.nets.backbones import Architecture
 
 
 class Classifier(nn.Module, ABC):
@@ -27,7 +23,7 @@ class Classifier(nn.Module, ABC):
     `recompute`, where it is given, runs every part of the stages in training. `dropout_draws` holds the numbers in
     [0, 1) that say which features the next forward pass drops; None takes them from torch's generator.
 
-    `architecture` is what the net was built from; None once it has been merged.
+    `architecture` is the `stzoo.nets.Architecture` that the net was built from; None once it has been merged.
 
     Raises `ContractError` for clips that are smaller or shorter.
     """
@@ -39,7 +35,7 @@ class Classifier(nn.Module, ABC):
         self.smallest_size = smallest_size
         self.fewest_frames = fewest_frames
         self.dropout = dropout
-        self.architecture: Architecture | None = None
+        self.architecture: object = None
         self.stages: list[str] = []
         self.recompute: Recompute | None = None
         self.dropout_draws: Float[Tensor, "clips features"] | None = None
