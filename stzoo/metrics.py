@@ -1,9 +1,11 @@
-"""What video-level scores say: accuracies with intervals, the confusion matrix and the calibration. Plain numpy."""
+"""What video-level scores say: shares with intervals, the confusion matrix, the calibration, means and ranks."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -116,3 +118,39 @@ def share(right: Bool[np.ndarray, " videos"]) -> Estimate:
     middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * math.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
     return Estimate(value, max(0.0, min(value, middle - half)), min(1.0, max(value, middle + half)), n)
+
+
+class Mean(NamedTuple):
+    """A mean over videos and its standard error."""
+
+    value: float
+    error: float
+
+
+def mean_over_sources(values: Float64[np.ndarray, " videos"], sources: Sequence[str]) -> Mean:
+    """The mean over videos, whose standard error takes videos of one source to be right or wrong together.
+
+    The error is nan where there is only one source.
+
+    Reference: Liang and Zeger 1986, with the correction G / (G - 1) for G sources.
+    """
+    value = float(values.mean())
+    _, places = np.unique(np.array(sources), return_inverse=True)
+    residuals = np.bincount(places, values - value)
+    count = len(residuals)
+    if count < 2:
+        return Mean(value, math.nan)
+    return Mean(value, math.sqrt(count / (count - 1) * float(np.square(residuals).sum())) / len(values))
+
+
+def rank_correlation(first: Float64[np.ndarray, " pairs"], second: Float64[np.ndarray, " pairs"]) -> float:
+    """Spearman's: the correlation of ranks, in which equal values share the mean of theirs; nan where all are equal."""
+    ranks = [_ranks(values) for values in (first, second)]
+    deviations = [values - values.mean() for values in ranks]
+    scale = math.sqrt(float(np.square(deviations[0]).sum() * np.square(deviations[1]).sum()))
+    return float((deviations[0] * deviations[1]).sum()) / scale if scale > 0 else math.nan
+
+
+def _ranks(values: Float64[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"]:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places], dtype=np.float64)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stzoo.metrics import accuracy, calibration, confusion, per_class
+from stzoo.metrics import accuracy, calibration, confusion, mean_over_sources, per_class, rank_correlation
 
 
 def answers(right: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,3 +111,34 @@ def test_the_error_of_few_videos_is_that_of_many(power: float) -> None:
 def test_equal_scores_count_in_the_order_of_classes() -> None:
     scores = np.full((2, 4), 0.25, np.float32)
     assert accuracy(scores, np.array([1, 3]), top=2).value == 0.5
+
+
+def test_videos_of_one_source_count_as_one() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    alone = mean_over_sources(values, [str(row) for row in range(40)])
+    assert alone.value == pytest.approx(values.mean())
+    assert alone.error == pytest.approx(values.std(ddof=1) / np.sqrt(40))
+    four_times = mean_over_sources(np.repeat(values, 4), [str(row // 4) for row in range(160)])
+    assert four_times == pytest.approx(alone)
+    assert np.isnan(mean_over_sources(values, ["one"] * 40).error)
+
+
+@given(st.lists(st.integers(-5, 5), min_size=3, max_size=30), st.integers(0, 1000))
+def test_the_rank_correlation_is_that_of_ranks(numbers: list[int], seed: int) -> None:
+    first = np.array(numbers, dtype=np.float64)
+    second = np.random.default_rng(seed).normal(size=len(first))
+    correlation = rank_correlation(first, second)
+    if len(set(numbers)) == 1:
+        assert np.isnan(correlation)
+        return
+    assert -1 - 1e-9 <= correlation <= 1 + 1e-9
+    assert rank_correlation(second, first) == pytest.approx(correlation)
+    assert rank_correlation(np.exp(first), second) == pytest.approx(correlation)
+    assert rank_correlation(first, first) == pytest.approx(1)
+    assert rank_correlation(first, -first) == pytest.approx(-1)
+
+
+def test_a_known_rank_correlation() -> None:
+    """Of ranks 1 2 3 4 5 and 2 1 4 3 5 it is 1 - 6 * 4 / (5 * 24)."""
+    pairs = np.array([1.0, 2, 3, 4, 5]), np.array([20.0, 10, 40, 30, 50])
+    assert rank_correlation(*pairs) == pytest.approx(0.8)

@@ -49,13 +49,10 @@ def build(folder: Path, bundle: Bundle) -> Classifier:
     return _filled(net, bundles.read_weights(folder), folder / bundles.MODEL)
 
 
-def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[Classifier, bool]:
-    """The net of another strategy, taken out of the bundle's template, and whether its batch norm is its own.
+def template_of(folder: Path, bundle: Bundle) -> Classifier:
+    """The template that the bundle's net was pruned from, on the CPU, in eval mode.
 
-    The batch-norm statistics are those that the bundle stores for the strategy, else the template's.
-
-    Raises `BundleError` when there is no template or it does not fit, `StrategyError` for a strategy of another
-    backbone.
+    Raises `BundleError` when there is none or it does not fit.
     """
     with _described(folder), without_memory():
         architecture = architecture_of(folder, bundle)
@@ -64,8 +61,17 @@ def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[Cla
         raise BundleError(f"{folder} has no {bundles.TEMPLATE}; it gives the strategy it was trained for and no other")
     shapes = bundles.weight_shapes(folder, "template")
     _refuse_misfits(folder / bundles.TEMPLATE, _shapes(template.state_dict()), shapes)
-    template = _filled(template, bundles.read_weights(folder, "template"), folder / bundles.TEMPLATE)
-    net = nets.prune(template, strategy)
+    return _filled(template, bundles.read_weights(folder, "template"), folder / bundles.TEMPLATE)
+
+
+def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[Classifier, bool]:
+    """The net of another strategy, taken out of the bundle's template, and whether its batch norm is its own.
+
+    The batch-norm statistics are those that the bundle stores for the strategy, else the template's.
+
+    Raises `BundleError` as `template_of` does, `StrategyError` for a strategy of another backbone.
+    """
+    net = nets.prune(template_of(folder, bundle), strategy)
     statistics = bundles.read_statistics(folder, strategy)
     if statistics is not None:
         buffers = dict(net.named_buffers())

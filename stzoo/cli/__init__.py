@@ -12,6 +12,7 @@ A module a command:
     train        `stzoo train`
     finetune     `stzoo finetune`
     select       `stzoo select`
+    effects      `stzoo effects`
     data         `stzoo data check` and `stzoo data make`
 
 What they share:
@@ -76,6 +77,7 @@ COMMANDS = {
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),
     "finetune": Entry("stzoo.cli.finetune:finetune", "Train a model further on your own videos and classes."),
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
+    "effects": Entry("stzoo.cli.effects:effects", "Say what each branch of a template is worth, and what it costs."),
     "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
 }
 

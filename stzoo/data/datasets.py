@@ -29,6 +29,11 @@ class Item(NamedTuple):
     def video(self) -> Video:
         return Video(self.path, self.frame_rate)
 
+    @property
+    def source(self) -> str:
+        """The recording that the video was cut from; the video itself where nobody says."""
+        return self.group if self.group is not None else str(self.path)
+
 
 def common_rate(items: Sequence[Item]) -> float | list[float | None] | None:
     """The frame rate that all items have; all of their rates where they differ."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stzoo.errors import StrategyError, UsageError
 from stzoo.figures.style import COLOURS, FAINT, FORMULAS, INK, STYLE, bare, figure_format, save_figure, site_groups
+from stzoo.metrics import Mean
 from stzoo.strategies.posterior import Convention, Posterior
 from stzoo.strategies.strategy import BRANCHES, Strategy, open_branches
 
@@ -84,6 +85,48 @@ def posteriors_side_by_side(
         _draw_legend(figure, list(dict.fromkeys(unit for panel in drawn for unit in panel.units)), height)
         caption = f"P(unit): {FORMULAS[convention]}"
         figure.text(0.5, 0.0, caption, ha="center", va="bottom", fontsize=7.5, color="#666666")
+        save_figure(figure, path)
+
+
+def effects_figure(posterior: Posterior, losses: Mapping[tuple[str, str], Mean], path: Path | str, title: str) -> None:
+    """Draws P(unit) above, as it is sampled, and below it what closing each branch (site, branch) costs in nats.
+
+    Bars reach two standard errors to both sides. The suffix of `path` decides between PNG, SVG and PDF; `UsageError`
+    for another one.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    figure_format(path)
+    panel = _Panel.of(title, posterior, None, "linear")
+    branches = list(dict.fromkeys(branch for _, branch in losses))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(panel.width_inches, 5.0), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.4))
+        panel.draw_bars(above)
+        below.axhline(0, color=FAINT, linewidth=0.8, zorder=1)
+        for place, branch in enumerate(branches):
+            shown = {site: mean for (site, name), mean in losses.items() if name == branch}
+            offset = 0.3 * (place - (len(branches) - 1) / 2)
+            below.errorbar(
+                [panel.centres[site] + offset for site in shown],
+                [mean.value for mean in shown.values()],
+                yerr=[2 * mean.error for mean in shown.values()],
+                fmt="o",
+                ms=4,
+                lw=1.2,
+                color=_colour(branch),
+                label=f"{branch} closed",
+                zorder=3,
+            )
+        below.set_xlim(-0.5, panel.right + 0.5)
+        below.set_xticks(list(panel.centres.values()), list(panel.centres), rotation=90, fontsize=7)
+        below.set_ylabel("cost of closing it, nats\n(± 2 standard errors)", fontsize=9, color=INK)
+        below.tick_params(axis="y", labelsize=8)
+        below.grid(axis="y", color="#E6E6E6", linewidth=0.7, zorder=0)
+        bare(below)
+        handles = [*_unit_patches(panel.units), *below.get_legend_handles_labels()[0]]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
         save_figure(figure, path)
 
 
@@ -196,11 +239,17 @@ class _Panel:
         )
 
 
-def _draw_legend(figure: Figure, units: Iterable[str], height_inches: float) -> None:
-    from matplotlib.lines import Line2D
+def _unit_patches(units: Iterable[str]) -> list[Any]:
+    """What a legend shows for units."""
     from matplotlib.patches import Patch
 
-    handles: list[Any] = [Patch(color=_colour(unit), label=unit) for unit in units]
+    return [Patch(color=_colour(unit), label=unit) for unit in units]
+
+
+def _draw_legend(figure: Figure, units: Iterable[str], height_inches: float) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = _unit_patches(units)
     handles.append(Line2D([], [], marker="o", ls="", ms=5.2, mew=0, color=INK, label="open in the strategy"))
     figure.legend(
         handles=handles,

@@ -9,6 +9,7 @@ from torch import nn
 
 from stzoo.errors import StrategyError
 from stzoo.nets.backbones import Architecture, architecture
+from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import fixed_fuse, named_gates, template_fuse
 from stzoo.strategies.posterior import INITIAL_DROP, TEMPERATURE, Posterior
@@ -65,7 +66,7 @@ def prune(source: Classifier, strategy: Strategy) -> Classifier:
     """
     shape = architecture(source)
     strategy.check(shape.backbone, shape.sites)
-    with torch.device("meta"):
+    with without_memory():
         net = shape.build(fixed_fuse(strategy))
     tensors: dict[str, Any] = {name: buffer.clone() for name, buffer in source.named_buffers()}
     tensors.update(source.named_parameters())

@@ -144,9 +144,7 @@ class RunData:
 
     def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""
-        contract = self.recipe.input.model_copy(update={"clips": 1})
-        items = [self.train_items[row] for row in self._splits().selection]
-        cache = self._clips("selection", items, contract, part_of=len(self.train_items))
+        cache, contract = self._selection_cache()
         selection = self.recipe.selection
         count = 0 if selection is None else min(selection.batch_norm_clips, len(training))
 
@@ -172,6 +170,15 @@ class RunData:
             calibration if re_estimated else None,
             self.recipe.scored_at_once,
         )
+
+    def selection_sources(self) -> list[str]:
+        """The source of every video of the selection split, in their order."""
+        return [item.source for item in self._selection_cache()[0].items]
+
+    def _selection_cache(self) -> tuple[ClipCache, InputContract]:
+        contract = self.recipe.input.model_copy(update={"clips": 1})
+        items = [self.train_items[row] for row in self._splits().selection]
+        return self._clips("selection", items, contract, part_of=len(self.train_items)), contract
 
     def test(self, name: str) -> tuple[ClipCache, InputContract]:
         """All clips of a list that is measured at the end: `val` or one of the recipe's tests."""

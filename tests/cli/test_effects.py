@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stzoo import bundle as bundles
+from stzoo import cli
+from stzoo.space import effects
+from stzoo.space.effects import closings
+from tests.conftest import MakeVideo
+
+
+def run(*words: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.main, ["effects", *map(str, words), "--quiet"])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def three_branches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many nets as a test has time for."""
+    monkeypatch.setattr(effects, "closings", lambda architecture: islice(closings(architecture), 3))
+
+
+@pytest.fixture
+def listed(make_video: MakeVideo, tmp_path: Path) -> Path:
+    lines = []
+    for index, label in enumerate(("left", "right", "still", "left")):
+        make_video(f"{index}.mp4", 6 + index)
+        lines.append(f"{index}.mp4 {label}")
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    return tmp_path / "list.txt"
+
+
+@pytest.mark.usefixtures("three_branches")
+def test_the_effects_of_a_bundle_with_a_template(template_bundle: Path, listed: Path, tmp_path: Path) -> None:
+    code, out, err = run(template_bundle, "--data", listed, "--check", 3, "--per-class", "-o", tmp_path / "out")
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines()]
+    branches = [line[:2] for line in lines if len(line) > 6 and line[1] in ("S", "ST")]
+    assert branches[:3] == [["B1.L1", "S"], ["B1.L1", "ST"], ["B1.L2", "S"]]
+    assert len(branches) == 3
+    assert "With every branch open: cross-entropy" in out
+    assert "ranks 3 strategies from all over the space with a rank correlation of" in out
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files >= {"effects.csv", "effects-classes.csv", "effects.json", "effects.png"}
+    code, out, err = run(template_bundle, "--data", listed, "-o", tmp_path / "out", "--format", "json")
+    assert code == 0, err
+    value = json.loads(out)
+    assert len(value["effects"]) == 3
+    assert value["labels"] == list(bundles.read(template_bundle).labels)
+
+
+def test_a_bundle_without_a_template_and_a_model_without_data_are_refused(tiny_bundle: Path, listed: Path) -> None:
+    code, _, err = run(tiny_bundle, "--data", listed)
+    assert (code, "has no template.safetensors" in err) == (1, True)
+    code, _, err = run(tiny_bundle)
+    assert (code, "is not a run; say with --data" in err) == (2, True)

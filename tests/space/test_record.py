@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stzoo import nets
+from stzoo.errors import DataError
+from stzoo.metrics import Mean
+from stzoo.space.effects import Effect, Effects, Trust, closings
+from stzoo.space.record import CLASSES, RECORD, TABLE, EffectsRecord
+
+ARCHITECTURE = nets.Architecture("densenet_tiny", 2, {})
+EFFECTS = Effects(
+    ARCHITECTURE,
+    0.25,
+    0.9,
+    10**6,
+    tuple(
+        Effect(site.name, branch, Mean(0.1, 0.02), Mean(0.05, 0.01), 2 * 10**6 * place, 0.5, 40, (0.2, None))
+        for place, (site, branch, _) in enumerate(closings(ARCHITECTURE))
+    ),
+)
+
+
+def record(folder: Path, **about: Any) -> EffectsRecord:
+    return EffectsRecord(folder, {"template": "abc", **about}, ("left", "right"))
+
+
+def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
+    assert record(tmp_path).read() == []
+    record(tmp_path).keep(list(EFFECTS.effects[:3]))
+    assert record(tmp_path).read() == list(EFFECTS.effects[:3])
+    record(tmp_path).finish(EFFECTS, None)
+    assert record(tmp_path).read() == list(EFFECTS.effects)
+
+
+def test_tables_hold_every_number(tmp_path: Path) -> None:
+    strategy = ARCHITECTURE.uniform("S")
+    record(tmp_path).finish(EFFECTS, Trust((strategy,), (0.3,), (0.4,)))
+    with (tmp_path / TABLE).open() as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["site"], line["branch"]) for line in lines] == [
+        (effect.site, effect.branch) for effect in EFFECTS.effects
+    ]
+    assert lines[0]["cross_entropy_per_million"] == ""
+    assert (lines[1]["cross_entropy"], lines[1]["cross_entropy_per_million"]) == ("0.100000", "0.050000")
+    with (tmp_path / CLASSES).open() as file:
+        assert next(csv.DictReader(file)) == {"site": "B1.L1", "branch": "S", "left": "0.200000", "right": ""}
+    value = json.loads((tmp_path / RECORD).read_text())
+    assert value["sum"]["strategies"] == [{"strategy": strategy.text(), "predicted": 0.3, "measured": 0.4}]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"about": {}, "effects": [{}]}', '{"about": {}, "effects": 3}'])
+def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / RECORD).write_text(text)
+    with pytest.raises(DataError, match="does not hold effects"):
+        record(tmp_path).read()
+
+
+def test_effects_of_something_else_are_refused(tmp_path: Path) -> None:
+    record(tmp_path).keep(list(EFFECTS.effects))
+    with pytest.raises(DataError, match="holds effects with another template; move it away, or choose another folder"):
+        dataclasses.replace(record(tmp_path), about={"template": "xyz"}).read()
