@@ -140,7 +140,7 @@ def read(path: Path | str) -> Card:
 def _read_fields(source: Path) -> dict[str, Any]:
     """Front matter and prose of one file, unchecked."""
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"the card {source} cannot be read: {error}") from error
     start, _, rest = text.partition("---\n")

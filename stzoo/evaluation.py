@@ -53,6 +53,8 @@ class Evaluation:
     classes: tuple[Estimate | None, ...]
     """Top-1 of each class; None for a class without videos."""
     calibration: Calibration
+    warnings: tuple[str, ...] = ()
+    """Why the numbers may mean less than they seem to, in sentences."""
 
     def to_json(self) -> dict[str, Any]:
         """Every number as JSON, with what it was measured on and how."""
@@ -60,6 +62,7 @@ class Evaluation:
         return {
             **{key: value for key, value in self.about.items() if key != "labels"},
             "videos": len(self.labels),
+            "warnings": list(self.warnings),
             "failed": [failed._asdict() for failed in self.failed],
             **{name: None if value is None else asdict(value) for name, value in measured.items()},
             "classes": [

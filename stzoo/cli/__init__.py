@@ -95,8 +95,10 @@ class LazyGroup(click.RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names. Raises `UsageError` for an unknown one."""
+        """The command that the first argument names. Raises `UsageError` for an unknown one, and for empty words."""
         name, *rest = args
+        if "" in rest and not ctx.resilient_parsing:
+            raise UsageError(f"an empty word was given to stzoo {name}, perhaps out of a variable that is not set")
         if ctx.resilient_parsing and name not in COMMANDS:
             return None, None, rest
         if name not in COMMANDS:

@@ -11,7 +11,7 @@ import rich_click as click
 from rich.filesize import decimal
 
 from stzoo.cli.drawing import pairs, plain_table, print_parts
-from stzoo.errors import DataError, StzooError, VideoError, quoted
+from stzoo.errors import DataError, StzooError, VideoError
 
 if TYPE_CHECKING:
     from stzoo.data.lists import Lists
@@ -54,12 +54,12 @@ def _lists(recipe: Recipe, problems: list[str]) -> Lists | None:
 
 
 def _look_at_videos(recipe: Recipe, lists: Lists, problems: list[str], notes: list[str]) -> None:
-    from stzoo.data.lists import missing
+    from stzoo.data.lists import missing, without_videos
 
     absent = missing(lists, recipe.data.max_broken)
     for lacking in absent.values():
         (problems if lacking.too_many else notes).append(lacking.sentence)
-    notes += _without_videos(lists)
+    notes += [sentence for sentence in (without_videos(lists, absent),) if sentence]
     problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
 
 
@@ -172,21 +172,14 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
     print_parts(table)
 
 
-def _without_videos(lists: Lists) -> list[str]:
-    """A sentence for classes that the training list has no video of."""
-    labels = {item.label for item in lists.train}
-    names = [name for label, name in enumerate(lists.classes) if label not in labels]
-    return [f"{len(names)} of {len(lists.classes)} classes have no training video: {quoted(names)}."] if names else []
-
-
 def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:
     """A sentence for a split that would be empty, and for every list whose first videos on disk cannot all be read."""
-    from stzoo.training.data import split
+    from stzoo.training.data import split_of
     from stzoo.video.reader import read_clips
 
     sentences = []
     try:
-        split([item.group for item in lists.train], recipe.data.selection_fraction, recipe.seed)
+        split_of(lists.train, recipe)
     except DataError as error:
         sentences.append(str(error))
     for name, items in {"train": lists.train, **lists.tests}.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from stzoo.errors import VideoError
 from stzoo.files import slug
 
 if TYPE_CHECKING:
+    from stzoo.data.datasets import Item
     from stzoo.evaluation import Evaluation
     from stzoo.metrics import Estimate
 
@@ -77,15 +80,27 @@ def evaluate(
     folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
     with saying_how_to_go_on():
         evaluation = measure(predictor, items, folder, workers=workers, progress=sys.stderr.isatty())
+    evaluation = replace(evaluation, warnings=_warnings(model, items))
     evaluation.write(folder)
     for failed in evaluation.failed:
         click.echo(f"Error: {failed.reason}", err=True)
+    for sentence in evaluation.warnings:
+        click.echo(f"Warning: {sentence}", err=True)
     if format_ == "json":
         click.echo(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
     else:
         _print(evaluation, folder)
     if evaluation.failed:
         context.exit(VideoError.exit_code)
+
+
+def _warnings(model: str, items: Sequence[Item]) -> tuple[str, ...]:
+    """What a model's own folder knows against measuring it on these videos."""
+    from stzoo.training.fingerprints import seen_in_training
+    from stzoo.zoo.reference import find
+
+    sentence = seen_in_training(find(model, offline=True).folder, (item.video for item in items))
+    return () if sentence is None else (sentence,)
 
 
 def _print(evaluation: Evaluation, folder: Path) -> None:

@@ -27,7 +27,7 @@ from stzoo.files import slug
     "--val",
     metavar="FOLDER|LIST",
     type=click.Path(path_type=Path, exists=True),
-    help="Videos to validate on.  [default: the folder's val, or a fifth of every class]",
+    help="Videos to validate on.  [default: the folder's val or test, or a fifth of every class]",
 )
 @click.option(
     "--root",
@@ -89,6 +89,8 @@ def finetune(
     videos = own_videos(
         data, val, root=root, classes=None if classes is None else read_classes(classes), known=bundle.labels
     )
+    for sentence in videos.notes:
+        click.echo(sentence, err=True)
     texts = given_texts(bundle, videos)
     source = str(Path(model).resolve()) if Path(model).exists() and model not in cards.names() else model
     recipe_in = partial(finetuning_recipe, source, bundle, videos, name=name, epochs=epochs, overrides=overrides)

@@ -90,7 +90,7 @@ def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
     if file.resolve() in seen:
         raise RecipeError(f"recipes extend each other in a circle: {' -> '.join(str(step) for step in chain)}")
     try:
-        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        tree = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         extended = f" that {seen[-1]} extends" if seen else ""
         raise RecipeError(f"cannot read the recipe {file}{extended}: {error.strerror}") from error

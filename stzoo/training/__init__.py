@@ -21,6 +21,7 @@ run         the folder of a run
 voice       how a run speaks
 results     the final measurements of a run
 bundling    the bundle of a finished run
+fingerprints  which videos a model was trained on
 provenance  where the weights of a bundle come from
 adapting    the recipe that finetunes a bundle on a user's own videos
 trackers    TensorBoard and Weights & Biases
