@@ -22,6 +22,8 @@ What they share:
     writers         predictions and timelines as text, JSON, JSON lines, CSV or subtitles
     timeline        `--timeline`, `--render` and `--figure` of `stzoo predict`
     rendering       what these draw: a video with labels on it, the figure of a timeline
+    train_recipe    a recipe trained, and the table of what it reaches
+    own_data        a run on a user's own videos
     dry_run         `--dry-run` of `stzoo train` and `stzoo finetune`
     drawing         tables and bars in the terminal
     interrupts      how an interrupted command ends

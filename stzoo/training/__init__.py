@@ -23,6 +23,6 @@ results     the final measurements of a run
 bundling    the bundle of a finished run
 fingerprints  which videos a model was trained on
 provenance  where the weights of a bundle come from
-adapting    the recipe that finetunes a bundle on a user's own videos
+adapting    recipes for a user's own videos: a template's, and one that finetunes a bundle
 trackers    TensorBoard and Weights & Biases
 """

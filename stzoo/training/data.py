@@ -72,10 +72,13 @@ def split(groups: Sequence[str | None], fraction: float, seed: int, labels: Sequ
         selection += parts[part]
     train = np.setdiff1d(np.arange(len(groups)), selection)
     if not selection or not len(train):
-        raise DataError(
-            f"data.selection_fraction = {fraction} of {len(groups)} training videos in {len(parts)} groups leaves one "
-            "split empty, where every class keeps a group to train on; give more videos or another fraction"
-        )
+        empty = f"data.selection_fraction = {fraction} of {len(groups)} training videos in {len(parts)} groups"
+        if held_out and labels is not None:
+            raise DataError(
+                f"{empty} cannot be held out, because every class keeps one group to train on and none has another; "
+                "give at least one class more videos"
+            )
+        raise DataError(f"{empty} leaves one split empty; give more videos or another fraction")
     return Splits(train, np.sort(np.array(selection, dtype=np.int64)))
 
 

@@ -352,3 +352,38 @@ def test_every_shipped_recipe_is_valid_and_opens_with_its_command() -> None:
         first = file.read_text(encoding="utf-8").partition("\n")[0]
         assert first.startswith("# ")
         assert first.endswith(f"stzoo train recipes/{file.name}")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("seed = 0x" + "f" * 5000, "seed is an integer of 20000 bits"),
+        ("seed = " + "9" * 5000, "is not valid TOML: it holds a number"),
+        ("seed = 2024-01-01", "seed = .*2024-01-01.* valid integer"),
+        ("seed = 07:32:00", "seed = .*07:32:00.* valid integer"),
+        ("seed.".join([""] * 3) + "a = 1", "."),
+        (".".join("a" * 5000) + " = 1", "too deeply"),
+        ("extends = '" + "a" * 5000 + "'", "there is no recipe aaaa"),
+        ("extends = '\x01'", "not valid TOML"),
+        ('extends = "\\u0000"', "there is no recipe"),
+        ("\n".join(f"k{number} = 1" for number in range(99)), "and .* more$"),
+    ],
+    ids=range(10),
+)
+def test_absurd_values_are_one_sentence(template: Path, line: str, words: str) -> None:
+    template.write_text(f"{line}\n{template.read_text().replace('seed = 3', '')}")
+    with pytest.raises(RecipeError, match=words) as caught:
+        read(template)
+    assert len(str(caught.value)) < 4000
+
+
+def test_absurd_overrides_are_one_sentence(template: Path) -> None:
+    assert "seed = " in problems(template, "seed=" + "9" * 5000)[0]
+    assert "too deeply" in problems(template, ".".join("a" * 5000) + "=1")[0]
+    assert "valid integer" in problems(template, "warmup.epochs=0x" + "f" * 1000)[0]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(template: Path) -> None:
+    plain = read(template)
+    template.write_text(template.read_text(), encoding="utf-8-sig")
+    assert read(template) == plain

@@ -69,7 +69,7 @@ def test_a_recording_that_a_class_needs_is_not_drawn() -> None:
     for seed in range(20):
         parts = split(["x", "x", "y", "z"], 0.25, seed, [0, 0, 1, 1])
         assert parts.selection.tolist() in ([2], [3])
-    with pytest.raises(DataError, match="where every class keeps a group to train on"):
+    with pytest.raises(DataError, match="cannot be held out, because every class keeps one group to train on"):
         split([None, None], 0.5, 0, [0, 1])
 
 
