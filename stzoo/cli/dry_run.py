@@ -153,7 +153,27 @@ def _print_costs(recipe: Recipe, lists: Lists | None) -> None:
         "memory": f"about {decimal(costs.memory_bytes)} for {costs.at_once} clips at once on one device: what "
         f"autograd keeps of them in float32 ({decimal(costs.clip_bytes)} a clip), weights, gradients and momentum",
     }
+    if lists is not None:
+        facts["time"] = _time(recipe, size.classes, sum(stage.epochs for stage in costs.stages) * costs.clips)
     print_parts(pairs(facts), "", table)
+
+
+def _time(recipe: Recipe, classes: int, clips: int) -> str:
+    """How long training would take here, told from a trial with a few clips."""
+    from stzoo.progress import duration
+    from stzoo.training.blueprint import Blueprint
+    from stzoo.training.machine import machine_of
+    from stzoo.training.threads import seconds_a_clip
+
+    try:
+        device = machine_of(recipe.compute).device
+        seconds = seconds_a_clip(recipe, Blueprint.of(recipe, classes).first, device, steps=2)
+    except (StzooError, RuntimeError) as error:
+        return f"not known, as a trial step failed: {str(error).splitlines()[0]}"
+    return (
+        f"about {duration(seconds * clips)} of training here on {device.type}, where a trial clip took "
+        f"{seconds:.2g} s; decoding, selection and measuring come on top"
+    )
 
 
 def _print_lists(recipe: Recipe, lists: Lists) -> None:

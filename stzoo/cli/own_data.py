@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def own_folder(out: Path | None, data: Path, model: str) -> tuple[Path, str]:
 def train_own(
     context: click.Context,
     recipe_in: Callable[[Path], Recipe],
-    texts: Mapping[str, str],
+    texts: dict[str, str],
     folder: Path,
     *,
     source: str,

@@ -15,6 +15,7 @@ draws       random draws as functions of seed, stage, epoch and sample
 data        lists, splits and clips of a recipe
 average     the moving average of the weights
 checkpoint  where a stage stands after an epoch
+threads     how many threads of a CPU train
 machine     device, precision, passes, processes
 processes   how several processes meet, and how all stop when one is gone
 run         the folder of a run

@@ -93,8 +93,10 @@ def training_recipe(
     Raises `RecipeError` for a recipe or overrides that are no good.
     """
     data = _lists(videos, folder) | {"format": "list", "tests": {}}
-    fraction = read(recipe).data.selection_fraction
-    data["selection_fraction"] = min(max(fraction, 1 / len(videos.train)), 0.5)
+    adapted = read(recipe, overrides, {"name": name, "data": data})
+    if round(adapted.data.selection_fraction * len(videos.train)) > 0:
+        return adapted
+    data["selection_fraction"] = min(1 / len(videos.train), 0.5)
     return read(recipe, overrides, {"name": name, "data": data})
 
 
