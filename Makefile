@@ -1,6 +1,6 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
-# make fuzz   read hundreds of damaged videos of every container and load 2000 damaged bundles, as docs/results/fuzz-*.md
+# make fuzz   read hundreds of damaged videos of every container and load 2000 damaged bundles and 300 recipes and cards, as docs/results/fuzz-*.md
 #             record
 # make clean  remove .venv and everything that tools left behind
 #
@@ -37,6 +37,7 @@ suite: $(VENV)/.installed-test
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
 	$(BIN)/python benchmarks/fuzz_bundle.py
+	$(BIN)/python benchmarks/fuzz_recipe.py
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +22,36 @@ RepositoryId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _OWN = ("name", "weights", "paper")
 _COUNTED = ("parameters", "multiply_adds")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads the whole zoo in the time of two cards
+_MOST_CHARACTERS = 2**16
+_DIGITS = 18
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads front matter: texts, numbers, truth values, lists and tables. Dates, and numbers that are none, are texts.
+
+    libyaml reads the whole zoo in the time of two cards.
+    """
+
+    yaml_constructors: ClassVar[dict[Any, Any]] = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "str", "seq", "map")
+    }
+
+    def number(self, node: yaml.ScalarNode) -> int | float | str:
+        """A decimal number, or else the text."""
+        text = str(self.construct_scalar(node))
+        for kind in (int, float) if len(text) <= _DIGITS or "." in text else ():
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        return text
+
+
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.number)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
 
 
 class _Value(BaseModel):
@@ -129,7 +158,7 @@ def read(path: Path | str) -> Card:
     if "like" in value:
         value = _completed(value, source)
     try:
-        card = Card.model_validate_json(json.dumps(value, default=str))
+        card = Card.model_validate_json(json.dumps(value))
     except ValidationError as error:
         raise BundleError(f"the card {source}: {problems(error)}") from error
     if card.name != source.stem:
@@ -140,9 +169,11 @@ def read(path: Path | str) -> Card:
 def _read_fields(source: Path) -> dict[str, Any]:
     """Front matter and prose of one file, unchecked."""
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"the card {source} cannot be read: {error}") from error
+    if len(text) > _MOST_CHARACTERS:
+        raise BundleError(f"the card {source} has {len(text)} characters; at most {_MOST_CHARACTERS} are read")
     start, _, rest = text.partition("---\n")
     front, fence, body = rest.partition("\n---\n")
     if start or not fence:
@@ -158,6 +189,8 @@ def _read_fields(source: Path) -> dict[str, Any]:
         ) from error
     except RecursionError as error:
         raise BundleError(f"the card {source} nests its values too deeply to be read") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # of tags such as !!bool before other values
+        raise BundleError(f"the card {source} has front matter with a value that is none of its tag") from error
     if not isinstance(value, dict) or "body" in value:
         raise BundleError(f"the card {source} has front matter without fields; give name, title and so on")
     return value | ({"body": body.strip()} if body.strip() else {})

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,8 @@ class Evaluation:
     classes: tuple[Estimate | None, ...]
     """Top-1 of each class; None for a class without videos."""
     calibration: Calibration
+    warnings: tuple[str, ...] = ()
+    """Why the numbers may mean less than they seem to, in sentences."""
 
     def to_json(self) -> dict[str, Any]:
         """Every number as JSON, with what it was measured on and how."""
@@ -60,6 +63,7 @@ class Evaluation:
         return {
             **{key: value for key, value in self.about.items() if key != "labels"},
             "videos": len(self.labels),
+            "warnings": list(self.warnings),
             "failed": [failed._asdict() for failed in self.failed],
             **{name: None if value is None else asdict(value) for name, value in measured.items()},
             "classes": [
@@ -101,7 +105,7 @@ class ScoreBook:
                 f"{self.path} does not hold scores of stzoo ({type(error).__name__}); move it away, or choose another "
                 "folder with --out"
             ) from error
-        different = [key for key, value in self.about.items() if about.get(key) != value]
+        different = [key for key in {**self.about, **about} if about.get(key) != self.about.get(key)]
         if different:
             raise DataError(
                 f"{self.path} holds scores with another {different[0]}; choose another folder with --out, or remove it"
@@ -140,11 +144,13 @@ def evaluate(
     workers: int | None = None,
     seconds_a_file: float = SECONDS_A_FILE,
     progress: bool = False,
+    variant: Mapping[str, str] = MappingProxyType({}),
 ) -> Evaluation:
     """Scores every listed video once, keeps the scores in `folder`, and measures.
 
     Scores are saved twice a minute and when the run is interrupted; a video whose scores are there already is not read
-    again, one that could not be read is tried again. `workers` and `seconds_a_file` are those of `score_files`.
+    again, one that could not be read is tried again. `workers` and `seconds_a_file` are those of `score_files`. The
+    `variant` says in what the net is not as its bundle stores it, so that scores of two nets are not mixed.
 
     Raises:
         DataError: none of the videos can be read, or `folder` holds scores by another model or in another protocol.
@@ -158,6 +164,7 @@ def evaluate(
         "protocol": predictor.contract.protocol,
         "frame_rate": common_rate(items),
         "labels": list(predictor.labels),
+        **variant,
     }
     book = ScoreBook(folder / SCORES, about)
     pending = list(dict.fromkeys(item.video for item in items if item.path not in book))

@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+_SPEED_SECONDS = 300.0  # what a step may take, and still have a rate
+
 
 class _RateColumn(ProgressColumn):
     def __init__(self, unit: str) -> None:
@@ -25,7 +27,9 @@ class _RateColumn(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0.0:.1f} {self.unit}/s", style="progress.data.speed")
+        speed = task.finished_speed or task.speed
+        shown = "" if not speed else f"{speed:.1f} {self.unit}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
+        return Text(shown, style="progress.data.speed")
 
 
 class Bar:
@@ -37,6 +41,10 @@ class Bar:
     def advance(self, steps: int = 1) -> None:
         self._progress.advance(self._task, steps)
 
+    def skip(self, steps: int) -> None:
+        """So many steps were done before, and say nothing of how fast the others will be."""
+        self._progress.reset(self._task, completed=int(self._progress.tasks[0].completed) + steps)
+
     def reach(self, steps: int, total: int) -> None:
         """So many steps are done, of a total that is only known while the loop runs."""
         self._progress.update(self._task, completed=steps, total=total)
@@ -45,6 +53,14 @@ class Bar:
         """Prints a sentence above the bar; nothing where the bar is not shown."""
         if not self._progress.disable:
             self._progress.console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """For people: `42 s`, `7 min 5 s`, `3 h 20 min`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 @contextmanager
@@ -57,5 +73,6 @@ def counting(description: str, total: int, *, unit: str, completed: int = 0, sho
         _RateColumn(unit),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not show) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not show, speed_estimate_period=_SPEED_SECONDS) as progress:
         yield Bar(progress, progress.add_task(description, total=total, completed=completed))

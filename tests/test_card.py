@@ -75,12 +75,34 @@ def test_cards_round_trip(tmp_path: Path) -> None:
         ("task: way", 'task: "\\e[31mway"', "task .* U\\+001B"),
         ("task: way", "task: &a [x, x]\nmore: [*a, *a]", "write values out"),
         ("task: way", "task: " + "[" * 20_000, "too deeply|not YAML"),
+        ("task: way", "task: " + "9" * 5000, "task is '9999"),
+        ("task: way", "task: 0x" + "f" * 5000, "task .* at most 200"),
+        ("weights:", "net: 1" + ":59" * 2000 + "\nweights:", "net is '1:59"),
+        ("weights:", "net: 2024-13-45\nweights:", "net is '2024-13-45'"),
+        ("weights:", "net: !!timestamp x\nweights:", "net is 'x'"),
+        ("weights:", "net: !!bool x\nweights:", "none of its tag"),
+        ("weights:", "net: !!set {a}\nweights:", "not YAML"),
+        ("weights:", "!!binary aGk= : 1\nweights:", "not YAML"),
+        ("weights:", "2024-01-01: 1\nweights:", "2024-01-01 is unknown"),
+        ("weights:", "net: [" + "1, " * 50_000 + "1]\nweights:", "characters; at most 65536 are read"),
     ],
 )
 def test_a_broken_card_is_named(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence) as caught:
         cards.read(write(tmp_path, GOOD.replace(old, new, 1)))
     assert "toy-opt.md" in str(caught.value)
+
+
+def test_what_looks_like_a_date_or_a_time_is_a_text(tmp_path: Path) -> None:
+    for text in ("2024-01-01", "07:32:00", "1:30.5"):
+        assert cards.read(write(tmp_path, GOOD.replace("task: way", f"task: {text}"))).task == text
+
+
+def test_a_byte_order_mark_is_no_part_of_a_card(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    plain = cards.read(path)
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert cards.read(path) == plain
 
 
 def test_a_card_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from stzoo.progress import counting
+from stzoo.progress import counting, duration
 
 
 def test_the_bar_is_on_stderr_with_counts_and_rate(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,3 +23,39 @@ def test_a_hidden_bar_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         bar.advance()
         bar.say("nobody hears this")
     assert capsys.readouterr() == ("", "")
+
+
+def test_no_rate_is_told_before_there_is_one_and_none_of_what_was_done_before(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with counting("Decoding", 9, unit="videos") as bar:
+        bar.skip(9)
+    err = capsys.readouterr().err
+    assert "9/9" in err
+    assert "/s" not in err
+
+
+def test_slow_steps_are_told_in_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    times = itertools.count(step=40.0)
+    with counting("Decoding", 2, unit="videos") as bar:
+        bar._progress.get_time = lambda: next(times)
+        bar.advance()
+        bar.advance()
+    err = capsys.readouterr().err
+    assert "s each" in err
+    assert "0.0 videos/s" not in err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 s"),
+        (59.4, "59 s"),
+        (60.0, "1 min 0 s"),
+        (3599.0, "59 min 59 s"),
+        (3600.0, "1 h 0 min"),
+        (90061.0, "25 h 1 min"),
+    ],
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -7,6 +7,7 @@ marginals.json         drop probabilities, and the marginals in both conventions
 metrics.json           every measured number with protocol, split, n and interval
 scores.csv             every sampled strategy with its score                       (optional)
 recipe.toml            the recipe as run                                           (optional)
+trained-on.json        fingerprints of the training videos, not published          (optional)
 template.safetensors   the template the net was pruned from                        (optional)
 statistics/            batch-norm statistics of other strategies, by their digest   (optional)
 model.onnx             the net for other runtimes, and the same in int8              (optional)

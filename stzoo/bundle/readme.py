@@ -7,7 +7,6 @@ label cannot be a heading or a picture; the prose of a card file, which is Markd
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import PurePosixPath
@@ -19,6 +18,7 @@ from stzoo.bundle.markdown import Markdown, code, text
 from stzoo.bundle.metadata import front_matter
 from stzoo.bundle.schema import Bundle
 from stzoo.card import Bundled, Card
+from stzoo.plain import parse_toml
 from stzoo.strategies.strategy import Strategy, open_branches
 
 if TYPE_CHECKING:
@@ -100,9 +100,11 @@ def _facts(bundle: Bundle, parameters: int) -> dict[str, str]:
 def _training_data(recipe: str) -> Markdown:
     """What the recipe trains on, in words; empty where the text is no recipe that says so."""
     try:
-        data = tomllib.loads(recipe).get("data", {})
+        data = parse_toml(recipe).get("data", {})
         source = code(data["train"]) if "train" in data else text(data["format"])
-        root, held_out = code(data["root"]), 100 * data["selection_fraction"]
+        root, held_out = code(data["root"]), 100 * float(data["selection_fraction"])
+        if not 0 < held_out < 100:
+            return Markdown()
         return Markdown(f"{source} in {root}, {held_out:g} % of it held out for selection")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return Markdown()

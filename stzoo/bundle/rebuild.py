@@ -20,6 +20,7 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.strategies.names import named
+from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
 from stzoo.validation import shortened
 from stzoo.video.frames import normalise
@@ -99,10 +100,12 @@ def architecture_of(folder: Path, bundle: Bundle) -> Architecture:
     return architecture
 
 
-def fitting_strategy(strategy: Strategy | str, architecture: Architecture) -> Strategy:
+def fitting_strategy(
+    strategy: Strategy | str, architecture: Architecture, posterior: Posterior | None = None
+) -> Strategy:
     """A strategy as given or by name. Raises `StrategyError` when it does not fit the architecture."""
     if isinstance(strategy, str):
-        return named(strategy, architecture.backbone, architecture.sites)
+        return named(strategy, architecture.backbone, architecture.sites, posterior)
     strategy.check(architecture.backbone, architecture.sites)
     return strategy
 

@@ -23,6 +23,8 @@ What they share:
     writers         predictions and timelines as text, JSON, JSON lines, CSV or subtitles
     timeline        `--timeline`, `--render` and `--figure` of `stzoo predict`
     rendering       what these draw: a video with labels on it, the figure of a timeline
+    train_recipe    a recipe trained, and the table of what it reaches
+    own_data        a run on a user's own videos
     dry_run         `--dry-run` of `stzoo train` and `stzoo finetune`
     drawing         tables and bars in the terminal
     interrupts      how an interrupted command ends
@@ -97,8 +99,10 @@ class LazyGroup(click.RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names. Raises `UsageError` for an unknown one."""
+        """The command that the first argument names. Raises `UsageError` for an unknown one, and for empty words."""
         name, *rest = args
+        if "" in rest and not ctx.resilient_parsing:
+            raise UsageError(f"an empty word was given to stzoo {name}, perhaps out of a variable that is not set")
         if ctx.resilient_parsing and name not in COMMANDS:
             return None, None, rest
         if name not in COMMANDS:

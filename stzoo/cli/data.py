@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ Command = Callable[..., Any]
 
 _MOST_PROBLEMS = 20
 _MOST_CLASSES = 5
+_TRIED = 16  # clips that are filmed before it is said how long the others take
 
 
 @click.group()
@@ -212,17 +215,23 @@ def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:
     """Makes a set with a bar, and says what there is then; `film` takes `progress`."""
     from rich.filesize import decimal
 
-    from stzoo.progress import Bar, counting
+    from stzoo.progress import Bar, counting, duration
 
     with saying_how_to_go_on(), contextlib.ExitStack() as stack:
         bar: Bar | None = None
-        before = 0
+        first = before = 0
+        start = time.monotonic()
 
         def progress(done: int, total: int) -> None:
-            nonlocal bar, before
+            nonlocal bar, first, before, start
             if bar is None:
-                bar = stack.enter_context(counting("filming", total, unit="clip"))
+                bar, first, before = stack.enter_context(counting("filming", total, unit="clips")), done, done
+                bar.skip(done)
+                start = time.monotonic()
             bar.advance(done - before)
+            if before - first < _TRIED <= done - first and not sys.stderr.isatty():  # a terminal shows the bar's own
+                seconds = (time.monotonic() - start) / (done - first) * (total - done)
+                click.echo(f"{done} of {total} clips are filmed; the others take about {duration(seconds)}.", err=True)
             before = done
 
         is_new = film(progress=progress)

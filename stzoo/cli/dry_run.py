@@ -11,7 +11,7 @@ import rich_click as click
 from rich.filesize import decimal
 
 from stzoo.cli.drawing import pairs, plain_table, print_parts
-from stzoo.errors import DataError, StzooError, VideoError, quoted
+from stzoo.errors import DataError, StzooError, VideoError
 
 if TYPE_CHECKING:
     from stzoo.data.lists import Lists
@@ -54,12 +54,12 @@ def _lists(recipe: Recipe, problems: list[str]) -> Lists | None:
 
 
 def _look_at_videos(recipe: Recipe, lists: Lists, problems: list[str], notes: list[str]) -> None:
-    from stzoo.data.lists import missing
+    from stzoo.data.lists import missing, without_videos
 
     absent = missing(lists, recipe.data.max_broken)
     for lacking in absent.values():
         (problems if lacking.too_many else notes).append(lacking.sentence)
-    notes += _without_videos(lists)
+    notes += [sentence for sentence in (without_videos(lists, absent),) if sentence]
     problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
 
 
@@ -153,7 +153,27 @@ def _print_costs(recipe: Recipe, lists: Lists | None) -> None:
         "memory": f"about {decimal(costs.memory_bytes)} for {costs.at_once} clips at once on one device: what "
         f"autograd keeps of them in float32 ({decimal(costs.clip_bytes)} a clip), weights, gradients and momentum",
     }
+    if lists is not None:
+        facts["time"] = _time(recipe, size.classes, sum(stage.epochs for stage in costs.stages) * costs.clips)
     print_parts(pairs(facts), "", table)
+
+
+def _time(recipe: Recipe, classes: int, clips: int) -> str:
+    """How long training would take here, told from a trial with a few clips."""
+    from stzoo.progress import duration
+    from stzoo.training.blueprint import Blueprint
+    from stzoo.training.machine import machine_of
+    from stzoo.training.threads import seconds_a_clip
+
+    try:
+        device = machine_of(recipe.compute).device
+        seconds = seconds_a_clip(recipe, Blueprint.of(recipe, classes).first, device, steps=2)
+    except (StzooError, RuntimeError) as error:
+        return f"not known, as a trial step failed: {str(error).splitlines()[0]}"
+    return (
+        f"about {duration(seconds * clips)} of training here on {device.type}, where a trial clip took "
+        f"{seconds:.2g} s; decoding, selection and measuring come on top"
+    )
 
 
 def _print_lists(recipe: Recipe, lists: Lists) -> None:
@@ -172,21 +192,14 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
     print_parts(table)
 
 
-def _without_videos(lists: Lists) -> list[str]:
-    """A sentence for classes that the training list has no video of."""
-    labels = {item.label for item in lists.train}
-    names = [name for label, name in enumerate(lists.classes) if label not in labels]
-    return [f"{len(names)} of {len(lists.classes)} classes have no training video: {quoted(names)}."] if names else []
-
-
 def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:
     """A sentence for a split that would be empty, and for every list whose first videos on disk cannot all be read."""
-    from stzoo.training.data import split
+    from stzoo.training.data import split_of
     from stzoo.video.reader import read_clips
 
     sentences = []
     try:
-        split([item.group for item in lists.train], recipe.data.selection_fraction, recipe.seed)
+        split_of(lists.train, recipe)
     except DataError as error:
         sentences.append(str(error))
     for name, items in {"train": lists.train, **lists.tests}.items():

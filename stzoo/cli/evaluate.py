@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +22,17 @@ from stzoo.cli.options import (
     runtime_options,
     workers_option,
 )
-from stzoo.errors import VideoError
+from stzoo.errors import UsageError, VideoError
 from stzoo.files import slug
 
 if TYPE_CHECKING:
+    from stzoo.data.datasets import Item
     from stzoo.evaluation import Evaluation
     from stzoo.metrics import Estimate
+    from stzoo.prediction.predictor import Predictor
 
 _CLASSES_SHOWN = 20
+_MOST_CALIBRATING = 100
 
 
 @click.command()
@@ -34,13 +40,19 @@ _CLASSES_SHOWN = 20
 @click.argument("model", metavar="NAME|PATH")
 @click.option(
     "--data",
-    required=True,
     metavar="LIST",
     type=click.Path(path_type=Path, exists=True),
     help="A list with `path label` a line, the label a class of the model or its index; or a folder with a folder a "
-    "class.",
+    "class.  [default: the videos that MODEL, a run, validates on]",
 )
 @root_option
+@click.option("--strategy", help="Another strategy out of the model's template, such as sst, mc3 or most-probable.")
+@click.option(
+    "--calibrate",
+    metavar="FOLDER|LIST",
+    type=click.Path(path_type=Path, exists=True),
+    help=f"Videos, of which at most {_MOST_CALIBRATING} re-estimate the net's batch-norm statistics.",
+)
 @protocol_options
 @frame_rate_option
 @click.option(
@@ -57,8 +69,10 @@ def evaluate(
     context: click.Context,
     /,
     model: str,
-    data: Path,
+    data: Path | None,
     root: Path | None,
+    strategy: str | None,
+    calibrate: Path | None,
     out: Path | None,
     workers: int | None,
     frame_rate: float | None,
@@ -72,20 +86,66 @@ def evaluate(
     """
     from stzoo.evaluation import evaluate as measure
 
-    predictor = loaded(model, **wishes)
-    items = labelled(data, root, predictor.labels, frame_rate)
-    folder = out or Path(f"evaluation-{_slug(predictor.name or model)}-{_slug(data.resolve().stem)}")
+    calibrating = [] if calibrate is None else _calibrating(model, calibrate, root)
+    predictor = loaded(model, **wishes, strategy=strategy, calibrate=calibrating)
+    items = _own_val(model) if data is None else labelled(data, root, predictor.labels)
+    if frame_rate is not None:
+        items = [item._replace(frame_rate=frame_rate) for item in items]
+    words = (predictor.name or model, strategy, "val" if data is None else data.resolve().stem)
+    folder = out or Path("-".join(["evaluation", *(_slug(word) for word in words if word)]))
+    variant = _variant(predictor, strategy, calibrating)
     with saying_how_to_go_on():
-        evaluation = measure(predictor, items, folder, workers=workers, progress=sys.stderr.isatty())
+        evaluation = measure(predictor, items, folder, workers=workers, progress=sys.stderr.isatty(), variant=variant)
+    evaluation = replace(evaluation, warnings=_warnings(model, items))
     evaluation.write(folder)
     for failed in evaluation.failed:
         click.echo(f"Error: {failed.reason}", err=True)
+    for sentence in evaluation.warnings:
+        click.echo(f"Warning: {sentence}", err=True)
     if format_ == "json":
         click.echo(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
     else:
         _print(evaluation, folder)
     if evaluation.failed:
         context.exit(VideoError.exit_code)
+
+
+def _own_val(model: str) -> list[Item]:
+    """The validation list of a run. Raises `UsageError` where the model is no run."""
+    from stzoo.data.lists import read_lists
+    from stzoo.training.run import Run
+
+    if not (Path(model) / "recipe.toml").is_file() or not (Path(model) / "bundles").is_dir():
+        raise UsageError(f"{model} is not the folder of a run, which has its own videos to measure on; give --data")
+    return read_lists(Run.open(Path(model)).recipe.data).tests["val"]
+
+
+def _calibrating(model: str, data: Path, root: Path | None) -> list[Path]:
+    """Some videos of a list or a folder of classes, spread evenly over it."""
+    from stzoo import bundle as bundles
+    from stzoo.zoo.reference import find
+
+    items = labelled(data, root, bundles.read(find(model).folder).labels)
+    step = -(-len(items) // _MOST_CALIBRATING)
+    return [item.path for item in items[::step]]
+
+
+def _variant(predictor: Predictor, strategy: str | None, calibrating: Sequence[Path]) -> dict[str, str]:
+    """In what the net is not as its bundle stores it."""
+    variant = {} if strategy is None or predictor.strategy is None else {"strategy": predictor.strategy.digest}
+    if calibrating:
+        text = "\0".join(str(path.resolve()) for path in calibrating)
+        variant["calibration"] = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return variant
+
+
+def _warnings(model: str, items: Sequence[Item]) -> tuple[str, ...]:
+    """What a model's own folder knows against measuring it on these videos."""
+    from stzoo.training.fingerprints import seen_in_training
+    from stzoo.zoo.reference import find
+
+    sentence = seen_in_training(find(model, offline=True).folder, (item.video for item in items))
+    return () if sentence is None else (sentence,)
 
 
 def _print(evaluation: Evaluation, folder: Path) -> None:

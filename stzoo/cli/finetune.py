@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from functools import partial
 from pathlib import Path
 
 import rich_click as click
 
-from stzoo.cli.interrupts import saying_how_to_go_on
-from stzoo.cli.train import train_recipe
-from stzoo.files import slug
+from stzoo.cli.own_data import own_folder, train_own
 
 
 @click.command()
@@ -27,7 +24,7 @@ from stzoo.files import slug
     "--val",
     metavar="FOLDER|LIST",
     type=click.Path(path_type=Path, exists=True),
-    help="Videos to validate on.  [default: the folder's val, or a fifth of every class]",
+    help="Videos to validate on.  [default: the folder's val or test, or a fifth of every class]",
 )
 @click.option(
     "--root",
@@ -71,45 +68,26 @@ def finetune(
     """
     from stzoo import bundle as bundles
     from stzoo import card as cards
-    from stzoo.cli.dry_run import dry_run
     from stzoo.data.datasets import read_classes
     from stzoo.data.own import own_videos
-    from stzoo.errors import UsageError
-    from stzoo.training.adapting import GIVEN, begin, finetuning_recipe, given_texts, refuse_changed, source_of
-    from stzoo.training.demands import check_net
-    from stzoo.training.processes import joined
-    from stzoo.training.run import Run
+    from stzoo.training.adapting import finetuning_recipe, given_texts, source_of
     from stzoo.zoo.reference import find
 
-    folder = out or Path("runs") / f"{_slug(data.resolve().stem)}-{_slug(re.split('[/@]', model.rstrip('/'))[-1])}"
-    name = _slug(folder.resolve().name)
-    if name in cards.names():
-        raise UsageError(f'"{name}" is the name of a model of the zoo; choose a folder with another name with --out')
+    folder, name = own_folder(out, data, re.split("[/@]", model.rstrip("/"))[-1])
     bundle = bundles.read(find(model).folder)
     videos = own_videos(
         data, val, root=root, classes=None if classes is None else read_classes(classes), known=bundle.labels
     )
-    texts = given_texts(bundle, videos)
+    for sentence in videos.notes:
+        click.echo(sentence, err=True)
     source = str(Path(model).resolve()) if Path(model).exists() and model not in cards.names() else model
-    recipe_in = partial(finetuning_recipe, source, bundle, videos, name=name, epochs=epochs, overrides=overrides)
-    with tempfile.TemporaryDirectory() as temporary:
-        for file, text in texts.items():
-            (Path(temporary) / file).write_text(text, encoding="utf-8")
-        tried = recipe_in(Path(temporary))
-        check_net(tried, source_of(source))
-        recipe = recipe_in(folder / GIVEN)
-        if dry:
-            context.exit(0 if dry_run(tried, recipe) else 1)
-    refuse_changed(folder, texts)
-    run = Run(folder, recipe)
-    with joined(recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
-        if ranks.leads:
-            begin(run, texts)
-        ranks.of_leader("begun")  # the others wait for the folder
-        train_recipe(recipe, folder, cache or folder.parent / "cache", (), quiet, ranks)
-    if ranks.leads:
-        click.echo(f"Try it: stzoo predict --model {run.bundle} VIDEO")
-
-
-def _slug(text: str) -> str:
-    return slug(text.lower(), "a-z0-9", "own")[:60].strip("-")
+    train_own(
+        context,
+        partial(finetuning_recipe, source, bundle, videos, name=name, epochs=epochs, overrides=overrides),
+        given_texts(bundle, videos),
+        folder,
+        source=source_of(source),
+        cache=cache,
+        dry=dry,
+        quiet=quiet,
+    )

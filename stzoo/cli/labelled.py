@@ -23,17 +23,34 @@ root_option = click.option(
 def labelled(data: Path, root: Path | None, labels: tuple[str, ...], frame_rate: float | None = None) -> list[Item]:
     """The videos of a list, or of a folder with a folder a class, at a frame rate.
 
+    How many files of a folder are passed over is said on standard error.
+
     Raises `DataError` for a line or a label that is no good, and where no path of a list leads to anything.
     """
-    from stzoo.data.datasets import read_folders, read_list
+    from stzoo.data.datasets import read_list
+    from stzoo.data.folders import passed_over_in_classes, read_folders
 
     if data.is_dir():
+        _refuse_splits(data, labels)
         items = read_folders(data, labels)
+        if sentence := passed_over_in_classes(data):
+            click.echo(sentence, err=True)
     else:
         start = root or data.parent
         items = read_list(data, start, labels)
         _refuse_elsewhere(items, data, start)
     return [item._replace(frame_rate=frame_rate) for item in items]
+
+
+def _refuse_splits(data: Path, labels: tuple[str, ...]) -> None:
+    """Raises `DataError` where a folder holds the folders of splits in place of those of classes."""
+    from stzoo.data.folders import split_folders
+
+    parts = split_folders(data)
+    if parts and not {path.name for path in parts.values()} & {*labels}:
+        one = parts.get("val", parts.get("test", parts["train"]))
+        names = ", ".join(path.name for path in parts.values())
+        raise DataError(f"{data} holds the splits {names}; name the one to measure on, such as --data {one}")
 
 
 def _refuse_elsewhere(items: list[Item], data: Path, root: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import rich_click as click
@@ -109,14 +111,33 @@ def loaded(
     frames: int | None,
     stride: int | None,
     fps: float | None,
+    strategy: str | None = None,
+    calibrate: Sequence[Path] = (),
 ) -> Predictor:
     """The model with what the options ask for; says so on standard error where that changes its input.
 
     Raises `UsageError` when they contradict each other or the contract.
     """
-    from stzoo.zoo.loading import load
+    from stzoo.zoo.loading import BatchNormWarning, load
 
     asked = {"clips": clips, "crops": crops, "frames": frames, "stride_frames": stride, "fps": fps}
     protocol = {name: value for name, value in asked.items() if value is not None}
     say = partial(click.echo, err=True)
-    return load(model, device=device, runtime=runtime, precision=precision, protocol=protocol, say=say)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", BatchNormWarning)
+        predictor = load(
+            model,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            protocol=protocol,
+            strategy=strategy,
+            calibrate=calibrate,
+            say=say,
+        )
+    for warning in caught:
+        if issubclass(warning.category, BatchNormWarning):
+            say(f"Warning: {str(warning.message).replace('calibrate=', '--calibrate')}")
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return predictor

@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from stzoo.cli.interrupts import saying_how_to_go_on
-from stzoo.cli.train import print_results
+from stzoo.cli.train_recipe import print_results
 
 
 @click.command()

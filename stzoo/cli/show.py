@@ -98,7 +98,8 @@ def _of_backbone(model: str, strategy: str, branches: str | None) -> _Shown:
     if branches is not None:
         options = {name: value for name, value in options.items() if name != "branches"} | branch_options(branches)
     with naming_branches(strategy, options):
-        return _Shown(strategy, {"backbone": backbone}, by_name(strategy, backbone, options))
+        named = by_name(strategy, backbone, options, None if known is None else known.posterior)
+        return _Shown(strategy, {"backbone": backbone}, named)
 
 
 def _shown(model: str) -> _Shown:

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 from stzoo.errors import ModelNotFoundError, StrategyError, UsageError, did_you_mean
 from stzoo.strategies.names import UNIFORM, named
+from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Strategy, open_branches
 
 PUBLISHED = "published:"
 
 
-def by_name(text: str, backbone: str, options: Mapping[str, Any] | None = None) -> Strategy:
+def by_name(
+    text: str, backbone: str, options: Mapping[str, Any] | None = None, posterior: Posterior | None = None
+) -> Strategy:
     """A strategy of a backbone, as `stzoo.strategies.names.named` takes it.
 
     Published strategies, and uniform ones of the backbone that they belong to, are read from the package's data, in
@@ -32,7 +35,7 @@ def by_name(text: str, backbone: str, options: Mapping[str, Any] | None = None) 
             return known if unit is None else Strategy(backbone, dict.fromkeys(known.units, unit))
     from stzoo.nets import Architecture
 
-    return named(text, backbone, Architecture(backbone, classes=1, options=dict(options or {})).sites)
+    return named(text, backbone, Architecture(backbone, classes=1, options=dict(options or {})).sites, posterior)
 
 
 def branch_options(branches: str) -> dict[str, Any]:
@@ -76,10 +79,11 @@ def pair(first: str, second: str) -> tuple[Strategy, Strategy]:
 
 
 class BoundStrategy(NamedTuple):
-    """A strategy and the options of the backbone that it is for."""
+    """A strategy and the options of the backbone that it is for, with the posterior that it comes from, if any."""
 
     strategy: Strategy
     options: Mapping[str, Any] = MappingProxyType({})
+    posterior: Posterior | None = None
 
 
 def bound_strategy(word: str) -> BoundStrategy | None:
@@ -90,7 +94,8 @@ def bound_strategy(word: str) -> BoundStrategy | None:
     from stzoo.zoo.reference import find
 
     if word.startswith(PUBLISHED):
-        return BoundStrategy(published(word.removeprefix(PUBLISHED)).strategy)
+        panel = published(word.removeprefix(PUBLISHED))
+        return BoundStrategy(panel.strategy, posterior=panel.posterior)
     if os.path.isfile(word):
         return BoundStrategy(Strategy.read(word))
     card = cards.named(word) if word in cards.names() else None
@@ -99,14 +104,14 @@ def bound_strategy(word: str) -> BoundStrategy | None:
     if card is None and "/" not in word and not os.path.isdir(word):
         return None
     bundle = bundles.read(find(word).folder)
-    return BoundStrategy(bundle.strategy, bundle.config.backbone.options)
+    return BoundStrategy(bundle.strategy, bundle.config.backbone.options, bundle.posterior)
 
 
 def _of_the_other(word: str, other: BoundStrategy) -> Strategy:
     from stzoo import card as cards
 
     try:
-        return by_name(word, other.strategy.backbone, other.options)
+        return by_name(word, other.strategy.backbone, other.options, other.posterior)
     except StrategyError as error:
         if meant := did_you_mean(word, cards.names()):
             raise ModelNotFoundError(f'no model and no strategy is called "{word}".{meant}') from error

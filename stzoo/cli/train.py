@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,27 +13,41 @@ import rich_click as click
 
 from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.train_recipe import train_recipe
 from stzoo.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from stzoo.metrics import Estimate
     from stzoo.ranks import Ranks
     from stzoo.recipe import Recipe
-    from stzoo.training.results import SplitAccuracy
-    from stzoo.training.run import Run
     from stzoo.training.sweep import Point, Trial
 
 
+_DEFAULT = "camera-motion"
+"""The recipe that trains on --data where none is named: small clips, and a net that a CPU trains."""
+
+
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", required=False)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, such as warmup.epochs=2.")
 @click.option(
     "--sweep", "sweeps", multiple=True, metavar="KEY=V1,V2", help="Train a template for every value, in OUT-sweep."
 )
 @click.option("--data-root", type=click.Path(), help="The dataset's folder, in place of the recipe's data.root.")
+@click.option(
+    "--data",
+    metavar="FOLDER|LIST",
+    type=click.Path(path_type=Path, exists=True),
+    help="Your own videos in place of the recipe's dataset, as stzoo finetune takes them.  [RECIPE: camera-motion]",
+)
+@click.option(
+    "--val",
+    metavar="FOLDER|LIST",
+    type=click.Path(path_type=Path, exists=True),
+    help="With --data, videos to validate on.  [default: the folder's val or test, or a fifth of every class]",
+)
 @click.option(
     "--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside the run]"
 )
@@ -48,11 +63,13 @@ if TYPE_CHECKING:
 @click.pass_context
 def train(
     context: click.Context,
-    recipe: str,
+    recipe: str | None,
     out: Path | None,
     overrides: tuple[str, ...],
     sweeps: tuple[str, ...],
     data_root: str | None,
+    data: Path | None,
+    val: Path | None,
     cache: Path | None,
     logs: tuple[str, ...],
     dry: bool,
@@ -63,6 +80,7 @@ def train(
     Stopped at any point and started again, it goes on from its last checkpoint. With --sweep it trains a template for
     every combination of values instead, judges them on the selection split, and writes sweep.csv and runs to OUT-sweep.
     With --dry-run it trains and writes nothing; the exit code is 1 where the data is not there.
+    With --data it trains on your own videos; RUN/given then holds the lists, RUN/recipe.toml all that was decided.
 
     On several GPUs: torchrun --nproc-per-node 8 -m stzoo train RECIPE. Each computes its part of every batch.
     """
@@ -71,6 +89,15 @@ def train(
     from stzoo.training.processes import joined
     from stzoo.training.sweep import Point
 
+    if data is not None:
+        if data_root is not None or sweeps:
+            raise UsageError(f"--data does not go with {'--sweep' if sweeps else '--data-root'}; leave one of them out")
+        _train_own(context, recipe or _DEFAULT, data, val, out, overrides, cache, logs, dry, quiet)
+        return
+    if recipe is None:
+        raise click.UsageError("Missing argument 'RECIPE'.", ctx=context)
+    if val is not None:
+        raise UsageError("--val goes with --data; the recipe says its own videos to validate on as data.val")
     changes = rooted(overrides, data_root)
     resolved, source = read(recipe, changes), str(find(recipe))
     points = [Point(point, read(recipe, (*changes, *point))) for point in expand(sweeps)] if sweeps else []
@@ -91,6 +118,34 @@ def train(
             train_recipe(resolved, folder, cache, logs, quiet, ranks)
 
 
+def _train_own(
+    context: click.Context,
+    recipe: str,
+    data: Path,
+    val: Path | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    cache: Path | None,
+    logs: tuple[str, ...],
+    dry: bool,
+    quiet: bool,
+) -> None:
+    """Trains a recipe on a user's own videos."""
+    from stzoo.cli.own_data import own_folder, train_own
+    from stzoo.data.own import own_videos
+    from stzoo.recipe import find
+    from stzoo.training.adapting import training_recipe
+
+    folder, name = own_folder(out, data, Path(recipe).stem)
+    source = str(find(recipe))
+    videos = own_videos(data, val)
+    for sentence in videos.notes:
+        click.echo(sentence, err=True)
+    recipe_in = partial(training_recipe, recipe, videos, name=name, overrides=overrides)
+    texts = videos.texts()
+    train_own(context, recipe_in, texts, folder, source=source, cache=cache, logs=logs, dry=dry, quiet=quiet)
+
+
 def rooted(overrides: tuple[str, ...], data_root: str | None) -> tuple[str, ...]:
     """What `--set` and `--data-root` change of a recipe. Raises `UsageError` where both name the dataset's folder."""
     if data_root is None:
@@ -108,53 +163,6 @@ def _show(resolved: Recipe, recipe: str, options: Sequence[str]) -> int:
         return 1
     click.echo(f"To decode every video: {shlex.join(['stzoo', 'data', 'check', recipe, *options])}")
     return 0
-
-
-def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:
-    """Trains what a recipe's run in `folder` lacks, and prints its measurements and where its bundle is."""
-    from stzoo.training.pipeline import train as run_all
-    from stzoo.training.run import Run
-    from stzoo.training.trackers import tracker
-    from stzoo.training.voice import Voice
-
-    run = Run(folder, recipe, [tracker(name, folder, recipe) for name in logs])
-    accuracies = run_all(run, cache, Voice(click.echo, progress=not quiet), ranks)
-    if not ranks.leads:
-        return
-    if accuracies:
-        print_results(run, accuracies)
-    else:
-        click.echo(f"{folder} is finished; its bundle is {run.bundle}")
-
-
-def print_results(run: Run, accuracies: Sequence[SplitAccuracy]) -> None:
-    """Prints the final measurements of a run, and where its bundle is."""
-    print_parts(_accuracy_table(accuracies))
-    click.echo(f"Bundle: {run.bundle}")
-
-
-def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
-    """One line a net, one column a split."""
-    from rich.table import Table
-
-    from stzoo.strategies.names import UNIFORM
-    from stzoo.strategies.strategy import open_branches
-
-    splits = list(dict.fromkeys(measured.split for measured in accuracies))
-    present = {unit for measured in accuracies for unit in measured.strategy.units.values()}
-    units = [unit for unit in UNIFORM.values() if "T" not in open_branches(unit) or unit in present]
-    shown = Table("net", "weights", *splits, f"sites with {' / '.join(units)}", title="accuracy with 95 % interval")
-    for name in dict.fromkeys(measured.name for measured in accuracies):
-        on_splits = {measured.split: measured for measured in accuracies if measured.name == name}
-        first = next(iter(on_splits.values()))
-        counts = first.strategy.counts()
-        cells = [_percentages(measured.accuracy) for measured in on_splits.values()]
-        shown.add_row(name, first.how, *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
-    return shown
-
-
-def _percentages(accuracy: Estimate) -> str:
-    return f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
 
 
 def _sweep(points: Sequence[Point], folder: Path, cache: Path, quiet: bool, ranks: Ranks) -> None:

@@ -1,6 +1,8 @@
 """From a dataset's lists to its videos, found, checked and decoded. No torch in here.
 
-datasets   lists of labelled videos, and a folder a class
+names      names that can be written in several ways
+datasets   lists of labelled videos
+folders    a folder a class, the folders of splits, and what of a folder is no video
 official   the annotation files of Kinetics-400, Something-Something and UCF101
 lists      a recipe's [data] table -> class names and labelled videos
 own        a user's own videos: a folder a class, or a list, split into training and validation

@@ -1,14 +1,15 @@
-"""Lists of labelled videos in general layouts: `path label` or `dir frames label` a line, and a folder a class."""
+"""Lists of labelled videos in general layouts: `path label` or `dir frames label` a line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from stzoo.data.names import on_disk, spellings
 from stzoo.errors import DataError, did_you_mean
-from stzoo.video.video import VIDEO_SUFFIXES, Video
+from stzoo.video.video import Video
 
 _CUT = re.compile(r".*_(g[0-9]{2})_c[0-9]{2}")
 
@@ -62,16 +63,20 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_list(list_file: Path | str, root: Path | str, classes: Sequence[str]) -> list[Item]:
+def read_list(
+    list_file: Path | str, root: Path | str, classes: Sequence[str], prefer_names: bool = False
+) -> list[Item]:
     """The videos of a list file, in its order.
 
     A line is `path label`. The path is below `root` and may contain spaces; the label is a class name, which may
-    contain spaces too, or the index of a class. Names are tried first. Whether the videos exist is not looked at.
+    contain spaces too and stand in quotation marks, or the index of a class: one or the other in the whole list. Where
+    both could be meant, names are with `prefer_names`. Whether the videos exist is not looked at.
 
     Raises:
-        DataError: the file cannot be read or lists nothing, or a line has no path or no known label.
+        DataError: the file cannot be read or lists nothing, a line has no path or no known label, or all labels are
+            names and indices as well and mean other classes then.
     """
-    return _read_list(list_file, root, classes, "path label", _path_alone)
+    return _read_list(list_file, root, classes, "path label", _path_alone, prefer_names)
 
 
 def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[str]) -> list[Item]:
@@ -84,40 +89,6 @@ def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[s
         DataError: as `read_list`, or a line has no number of frames.
     """
     return _read_list(list_file, root, classes, "dir frames label", _path_and_frames)
-
-
-def class_folders(folder: Path | str) -> tuple[str, ...]:
-    """The names of the folders in a folder, sorted: the classes of videos that are kept in a folder a class.
-
-    Raises:
-        DataError: the folder cannot be read or holds no folder.
-    """
-    names = tuple(path.name for path in _visible(Path(folder)) if path.is_dir())
-    if not names:
-        raise DataError(f"{folder} holds no folder; keep the videos of each class in a folder of its name.")
-    return names
-
-
-def read_folders(folder: Path | str, classes: Sequence[str]) -> list[Item]:
-    """The videos in `folder/class/`, sorted by class and name: video files, folders of frames and zip files.
-
-    Raises:
-        DataError: there is no video, or a folder is named after no class.
-    """
-    folder = Path(folder)
-    indices = {name: index for index, name in enumerate(classes)}
-    items = []
-    for name in class_folders(folder):
-        if name not in indices:
-            raise DataError(
-                f'{folder} holds the folder "{name}", and there is no such class among the {len(classes)}.'
-                f"{did_you_mean(name, classes)} Rename or remove it."
-            )
-        videos = [path for path in _visible(folder / name) if path.suffix.lower() in VIDEO_SUFFIXES or path.is_dir()]
-        items += [Item(path, indices[name], group=recording(path.stem, name)) for path in videos]
-    if not items:
-        raise DataError(f"{folder} holds no video in any of its folders; put videos there.")
-    return items
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
@@ -134,6 +105,14 @@ def fits_a_line(text: str) -> bool:
     return text.strip() == text and text.splitlines() == [text] and text.encode("utf-8", "replace").decode() == text
 
 
+def are_taken_for_indices(labels: Iterable[int], classes: Sequence[str]) -> bool:
+    """Whether a list of these labels, written by name, could be read as indices that mean other classes."""
+    pairs = [(classes[label], label) for label in set(labels)]
+    return all(name.isdecimal() and len(name) < 10 and int(name) < len(classes) for name, _ in pairs) and any(
+        int(name) != label for name, label in pairs
+    )
+
+
 def read_text(path: Path) -> str:
     """The text of an annotation file, without a byte order mark.
 
@@ -148,37 +127,98 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path} cannot be read as UTF-8 text ({type(error).__name__}); check the file.") from error
 
 
+class _Labelled(NamedTuple):
+    """What stands before a label, taken apart, and the index of its class."""
+
+    path: str
+    frames: int | None
+    label: int
+
+
+class _Line(NamedTuple):
+    """One line of a list, with what it says if its label is a class's name, and if it is an index."""
+
+    number: int
+    text: str
+    word: str
+    as_name: _Labelled | None
+    as_index: _Labelled | None
+
+
 def _read_list(
     list_file: Path | str,
     root: Path | str,
     classes: Sequence[str],
     form: str,
     split: Callable[[str], tuple[str, int | None] | None],
+    prefer_names: bool = False,
 ) -> list[Item]:
     """`split` takes what stands before the label apart; it gives `None` where that is not of the form."""
     list_file, root = Path(list_file), Path(root)
-    indices = {name: index for index, name in enumerate(classes)}
+    lines = _parsed(list_file, classes, form, split)
+    if not lines:
+        raise DataError(f"{list_file} lists no video; write one `{form}` a line.")
+    items = []
+    for path, frames, label in _read_one_way(list_file, lines, classes, prefer_names):
+        place = on_disk(root / path)
+        items.append(Item(place, label, recording(place.stem, classes[label]), frames))
+    return items
+
+
+def _parsed(
+    list_file: Path, classes: Sequence[str], form: str, split: Callable[[str], tuple[str, int | None] | None]
+) -> list[_Line]:
+    indices = {spelling: index for index, name in enumerate(classes) for spelling in spellings(name)}
+    indices = {f'"{spelling}"': index for spelling, index in indices.items()} | indices
     by_last_word: dict[str, list[str]] = {}
     for name in sorted(indices, key=len, reverse=True):
         by_last_word.setdefault(name.split()[-1], []).append(name)
-    items = []
+
+    def labelled(before: str, label: int) -> _Labelled | None:
+        parts = split(before.rstrip()) if before.strip() else None
+        return None if parts is None else _Labelled(*parts, label)
+
+    lines = []
     for number, line in read_lines(list_file):
-        before, _, word = line.replace("\t", " ").rpartition(" ")
-        named = [name for name in by_last_word.get(word, []) if line.endswith((f" {name}", f"\t{name}"))]
-        before = line[: -len(named[0])].rstrip() if named else line[: len(before)].rstrip()
-        parts = split(before)
-        if not before or parts is None:
+        rest, _, word = line.replace("\t", " ").rpartition(" ")
+        named = next((name for name in by_last_word.get(word, []) if line.endswith((f" {name}", f"\t{name}"))), None)
+        if labelled(line[: -len(named)] if named else line[: len(rest)], 0) is None:
             raise DataError(f'{list_file} line {number}: "{line}" is not `{form}`; write it so, with spaces between.')
-        if not named and (not word.isdecimal() or int(word) >= len(classes)):
-            known = f"the {len(classes)} class names or an index from 0 to {len(classes) - 1}"
-            raise DataError(
-                f'{list_file} line {number}: the label "{word}" is none of {known}.{did_you_mean(word, classes)}'
-            )
-        path, label = root / parts[0], indices[named[0]] if named else int(word)
-        items.append(Item(path, label, recording(path.stem, classes[label]), parts[1]))
-    if not items:
-        raise DataError(f"{list_file} lists no video; write one `{form}` a line.")
-    return items
+        as_name = None if named is None else labelled(line[: -len(named)], indices[named])
+        is_index = named in (None, word) and word.isdecimal() and len(word) < 10 and int(word) < len(classes)
+        lines.append(_Line(number, line, word, as_name, labelled(line[: len(rest)], int(word)) if is_index else None))
+    return lines
+
+
+def _read_one_way(
+    list_file: Path, lines: Sequence[_Line], classes: Sequence[str], prefer_names: bool
+) -> list[_Labelled]:
+    """All lines read in one way: their labels are the names of classes, or they are indices."""
+    names = [line.as_name for line in lines if line.as_name is not None]
+    indices = [line.as_index for line in lines if line.as_index is not None]
+    if len(names) == len(lines) and (prefer_names or len(indices) < len(lines) or names == indices):
+        return names
+    if len(indices) == len(lines) > len(names):
+        return indices
+    if len(names) == len(lines) == len(indices):
+        differing = next(line for line in lines if line.as_name != line.as_index)
+        raise DataError(
+            f'{list_file}: all of its labels are names of classes and indices as well, and "{differing.word}" in line '
+            f"{differing.number} would be another class; write names in quotation marks, or keep a folder a class."
+        )
+    by_name = len(names) >= len(indices)
+    wrong = next(line for line in lines if (line.as_name if by_name else line.as_index) is None)
+    if (wrong.as_index if by_name else wrong.as_name) is not None:
+        here, there = ("an index", "names of classes") if by_name else ("the name of a class", "indices")
+        raise DataError(
+            f'{list_file} line {wrong.number}: the label "{wrong.word}" is {here}, and those of other lines are '
+            f"{there}; write all labels of a list in one way."
+        )
+    known = f"the {len(classes)} class names or an index from 0 to {len(classes) - 1}"
+    raise DataError(
+        f'{list_file} line {wrong.number}: the label "{wrong.word}" is none of {known}.'
+        f"{did_you_mean(wrong.word, classes)}"
+    )
 
 
 def _path_alone(text: str) -> tuple[str, None]:
@@ -190,10 +230,3 @@ def _path_and_frames(text: str) -> tuple[str, int] | None:
     if not path.strip() or not frames.isdecimal() or int(frames) >= 10**9:
         return None
     return text[: len(path)].rstrip(), int(frames)
-
-
-def _visible(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder} is not a folder that can be read ({error.strerror}); check the path.") from error

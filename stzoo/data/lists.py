@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stzoo.data import official
-from stzoo.data.datasets import (
-    Item,
-    class_folders,
-    read_classes,
-    read_folders,
-    read_frame_list,
-    read_lines,
-    read_list,
-)
-from stzoo.errors import DataError, VideoError
+from stzoo.data.datasets import Item, read_classes, read_frame_list, read_lines, read_list
+from stzoo.data.folders import class_folders, read_folders, split_folders
+from stzoo.data.names import normal, on_disk
+from stzoo.errors import DataError, VideoError, quoted
 from stzoo.recipe import Data, Format
 from stzoo.video.images import list_folder
 
@@ -96,7 +90,7 @@ LAYOUTS: dict[Format, _Layout] = {
         lambda folder, _, classes: read_folders(folder, classes),
         _folder_classes,
         train=("train",),
-        val=("val", "validation"),
+        val=("val", "valid", "validation", "test"),
     ),
     "kinetics400": _Layout(
         official.read_kinetics,
@@ -133,12 +127,15 @@ def read_lists(data: Data) -> Lists:
         if data.format != "list":
             way_on = "point --data-root at your copy of the data"
         raise DataError(f"the dataset's folder {data.root} (data.root) does not exist; {way_on}")
+    lists = root / os.path.expanduser(data.annotations or "")
+    if data.format == "folders" and lists.is_dir() and (parts := split_folders(lists)):
+        layout = replace(layout, train=(parts["train"].name,), val=_names_of_val(parts) or layout.val)
     files = {"train": layout.train if data.train is None else (data.train,)}
     files["val"] = layout.val if data.val is None else (data.val,)
     files |= {f"tests.{name}": (file,) for name, file in data.tests.items()}
     if data.classes is not None or layout.own_classes is None:
         files["classes"] = layout.classes or files["train"] if data.classes is None else (data.classes,)
-    paths = _paths(root / os.path.expanduser(data.annotations or ""), layout.annotations, files)
+    paths = _paths(lists, layout.annotations, files)
     if layout.own_classes is not None and "classes" not in paths:
         classes = layout.own_classes()
     else:
@@ -153,7 +150,7 @@ def read_lists(data: Data) -> Lists:
             return items
         once: dict[Path, Item] = {}
         for item in items:
-            if item.path in good and item.path not in elsewhere:
+            if normal(str(item.path)) in good and item.path not in elsewhere:
                 once.setdefault(item.path, item)
         if not once:
             raise DataError(f"{data.good} (data.good) names none of the videos of {key}; check both files.")
@@ -185,6 +182,14 @@ def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
     return by_split
 
 
+def without_videos(lists: Lists, absent: Mapping[str, Missing]) -> str | None:
+    """A sentence about the classes that the training list has no video of, or none that is on disk."""
+    gone = absent["train"].paths if "train" in absent else frozenset()
+    labels = {item.label for item in lists.train if item.path not in gone}
+    names = [name for label, name in enumerate(lists.classes) if label not in labels]
+    return f"{len(names)} of {len(lists.classes)} classes have no training video: {quoted(names)}." if names else None
+
+
 def _is_there(path: Path, inside: dict[Path, set[str]]) -> bool:
     """Whether a video exists; what is in a folder, also one in a zip file, is read once and kept in `inside`."""
     folder = path.parent
@@ -204,7 +209,7 @@ def _paths(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, 
     """
     paths, problems = {}, []
     for key, names in files.items():
-        candidates = [folder / inner / name for name in names for inner in below]
+        candidates = [on_disk(folder / inner / name) for name in names for inner in below]
         path = next((path for path in candidates if path.exists()), None)
         if path is not None:
             paths[key] = path
@@ -223,5 +228,10 @@ def _paths(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, 
     return paths
 
 
-def _good(root: Path, name: str | None) -> frozenset[Path] | None:
-    return None if name is None else frozenset(root / line for _, line in read_lines(root / name))
+def _names_of_val(parts: Mapping[str, Path]) -> tuple[str, ...]:
+    return tuple(parts[split].name for split in ("val", "test") if split in parts)
+
+
+def _good(root: Path, name: str | None) -> frozenset[str] | None:
+    """The normal spellings of the paths in a file of good videos."""
+    return None if name is None else frozenset(normal(str(root / line)) for _, line in read_lines(root / name))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from stzoo.data.datasets import Item, class_folders, fits_a_line, read_folders, read_lines, read_list
-from stzoo.errors import DataError
+from stzoo.data.datasets import Item, are_taken_for_indices, fits_a_line, read_lines, read_list
+from stzoo.data.folders import class_folders, no_splits, passed_over_in_classes, read_folders, split_folders
+from stzoo.data.names import normal, on_disk
+from stzoo.errors import DataError, quoted
+from stzoo.video.video import VIDEO_SUFFIXES
 
 CLASSES, TRAIN, VAL = "classes.txt", "train.txt", "val.txt"
 
 _HELD_OUT, _MOST_HELD_OUT = 0.2, 50
-_PARTS = ("train", "val", "validation", "test")
 _LONGEST_NAME = 500  # what a bundle takes
 
 
@@ -27,6 +29,8 @@ class OwnVideos:
     classes: tuple[str, ...]
     train: tuple[Item, ...]
     val: tuple[Item, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What of the data is not used, and what stands in for what is not there, in sentences."""
 
     def texts(self) -> dict[str, str]:
         """All this as files that `[data] format = "list"` reads, by name; their paths start in `root`.
@@ -41,16 +45,16 @@ class OwnVideos:
         }
 
     def _lines(self, items: Sequence[Item]) -> Iterator[str]:
-        longer = [
-            [other.removesuffix(name) for other in self.classes if other.endswith(f" {name}")] for name in self.classes
-        ]
+        names = [normal(name) for name in self.classes]
+        longer = [[other.removesuffix(name) for other in names if other.endswith(f" {name}")] for name in names]
+        mark = '"' if are_taken_for_indices((item.label for item in items), self.classes) else ""
         for path, label, *_ in items:
             text = str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
-            if not fits_a_line(text) or f"{text} ".endswith(tuple(longer[label])):
+            if not fits_a_line(text) or normal(f"{text} ").endswith(tuple(longer[label])):
                 raise DataError(
                     f"the path {text!r} cannot stand in a list before its class; rename the file or folder."
                 )
-            yield f"{text} {self.classes[label]}\n"
+            yield f"{text} {mark}{self.classes[label]}{mark}\n"
 
 
 def own_videos(
@@ -65,10 +69,11 @@ def own_videos(
     """What a user gives as data; no video is opened.
 
     Args:
-        data: a folder with a folder a class, or with such folders in `train` and `val`; or a list of `path label`.
-        val: videos to validate on, in the same forms. Without it they are those in the folder's `val`, or else a fifth
-            of the videos of every class, at most 50, drawn by `seed`. Where names say of videos that they are cut from
-            one recording, as those of UCF101 do, recordings are drawn in place of videos.
+        data: a folder with a folder a class, or with such folders in `train` and `val` or `test`, whatever their
+            letter case; or a list of `path label`.
+        val: videos to validate on, in the same forms. Without it they are those in the folder's `val`, or else in its
+            `test`, or else a fifth of the videos of every class, at most 50, drawn by `seed`. Where names say of videos
+            that they are cut from one recording, as those of UCF101 do, recordings are drawn in place of videos.
         root: where the paths of a list start; by default in the list's own folder.
         classes: class names in order. Without them they are the names of the folders, or the labels of the list: what
             follows the last tab of a line, or else its last word.
@@ -76,17 +81,19 @@ def own_videos(
         seed: of the draw.
 
     Raises:
-        DataError: there are fewer than two classes, a class has too few videos, a video stands in both parts or twice
-            in one, or a folder or list cannot be read.
+        DataError: there are fewer than two classes, a class has too few videos or none that could be read, a video
+            stands in both parts or twice in one, or a folder or list cannot be read.
     """
     origin, data = data, data.resolve()
     start = data if data.is_dir() else (root or data.parent).resolve()
-    if data.is_dir() and set(names := class_folders(data)) <= set(_PARTS) and "train" in names:
-        folder, data = data, data / "train"
-        val = val or next((folder / name for name in _PARTS[1:3] if name in names), None)
-    labels = tuple(classes) if classes is not None else _classes(data, known)
-    train = _items(data, root, labels)
-    held_out = [] if val is None else _items(val.resolve(), root, labels)
+    notes: list[str] = []
+    if data.is_dir() and (parts := split_folders(data)):
+        notes += _notes_on_parts(origin, parts, val is not None)
+        data, val = parts["train"], val or parts.get("val", parts.get("test"))
+    labels = tuple(classes) if classes is not None else _classes(data, start, known)
+    train = _items(data, root, labels, classes is None)
+    held_out = [] if val is None else _items(val.resolve(), root, labels, classes is None)
+    notes += [note for part in (data, val) if part and part.is_dir() and (note := passed_over_in_classes(part))]
     if len(labels) < 2:
         hint = "" if data.is_dir() else ", and where class names have several words --classes lists them"
         raise DataError(
@@ -101,25 +108,55 @@ def own_videos(
     _refuse_rare(origin, labels, train, 2 if val is None else 1)
     if val is None:
         train, held_out = _carved(train, len(labels), seed)
-    return OwnVideos(start, labels, tuple(train), tuple(held_out))
+    return OwnVideos(start, labels, tuple(train), tuple(held_out), tuple(notes))
 
 
-def _items(data: Path, root: Path | None, classes: Sequence[str]) -> list[Item]:
+def _notes_on_parts(folder: Path, parts: dict[str, Path], has_val: bool) -> Iterator[str]:
+    """What of the folders of splits trains and validates, where that is not all, and what folder is no split."""
+    if others := no_splits(folder):
+        yield f"Passed over in {folder}, because they are none of the splits train, val and test: {quoted(others)}."
+    if "test" in parts and (has_val or "val" in parts):
+        yield f"{parts['test']} is not used; measure on it with stzoo evaluate --data {parts['test']}."
+    elif "test" in parts:
+        yield f"{folder} has no folder val, so the videos of {parts['test']} validate."
+
+
+def _items(data: Path, root: Path | None, classes: Sequence[str], prefer_names: bool) -> list[Item]:
     if data.is_dir():
         return read_folders(data, classes)
-    return read_list(data, (root or data.parent).resolve(), classes)
+    return read_list(data, (root or data.parent).resolve(), classes, prefer_names)
 
 
-def _classes(data: Path, known: Sequence[str]) -> tuple[str, ...]:
+def _classes(data: Path, root: Path, known: Sequence[str]) -> tuple[str, ...]:
     if data.is_dir():
         names = class_folders(data)
     else:
-        labels = {line.rpartition("\t" if "\t" in line else " ")[2] for _, line in read_lines(data)}
+        lines = read_lines(data)
+        if not lines:
+            raise DataError(f"{data} lists no video; write one `path label` a line.")
+        _refuse_several_words(data, lines, root)
+        labels = {normal(line.rpartition("\t" if "\t" in line else " ")[2]) for _, line in lines}
         are_numbers = all(label.isdecimal() for label in labels)
         names = tuple(sorted(labels, key=(lambda label: (int(label), label)) if are_numbers else None))
-        if not names:
-            raise DataError(f"{data} lists no video; write one `path label` a line.")
-    return tuple(known) if set(names) == set(known) else names
+    return tuple(known) if set(names) == set(map(normal, known)) else names
+
+
+def _refuse_several_words(data: Path, lines: Sequence[tuple[int, str]], root: Path) -> None:
+    """Raises `DataError` where a label has probably several words, of which only the last would be the class."""
+    for number, line in lines:
+        words = line.split(" ")
+        path, label = " ".join(words[:-1]), words[-1]
+        if "\t" in line or Path(path).suffix.lower() in VIDEO_SUFFIXES or on_disk(root / path).exists():
+            continue
+        for count in range(len(words) - 2, 0, -1):
+            shorter = " ".join(words[:count])
+            if Path(shorter).suffix.lower() in VIDEO_SUFFIXES or on_disk(root / shorter).exists():
+                meant = " ".join(words[count:])
+                raise DataError(
+                    f'{data} line {number}: its class would be "{label}" and its video "{path}", but "{meant}" and '
+                    f'"{shorter}" are probably meant; write a tab before labels of several words, or list the class '
+                    "names in a file for --classes."
+                )
 
 
 def _refuse_doubled(parts: Sequence[tuple[Path, Sequence[Item]]]) -> None:

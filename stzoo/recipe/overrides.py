@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 import tomli_w
 
 from stzoo.errors import RecipeError
+from stzoo.plain import parse_toml
 
 
 def put(tree: dict[str, Any], override: str) -> None:
@@ -50,8 +50,8 @@ def expand(sweeps: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _value(text: str) -> Any:
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except ValueError:
         return text
     value = parsed["value"]
     return value if len(parsed) == 1 and isinstance(value, bool | int | float | str | list | dict) else text
@@ -59,7 +59,7 @@ def _value(text: str) -> Any:
 
 def _values(text: str) -> list[str]:
     try:
-        values = tomllib.loads(f"values = [{text}]")["values"]
-    except tomllib.TOMLDecodeError:
+        values = parse_toml(f"values = [{text}]")["values"]
+    except ValueError:
         return [value.strip() for value in text.split(",") if value.strip()]
     return [tomli_w.dumps({"v": value}).removeprefix("v = ").strip() for value in values]

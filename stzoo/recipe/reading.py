@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import tomllib
+import os
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,27 +17,36 @@ from pydantic_core import ErrorDetails
 from stzoo.contract import InputContract
 from stzoo.errors import RecipeError, did_you_mean
 from stzoo.files import packaged
+from stzoo.plain import parse_toml, refuse_absurd
 from stzoo.recipe.agreement import TEMPLATE_TABLES, disagreements
 from stzoo.recipe.overrides import put
 from stzoo.recipe.stages import STAGES
 from stzoo.recipe.tables import Augment, Data, Recipe
-from stzoo.validation import phrase
+from stzoo.validation import phrase, shortened
+
+_MOST_PROBLEMS = 30
+
+_OF_A_LAYOUT = ("annotations", "classes", "train", "val", "tests", "good", "frame_rate")
+"""What [data] says of one format, and nothing of another."""
 
 Tree = dict[str, Any]
 Places = Mapping[str, Path]
 """The dotted key of a value -> the file that says it, where that is one which the recipe extends."""
 
 
-def read(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+def read(path: Path | str, overrides: Sequence[str] = (), changes: Mapping[str, Any] = MappingProxyType({})) -> Recipe:
     """Reads a recipe file, or one that ships with stzoo by its name (`smoke`, `recipes/smoke.toml`).
 
     `overrides` are texts such as `warmup.epochs=3`: a TOML value, or else plain text. A recipe that `extends` another
     (by a path relative to its own, or by a shipped recipe's name) takes over all it does not say itself, except the
-    name; one with [fixed] does not take over a template's tables, nor the other way round. Raises `RecipeError` that
-    lists every problem with its place and value.
+    name; one with [fixed] does not take over a template's tables, nor the other way round, and one with another
+    `data.format` takes over no lists. `changes` are tables that are laid over the file as if it were extended. Raises
+    `RecipeError` that lists every problem with its place and value.
     """
     file = find(path)
     tree, places = _load(file)
+    if changes:
+        tree = _joined(tree, dict(changes), always_its_own_lists="data" in changes)
     overridden = tuple(f"{override.partition('=')[0].strip()}." for override in overrides)
     places = {key: place for key, place in places.items() if not f"{key}.".startswith(overridden)}
     return resolve(tree, overrides, source=str(file), places=places)
@@ -50,11 +59,17 @@ def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str, places: P
     """
     tree = copy.deepcopy(tree)
     problems = []
+    if formats := [override for override in overrides if override.partition("=")[0].strip() == "data.format"]:
+        tree = _without_other_layout(tree, formats[-1].partition("=")[2].strip().strip("\"'"))
     for override in overrides:
         try:
             put(tree, override)
         except ValueError as error:
             problems.append(str(error))
+    try:
+        refuse_absurd(tree)
+    except ValueError as error:
+        raise RecipeError(report(source, [*problems, str(error)])) from error
     tree = _with_dropout(tree)
     problems += _problems(tree, places)
     if problems:
@@ -69,19 +84,24 @@ def find(path: Path | str) -> Path:
 
 def _existing(path: Path, file: Path, place: str) -> Path:
     """The `file`, or else the recipe that ships under the name that is `path`; `place` is where the file would be."""
-    if file.is_file():
-        return file
+    try:
+        if file.is_file():
+            return file
+    except (OSError, ValueError):  # no file can have such a name
+        pass
     folder = packaged("recipes")
     known = sorted(file.stem for file in folder.glob("*.toml"))
     name = path.name.removesuffix(".toml")
     if name in known and path.parent in (Path(), Path("recipes")):
         return folder / f"{name}.toml"
-    if file.is_dir():
+    if os.path.isdir(file):
         raise RecipeError(f"{file} is a folder; a recipe is a TOML file")
     beside = sorted(sibling.name for sibling in file.parent.glob("*.toml"))
     guess = did_you_mean(path.name, beside) or did_you_mean(name, known)
     guess = guess or f" Known are {', '.join(known) or 'none'}."
-    raise RecipeError(f"there is no recipe {path}, neither {place} nor among those that ship with stzoo.{guess}")
+    raise RecipeError(
+        f"there is no recipe {shortened(str(path), 300)}, neither {place} nor among those that ship with stzoo.{guess}"
+    )
 
 
 def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
@@ -90,12 +110,12 @@ def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
     if file.resolve() in seen:
         raise RecipeError(f"recipes extend each other in a circle: {' -> '.join(str(step) for step in chain)}")
     try:
-        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        tree = parse_toml(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         extended = f" that {seen[-1]} extends" if seen else ""
         raise RecipeError(f"cannot read the recipe {file}{extended}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file} is not valid TOML: {error}") from error
+    except ValueError as error:
+        raise RecipeError(f"{file} is not valid TOML: {shortened(str(error), 300)}") from error
     parent = tree.pop("extends", None)
     if parent is None:
         return tree, {}
@@ -107,7 +127,23 @@ def _load(file: Path, seen: tuple[Path, ...] = ()) -> tuple[Tree, Places]:
     places = dict.fromkeys(_keys_of(inherited), below) | {**places}
     said_here = set(_keys_of(tree))
     places = {key: place for key, place in places.items() if key not in said_here}
-    return _merged(_without_other_kind(inherited, tree), tree), places
+    return _joined(inherited, tree), places
+
+
+def _joined(below: Tree, above: Tree, always_its_own_lists: bool = False) -> Tree:
+    """`above` laid over `below`, of which it takes over what goes with it."""
+    data = above.get("data")
+    if isinstance(data, dict) and (always_its_own_lists or "format" in data):
+        below = _without_other_layout(below, None if always_its_own_lists else data["format"])
+    return _merged(_without_other_kind(below, above), above)
+
+
+def _without_other_layout(tree: Tree, format_: object) -> Tree:
+    """A tree without lists where its format is another one."""
+    data = tree.get("data")
+    if not isinstance(data, dict) or data.get("format", "list") == format_:
+        return tree
+    return {**tree, "data": {key: value for key, value in data.items() if key not in _OF_A_LAYOUT}}
 
 
 def _keys_of(tree: Tree, prefix: str = "") -> Iterator[str]:
@@ -207,7 +243,10 @@ def written(value: object) -> str:
 
 
 def report(source: str, problems: list[str]) -> str:
-    """What is said of a recipe: its one problem, or each on a line of its own."""
+    """What is said of a recipe: its one problem, or each on a line of its own; endless ones are cut short."""
+    problems = [shortened(problem, 600) for problem in problems]
+    if len(problems) > _MOST_PROBLEMS:
+        problems = [*problems[:_MOST_PROBLEMS], f"and {len(problems) - _MOST_PROBLEMS} more"]
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
     return "\n  ".join([f"{source} has {len(problems)} problems:", *problems])

@@ -196,7 +196,9 @@ class Compute(Table):
     compile: Annotated[
         bool, Field(description="torch.compile the nets that are trained; without checkpoint_activations")
     ] = False
-    threads: Annotated[int, Field(ge=0, le=1024, description="CPU threads; 0: torch's default")] = 0
+    threads: Annotated[
+        int, Field(ge=0, le=1024, description="CPU threads; 0: one or all, whichever is faster in a trial at the start")
+    ] = 0
     workers: Annotated[
         int,
         Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +21,17 @@ from stzoo.errors import StrategyError, TrainingError
 from stzoo.files import write_text
 from stzoo.inference import video_scores
 from stzoo.nets.classifier import Classifier
+from stzoo.nets.measure import measure
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
 from stzoo.strategies.names import uniform_names
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
 
-FIELDS = ("index", "accuracy", "cross_entropy", "log_probability", "digest", "strategy")
+FIELDS = (
+    *("index", "accuracy", "cross_entropy", "log_probability", "parameters", "multiply_adds", "digest", "strategy"),
+)
+"""The columns of a file of scores. `multiply_adds` are those of one clip; files of stzoo 0.1 lack both sizes."""
 
 
 class SelectionScore(NamedTuple):
@@ -41,14 +46,22 @@ class SelectionScore(NamedTuple):
         return -self.accuracy, self.cross_entropy
 
 
+class NetSize(NamedTuple):
+    """Parameters of a fixed net, and multiply-adds of one clip."""
+
+    parameters: int
+    multiply_adds: int
+
+
 @dataclass(frozen=True)
 class SampledStrategy:
-    """The strategy with that `index` in a posterior's stream, with its one-shot score."""
+    """The strategy with that `index` in a posterior's stream, with its one-shot score and what its net costs."""
 
     index: int
     score: SelectionScore
     log_probability: float
     strategy: Strategy
+    size: NetSize
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +116,7 @@ def score_strategies(
     seed: int,
     scores_file: Path,
     advance: Callable[[], None] = lambda: None,
+    skip: Callable[[int], None] = lambda count: None,
     ranks: Ranks = ALONE,
 ) -> list[SampledStrategy]:
     """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and scores each on the selection split.
@@ -110,16 +124,18 @@ def score_strategies(
     Where more were scored before, all of those are returned: a strategy that has a score never drops out.
 
     Every score is written to `scores_file` (CSV) as it comes; those that are there already are not computed again. A
-    strategy that is drawn twice is computed once. The template is left as it was. Of several `ranks` each scores a
-    whole strategy at a time, and the leading one reads and writes the file.
+    strategy that is drawn twice is computed once. `skip` is told how many are there, and `advance` of every further
+    one. The template is left as it was. Of several `ranks` each scores a whole strategy at a time, and the leading one
+    reads and writes the file.
 
     Raises `TrainingError` when the file holds scores of another posterior, or is no file of scores.
     """
     posterior = nets.posterior(template)
-    sampled = ranks.of_leader(_read(scores_file, posterior, seed) if ranks.leads else [])
+    size_of = _counting_sizes(template, data.contract)
+    sampled = ranks.of_leader(_read(scores_file, posterior, seed, size_of) if ranks.leads else [])
     scores = {sample.strategy: sample.score for sample in sampled}
-    for _ in sampled[:strategies]:
-        advance()
+    if sampled:
+        skip(min(len(sampled), strategies))
     while len(sampled) < strategies:
         drawn, new = _next_draws(posterior, seed, range(len(sampled), strategies), scores, ranks.count)
         score = one_shot_score(template, new[ranks.rank], data) if ranks.rank < len(new) else None
@@ -128,7 +144,8 @@ def score_strategies(
             scores[strategy] = its_score
         for strategy in drawn:
             log_probability = round(posterior.log_probability(strategy), 6)
-            sampled.append(SampledStrategy(len(sampled), scores[strategy], log_probability, strategy))
+            size = size_of(strategy)
+            sampled.append(SampledStrategy(len(sampled), scores[strategy], log_probability, strategy, size))
         if ranks.leads:
             write_text(scores_file, scores_text(sampled))
         for _ in drawn:
@@ -164,11 +181,23 @@ def scores_text(sampled: Sequence[SampledStrategy]) -> str:
     lines.writerow(FIELDS)
     for sample in sampled:
         numbers = (f"{number:.6f}" for number in (*sample.score, sample.log_probability))
-        lines.writerow((sample.index, *numbers, sample.strategy.digest[:12], sample.strategy.text()))
+        lines.writerow((sample.index, *numbers, *sample.size, sample.strategy.digest[:12], sample.strategy.text()))
     return text.getvalue()
 
 
-def _read(path: Path, posterior: Posterior, seed: int) -> list[SampledStrategy]:
+def _counting_sizes(template: Classifier, contract: InputContract) -> Callable[[Strategy], NetSize]:
+    """A function that counts the net of a strategy, each once."""
+    architecture = nets.architecture(template)
+
+    @functools.cache
+    def size_of(strategy: Strategy) -> NetSize:
+        size = measure(architecture, strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
+        return NetSize(size.parameters, size.multiply_adds)
+
+    return size_of
+
+
+def _read(path: Path, posterior: Posterior, seed: int, size_of: Callable[[Strategy], NetSize]) -> list[SampledStrategy]:
     if not path.exists():
         return []
     sampled = []
@@ -188,5 +217,5 @@ def _read(path: Path, posterior: Posterior, seed: int) -> list[SampledStrategy]:
                     f"line {index + 2} of {path} was not drawn from this posterior with seed {seed}; "
                     "move the file away to score again"
                 )
-            sampled.append(SampledStrategy(index, score, log_probability, strategy))
+            sampled.append(SampledStrategy(index, score, log_probability, strategy, size_of(strategy)))
     return sampled

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from stzoo.errors import StrategyError, did_you_mean
 from stzoo.strategies.literature import bottom_heavy, mict, mixed, reversed_mixed, smart, top_heavy
+from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.published import PUBLISHED, published
 from stzoo.strategies.strategy import Site, Strategy
 from stzoo.strategies.transfer import carried, rule, rules
@@ -64,7 +65,11 @@ FORMS = ", ".join(
 )
 
 
-def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
+MOST_PROBABLE = "most-probable"
+"""The name of what a posterior thinks likeliest, wherever there is one."""
+
+
+def named(text: str, backbone: str, sites: Sequence[Site], posterior: Posterior | None = None) -> Strategy:
     """The strategy that `text` names, as one of `FORMS` or as the path of a strategy file.
 
     | form | strategy |
@@ -75,12 +80,17 @@ def named(text: str, backbone: str, sites: Sequence[Site]) -> Strategy:
     | `published:<data>` | a published strategy of DenseNet121, on that backbone |
     | `carried:<data>` | the same on any backbone, by relative depth: `stzoo.strategies.transfer.carried` |
 
-    Its sites are in network order, whatever order a file has.
+    With a `posterior` that is learnt for the backbone, `most-probable` names what it thinks likeliest at every site.
+    The strategy's sites are in network order, whatever order a file has.
 
     Raises `StrategyError` when there is no such strategy, or when it does not fit the backbone.
     """
     kind, colon, data = text.partition(":")
-    if text in UNIFORM:
+    if text == MOST_PROBABLE:
+        if posterior is None:
+            raise StrategyError(f"{MOST_PROBABLE} is the strategy of a posterior; name a model that has learnt one")
+        strategy = posterior.most_probable()
+    elif text in UNIFORM:
         strategy = Strategy.uniform(backbone, sites, UNIFORM[text])
     elif text in _PATTERNS:
         strategy = _PATTERNS[text](backbone, sites)

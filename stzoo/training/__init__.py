@@ -15,13 +15,15 @@ draws       random draws as functions of seed, stage, epoch and sample
 data        lists, splits and clips of a recipe
 average     the moving average of the weights
 checkpoint  where a stage stands after an epoch
+threads     how many threads of a CPU train
 machine     device, precision, passes, processes
 processes   how several processes meet, and how all stop when one is gone
 run         the folder of a run
 voice       how a run speaks
 results     the final measurements of a run
 bundling    the bundle of a finished run
+fingerprints  which videos a model was trained on
 provenance  where the weights of a bundle come from
-adapting    the recipe that finetunes a bundle on a user's own videos
+adapting    recipes for a user's own videos: a template's, and one that finetunes a bundle
 trackers    TensorBoard and Weights & Biases
 """

@@ -1,10 +1,9 @@
-"""From a bundle and a user's own videos to the recipe that finetunes the one on the other."""
+"""From a user's own videos to the recipe that trains a template on them, or finetunes a bundle."""
 
 from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,8 @@ from stzoo.contract import InputContract
 from stzoo.data.own import CLASSES, TRAIN, VAL, OwnVideos
 from stzoo.errors import TrainingError
 from stzoo.files import write_text
-from stzoo.recipe import Net, Recipe, resolve
+from stzoo.plain import parse_toml
+from stzoo.recipe import Net, Recipe, read, resolve
 from stzoo.training.run import Run, is_blank
 
 GIVEN = "given"
@@ -58,13 +58,8 @@ def finetuning_recipe(
     tree: dict[str, Any] = {
         "name": name,
         "data": {
-            "root": str(videos.root),
-            "annotations": str(folder.resolve()),
-            "classes": CLASSES,
-            "train": TRAIN,
-            "val": VAL,
+            **_lists(videos, folder),
             "selection_fraction": min(max(0.1, 1 / clips), 0.5),
-            "max_broken": 0.05,
             "cache": bool(strips),
         },
         "input": contract.model_dump(exclude_none=True),
@@ -81,6 +76,34 @@ def finetuning_recipe(
         },
     }
     return resolve(tree, overrides, source=source_of(source))
+
+
+def training_recipe(
+    recipe: Path | str, videos: OwnVideos, folder: Path, *, name: str, overrides: Sequence[str] = ()
+) -> Recipe:
+    """A recipe, with a user's own videos in place of its dataset.
+
+    Args:
+        recipe: a file or the name of one that ships, as `stzoo.recipe.read` takes it.
+        videos: what it is to train and validate on; test lists there are none.
+        folder: where the texts of `videos` are, or will be.
+        name: the new recipe's.
+        overrides: as `stzoo.recipe.read` takes them.
+
+    Raises `RecipeError` for a recipe or overrides that are no good.
+    """
+    data = _lists(videos, folder) | {"format": "list", "tests": {}}
+    adapted = read(recipe, overrides, {"name": name, "data": data})
+    if round(adapted.data.selection_fraction * len(videos.train)) > 0:
+        return adapted
+    data["selection_fraction"] = min(1 / len(videos.train), 0.5)
+    return read(recipe, overrides, {"name": name, "data": data})
+
+
+def _lists(videos: OwnVideos, folder: Path) -> dict[str, Any]:
+    """What [data] says of the files in a folder that `OwnVideos.texts` gives."""
+    root, lists = str(videos.root), str(folder.resolve())
+    return {"root": root, "annotations": lists, "classes": CLASSES, "train": TRAIN, "val": VAL, "max_broken": 0.05}
 
 
 def source_of(source: str) -> str:
@@ -127,8 +150,8 @@ def _strips(contract: InputContract, clips: int) -> dict[str, int]:
 def _flip(recipe: str | None) -> bool | Literal["label-aware"]:
     """Whether a bundle's recipe mirrors clips; nobody vouches for its text."""
     try:
-        augment = tomllib.loads(recipe or "").get("augment")
-    except tomllib.TOMLDecodeError:
+        augment = parse_toml(recipe or "").get("augment")
+    except ValueError:
         return False
     flip = augment.get("flip") if isinstance(augment, dict) else False
     return "label-aware" if flip == "label-aware" else flip is True

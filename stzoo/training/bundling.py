@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,11 @@ from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, sa
 from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.measure import measure
+from stzoo.training.fingerprints import TRAINED_ON, trained_on
 from stzoo.training.provenance import provenance
 from stzoo.training.results import Candidate, SplitAccuracy
 from stzoo.training.run import Run
+from stzoo.video.video import Video
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -47,11 +50,13 @@ def save_bundle(
     accuracies: Sequence[SplitAccuracy],
     *,
     template: BundledTemplate | None = None,
+    videos: Iterable[Video] = (),
     processes: int = 1,
 ) -> Path:
     """Writes the run's bundle with one of its candidates, and with those of the `accuracies` that are this one's.
 
-    A net that was trained alone has no `template`. So many `processes` have made it.
+    A net that was trained alone has no `template`. The `videos` are those of the training list. So many `processes`
+    have made it.
     """
     net, contract = shipped.net, run.recipe.input
     shape = architecture(net)
@@ -92,12 +97,15 @@ def save_bundle(
         scores=None if template is None else template.scores,
     )
     normalised = () if template is None else template.normalised
+    extra: dict[str, bytes | Path] = {TRAINED_ON: json.dumps(trained_on(videos)).encode()}
+    if template is not None:
+        extra[template.figure.name] = template.figure
     return save(
         run.bundle,
         bundle,
         weights,
         None if template is None else _arrays(template.net.state_dict().items()),
-        None if template is None else {template.figure.name: template.figure},
+        extra,
         statistics={other.strategy: _arrays(other.net.named_buffers()) for other in normalised},
         card=card,
         replace=True,

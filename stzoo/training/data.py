@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from stzoo.contract import InputContract
 from stzoo.data.broken import Cap
 from stzoo.data.cache import ClipCache, open_clips, open_strips
 from stzoo.data.datasets import Item
-from stzoo.data.lists import missing, read_lists
+from stzoo.data.lists import missing, read_lists, without_videos
 from stzoo.errors import DataError
 from stzoo.inference import to_input
 from stzoo.pool import processors
@@ -26,6 +27,7 @@ from stzoo.training.batches import ClipSource, DecodedClips, Mirrored, TrainingC
 from stzoo.training.draws import Draws
 from stzoo.training.voice import SILENT, Voice
 from stzoo.video.augment import Cut, mirrored_classes
+from stzoo.video.video import Video
 
 CALIBRATION_BATCH = 64
 
@@ -38,7 +40,7 @@ class Splits:
     selection: Int64[np.ndarray, " selection"]
 
 
-def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
+def split(groups: Sequence[str | None], fraction: float, seed: int, labels: Sequence[int] | None = None) -> Splits:
     """Carves the selection split out of a training list: a seeded draw of whole groups, rows in rising order.
 
     Args:
@@ -46,6 +48,8 @@ def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
         fraction: part of the videos that is wanted for the selection split. Groups are drawn until it is reached, so
             the split is at most a group larger.
         seed: of the draw.
+        labels: the class of every video. A group without which a class would have no video to train on is not drawn, so
+            the split may be smaller.
 
     Raises:
         DataError: either part would be empty.
@@ -57,17 +61,31 @@ def split(groups: Sequence[str | None], fraction: float, seed: int) -> Splits:
         members.setdefault(name, []).append(row)
     parts = list(members.values())
     selection: list[int] = []
+    remaining = Counter(labels or ())
     for part in Draws(seed, "selection", 0).order(len(parts)):
         if len(selection) >= held_out:
             break
+        taken = Counter(labels[row] for row in parts[part]) if labels is not None else Counter()
+        if any(remaining[label] <= count for label, count in taken.items()):
+            continue
+        remaining.subtract(taken)
         selection += parts[part]
     train = np.setdiff1d(np.arange(len(groups)), selection)
     if not selection or not len(train):
-        raise DataError(
-            f"data.selection_fraction = {fraction} of {len(groups)} training videos in {len(parts)} groups leaves one "
-            "split empty; give more videos or another fraction"
-        )
+        empty = f"data.selection_fraction = {fraction} of {len(groups)} training videos in {len(parts)} groups"
+        if held_out and labels is not None:
+            raise DataError(
+                f"{empty} cannot be held out, because every class keeps one group to train on and none has another; "
+                "give at least one class more videos"
+            )
+        raise DataError(f"{empty} leaves one split empty; give more videos or another fraction")
     return Splits(train, np.sort(np.array(selection, dtype=np.int64)))
+
+
+def split_of(items: Sequence[Item], recipe: Recipe) -> Splits:
+    """The selection split of a recipe's training list. Raises `DataError` as `split` does."""
+    labels = [item.label for item in items]
+    return split([item.group for item in items], recipe.data.selection_fraction, recipe.seed, labels)
 
 
 class RunData:
@@ -90,10 +108,17 @@ class RunData:
             if lacking.too_many:
                 raise DataError(lacking.sentence)
             voice.say(lacking.sentence)
+        if sentence := without_videos(lists, absent):
+            voice.say(sentence)
         self._said = {name: set(lacking.paths) for name, lacking in absent.items()}
         self.labels = lists.classes
         self.train_items = lists.train
         self.tests = lists.tests
+
+    @property
+    def listed(self) -> list[Video]:
+        """The videos of the training list, whether they train or select."""
+        return [item.video for item in self.train_items]
 
     def training(self) -> ClipSource:
         """The training part of the training list: as strips, or as videos to be decoded when they are needed."""
@@ -208,8 +233,7 @@ class RunData:
             )
 
     def _splits(self) -> Splits:
-        groups = [item.group for item in self.train_items]
-        return split(groups, self.recipe.data.selection_fraction, self.recipe.seed)
+        return split_of(self.train_items, self.recipe)
 
     def _rows(self, cache: ClipCache) -> list[int]:
         """For every row of a cache of the training list, the position in the list; broken videos have no row."""

@@ -28,6 +28,8 @@ from stzoo.training.checkpoint import TrainingState, load_checkpoint, save_check
 from stzoo.training.draws import Draws
 from stzoo.training.machine import Forward, Machine, gradients_stay
 
+_ABSURD = 1e6  # nats of cross-entropy, which no net that learns ever has
+
 
 class StepNumbers(NamedTuple):
     """Of the clips of one step: how many, and their mean numbers."""
@@ -97,7 +99,8 @@ def fit(
     Every one of `machine.ranks` calls it with the same arguments, and ends with the same net; one of them writes. Where
     a moving average of the weights is kept, that is what `record` sees and what the net ends with.
 
-    Raises `TrainingError` when the loss is no longer finite, and when another process is gone.
+    Raises `TrainingError` when the loss or the net is no longer finite or the cross-entropy absurd, as after an epoch
+    that diverged, which leaves no checkpoint; and when another process is gone.
     """
     stage, optimisation = assignment.stage, assignment.optimisation
     net.to(machine.device)
@@ -109,14 +112,29 @@ def fit(
         state = TrainingState(net, optimiser, scaler, average)
         epochs_done = load_checkpoint(checkpoint, stage, state, machine.ranks)
         trainer = _Trainer(net, forward, clips, assignment, machine, state)
+        _refuse_diverged(net, assignment, epochs_done)
         for epoch in range(epochs_done, optimisation.epochs):
             numbers = trainer.epoch(epoch, progress)
+            _refuse_diverged(net, assignment, epoch + 1, numbers["cross_entropy"])
             with nullcontext() if average is None else average.shown(net):
                 record(epoch + 1, numbers)
             if machine.ranks.leads:
                 save_checkpoint(checkpoint, stage, epoch + 1, state)
     if average is not None:
         net.load_state_dict(average.tensors)
+
+
+def _refuse_diverged(net: Classifier, assignment: Assignment, epochs: int, cross_entropy: float = 0.0) -> None:
+    """Raises `TrainingError` where a net is beyond repair after so many epochs."""
+    stage, rate = assignment.stage, assignment.optimisation.learning_rate
+    state = {name: value for name, value in net.state_dict().items() if value.is_floating_point()}
+    broken = next((name for name, value in state.items() if not bool(value.isfinite().all())), None)
+    what = f"the cross-entropy is {cross_entropy:.3g}" if broken is None else f"{broken} is no longer finite"
+    if broken is not None or cross_entropy > _ABSURD:
+        raise TrainingError(
+            f"stage {stage} has diverged in epoch {epochs}: {what}; lower {stage}.learning_rate, which is {rate}, and "
+            "train into another folder with --out"
+        )
 
 
 @dataclass(frozen=True, eq=False)

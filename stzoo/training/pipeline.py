@@ -55,7 +55,7 @@ def _finish_fixed(stages: Stages) -> list[SplitAccuracy]:
     trained = Candidate(run.recipe.name, "alone", stages.blueprint.strategy, stages.fixed())
     accuracies = _measured(stages, [trained])
     if ranks.leads:
-        save_bundle(run, stages.data.labels, trained, accuracies, processes=ranks.count)
+        save_bundle(run, stages.data.labels, trained, accuracies, videos=stages.data.listed, processes=ranks.count)
     return accuracies
 
 
@@ -75,7 +75,8 @@ def _finish_template(stages: Stages, strategies: int) -> list[SplitAccuracy]:
         figure = _figure(run, template, shipped.strategy)
         normalised = _normalised(stages, candidates, shipped)
         bundled = BundledTemplate(template, scores_text(selected.sampled), figure, normalised)
-        save_bundle(run, stages.data.labels, shipped, accuracies, template=bundled, processes=ranks.count)
+        videos, processes = stages.data.listed, ranks.count
+        save_bundle(run, stages.data.labels, shipped, accuracies, template=bundled, videos=videos, processes=processes)
     return accuracies
 
 

@@ -12,6 +12,7 @@ import torch
 
 import stzoo
 from stzoo.files import without_folders
+from stzoo.progress import duration
 from stzoo.training.initial import recorded_origin
 from stzoo.training.run import Run
 
@@ -37,14 +38,6 @@ def provenance(run: Run, how: str, device: torch.device, processes: int) -> dict
     if (commit := source_commit()) is not None:
         facts["commit"] = commit
     return facts
-
-
-def duration(seconds: float) -> str:
-    """For people: `42 s`, `7 min 5 s`, `3 h 20 min`."""
-    whole = max(1, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def source_commit() -> str | None:

@@ -2,6 +2,7 @@
 
 recipe.toml              the recipe as resolved; a run belongs to one recipe as soon as an epoch is done
 given/                   of stzoo finetune: classes, lists and strategy, which the recipe reads
+machine.json             how many threads train, where a trial chose it
 init.json                the weights that the first stage started from, if [init] names some
 metrics.jsonl            one line an epoch
 seconds.json             how long every epoch took
@@ -76,7 +77,8 @@ class Run:
             with self._locked():
                 if not is_blank(self.folder):
                     self._refuse_another_recipe()
-                self.path("init.json").unlink(missing_ok=True)
+                for name in ("init.json", "machine.json"):
+                    self.path(name).unlink(missing_ok=True)
                 write_text(path, self.recipe.to_toml())
 
     @contextlib.contextmanager
@@ -185,7 +187,7 @@ def checkpoint_of(weights: Path) -> Path:
 
 def is_blank(folder: Path) -> bool:
     """Whether a run's folder holds nothing yet that an epoch left."""
-    kept = {"recipe.toml", "given", "init.json", "lock"}
+    kept = {"recipe.toml", "given", "init.json", "machine.json", "lock"}
     return all(path.name in kept for path in {*folder.glob("*")} - {*_half_written(folder)})
 
 

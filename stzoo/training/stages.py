@@ -27,6 +27,7 @@ from stzoo.training.loop import Assignment, fit
 from stzoo.training.machine import Machine, machine_of, shared_scores
 from stzoo.training.objective import divergence
 from stzoo.training.run import Run, checkpoint_of
+from stzoo.training.threads import choose_threads
 from stzoo.training.voice import SILENT, Voice
 
 
@@ -79,6 +80,7 @@ class Stages:
                 seed=self.run.recipe.seed,
                 scores_file=self.run.path("scores.csv"),
                 advance=bar.advance,
+                skip=bar.skip,
                 ranks=self.machine.ranks,
             )
         return Selected(sampled, best(sampled))
@@ -165,6 +167,7 @@ def prepare(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> Stages
         run.begin()
         if origin is not None:
             record_origin(run, origin)
+        choose_threads(run, blueprint.first, machine, voice)
     return Stages(run, blueprint, data, machine, voice)
 
 

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from stzoo.errors import UsageError
 
-_SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
+_SUFFIXES = """
+3g2 3gp 3gp2 3gpp amv asf av1 avc avi bik cavs dif divx dv evo f4v flc fli flv gif gxf h261 h263 h264 h265 hevc 264 265
+266 ismv ivf m1v m2p m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d mkv mod mov mp2v mp4 mpe mpeg mpg mpv mts mxf nsv nut obu ogm
+ogv qt rm rmvb roq smk tod trp ts vc1 viv vob vro vvc webm wm wmv wtv y4m zip
+"""
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 FRAME = re.compile(
@@ -24,7 +28,7 @@ class Video:
 
     What it is kept as is looked at by `stzoo.video.source.look_into`.
 
-    Raises `UsageError` for a frame rate out of range.
+    Raises `UsageError` for an empty path and a frame rate out of range.
     """
 
     path: Path | str
@@ -33,6 +37,8 @@ class Video:
     """Frames a second of a folder of pictures, above 0 and at most 1000; a file says its own."""
 
     def __post_init__(self) -> None:
+        if self.path == "":
+            raise UsageError("an empty path was given; give the path of a video")
         if self.frame_rate is not None and not 0 < self.frame_rate <= 1000:
             raise UsageError(
                 f"a frame rate of {self.frame_rate} was given; give frames a second, above 0 and at most 1000"

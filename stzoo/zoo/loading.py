@@ -60,8 +60,9 @@ def load(
     Args:
         ref: a name of the zoo, a folder, or `ORG/NAME` of the Hub.
         revision: a branch, tag or commit of the Hub repository; by default `main`, or what the zoo's card says.
-        strategy: another strategy than the bundle's own, itself or by a name such as `s`; it is taken out of the
-            bundle's template. Its batch-norm statistics are those that the bundle stores for it, else the template's.
+        strategy: another strategy than the bundle's own, itself or by a name such as `s` or `most-probable`; it is
+            taken out of the bundle's template. Its batch-norm statistics are those that the bundle stores for it, else
+            the template's.
         weights: None builds the net with the weights of initialisation; nothing but its description is needed.
         device: a torch device such as `cpu` or `cuda:0`; None and `auto` take a GPU if there is one.
         offline: whether only the Hub cache may be used; by default HF_HUB_OFFLINE decides.
@@ -192,7 +193,7 @@ def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predict
     architecture = rebuild.architecture_of(folder, bundle)
     strategy = bundle.strategy
     if variant.strategy is not None:
-        strategy = rebuild.fitting_strategy(variant.strategy, architecture)
+        strategy = rebuild.fitting_strategy(variant.strategy, architecture, bundle.posterior)
     net = _net(source, variant, architecture, strategy)
     is_as_stored = variant.is_trained and strategy == bundle.strategy and not variant.videos
     predictor = Predictor(

@@ -50,7 +50,9 @@ selection_fraction = 0.25
     assert "- commit: not recorded" in text
     official = recipe.replace('train = "train.txt"\n', "").replace("list", "ucf101")
     assert "- data: ucf101 in `data/toy`, 25 %" in render(replace(bundle, recipe=official), None, 1)
-    for nonsense in ("data = 3", "a = " + "[" * 10_000, "[data]\nroot = 5", "\x00"):
+    absurd = ("0x" + "f" * 500, "0x" + "f" * 9000, "9" * 5000, "1e400", "nan", "-1", "2024-01-01", '"a"')
+    fractions = [recipe.replace("0.25", fraction) for fraction in absurd]
+    for nonsense in ("data = 3", "a = " + "[" * 10_000, "[data]\nroot = 5", "\x00", *fractions):
         assert "- data:" not in render(replace(bundle, recipe=nonsense), None, 1)
     noted = bundle.config.model_copy(update={"provenance": {"commit": "abc", "training time": "1 h 2 min"}})
     text = render(replace(bundle, config=noted), None, 1)

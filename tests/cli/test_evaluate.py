@@ -101,3 +101,23 @@ def test_folders_of_frames_are_measured_at_their_rate(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["frame_rate"] == 12.0
     other = run(*common, "--out", tmp_path / "out", "--frame-rate", 6)
     assert "holds scores with another frame_rate" in other.stderr
+
+
+def test_another_strategy_is_measured_with_its_own_statistics(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("odd.mp4 still\n")
+    calibrated = ("--calibrate", tmp_path / "list.txt")
+    scores = []
+    for options in ((), ("--strategy", "mc3", *calibrated), ("--strategy", "most-probable", *calibrated)):
+        folder = tmp_path / f"out-{len(scores)}"
+        result = run("evaluate", MODEL, "--data", tmp_path / "list.txt", "--out", folder, *options)
+        assert result.exit_code == 0, result.output
+        with np.load(folder / "scores.npz") as arrays:
+            scores.append(arrays["scores"][0])
+    expected = stzoo.load(MODEL, device="cpu", strategy="mc3", calibrate=video).scores(video)
+    np.testing.assert_allclose(scores[1], expected, atol=1e-5)
+    assert not np.allclose(scores[0], scores[1], atol=1e-3)
+    assert not np.allclose(scores[1], scores[2], atol=1e-3)
+    mixed = run("evaluate", MODEL, "--data", tmp_path / "list.txt", "--out", tmp_path / "out-1", "--strategy", "mc3")
+    assert "holds scores with another calibration" in mixed.stderr
+    other = run("evaluate", MODEL, "--data", tmp_path / "list.txt", "--out", tmp_path / "out-1")
+    assert "holds scores with another " in other.stderr

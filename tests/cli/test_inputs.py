@@ -32,6 +32,44 @@ def test_what_cameras_and_discs_write_counts_as_videos(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_passed_over_is_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "@eaDir").mkdir()
+    (folder / "@eaDir/e.mp4").touch()
+    (folder / "linked").symlink_to(folder)
+    assert len(files([str(folder)])) == 3
+    expected = f"2 files in {folder} passed over, because their names end like no video's (.txt).\n"
+    assert capsys.readouterr().err == expected
+    (folder / "1.jpg").touch()
+    (folder / "sub" / "f").mkdir()
+    (folder / "sub" / "f" / "1.jpg").touch()
+    assert str(folder / "sub" / "f") in files([str(folder)], frames=True)
+    assert capsys.readouterr().err == expected.replace("2 files", "3 files").replace(".txt", ".txt, .jpg")
+    files([str(folder / "a.webm"), str(folder / "empty")])
+    assert not capsys.readouterr().err
+
+
+def test_names_are_found_however_they_are_spelt(tmp_path: Path) -> None:
+    (tmp_path / "cafe\u0301.mp4").touch()
+    assert files([str(tmp_path / "caf\u00e9.mp4")]) == [str(tmp_path / "cafe\u0301.mp4")]
+
+
+@pytest.mark.parametrize("listing", [b"\xef\xbb\xbfbase.mp4\r\nbase.mp4\r\n", b"base.mp4\n\nbase.mp4"])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_list_may_begin_with_a_byte_order_mark(
+    monkeypatch: pytest.MonkeyPatch, listing: bytes, encoding: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listing), encoding=encoding))
+    assert files(["-"]) == ["base.mp4", "base.mp4"]
+
+
+def test_a_list_in_utf_16_and_an_empty_path_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("a.mp4\n".encode("utf-16")), encoding="utf-8"))
+    with pytest.raises(UsageError, match="UTF-16"):
+        files(["-"])
+    with pytest.raises(UsageError, match="an empty path was given"):
+        files([""])
+
+
 def test_a_pattern_is_what_it_matches_and_a_file_called_like_one_is_itself(folder: Path) -> None:
     assert files([f"{folder}/*.[mM]*"]) == [str(folder / "b.MP4")]
     assert files([f"{folder}/*"]) == [

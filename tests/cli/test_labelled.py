@@ -17,7 +17,7 @@ def test_a_list_and_a_folder_of_classes_name_the_same_videos(tmp_path: Path) -> 
         (tmp_path / "videos" / name).write_text("")
     expected = [Item(tmp_path / "videos" / "shake" / "b.mp4", 1), Item(tmp_path / "videos" / "still" / "a.mp4", 0)]
     assert sorted(labelled(tmp_path / "videos", None, LABELS)) == expected
-    (tmp_path / "list.txt").write_text("still/a.mp4 still\nshake/b.mp4 1\n")
+    (tmp_path / "list.txt").write_text("still/a.mp4 still\nshake/b.mp4 shake\n")
     assert sorted(labelled(tmp_path / "list.txt", tmp_path / "videos", LABELS)) == expected
 
 
@@ -31,3 +31,15 @@ def test_a_list_whose_paths_start_elsewhere_is_sent_to_root(tmp_path: Path, move
     hint = "" if moved else f", here --root {tmp_path}"
     assert str(refused.value).startswith("none of the 2 videos of")
     assert str(refused.value).endswith(f"say with --root in which folder the paths of the list start{hint}")
+
+
+def test_a_folder_of_splits_is_refused_and_what_is_passed_over_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("Train/still/a.mp4", "Val/still/b.mp4", "Val/still/b.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"holds the splits Train, Val; name the one to measure on, .*--data .*Val$"):
+        labelled(tmp_path, None, LABELS)
+    assert len(labelled(tmp_path / "Val", None, LABELS)) == 1
+    assert capsys.readouterr().err.startswith("1 file in ")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from stzoo.data.datasets import Item, read_classes, read_folders, read_frame_list, read_list
+from stzoo.data.datasets import Item, read_classes, read_frame_list, read_list
 from stzoo.errors import DataError
 
 CLASSES = ("still", "left", "turn left", "turn right")
@@ -16,16 +17,47 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_lines_are_split_from_the_right(tmp_path: Path) -> None:
-    lines = "a.mp4 0\nmy clips/b c.mp4 turn left\n\n  d.mp4\tleft  \n/abs/e.mp4 3\nünï 2.webm still\n"
-    items = read_list(write(tmp_path / "train.txt", lines), tmp_path / "root", CLASSES)
+    names = "a.mp4 still\nmy clips/b c.mp4 turn left\n\n  d.mp4\tleft  \n/abs/e.mp4 turn right\nünï 2.webm still\n"
+    indices = "a.mp4 0\nmy clips/b c.mp4 2\n\n  d.mp4\t1  \n/abs/e.mp4 3\nünï 2.webm 0\n"
     root = tmp_path / "root"
-    assert items == [
-        Item(root / "a.mp4", 0),
-        Item(root / "my clips/b c.mp4", 2),
-        Item(root / "d.mp4", 1),
-        Item(Path("/abs/e.mp4"), 3),
-        Item(root / "ünï 2.webm", 0),
-    ]
+    for lines in (names, indices):
+        assert read_list(write(tmp_path / "train.txt", lines), root, CLASSES) == [
+            Item(root / "a.mp4", 0),
+            Item(root / "my clips/b c.mp4", 2),
+            Item(root / "d.mp4", 1),
+            Item(Path("/abs/e.mp4"), 3),
+            Item(root / "ünï 2.webm", 0),
+        ]
+
+
+def test_a_whole_list_has_names_or_indices(tmp_path: Path) -> None:
+    classes = ("1", "10", "2")
+
+    def labels(text: str, names: tuple[str, ...] = classes, prefer_names: bool = False) -> list[int]:
+        return [item.label for item in read_list(write(tmp_path / "list.txt", text), tmp_path, names, prefer_names)]
+
+    assert labels("a 0\nb 1\nc 2\n") == [0, 1, 2]
+    assert labels("a 1\nb 10\nc 2\n") == [0, 1, 2]
+    assert labels('a "1"\nb "2"\n') == [0, 2]
+    assert labels("a 1\nb 2\n", prefer_names=True) == [0, 2]
+    assert labels("a 0\nb 1\n", ("0", "1", "2")) == [0, 1]
+    with pytest.raises(DataError, match=r'names of classes and indices as well, and "1" in line 1 would be another'):
+        labels("a 1\nb 2\n")
+    with pytest.raises(DataError, match=r'line 3: the label "still" is the name of a class, and .* are indices; write'):
+        labels("a 0\nb 1\nc still\n", CLASSES)
+    with pytest.raises(DataError, match=r'line 1: the label "0" is an index, and those of other lines are names'):
+        labels("a 0\nb left\nc still\n", CLASSES)
+
+
+def test_names_are_compared_whatever_system_spelt_them(tmp_path: Path) -> None:
+    composed, taken_apart = (unicodedata.normalize(form, "café/é.mp4") for form in ("NFC", "NFD"))
+    (tmp_path / taken_apart).parent.mkdir()
+    (tmp_path / taken_apart).touch()
+    for spelling in (composed, taken_apart):
+        lines = f"{spelling} {unicodedata.normalize('NFD', 'thé')}\n"
+        (item,) = read_list(write(tmp_path / "list.txt", lines), tmp_path, ("café", "thé"))
+        assert (item.path, item.label) == (tmp_path / taken_apart, 1)
+        assert item.path.exists()
 
 
 @pytest.mark.parametrize(
@@ -51,14 +83,10 @@ def test_ucf101_in_a_plain_list_keeps_its_recordings(tmp_path: Path) -> None:
         "left g08",
         None,
     ]
-    folder = tmp_path / "turn left" / "v_turn_g02_c01"
-    folder.mkdir(parents=True)
-    (item,) = read_folders(tmp_path, CLASSES)
-    assert item == Item(folder, 2, "turn left g02")
 
 
 def test_lines_of_frame_folders_are_split_from_the_right(tmp_path: Path) -> None:
-    lines = "a b/1 2 7 turn left\nc\t12\t0\nd 0 still\n"
+    lines = "a b/1 2 7 turn left\nc\t12\tstill\nd 0 still\n"
     items = read_frame_list(write(tmp_path / "train.txt", lines), tmp_path, CLASSES)
     assert items == [
         Item(tmp_path / "a b/1 2", 2, frames=7),

@@ -169,6 +169,17 @@ def test_folders_of_classes(tmp_path: Path) -> None:
         lists_of(tmp_path, "folders")
 
 
+def test_folders_of_splits_in_any_spelling_are_found(tmp_path: Path) -> None:
+    for path in ("Train/move/1.mp4", "Train/still/2.mp4", "Valid/move/3.mp4", "Test/move/4.mp4", "notes/x.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    lists = lists_of(tmp_path, "folders")
+    assert [len(items) for items in lists.splits.values()] == [2, 1]
+    assert lists.tests["val"][0].path == tmp_path / "Valid/move/3.mp4"
+    (tmp_path / "Valid").rename(tmp_path / "other")
+    assert lists_of(tmp_path, "folders").tests["val"][0].path == tmp_path / "Test/move/4.mp4"
+
+
 def _class_folders(root: Path) -> None:
     for path in ("train/move/1.mp4", "train/still/2.mp4", "val/move/3.mp4"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +215,7 @@ def test_lists_of_frame_folders(tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "category.txt").write_text("stand still\nmove\n")
     (tmp_path / "lists" / "list.txt").write_text(
-        f"a b/clip 1 {FRAMES} stand still\nall.zip/x/2 {FRAMES} 1\nc\t{FRAMES}\tmove\n"
+        f"a b/clip 1 {FRAMES} stand still\nall.zip/x/2 {FRAMES} move\nc\t{FRAMES}\tmove\n"
     )
     lists = lists_of(
         tmp_path, "frame-list", annotations="lists", classes="category.txt", train="list.txt", val="list.txt"

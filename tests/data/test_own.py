@@ -87,6 +87,53 @@ def test_the_labels_of_a_list_are_its_classes(tmp_path: Path) -> None:
     assert named.val[0].path == tmp_path / "videos" / "sub" / "x.mp4"
 
 
+def test_splits_may_be_called_in_any_way_and_what_is_none_is_said(tmp_path: Path) -> None:
+    folders(tmp_path / "data" / "Train", a=3, b=1)
+    folders(tmp_path / "data" / "Test", a=1, b=2)
+    (tmp_path / "data" / "annotations").mkdir()
+    (tmp_path / "data" / "Train" / "a" / "0.srt").touch()
+    videos = own_videos(tmp_path / "data")
+    assert (videos.classes, len(videos.train), len(videos.val)) == (("a", "b"), 4, 3)
+    assert [" ".join(note.split()[:4]) for note in videos.notes] == [
+        f"Passed over in {tmp_path / 'data'},",
+        f"{tmp_path / 'data'} has no folder",
+        "1 file in " + str(tmp_path / "data" / "Train"),
+    ]
+    assert '"annotations"' in videos.notes[0]
+    folders(tmp_path / "data" / "VAL", a=1, b=1)
+    videos = own_videos(tmp_path / "data")
+    assert len(videos.val) == 2
+    assert "Test is not used" in videos.notes[1]
+
+
+def test_names_that_look_like_indices_stay_names(tmp_path: Path) -> None:
+    held_out = {"1": 2, "2": 2, "3": 0}
+    data = folders(tmp_path / "data", **{"1": 3, "2": 3, "3": 3})
+    for name, count in held_out.items():
+        lines = [f"data/{name}/{index}.mp4 {name}" for index in range(count)]
+        listed(tmp_path / f"{name}.txt", *lines)
+    val = listed(tmp_path / "val.txt", "x.mp4 1", "y.mp4 2")
+    videos = own_videos(data, val)
+    assert [item.label for item in videos.val] == [0, 1]
+    assert videos.texts()["val.txt"].splitlines() == [f'{tmp_path / "x.mp4"} "1"', f'{tmp_path / "y.mp4"} "2"']
+    assert read_back(videos, tmp_path) == videos
+
+
+def test_a_label_of_several_words_is_not_taken_apart_in_silence(tmp_path: Path) -> None:
+    for name in ("1", "2", "3", "4"):
+        (tmp_path / f"{name}.mp4").touch()
+    lines = ("1.mp4 playing guitar", "2.mp4 playing guitar", "3.mp4 playing drums", "4.mp4 playing drums")
+    with pytest.raises(DataError, match=r'line 1: its class would be "guitar" .* "playing guitar" and "1.mp4" are'):
+        own_videos(listed(tmp_path / "words.txt", *lines))
+    tabs = listed(tmp_path / "tabs.txt", *(line.replace(" ", "\t", 1) for line in lines))
+    assert own_videos(tabs).classes == ("playing drums", "playing guitar")
+    with_names = own_videos(tmp_path / "words.txt", classes=["playing drums", "playing guitar"])
+    assert len(with_names.train) == 2
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(DataError, match=r'"run fast" and "frames" are probably meant'):
+        own_videos(listed(tmp_path / "frames.txt", "frames run fast", "1.mp4 jump"))
+
+
 def test_known_classes_keep_their_order(tmp_path: Path) -> None:
     data = folders(tmp_path / "data", left=2, right=2, still=2)
     known = ("still", "left", "right")
@@ -98,8 +145,8 @@ def test_known_classes_keep_their_order(tmp_path: Path) -> None:
     ("classes", "words"),
     [
         ({"only": 3}, 'holds one class only, "only"'),
-        ({"a": 2, "b": 0}, 'holds 0 videos of the class "b" and needs at least 2, one of them to validate on'),
-        ({"a": 0, "b": 0}, "holds no video in any of its folders"),
+        ({"a": 2, "b": 1}, 'holds 1 video of the class "b" and needs at least 2, one of them to validate on'),
+        ({"a": 2, "b": 0}, r"data/b holds no video, .* videos of the class \"b\" there, or take the folder away"),
         ({}, "holds no folder"),
     ],
 )
@@ -122,7 +169,7 @@ def test_a_video_stands_once_and_on_one_side(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r'one class only, "x"; .* where class names have several words --classes lists'
     ):
-        own_videos(listed(tmp_path / "words.txt", "1.mp4 up x", "2.mp4 down x"))
+        own_videos(listed(tmp_path / "words.txt", "1 up x", "2 down x"))
     with pytest.raises(DataError, match="lists no video"):
         own_videos(listed(tmp_path / "empty.txt"))
 

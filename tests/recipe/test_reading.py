@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stzoo.data.lists import read_lists
 from stzoo.errors import RecipeError
 from stzoo.files import packaged
 from stzoo.recipe import find, read
@@ -352,3 +353,75 @@ def test_every_shipped_recipe_is_valid_and_opens_with_its_command() -> None:
         first = file.read_text(encoding="utf-8").partition("\n")[0]
         assert first.startswith("# ")
         assert first.endswith(f"stzoo train recipes/{file.name}")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("seed = 0x" + "f" * 5000, "seed is an integer of 20000 bits"),
+        ("seed = " + "9" * 5000, "is not valid TOML: it holds a number"),
+        ("seed = 2024-01-01", "seed = .*2024-01-01.* valid integer"),
+        ("seed = 07:32:00", "seed = .*07:32:00.* valid integer"),
+        ("seed.".join([""] * 3) + "a = 1", "."),
+        (".".join("a" * 5000) + " = 1", "too deeply"),
+        ("extends = '" + "a" * 5000 + "'", "there is no recipe aaaa"),
+        ("extends = '\x01'", "not valid TOML"),
+        ('extends = "\\u0000"', "there is no recipe"),
+        ("\n".join(f"k{number} = 1" for number in range(99)), "and .* more$"),
+    ],
+    ids=range(10),
+)
+def test_absurd_values_are_one_sentence(template: Path, line: str, words: str) -> None:
+    template.write_text(f"{line}\n{template.read_text().replace('seed = 3', '')}")
+    with pytest.raises(RecipeError, match=words) as caught:
+        read(template)
+    assert len(str(caught.value)) < 4000
+
+
+def test_absurd_overrides_are_one_sentence(template: Path) -> None:
+    assert "seed = " in problems(template, "seed=" + "9" * 5000)[0]
+    assert "too deeply" in problems(template, ".".join("a" * 5000) + "=1")[0]
+    assert "valid integer" in problems(template, "warmup.epochs=0x" + "f" * 1000)[0]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(template: Path) -> None:
+    plain = read(template)
+    template.write_text(template.read_text(), encoding="utf-8-sig")
+    assert read(template) == plain
+
+
+def test_another_format_leaves_the_lists_below_behind(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "camera-motion.toml"\nname = "mine"\n[data]\nroot = "clips"\nformat = "folders"\n')
+    data = read(file).data
+    assert (data.classes, data.train, data.val, data.tests, data.selection_fraction) == (None, None, None, {}, 0.1)
+    same = file.read_text().replace("folders", "list")
+    file.write_text(same)
+    assert read(file).data.train == "motion/train.txt"
+    file.write_text(same.replace('format = "list"', 'train = "all.txt"'))
+    assert (read(file).data.train, read(file).data.val) == ("all.txt", "motion/val.txt")
+    overridden = read("camera-motion", ["data.val=held-out", "data.format=folders"]).data
+    assert (overridden.format, overridden.train, overridden.val, overridden.tests) == ("folders", None, "held-out", {})
+    assert read("camera-motion", ["data.format=list"]) == read("camera-motion")
+
+
+def test_tables_can_be_laid_over_a_file(template: Path) -> None:
+    data = {"root": "x", "classes": "c", "train": "t", "val": "v"}
+    changed = read(template, ["seed=4"], {"name": "other", "data": data})
+    assert (changed.name, changed.seed, changed.data.tests) == ("other", 4, {})
+    assert changed.warmup == read(template).warmup
+
+
+def test_the_recipe_for_own_videos_in_the_documentation_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    (block,) = (block for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if 'name = "mine"' in block)
+    assert len([line for line in block.splitlines() if line]) <= 10
+    (tmp_path / "mine.toml").write_text(block)
+    for path in ("train/a/1.mp4", "train/b/1.mp4", "val/a/2.mp4"):
+        (tmp_path / "clips" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clips" / path).touch()
+    monkeypatch.chdir(tmp_path)
+    lists = read_lists(read("mine.toml").data)
+    assert (lists.classes, len(lists.train), [*lists.tests]) == (("a", "b"), 2, ["val"])

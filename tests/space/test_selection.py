@@ -17,10 +17,12 @@ from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.inference import to_input, video_scores
 from stzoo.nets.fusion import named_gates
+from stzoo.nets.measure import measure
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.space import selection
 from stzoo.space.selection import (
     FIELDS,
+    NetSize,
     SampledStrategy,
     SelectionClips,
     SelectionScore,
@@ -112,7 +114,7 @@ def test_strategies_are_drawn_from_the_posterior_and_scored_on_the_clips(
         assert row.log_probability == pytest.approx(posterior.log_probability(row.strategy), abs=1e-6)
 
 
-def test_the_file_holds_every_score(finished: tuple[list[SampledStrategy], bytes], tmp_path: Path) -> None:
+def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[SampledStrategy], bytes]) -> None:
     scored, written = finished
     rows = list(csv.DictReader(written.decode().splitlines()))
     assert tuple(rows[0]) == FIELDS
@@ -123,6 +125,26 @@ def test_the_file_holds_every_score(finished: tuple[list[SampledStrategy], bytes
         assert float(line["log_probability"]) == row.log_probability
         assert Strategy.from_text(line["strategy"]) == row.strategy
         assert line["digest"] == row.strategy.digest[:12]
+        size = measure(nets.architecture(template), row.strategy, frames=2, height=32, width=32)
+        assert (int(line["parameters"]), int(line["multiply_adds"])) == (size.parameters, size.multiply_adds)
+    assert len({row.size for row in scored}) > 1
+
+
+def test_a_file_of_an_older_version_is_read_and_goes_on(
+    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path, computed: list[Strategy]
+) -> None:
+    scored, written = finished
+    path = tmp_path / "scores.csv"
+    rows = list(csv.DictReader(written.decode().splitlines()))[:2]
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(
+            file, [name for name in FIELDS if name not in ("parameters", "multiply_adds")], extrasaction="ignore"
+        )
+        table.writeheader()
+        table.writerows(rows)
+    assert score(template, path) == scored
+    assert len(computed) == len(scored) - 2
+    assert path.read_bytes() == written
 
 
 def test_selection_leaves_the_template_as_it_was(tmp_path: Path) -> None:
@@ -152,10 +174,11 @@ def test_a_selection_goes_on_from_what_is_written(
     path = tmp_path / "scores.csv"
     path.write_bytes(b"".join(written.splitlines(keepends=True)[: 1 + kept]))
     advanced: list[None] = []
-    assert score(template, path, advance=lambda: advanced.append(None)) == scored
+    skipped: list[int] = []
+    assert score(template, path, advance=lambda: advanced.append(None), skip=skipped.append) == scored
     assert path.read_bytes() == written
     assert computed == [row.strategy for row in scored[kept:]]
-    assert len(advanced) == DRAWN
+    assert (len(advanced), skipped) == (DRAWN - kept, [kept] if kept else [])
 
 
 def test_a_selection_stopped_between_strategies_ends_the_same(
@@ -257,7 +280,8 @@ def test_a_file_that_is_no_list_of_scores_is_refused(
 
 
 def row(index: int, accuracy: float, cross_entropy: float) -> SampledStrategy:
-    return SampledStrategy(index, SelectionScore(accuracy, cross_entropy), -1.0, Strategy("net", {"L1": "S"}))
+    score, strategy = SelectionScore(accuracy, cross_entropy), Strategy("net", {"L1": "S"})
+    return SampledStrategy(index, score, -1.0, strategy, NetSize(1, 1))
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,14 @@ def test_uniform_strategies_open_sites_that_have_no_such_branch() -> None:
     assert set(named("s", "densenet_tiny", sites).units.values()) == {"S", "tail"}
 
 
+def test_the_most_probable_strategy_has_a_name_where_there_is_a_posterior() -> None:
+    panel = published("sthv1")
+    likeliest = named("most-probable", panel.strategy.backbone, SITES, panel.posterior)
+    assert likeliest == panel.posterior.most_probable()
+    with pytest.raises(StrategyError, match="most-probable is the strategy of a posterior; name a model that has"):
+        named("most-probable", panel.strategy.backbone, SITES)
+
+
 def test_a_file_in_any_order_gives_the_strategy_in_network_order(tmp_path: Path) -> None:
     strategy = published("k400").strategy
     path = tmp_path / "mine.json"

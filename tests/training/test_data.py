@@ -50,6 +50,29 @@ def test_groups_never_straddle_the_split(groups: list[str | None], fraction: flo
     assert wanted <= len(parts.selection) < wanted + max(groups.count(group) if group else 1 for group in groups)
 
 
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=60), st.floats(0.05, 0.5), st.integers(0, 2**63 - 1))
+def test_every_class_keeps_a_video_to_train_on(labels: list[int], fraction: float, seed: int) -> None:
+    alone = [None] * len(labels)
+    try:
+        parts = split(alone, fraction, seed, labels)
+    except DataError:
+        assert round(len(labels) * fraction) == 0 or len({*labels}) == len(labels)
+        return
+    assert {labels[row] for row in parts.train} == {*labels}
+    assert len(parts.selection) <= round(len(labels) * fraction)
+    drawn = split(alone, fraction, seed)
+    if {labels[row] for row in drawn.train} == {*labels}:
+        assert np.array_equal(parts.selection, drawn.selection)
+
+
+def test_a_recording_that_a_class_needs_is_not_drawn() -> None:
+    for seed in range(20):
+        parts = split(["x", "x", "y", "z"], 0.25, seed, [0, 0, 1, 1])
+        assert parts.selection.tolist() in ([2], [3])
+    with pytest.raises(DataError, match="cannot be held out, because every class keeps one group to train on"):
+        split([None, None], 0.5, 0, [0, 1])
+
+
 def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(motions: Path, tmp_path: Path) -> None:
     overrides = [f"data.root='{motions}'", "data.cache=false", "compute.workers=1", "augment.flip=label-aware"]
     data = RunData(read("recipes/smoke.toml", overrides), tmp_path)

@@ -299,6 +299,22 @@ def test_a_rate_that_is_far_too_high_is_noticed(tmp_path: Path) -> None:
         train(net_of("fixed"), tmp_path, optimisation(epochs=40, learning_rate=100.0, weight_decay=1.0, momentum=0.99))
 
 
+def test_a_run_that_diverged_ends_with_its_epoch_and_leaves_no_checkpoint_of_it(tmp_path: Path) -> None:
+    net, table = net_of("fixed"), optimisation(epochs=40, learning_rate=100.0, weight_decay=0.0, momentum=0.99)
+
+    def break_it(epoch: int, _: dict[str, float]) -> None:
+        if epoch == 1:
+            next(value for name, value in net.named_buffers() if name.endswith("running_var")).fill_(math.inf)
+
+    gentle = optimisation(learning_rate=1e-4)
+    with pytest.raises(TrainingError, match=r"warmup has diverged in epoch 2: .*running_var is no longer finite; low"):
+        train(net, tmp_path, gentle, record=break_it)
+    with pytest.raises(TrainingError, match=r"warmup has diverged in epoch 1: .*warmup.learning_rate, which is 0.0001"):
+        train(net_of("fixed"), tmp_path, gentle)
+    with pytest.raises(TrainingError, match=r"lower warmup\.learning_rate, which is 100\.0, and train into another"):
+        train(net_of("fixed"), tmp_path / "b", table)
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_is_that_of_convolutions_alone(tmp_path: Path, precision: str) -> None:
     net = net_of("template")

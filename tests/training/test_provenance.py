@@ -6,22 +6,7 @@ from pathlib import Path
 import pytest
 
 import stzoo
-from stzoo.training.provenance import duration, source_commit
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "1 s"),
-        (59.4, "59 s"),
-        (60.0, "1 min 0 s"),
-        (3599.0, "59 min 59 s"),
-        (3600.0, "1 h 0 min"),
-        (90061.0, "25 h 1 min"),
-    ],
-)
-def test_durations_are_for_people(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+from stzoo.training.provenance import source_commit
 
 
 def test_the_commit_of_a_checkout_is_told_and_whether_files_differ(

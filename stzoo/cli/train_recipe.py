@@ -1,0 +1,67 @@
+"""A recipe trained on the command line, and the table of what it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from stzoo.cli.drawing import print_parts
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stzoo.metrics import Estimate
+    from stzoo.ranks import Ranks
+    from stzoo.recipe import Recipe
+    from stzoo.training.results import SplitAccuracy
+    from stzoo.training.run import Run
+
+
+def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...], quiet: bool, ranks: Ranks) -> None:
+    """Trains what a recipe's run in `folder` lacks, and prints its measurements and where its bundle is."""
+    from stzoo.training.pipeline import train as run_all
+    from stzoo.training.run import Run
+    from stzoo.training.trackers import tracker
+    from stzoo.training.voice import Voice
+
+    run = Run(folder, recipe, [tracker(name, folder, recipe) for name in logs])
+    accuracies = run_all(run, cache, Voice(click.echo, progress=not quiet), ranks)
+    if not ranks.leads:
+        return
+    if accuracies:
+        print_results(run, accuracies)
+    else:
+        click.echo(f"{folder} is finished; its bundle is {run.bundle}")
+
+
+def print_results(run: Run, accuracies: Sequence[SplitAccuracy]) -> None:
+    """Prints the final measurements of a run, and where its bundle is."""
+    print_parts(_accuracy_table(accuracies))
+    click.echo(f"Bundle: {run.bundle}")
+
+
+def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
+    """One line a net, one column a split."""
+    from rich.table import Table
+
+    from stzoo.strategies.names import UNIFORM
+    from stzoo.strategies.strategy import open_branches
+
+    splits = list(dict.fromkeys(measured.split for measured in accuracies))
+    present = {unit for measured in accuracies for unit in measured.strategy.units.values()}
+    units = [unit for unit in UNIFORM.values() if "T" not in open_branches(unit) or unit in present]
+    shown = Table("net", "weights", *splits, f"sites with {' / '.join(units)}", title="accuracy with 95 % interval")
+    for name in dict.fromkeys(measured.name for measured in accuracies):
+        on_splits = {measured.split: measured for measured in accuracies if measured.name == name}
+        first = next(iter(on_splits.values()))
+        counts = first.strategy.counts()
+        cells = [_percentages(measured.accuracy) for measured in on_splits.values()]
+        shown.add_row(name, first.how, *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
+    return shown
+
+
+def _percentages(accuracy: Estimate) -> str:
+    return f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
