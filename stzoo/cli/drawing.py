@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stzoo.strategies.strategy import Strategy
 
 UNKNOWN = "–"
-_BAR_CELLS, _SHORT_BAR_CELLS = 12, 4
+_BAR_CELLS, _SHORTER_BAR_CELLS, _SHORT_BAR_CELLS = 12, 8, 4
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _PIPE_WIDTH = 200
 
@@ -61,12 +61,15 @@ def results_table(results: Iterable[Result]) -> Table:
 
 
 def site_table(strategy: Strategy, posterior: Posterior | None, convention: Convention) -> list[Any]:
-    """The strategy's unit at every site beside bars of P(unit), groups set apart, and what the bars mean."""
+    """The strategy's unit at every site beside bars of P(unit), groups set apart, and what the bars mean.
+
+    In the convention `linear` P(none) has a column too.
+    """
     from rich.text import Text
 
-    marginals = posterior.marginals(convention) if posterior is not None else {}
+    marginals = posterior.marginals(convention, none=convention == "linear") if posterior is not None else {}
     units = list(dict.fromkeys(unit for values in marginals.values() for unit in values))
-    cells = _BAR_CELLS if len(units) <= 4 else _SHORT_BAR_CELLS
+    cells = {4: _SHORTER_BAR_CELLS}.get(len(units), _BAR_CELLS if len(units) < 4 else _SHORT_BAR_CELLS)
     table = plain_table("site", "unit", *(f"P({unit})" for unit in units))
     for sites in site_groups(strategy.units).values():
         for site in sites:
