@@ -18,7 +18,11 @@ StzooError               anything below; the command line prints the sentence an
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_MOST_LETTERS = 200  # of what a library says
 
 
 class StzooError(Exception):
@@ -75,6 +79,25 @@ class TrainingError(StzooError):
 
 class ExportError(StzooError):
     """An export that failed or does not agree with torch."""
+
+
+def debugging() -> bool:
+    """Whether STZOO_DEBUG=1 in the environment asks for tracebacks."""
+    return os.environ.get("STZOO_DEBUG", "0") not in ("", "0")
+
+
+def unexpected(place: Path | str, error: Exception) -> str:
+    """The sentence about an error that nobody foresaw while one video was read, so that a list of videos goes on.
+
+    STZOO_DEBUG=1 lets the error itself through: it is raised again.
+    """
+    if debugging():
+        raise error
+    what = " ".join(str(error).split())[:_MOST_LETTERS]
+    return (
+        f"{place} cannot be read because of an unexpected {type(error).__name__}{f' ({what})' if what else ''}; "
+        "STZOO_DEBUG=1 in the environment shows where it comes from."
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

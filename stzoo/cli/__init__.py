@@ -42,7 +42,7 @@ import rich_click as click
 
 import stzoo
 from stzoo.cli.interrupts import remembering_interrupts
-from stzoo.errors import StzooError, UsageError, did_you_mean
+from stzoo.errors import StzooError, UsageError, debugging, did_you_mean
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 1  # click's own choice when the pipe breaks inside a command
@@ -115,7 +115,7 @@ class LazyGroup(click.RichGroup):
 
         STZOO_DEBUG=1 in the environment lets the traceback through.
         """
-        if not standalone_mode or os.environ.get("STZOO_DEBUG", "0") not in ("", "0"):
+        if not standalone_mode or debugging():
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # bars and dashes where the terminal's encoding has none

@@ -13,7 +13,7 @@ import rich_click as click
 
 from stzoo.cli.rendering import draw_timeline, refuse_existing, refuse_figure, render_answers, render_timeline
 from stzoo.cli.writers import complaints
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import StzooError, UsageError, VideoError, unexpected
 from stzoo.prediction.rows import Row, timeline_row
 
 if TYPE_CHECKING:
@@ -156,3 +156,7 @@ def _followed(predictor: Predictor, video: Video, window_seconds: float, hop_sec
             )
     except (VideoError, UsageError) as error:
         return Failed(str(video.path), str(error))
+    except StzooError:
+        raise
+    except Exception as error:
+        return Failed(str(video.path), unexpected(video.place, error))

@@ -12,6 +12,8 @@ from stzoo.errors import UsageError
 _SUFFIXES = "3g2 3gp avi divx f4v flv gif m2ts m2v m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv y4m zip"
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
+PICTURE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"])
+
 FRAME = re.compile(
     r"(?P<prefix>.*?)(?P<number>[0-9]{1,18})(?P<suffix>[^0-9]*\.(?:jpe?g|png|webp|bmp|tiff?|ppm|pgm))", re.IGNORECASE
 )
