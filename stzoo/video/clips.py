@@ -33,7 +33,8 @@ def plan(
         UsageError: `clips` is below 1.
         VideoError: there is no frame.
     """
-    if clips < 1:
+    number: object = clips
+    if not isinstance(number, int | np.integer) or clips < 1:
         raise UsageError(f"{clips} clips were asked for; ask for at least 1.")
     _require_frames(timestamps_seconds)
     if contract.sampling == "segments":
