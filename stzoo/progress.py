@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from stzoo.terminal import clean_console, clean_line
 
 
 class _RateColumn(ProgressColumn):
@@ -51,11 +53,11 @@ class Bar:
 def counting(description: str, total: int, *, unit: str, completed: int = 0, show: bool = True) -> Iterator[Bar]:
     """Draws `description`, a bar, `completed`/`total`, `unit`s a second and the time left, until the block ends."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(unit),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not show) as progress:
-        yield Bar(progress, progress.add_task(description, total=total, completed=completed))
+    with Progress(*columns, console=clean_console(sys.stderr), disable=not show) as progress:
+        yield Bar(progress, progress.add_task(clean_line(description), total=total, completed=completed))

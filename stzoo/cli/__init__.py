@@ -35,6 +35,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -43,6 +44,7 @@ import rich_click as click
 import stzoo
 from stzoo.cli.interrupts import remembering_interrupts
 from stzoo.errors import StzooError, UsageError, debugging, did_you_mean
+from stzoo.terminal import clean, cleaned
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 1  # click's own choice when the pipe breaks inside a command
@@ -119,7 +121,11 @@ class LazyGroup(click.RichGroup):
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # bars and dashes where the terminal's encoding has none
-        with remembering_interrupts() as interrupted:
+        words = sys.argv[1:] if args is None else args
+        is_help = list(words) in ([], ["data"]) or not {"-h", "--help"}.isdisjoint(
+            words
+        )  # it has colours, and names of ours alone
+        with nullcontext() if is_help else cleaned(), remembering_interrupts() as interrupted:
             try:
                 result = super().main(args, prog_name, complete_var, False, **extra)
                 sys.stdout.flush()
@@ -146,7 +152,7 @@ class LazyGroup(click.RichGroup):
 
 
 def _fail(sentence: str, exit_code: int) -> NoReturn:
-    click.echo(sentence, err=True)
+    click.echo(clean(sentence), err=True)
     sys.exit(exit_code)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stzoo.figures.style import COLOURS, FORMULAS, site_groups
+from stzoo.terminal import clean_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,9 +127,7 @@ def plain_table(*columns: str) -> Table:
 
 def console() -> Console:
     """Writes to stdout what others have written: as wide as the terminal, or wide enough where there is none."""
-    from rich.console import Console
-
-    stdout = Console(highlight=False, markup=False, emoji=False)
+    stdout = clean_console(sys.stdout)
     if not stdout.is_terminal:
         stdout.width = _PIPE_WIDTH
     return stdout

@@ -25,6 +25,7 @@ from stzoo.cli.timeline import OverTime, timeline_options
 from stzoo.cli.writers import complaints, resumed, writer
 from stzoo.errors import UsageError, VideoError, did_you_mean
 from stzoo.prediction.rows import Row, row
+from stzoo.terminal import trusted
 from stzoo.video.video import Video
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _refuse(output: Path | None, form: str, resume: bool) -> None:
 def _opened(output: Path | None, resume: bool) -> Iterator[TextIO]:
     """The file to write, or standard output."""
     if output is None:
-        yield sys.stdout
+        yield trusted(sys.stdout)  # writers clean what is for people
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("a" if resume else "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
