@@ -100,9 +100,9 @@ def unexpected(place: Path | str, error: Exception) -> str:
     )
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A leading-space sentence that offers the nearest known word, or nothing."""
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A leading-space sentence that offers the nearest known word, or nothing where none is as near as `cutoff`."""
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f' Did you mean "{nearest[0]}"?' if nearest else ""
 
 

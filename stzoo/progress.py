@@ -20,6 +20,9 @@ from rich.text import Text
 
 from stzoo.terminal import clean_console, clean_line
 
+_SHORTEST_SECONDS = 1.0  # a shorter time tells no rate
+_WHOLE = 100  # from here on a rate has no decimals
+
 
 class _RateColumn(ProgressColumn):
     def __init__(self, unit: str) -> None:
@@ -27,7 +30,14 @@ class _RateColumn(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0.0:.1f} {self.unit}/s", style="progress.data.speed")
+        return Text(rate(task.finished_speed or task.speed, task.elapsed, self.unit), style="progress.data.speed")
+
+
+def rate(speed: float | None, elapsed_seconds: float | None, unit: str) -> str:
+    """`12.3 videos/s`; nothing before it is known, and where all was there already."""
+    if not speed or (elapsed_seconds or 0.0) < _SHORTEST_SECONDS:
+        return ""
+    return f"{speed:,.0f} {unit}/s" if speed >= _WHOLE else f"{speed:.1f} {unit}/s"
 
 
 class Bar:

@@ -47,6 +47,7 @@ from stzoo.errors import StzooError, UsageError, debugging, did_you_mean
 from stzoo.terminal import clean, cleaned
 
 EXIT_INTERRUPTED = 130
+_NEAR = 0.7  # of an option that is offered for one that does not exist
 EXIT_BROKEN_PIPE = 1  # click's own choice when the pipe breaks inside a command
 
 
@@ -131,6 +132,11 @@ class LazyGroup(click.RichGroup):
                 sys.stdout.flush()
             except StzooError as error:
                 _fail(f"Error: {error}", error.exit_code)
+            except click.NoSuchOption as error:
+                if error.possibilities:
+                    near = [name for name in error.possibilities if _is_near(error.option_name, name)]
+                    error.possibilities[:] = near
+                _fail(f"Error: {error.format_message()}{_see_help(error)}", error.exit_code)
             except click.ClickException as error:
                 _fail(f"Error: {error.format_message()}{_see_help(error)}", error.exit_code)
             except (click.Abort, KeyboardInterrupt):
@@ -154,6 +160,11 @@ class LazyGroup(click.RichGroup):
 def _fail(sentence: str, exit_code: int) -> NoReturn:
     click.echo(clean(sentence), err=True)
     sys.exit(exit_code)
+
+
+def _is_near(word: str, option: str) -> bool:
+    """Whether an option may have been meant; what all of them begin with makes none like another."""
+    return bool(did_you_mean(word.lstrip("-"), [option.lstrip("-")], cutoff=_NEAR))
 
 
 def _see_help(error: click.ClickException) -> str:

@@ -118,9 +118,9 @@ def plain_table(*columns: str) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        name, _, side = column.partition(":")
+        name = column.removesuffix(":right")
         table.add_column(
-            name, justify="right" if side else "left", no_wrap=name not in ("dataset", "protocol", "weights")
+            name, justify="left" if name == column else "right", no_wrap=name not in ("dataset", "protocol", "weights")
         )
     return table
 

@@ -76,6 +76,17 @@ def test_every_command_of_the_table_loads_and_has_help(name: str) -> None:
     assert f"stzoo {name}" in result.output
 
 
+@pytest.mark.parametrize(
+    ("option", "hint"), [("--budget", ""), ("--modle", "Did you mean '--model'?"), ("--clip", "--clips"), ("--zzz", "")]
+)
+def test_only_near_options_are_offered(option: str, hint: str) -> None:
+    for command in ("train", "finetune") if option == "--budget" else ("predict",):
+        result = run(command, option, "1")
+        assert result.exit_code == 2
+        assert hint in result.stderr
+        assert ("mean" in result.stderr) == bool(hint)
+
+
 HOSTILE = "x\x1b]0;title\x07\x9b2J\u202egpj"
 
 
