@@ -2,35 +2,98 @@
 
     python examples/onnx_predict.py model.onnx video.mp4
 
-Needs numpy, onnxruntime and PyAV, and nothing of stzoo.
+Needs numpy, onnxruntime and PyAV, and nothing of stzoo. All frames of the video are held in memory.
 """
 
 import json
+import math
 import sys
 
 import av
 import numpy as np
 import onnxruntime
 
+
+def read(path):
+    """Frames in the order they are shown, when each is shown, and how much wider than high a pixel is shown."""
+    with av.open(path) as container:
+        stream = container.streams.best("video")
+        frames = list(container.decode(stream))
+        rate, aspect = float(stream.average_rate or 25), float(stream.sample_aspect_ratio or 1)
+    times = np.array([index / rate if frame.time is None else frame.time for index, frame in enumerate(frames)])
+    return frames, times - times[0], aspect if 1 / 8 <= aspect <= 8 else 1.0
+
+
+def turn(frame):
+    """Counterclockwise degrees that show a frame upright, and whether it is mirrored before it is turned."""
+    matrix = next((bytes(data) for data in list(frame.side_data) if data.type.name == "DISPLAYMATRIX"), None)
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].tolist()
+    mirrored = a * d - b * c < 0
+    a, b = (-a, -b) if mirrored else (a, b)
+    return round(math.degrees(math.atan2(-b, a)) / 90) % 4 * 90, mirrored
+
+
+def plan(times, wants):
+    """The frames of every clip, [clips, frames]."""
+    count, clips, frames = len(times), wants["clips"], wants["frames"]
+    if wants["sampling"] == "segments":
+        within = (np.arange(clips)[:, None] + 0.5) / clips
+        return np.floor((np.arange(frames) + within) * count / frames).astype(int)
+    timed = wants["fps"] is not None
+    positions = times if timed else np.arange(count, dtype=float)
+    offsets = np.arange(frames) * (1 / wants["fps"] if timed else wants["stride_frames"])
+    spare = positions[-1] - offsets[-1]
+    if spare < 0 and wants["short_video"] == "stretch":
+        offsets = np.linspace(0, positions[-1], frames)
+    spare = max(0.0, spare)
+    starts = np.linspace(0, spare, clips) if clips > 1 else np.array([spare / 2])
+    # Half-way between two frames the earlier one is nearest in time; counted, it is the later one.
+    wished = starts[:, None] + offsets + (-1e-6 if timed else 1e-6)
+    return np.searchsorted((positions[1:] + positions[:-1]) / 2, wished)
+
+
+def weights(size, side, shrinks):
+    """[side, size]: how much of every old row a new one has. Areas where it shrinks, else linear between neighbours."""
+    new, old = np.arange(side)[:, None], np.arange(size)
+    if shrinks:
+        scale = size / side
+        share = np.clip(np.minimum(old + 1, (new + 1) * scale) - np.maximum(old, new * scale), 0, None)
+        return share / scale
+    centre = np.clip((new + 0.5) * size / side - 0.5, 0, size - 1)
+    return np.clip(1 - np.abs(old - centre), 0, None)
+
+
+def squares(pixels, aspect, wants):
+    """The crops of a frame, [crops, crop, crop, 3]: the square part, scaled, of which the middle is kept."""
+    (height, width), short, crop = pixels.shape[:2], wants["resize"], wants["crop"]
+    side = min(height, width * aspect)
+    tall, wide = max(1, round(side)), max(1, min(width, round(side / aspect)))
+    across = (short - crop) // 2
+    for place in (0.0, 0.5, 1.0) if wants["crops"] == 3 else (0.5,):
+        top, left = int((height - tall) * place), int((width - wide) * place)
+        part = pixels[top : top + tall, left : left + wide].astype(float)
+        shrinks = min(tall, wide) >= short
+        rows, columns = weights(tall, short, shrinks), weights(wide, short, shrinks)
+        scaled = np.einsum("rh,hwc,kw->rkc", rows, part, columns, optimize=True)
+        along = int((short - crop) * place)
+        top, left = (along, across) if height > width * aspect else (across, along)
+        yield np.rint(scaled[top : top + crop, left : left + crop]).astype(np.uint8)
+
+
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 about = session.get_modelmeta().custom_metadata_map
 labels, wants = json.loads(about["labels"]), json.loads(about["input"])
-
-with av.open(sys.argv[2]) as container:
-    rate = float(container.streams.video[0].average_rate)
-    frames = list(container.decode(video=0))
-offsets = np.arange(wants["frames"]) / (wants["fps"] or rate / wants["stride_frames"])  # seconds into a clip
-times = np.array([frame.time - frames[0].time for frame in frames])
-last = max(0.0, times[-1] - offsets[-1])
-starts = np.linspace(0, last, wants["clips"]) if wants["clips"] > 1 else np.array([last / 2])
-chosen = np.abs(times - (starts[:, None, None] + offsets[:, None])).argmin(axis=-1)  # [clips, frames]
-
-scale, crop = wants["resize"] / min(frames[0].width, frames[0].height), wants["crop"]
-width, height = round(frames[0].width * scale), round(frames[0].height * scale)
-top, left = (height - crop) // 2, (width - crop) // 2
-small = {i: frames[i].reformat(width, height, "rgb24", interpolation="AREA").to_ndarray() for i in set(chosen.flat)}
-pixels = np.stack([[small[i][top : top + crop, left : left + crop] for i in clip] for clip in chosen])
-
-(probabilities,) = session.run(None, {"frames": pixels})
+frames, times, aspect = read(sys.argv[2])
+chosen = plan(times, wants)
+degrees, mirrored = turn(frames[0])
+views = {}
+for index in set(chosen.flat):
+    picture = frames[index].to_ndarray(format="rgb24")
+    upright = np.rot90(picture[:, ::-1] if mirrored else picture, degrees // 90)
+    views[index] = np.stack(list(squares(upright, aspect if degrees % 180 == 0 else 1 / aspect, wants)))
+clips = np.stack([np.stack([views[index] for index in clip], axis=1) for clip in chosen])
+(probabilities,) = session.run(None, {"frames": clips.reshape(-1, *clips.shape[2:])})
 for index in np.argsort(-probabilities)[:5]:
     print(f"{probabilities[index]:6.1%}  {labels[index]}")

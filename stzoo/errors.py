@@ -18,7 +18,11 @@ StzooError               anything below; the command line prints the sentence an
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_MOST_LETTERS = 200  # of what a library says
 
 
 class StzooError(Exception):
@@ -77,9 +81,28 @@ class ExportError(StzooError):
     """An export that failed or does not agree with torch."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A leading-space sentence that offers the nearest known word, or nothing."""
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def debugging() -> bool:
+    """Whether STZOO_DEBUG=1 in the environment asks for tracebacks."""
+    return os.environ.get("STZOO_DEBUG", "0") not in ("", "0")
+
+
+def unexpected(place: Path | str, error: Exception) -> str:
+    """The sentence about an error that nobody foresaw while one video was read, so that a list of videos goes on.
+
+    STZOO_DEBUG=1 lets the error itself through: it is raised again.
+    """
+    if debugging():
+        raise error
+    what = " ".join(str(error).split())[:_MOST_LETTERS]
+    return (
+        f"{place} cannot be read because of an unexpected {type(error).__name__}{f' ({what})' if what else ''}; "
+        "STZOO_DEBUG=1 in the environment shows where it comes from."
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A leading-space sentence that offers the nearest known word, or nothing where none is as near as `cutoff`."""
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f' Did you mean "{nearest[0]}"?' if nearest else ""
 
 

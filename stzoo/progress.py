@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,7 +18,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from stzoo.terminal import clean_console, clean_line
+
 _SPEED_SECONDS = 300.0  # what a step may take, and still have a rate
+_SHORTEST_SECONDS = 1.0  # a shorter time tells no rate
+_WHOLE = 100  # from here on a rate has no decimals
 
 
 class _RateColumn(ProgressColumn):
@@ -27,9 +31,16 @@ class _RateColumn(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        shown = "" if not speed else f"{speed:.1f} {self.unit}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
-        return Text(shown, style="progress.data.speed")
+        return Text(rate(task.finished_speed or task.speed, task.elapsed, self.unit), style="progress.data.speed")
+
+
+def rate(speed: float | None, elapsed_seconds: float | None, unit: str) -> str:
+    """`12.3 videos/s`, or `4.2 s each`; nothing before it is known, and where all was there already."""
+    if not speed or (elapsed_seconds or 0.0) < _SHORTEST_SECONDS:
+        return ""
+    if speed < 1:
+        return f"{1 / speed:.1f} s each"
+    return f"{speed:,.0f} {unit}/s" if speed >= _WHOLE else f"{speed:.1f} {unit}/s"
 
 
 class Bar:
@@ -67,12 +78,12 @@ def duration(seconds: float) -> str:
 def counting(description: str, total: int, *, unit: str, completed: int = 0, show: bool = True) -> Iterator[Bar]:
     """Draws `description`, a bar, `completed`/`total`, `unit`s a second and the time left, until the block ends."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(unit),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = clean_console(sys.stderr)
     with Progress(*columns, console=console, disable=not show, speed_estimate_period=_SPEED_SECONDS) as progress:
-        yield Bar(progress, progress.add_task(description, total=total, completed=completed))
+        yield Bar(progress, progress.add_task(clean_line(description), total=total, completed=completed))

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from stzoo.progress import counting, duration
+from stzoo.progress import counting, duration, rate
 
 
 def test_the_bar_is_on_stderr_with_counts_and_rate(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,8 +12,23 @@ def test_the_bar_is_on_stderr_with_counts_and_rate(capsys: pytest.CaptureFixture
         bar.advance()
     out, err = capsys.readouterr()
     assert out == ""
-    for word in ("Decoding", "3/3", "videos/s", "left out: [red]a.mp4[/red]"):
+    for word in ("Decoding", "3/3", "left out: [red]a.mp4[/red]"):
         assert word in err
+    assert "/s" not in err, "what was there already has no rate"
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "speed", "text"),
+    [
+        (9.0, 12.34, "12.3 videos/s"),
+        (9.0, 135031.7, "135,032 videos/s"),
+        (0.1, 135031.7, ""),
+        (9.0, None, ""),
+        (9.0, 0.0, ""),
+    ],
+)
+def test_a_rate_is_shown_where_there_is_one(elapsed: float, speed: float | None, text: str) -> None:
+    assert rate(speed, elapsed, "videos") == text
 
 
 def test_a_hidden_bar_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,15 +48,8 @@ def test_no_rate_is_told_before_there_is_one_and_none_of_what_was_done_before(
     assert "/s" not in err
 
 
-def test_slow_steps_are_told_in_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    times = itertools.count(step=40.0)
-    with counting("Decoding", 2, unit="videos") as bar:
-        bar._progress.get_time = lambda: next(times)
-        bar.advance()
-        bar.advance()
-    err = capsys.readouterr().err
-    assert "s each" in err
-    assert "0.0 videos/s" not in err
+def test_slow_steps_are_told_in_seconds() -> None:
+    assert rate(0.025, 80.0, "videos") == "40.0 s each"
 
 
 @pytest.mark.parametrize(

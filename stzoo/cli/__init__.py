@@ -38,6 +38,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -45,9 +46,11 @@ import rich_click as click
 
 import stzoo
 from stzoo.cli.interrupts import remembering_interrupts
-from stzoo.errors import StzooError, UsageError, did_you_mean
+from stzoo.errors import StzooError, UsageError, debugging, did_you_mean
+from stzoo.terminal import clean, cleaned
 
 EXIT_INTERRUPTED = 130
+_NEAR = 0.7  # of an option that is offered for one that does not exist
 EXIT_BROKEN_PIPE = 1  # click's own choice when the pipe breaks inside a command
 
 
@@ -121,16 +124,25 @@ class LazyGroup(click.RichGroup):
 
         STZOO_DEBUG=1 in the environment lets the traceback through.
         """
-        if not standalone_mode or os.environ.get("STZOO_DEBUG", "0") not in ("", "0"):
+        if not standalone_mode or debugging():
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # bars and dashes where the terminal's encoding has none
-        with remembering_interrupts() as interrupted:
+        words = sys.argv[1:] if args is None else args
+        is_help = list(words) in ([], ["data"]) or not {"-h", "--help"}.isdisjoint(
+            words
+        )  # it has colours, and names of ours alone
+        with nullcontext() if is_help else cleaned(), remembering_interrupts() as interrupted:
             try:
                 result = super().main(args, prog_name, complete_var, False, **extra)
                 sys.stdout.flush()
             except StzooError as error:
                 _fail(f"Error: {error}", error.exit_code)
+            except click.NoSuchOption as error:
+                if error.possibilities:
+                    near = [name for name in error.possibilities if _is_near(error.option_name, name)]
+                    error.possibilities[:] = near
+                _fail(f"Error: {error.format_message()}{_see_help(error)}", error.exit_code)
             except click.ClickException as error:
                 _fail(f"Error: {error.format_message()}{_see_help(error)}", error.exit_code)
             except (click.Abort, KeyboardInterrupt):
@@ -152,8 +164,13 @@ class LazyGroup(click.RichGroup):
 
 
 def _fail(sentence: str, exit_code: int) -> NoReturn:
-    click.echo(sentence, err=True)
+    click.echo(clean(sentence), err=True)
     sys.exit(exit_code)
+
+
+def _is_near(word: str, option: str) -> bool:
+    """Whether an option may have been meant; what all of them begin with makes none like another."""
+    return bool(did_you_mean(word.lstrip("-"), [option.lstrip("-")], cutoff=_NEAR))
 
 
 def _see_help(error: click.ClickException) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stzoo.figures.style import COLOURS, FORMULAS, site_groups
+from stzoo.terminal import clean_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from stzoo.strategies.strategy import Strategy
 
 UNKNOWN = "–"
-_BAR_CELLS, _SHORT_BAR_CELLS = 12, 4
+_BAR_CELLS, _SHORTER_BAR_CELLS, _SHORT_BAR_CELLS = 12, 8, 4
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _PIPE_WIDTH = 200
 
@@ -61,12 +63,15 @@ def results_table(results: Iterable[Result]) -> Table:
 
 
 def site_table(strategy: Strategy, posterior: Posterior | None, convention: Convention) -> list[Any]:
-    """The strategy's unit at every site beside bars of P(unit), groups set apart, and what the bars mean."""
+    """The strategy's unit at every site beside bars of P(unit), groups set apart, and what the bars mean.
+
+    In the convention `linear` P(none) has a column too.
+    """
     from rich.text import Text
 
-    marginals = posterior.marginals(convention) if posterior is not None else {}
+    marginals = posterior.marginals(convention, none=convention == "linear") if posterior is not None else {}
     units = list(dict.fromkeys(unit for values in marginals.values() for unit in values))
-    cells = _BAR_CELLS if len(units) <= 4 else _SHORT_BAR_CELLS
+    cells = {4: _SHORTER_BAR_CELLS}.get(len(units), _BAR_CELLS if len(units) < 4 else _SHORT_BAR_CELLS)
     table = plain_table("site", "unit", *(f"P({unit})" for unit in units))
     for sites in site_groups(strategy.units).values():
         for site in sites:
@@ -113,18 +118,16 @@ def plain_table(*columns: str) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        name, _, side = column.partition(":")
+        name = column.removesuffix(":right")
         table.add_column(
-            name, justify="right" if side else "left", no_wrap=name not in ("dataset", "protocol", "weights")
+            name, justify="left" if name == column else "right", no_wrap=name not in ("dataset", "protocol", "weights")
         )
     return table
 
 
 def console() -> Console:
     """Writes to stdout what others have written: as wide as the terminal, or wide enough where there is none."""
-    from rich.console import Console
-
-    stdout = Console(highlight=False, markup=False, emoji=False)
+    stdout = clean_console(sys.stdout)
     if not stdout.is_terminal:
         stdout.width = _PIPE_WIDTH
     return stdout

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import rich_click as click
 
+from stzoo.terminal import exact_output
+
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes import Precision
@@ -80,7 +82,14 @@ def format_option_of(*formats: str, default: str | None, help: str) -> Callable[
         default=default,
         show_default=default is not None,
         help=help,
+        callback=_exact_for_programs,
     )
+
+
+def _exact_for_programs(context: click.Context, parameter: click.Parameter, form: str | None) -> str | None:
+    if form not in (None, "text"):
+        exact_output()
+    return form
 
 
 format_option = format_option_of("text", "json", default="text", help="text for people, json for programs.")

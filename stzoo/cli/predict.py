@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from stzoo.cli.timeline import OverTime, timeline_options
 from stzoo.cli.writers import complaints, resumed, writer
 from stzoo.errors import UsageError, VideoError, did_you_mean
 from stzoo.prediction.rows import Row, row
+from stzoo.terminal import trusted
 from stzoo.video.video import Video
 
 if TYPE_CHECKING:
@@ -113,11 +114,14 @@ def predict(
             else over_time.rendered(_rows(predictor, videos, topk, workers, len(done), shown=shown), videos)
         )
         with closing(writer(form, stream, answers, timeline=over_time.timeline, header=header)) as out:
-            for entry in rows:
-                out.write(entry)
-                broken |= "error" in entry
-                if fail_fast and "error" in entry:
-                    break
+            written = len(done)
+            with _saying_what_is_kept(output, form, lambda: f"{written} of {len(done) + len(videos)} videos"):
+                for entry in rows:
+                    out.write(entry)
+                    written += 1
+                    broken |= "error" in entry
+                    if fail_fast and "error" in entry:
+                        break
     if broken:
         context.exit(VideoError.exit_code)
 
@@ -137,6 +141,22 @@ def _rows(
                 say(sentence)
             yield entry
             bar.advance()
+
+
+@contextmanager
+def _saying_what_is_kept(output: Path | None, form: str, kept: Callable[[], str]) -> Iterator[None]:
+    """Answers an interrupt with what is written so far, and how to go on from there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if output is None:
+            sentence = f"after {kept()}; with -o FILE.jsonl the answers are kept, and --resume goes on with them."
+        elif form in _RESUMABLE:
+            sentence = f"{output} holds {kept()}; the same command with --resume goes on."
+        else:
+            sentence = f"{output} holds {kept()}; only {' and '.join(_RESUMABLE)} can be gone on with (--resume)."
+        click.echo(f"Stopped: {sentence}" if output is not None else f"Stopped {sentence}", err=True)
+        raise click.Abort from None
 
 
 def _form(output: Path | None) -> str:
@@ -159,7 +179,7 @@ def _refuse(output: Path | None, form: str, resume: bool) -> None:
 def _opened(output: Path | None, resume: bool) -> Iterator[TextIO]:
     """The file to write, or standard output."""
     if output is None:
-        yield sys.stdout
+        yield trusted(sys.stdout)  # writers clean what is for people
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("a" if resume else "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from stzoo.errors import UsageError
+
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Predictor
     from stzoo.prediction.rows import Row
@@ -36,6 +38,27 @@ def draw_timeline(timeline: Timeline, output: Path, model: str) -> None:
     from stzoo.figures.measurements import timeline_figure
 
     timeline_figure(timeline, output, f"{Path(timeline.path).name}, {model}")
+    say_written(output)
+
+
+def refuse_figure(path: Path) -> None:
+    """Raises `UsageError` for a suffix that is no figure's, and where a file is in the way; the folder is made."""
+    from stzoo.figures.style import figure_format
+
+    figure_format(path)
+    refuse_existing(path)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises `UsageError` where a file is in the way; the folder is made."""
+    if path.exists():
+        raise UsageError(f"{path} exists; choose another name.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def say_written(path: Path) -> None:
+    """Names a file that was written, on standard error."""
+    click.echo(f"Wrote {path}", err=True)
 
 
 def _render(video: Video, output: Path, lines: Sequence[Lines], at: Callable[[float], int]) -> None:
@@ -46,3 +69,4 @@ def _render(video: Video, output: Path, lines: Sequence[Lines], at: Callable[[fl
     with counting("Rendering", 1, unit="frames", show=sys.stderr.isatty()) as bar:
         for sentence in render(video, output, lambda seconds: lines[at(seconds)], advance=bar.reach):
             click.echo(f"Warning: {sentence}", err=True)
+    say_written(output)

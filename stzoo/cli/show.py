@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -13,6 +14,7 @@ from stzoo.card import Card, NetDescription
 from stzoo.cli.drawing import megabytes, pairs, print_parts, results_table, site_table
 from stzoo.cli.list_models import ModelLine, Opened
 from stzoo.cli.options import format_option
+from stzoo.cli.rendering import refuse_figure, say_written
 from stzoo.cli.strategy_names import PUBLISHED, bound_strategy, branch_options, by_name, naming_branches
 from stzoo.errors import ModelNotFoundError, UsageError, listed
 from stzoo.strategies.names import FORMS
@@ -31,13 +33,25 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--convention",
-    type=click.Choice(["paper", "linear"]),
-    default="paper",
-    show_default=True,
-    help="paper keeps a branch with 1 - sqrt(drop), as the paper's figures do; linear with 1 - drop, as sampling does.",
+    type=click.Choice(["linear", "paper"]),
+    help="linear keeps a branch with 1 - drop, as sampling does; paper with 1 - sqrt(drop), as the paper's figures do. "
+    " [default: linear; paper for what the paper publishes]",
+)
+@click.option(
+    "--figure",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw strategy and marginals: png, svg or pdf.",
 )
 @format_option
-def show(model: str, strategy: str | None, branches: str | None, convention: Convention, format_: str) -> None:
+def show(
+    model: str,
+    strategy: str | None,
+    branches: str | None,
+    convention: Convention | None,
+    figure: Path | None,
+    format_: str,
+) -> None:
     """Show one model: its strategy and marginals site by site, its input, labels and numbers.
 
     MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
@@ -45,11 +59,17 @@ def show(model: str, strategy: str | None, branches: str | None, convention: Con
     """
     if strategy is None and branches is not None:
         raise UsageError("--branches says which units a --strategy can have; give both of them")
+    if figure is not None:
+        refuse_figure(figure)
     shown = _shown(model) if strategy is None else _of_backbone(model, strategy, branches)
+    if convention is not None:
+        shown = replace(shown, convention=convention)
     if format_ == "json":
-        click.echo(json.dumps(shown.to_json(convention), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(shown.to_json(), indent=2, ensure_ascii=False))
     else:
-        print_parts(*shown.parts(convention))
+        print_parts(*shown.parts())
+    if figure is not None:
+        shown.draw(figure)
 
 
 @dataclass(frozen=True)
@@ -60,15 +80,17 @@ class _Shown:
     facts: Mapping[str, str]
     strategy: Strategy
     posterior: Posterior | None = None
+    convention: Convention = "linear"
     bundle: Bundle | None = None
     line: ModelLine | None = None
     net: NetDescription | None = None
     remark: str | None = None
 
-    def to_json(self, convention: Convention) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = {"name": self.name, "strategy": self.strategy.to_json(), "digest": self.strategy.digest}
         if self.posterior is not None:
-            value |= {"convention": convention, "marginals": self.posterior.marginals(convention)}
+            marginals = self.posterior.marginals(self.convention, none=self.convention == "linear")
+            value |= {"convention": self.convention, "marginals": marginals}
         if self.bundle is not None:
             value |= {"input": self.bundle.contract.model_dump(mode="json"), "labels": list(self.bundle.labels)}
             value |= {"provenance": self.bundle.config.provenance}
@@ -76,7 +98,7 @@ class _Shown:
             value |= {"input": self.net.input.model_dump(mode="json"), "classes": self.net.classes}
         return value | (dict(self.facts) if self.line is None else {"model": asdict(self.line)})
 
-    def parts(self, convention: Convention) -> list[Any]:
+    def parts(self) -> list[Any]:
         from rich.text import Text
 
         parts: list[Any] = [Text(self.name, style="bold")]
@@ -88,7 +110,17 @@ class _Shown:
         else:
             parts += [pairs(self.facts)]
         remark = [Text(self.remark)] if self.remark is not None else []
-        return [*parts, *site_table(self.strategy, self.posterior, convention), *remark]
+        return [*parts, *site_table(self.strategy, self.posterior, self.convention), *remark]
+
+    def draw(self, figure: Path) -> None:
+        """Draws the strategy, with the marginals where there are any, and says so."""
+        from stzoo.figures.strategies import marginals_figure, strategy_figure
+
+        if self.posterior is None:
+            strategy_figure(self.strategy, figure, self.name)
+        else:
+            marginals_figure(self.posterior, self.strategy, figure, self.name, self.convention)
+        say_written(figure)
 
 
 def _of_backbone(model: str, strategy: str, branches: str | None) -> _Shown:
@@ -111,7 +143,7 @@ def _shown(model: str) -> _Shown:
 
         panel = published(model.removeprefix(PUBLISHED))
         facts = {"backbone": panel.strategy.backbone, "source": panel.source}
-        return _Shown(model, facts, panel.strategy, panel.posterior)
+        return _Shown(model, facts, panel.strategy, panel.posterior, "paper")
     try:
         location = find(model)
     except ModelNotFoundError as error:
@@ -124,7 +156,7 @@ def _shown(model: str) -> _Shown:
     opened = Opened.at(location)
     bundle, line = opened.bundle, ModelLine.of(location.card, opened)
     facts = _facts(line, location.card) | {"folder": str(location.folder)}
-    return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle, line)
+    return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle=bundle, line=line)
 
 
 def _refuse_backbone(name: str) -> None:
@@ -143,7 +175,7 @@ def _untrained(card: Card, net: NetDescription, remark: str) -> _Shown:
         from stzoo.strategies.published import published
 
         posterior = published(net.strategy.removeprefix(PUBLISHED)).posterior
-    return _Shown(card.name, facts, strategy, posterior, line=line, net=net, remark=remark)
+    return _Shown(card.name, facts, strategy, posterior, "paper", line=line, net=net, remark=remark)
 
 
 def _facts(line: ModelLine, card: Card | None) -> dict[str, str]:

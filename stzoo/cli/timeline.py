@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
-from stzoo.cli.rendering import draw_timeline, render_answers, render_timeline
+from stzoo.cli.rendering import draw_timeline, refuse_existing, refuse_figure, render_answers, render_timeline
 from stzoo.cli.writers import complaints
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import StzooError, UsageError, VideoError, unexpected
 from stzoo.prediction.rows import Row, timeline_row
 
 if TYPE_CHECKING:
@@ -83,15 +83,12 @@ class OverTime:
         if output is not None and output in (self.figure, self.render):
             raise UsageError(f"-o names the same file as --figure or --render, {output}; choose another.")
         if self.figure is not None:
-            from stzoo.figures.style import figure_format
-
-            figure_format(self.figure)
-            _refuse_existing(self.figure)
+            refuse_figure(self.figure)
         if self.render is not None:
             from stzoo.video.render import render_format
 
             render_format(self.render)
-            _refuse_existing(self.render)
+            refuse_existing(self.render)
 
     def rows(self, predictor: Predictor, videos: Sequence[Video], topk: int) -> Iterator[Row]:
         """A row a video, as `stzoo.cli.predict` yields them; what is drawn is drawn after the row is taken."""
@@ -159,10 +156,7 @@ def _followed(predictor: Predictor, video: Video, window_seconds: float, hop_sec
             )
     except (VideoError, UsageError) as error:
         return Failed(str(video.path), str(error))
-
-
-def _refuse_existing(path: Path) -> None:
-    """Raises `UsageError` where a file is in the way; the folder is made."""
-    if path.exists():
-        raise UsageError(f"{path} exists; choose another name.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    except StzooError:
+        raise
+    except Exception as error:
+        return Failed(str(video.path), unexpected(video.place, error))

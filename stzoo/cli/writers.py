@@ -14,6 +14,7 @@ import rich_click as click
 
 from stzoo.errors import DataError
 from stzoo.prediction.rows import VIDEO, Row
+from stzoo.terminal import clean_line
 
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Prediction, Predictor
@@ -44,7 +45,7 @@ class Text(Writer):
     def write(self, row: Row) -> None:
         if "error" in row:
             return
-        header = click.style(click.format_filename(row["path"]), bold=True)
+        header = click.style(clean_line(click.format_filename(row["path"])), bold=True)
         click.echo(self._gap + "\n".join([header, *self.answers(row)]), file=self._stream)
         self._gap = "\n"
 
@@ -107,7 +108,7 @@ class TimelineText(Text):
         for window in row["windows"]:
             best = window["predictions"][0]
             times = f"{window['start_seconds']:8.2f} to {window['end_seconds']:8.2f} s"
-            answers.append(f"{times}  {100 * best['score']:5.1f} %  {best['label']}")
+            answers.append(f"{times}  {100 * best['score']:5.1f} %  {clean_line(best['label'])}")
         return answers
 
 
@@ -158,8 +159,8 @@ def writer(form: str, stream: TextIO, answers: int, *, timeline: bool = False, h
 def complaints(row: Row) -> list[str]:
     """What is said of a row on standard error, a line each."""
     if "error" in row:
-        return [f"Error: {row['error']}"]
-    return [f"Warning: {sentence}" for sentence in row["warnings"]]
+        return [f"Error: {clean_line(row['error'])}"]
+    return [f"Warning: {clean_line(sentence)}" for sentence in row["warnings"]]
 
 
 def columns(answers: int) -> list[str]:
@@ -237,7 +238,7 @@ def lines(predictions: Sequence[Prediction | tuple[str, float]], *, bars: bool) 
     width = max(len(label) for label, _ in predictions)
     written = []
     for rank, (label, score) in enumerate(predictions, 1):
-        line = f"{rank:3}  {100 * score:5.1f} %  {label}"
+        line = f"{rank:3}  {100 * score:5.1f} %  {clean_line(label)}"
         if bars:
             bar = click.style("█" * round(_BAR_WIDTH * score), fg="green" if rank == 1 else "cyan")
             line += f"{' ' * (width - len(label))}  {bar}"

@@ -33,7 +33,7 @@ from rich.filesize import decimal
 from stzoo.contract import InputContract
 from stzoo.data.broken import Broken, Cap
 from stzoo.data.datasets import Item, common_rate
-from stzoo.errors import DataError, UsageError, VideoError
+from stzoo.errors import DataError, StzooError, UsageError, VideoError, unexpected
 from stzoo.files import replacing, write_json
 from stzoo.pool import processors
 from stzoo.progress import counting
@@ -203,6 +203,10 @@ def _build(
             pixels[index] = content.read(items[index].video)
         except VideoError as error:
             return index, str(error)
+        except StzooError:
+            raise
+        except Exception as error:
+            return index, unexpected(items[index].path, error)
         return index, None
 
     already = len(items) - len(pending)

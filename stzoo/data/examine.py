@@ -19,10 +19,11 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from stzoo.errors import DataError, VideoError
+from stzoo.errors import DataError, VideoError, unexpected
 from stzoo.pool import processes
 from stzoo.video.decode import decodable, probe
 from stzoo.video.images import FrameFolder, find_frames, read_bytes, read_picture
+from stzoo.video.kinds import why_no_frames
 from stzoo.video.video import Video
 
 Problem = Literal["missing", "empty", "unreadable", "damaged"]
@@ -56,13 +57,16 @@ def examine(video: Video) -> Finding:
         if folder is not None:
             return _examine_pictures(folder)
         if path.is_dir():
-            return Finding(problem="empty", reason=f"{path} is a folder without frames.")
+            why = why_no_frames(os.listdir(path)) or "is a folder without frames."
+            return Finding(problem="empty", reason=f"{path} {why}")
         if path.stat().st_size == 0:
             return Finding(problem="empty", reason=f"{path} is empty (0 bytes).")
         info = decodable(probe(path))
         content = _digest(_chunks(path))
     except (VideoError, OSError) as error:
         return Finding(problem="unreadable", reason=str(error))
+    except Exception as error:
+        return Finding(problem="unreadable", reason=unexpected(path, error))
     if info.frames == 0:
         return Finding(problem="unreadable", reason=f"{path} holds no frame that can be decoded.")
     seconds = float(info.timestamps_seconds[-1] - info.timestamps_seconds[0])

@@ -45,7 +45,8 @@ def session(
         if precision == "fp32":
             return None
         raise UsageError(f"torch computes in fp32 here, not in {precision}; choose the runtime openvino or onnxruntime")
-    if runtime == "auto" and precision == "fp32" and (device == "cuda" or (device in (None, "auto") and has_gpu())):
+    on_gpu = has_gpu() if device in (None, "auto") else device != "cpu"  # torch judges any other device
+    if runtime == "auto" and precision == "fp32" and on_gpu:
         return None
     concrete = runtime
     if concrete == "auto":

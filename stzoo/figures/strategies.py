@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 _OTHER_COLOUR = "#CC79A7"
 _GROUP_GAP, _BARS_WIDTH = 0.9, 0.84
 _PANEL_INCHES, _GAP_INCHES = 2.7, 0.95
+_LETTERS_AN_INCH = 15  # of the line below a figure
 
 
 def marginals_figure(
-    posterior: Posterior, strategy: Strategy | None, path: Path | str, title: str, convention: Convention = "paper"
+    posterior: Posterior, strategy: Strategy | None, path: Path | str, title: str, convention: Convention = "linear"
 ) -> None:
     """Draws P(unit) as bars, site by site in network order, and under each site which branches the strategy opens.
 
-    The suffix of `path` decides between PNG, SVG and PDF.
+    In the convention `linear`, which is what is sampled, P(none) has a bar too; `paper` draws what the paper's figures
+    show. A line below says which it is. The suffix of `path` decides between PNG, SVG and PDF.
 
     Raises `UsageError` for another suffix, `StrategyError` when the strategy has other sites than the posterior.
 
@@ -46,7 +49,7 @@ def strategy_figure(strategy: Strategy, path: Path | str, title: str) -> None:
     from matplotlib.figure import Figure
 
     figure_format(path)
-    panel = _Panel.of(title, None, strategy, "paper")
+    panel = _Panel.of(title, None, strategy, "linear")
     lanes_inches = 0.22 * len(panel.branches)
     height = lanes_inches + 1.1
     with rc_context(STYLE):
@@ -59,7 +62,7 @@ def strategy_figure(strategy: Strategy, path: Path | str, title: str) -> None:
 
 
 def posteriors_side_by_side(
-    panels: Sequence[tuple[str, Posterior, Strategy | None]], path: Path | str, convention: Convention = "paper"
+    panels: Sequence[tuple[str, Posterior, Strategy | None]], path: Path | str, convention: Convention = "linear"
 ) -> None:
     """Draws several posteriors as `marginals_figure` does, one below the other: equal sites stand in a column."""
     from matplotlib import rc_context
@@ -83,8 +86,8 @@ def posteriors_side_by_side(
             panel.draw_bars(bars)
             panel.draw_lanes(lanes)
         _draw_legend(figure, list(dict.fromkeys(unit for panel in drawn for unit in panel.units)), height)
-        caption = f"P(unit): {FORMULAS[convention]}"
-        figure.text(0.5, 0.0, caption, ha="center", va="bottom", fontsize=7.5, color="#666666")
+        caption = textwrap.fill(f"P(unit): {FORMULAS[convention]}", int(_LETTERS_AN_INCH * width))
+        figure.text(0.5, 0.12 / height, caption, ha="center", va="top", fontsize=7.5, color="#666666")
         save_figure(figure, path)
 
 
@@ -159,7 +162,7 @@ class _Panel:
         branches = [branch for drops in drop.values() for branch in drops]
         if not branches:
             branches = [*BRANCHES, *(branch for unit in units.values() for branch in open_branches(unit))]
-        marginals = posterior.marginals(convention) if posterior is not None else {}
+        marginals = posterior.marginals(convention, none=convention == "linear") if posterior is not None else {}
         return cls(title, marginals, strategy, centres, tuple(dict.fromkeys(branches)))
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stzoo.errors import UsageError
 from stzoo.files import replacing
+from stzoo.strategies.strategy import NONE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,12 +22,14 @@ COLOURS = {
     "S+T": "#56B4E9",
     "T+ST": "#F0E442",
     "S+T+ST": "#000000",
+    NONE: "#999999",
 }
-"""One colour a unit, from Okabe and Ito's palette, which people with any colour vision tell apart."""
+"""One colour a unit, from Okabe and Ito's palette with its grey, which people with any colour vision tell apart."""
 
 FORMULAS = {
     "paper": "a branch is kept with 1 − √drop, as in Fig. 4 of the paper",
-    "linear": "a branch is kept with 1 − drop, as it is sampled",
+    "linear": "a branch is kept with 1 − drop, as it is sampled; where none is kept, a site is drawn anew unless it "
+    "may be closed",
 }
 """What the two conventions of marginals mean, for captions."""
 

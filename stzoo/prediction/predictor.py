@@ -120,7 +120,8 @@ class Predictor:
         Warns:
             VideoWarning: the file is cut off or damaged, and the prediction is about the part that can be decoded.
         """
-        if topk < 1:
+        number: object = topk
+        if not isinstance(number, int | np.integer) or topk < 1:
             raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
         return self.best(self._scores(Video(path, frame_rate), clips), topk)
 
@@ -170,11 +171,36 @@ class Predictor:
         return self.scores_of(read.clips)
 
     def scores_of(self, clips: UInt8[np.ndarray, "clips frames height width 3"]) -> Float32[np.ndarray, " classes"]:
-        """What `scores` gives, of clips that have been read already, as `read_clips` reads them."""
-        scores = self._runner.scores(clips, self.contract)
+        """What `scores` gives, of clips that have been read already, as `read_clips` reads them.
+
+        Args:
+            clips: RGB of the contract's frames and crop; of every clip its `contract.crops` crops, one after another.
+
+        Raises:
+            UsageError: the clips are of another kind or shape.
+            BundleError: as `predict`.
+        """
+        _check_clips(clips, self.contract)
+        scores = self._runner.scores(np.ascontiguousarray(clips), self.contract)
         if not np.isfinite(scores).all():
             raise BundleError(
                 f"the net{f' {self.name}' if self.name else ''} answers with numbers that are not finite; its weights "
                 "or its input contract cannot be right"
             )
         return scores.astype(np.float32)
+
+
+def _check_clips(clips: object, contract: InputContract) -> None:
+    """Raises `UsageError` for what is no array of clips that the contract describes."""
+    wanted = (contract.frames, contract.crop, contract.crop, 3)
+    shape = f"uint8 [{'views' if contract.crops > 1 else 'clips'}, {', '.join(map(str, wanted))}]"
+    if not isinstance(clips, np.ndarray):
+        raise UsageError(f"clips are given as a NumPy array, {shape}, and these are of type {type(clips).__name__}.")
+    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1:] != wanted:
+        raise UsageError(
+            f"this model takes clips as {shape}, and these are {clips.dtype} {list(clips.shape)}; read them as "
+            "stzoo.video.reader.read_clips does."
+        )
+    if len(clips) == 0 or len(clips) % contract.crops:
+        crops = f" of {contract.crops} crops each" if contract.crops > 1 else ""
+        raise UsageError(f"{len(clips)} views are not one or more clips{crops}; give all that belong to the video.")

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import UsageError, VideoError, unexpected
 from stzoo.pool import processors
 from stzoo.prediction.predictor import Predictor
 from stzoo.video.decode import VideoInfo
@@ -81,6 +81,8 @@ def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Iterator[tu
             yield video, read_clips(video, contract)
         except (VideoError, UsageError) as error:
             yield video, VideoError(str(error))
+        except Exception as error:
+            yield video, VideoError(unexpected(video.place, error))
 
 
 def _scored(predictor: Predictor, reads: Iterator[tuple[Video, VideoClips | VideoError]]) -> Iterator[Scored | Failed]:

@@ -44,6 +44,8 @@ def refuse_unknown(runtime: str, precision: str) -> None:
 
 def refuse_impossible(runtime: Runtime, device: str | None, precision: Precision) -> None:
     """Raises `UsageError` for what a runtime cannot do here, whatever the file."""
+    if runtime != "torch" and device not in (None, "auto", "cpu", "cuda"):
+        raise UsageError(f"{runtime} runs on cpu or cuda, not on {device}; choose one of them, or the runtime torch.")
     if runtime == "onnxruntime" and precision == "bf16":
         raise UsageError("onnxruntime does not compute in bf16; use openvino for it, or fp32.")
     if runtime == "openvino" and device == "cuda":

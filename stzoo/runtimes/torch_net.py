@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,7 @@ class TorchNet:
         self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
     ) -> Float64[np.ndarray, " classes"]:
         """The mean over the clips of the softmax of the logits."""
+        _refuse_after_fork()
         net = self._net_to_run()
         with torch.inference_mode():
             batches = torch.from_numpy(clips).split(clips_at_once(self.device.type))
@@ -60,14 +62,41 @@ class TorchNet:
         return self._merged.net
 
 
+_computed_in: int | None = None
+"""The process that torch computed in, if it did: one that is forked from it has the state of its threads and none of
+them."""
+
+
+def _refuse_after_fork() -> None:
+    """Raises `UsageError` where torch would wait for threads that a fork has not copied."""
+    global _computed_in
+    if _computed_in not in (None, os.getpid()) and torch.get_num_threads() > 1:
+        raise UsageError(
+            "this process was forked from one in which torch had computed already, and would wait for its threads for "
+            'ever; start it with "spawn" or "forkserver", call torch.set_num_threads(1) in it, or fork before anything '
+            "is predicted."
+        )
+    _computed_in = os.getpid()
+
+
+def _refuse_unusable(device: torch.device) -> None:
+    """Raises `UsageError` for a device that holds no numbers, as `meta`, or that this torch cannot use."""
+    try:
+        torch.zeros(1, device=device).cpu()
+    except Exception as error:  # of many kinds, one a device
+        raise UsageError(f"torch cannot use the device {device} here; choose auto, cpu or cuda.") from error
+
+
 def torch_device(device: torch.device | str | None) -> torch.device:
     """A device that torch has; None and `auto` are a GPU if there is one. Raises `UsageError` where there is none."""
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         wanted = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise UsageError(f'there is no device "{device}"; choose auto, cpu or cuda.') from error
+    if wanted.type not in ("cpu", "cuda"):
+        _refuse_unusable(wanted)
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"the device {device} was asked for and torch finds no such GPU here; choose auto or cpu.")
     return wanted

@@ -45,17 +45,18 @@ class Posterior:
         frozen = {site: MappingProxyType(dict(branches)) for site, branches in self.drop.items()}
         object.__setattr__(self, "drop", MappingProxyType(frozen))
 
-    def marginals(self, convention: Convention = "linear") -> dict[str, dict[str, float]]:
-        """P(unit) at every site, not renormalised: what is missing to 1 is P(none).
+    def marginals(self, convention: Convention = "linear", *, none: bool = False) -> dict[str, dict[str, float]]:
+        """P(unit) at every site, not renormalised: what is missing to 1 is P(none), which `none` adds as a unit.
 
         `linear` keeps a branch with probability 1 - drop, as sampling does; `paper` with 1 - sqrt(drop), as the bars
         of the paper's Fig. 4 do.
         """
         power = {"linear": 1.0, "paper": 0.5}[convention]
-        return {
+        marginals = {
             site: _unit_probabilities({branch: 1.0 - drop**power for branch, drop in branches.items()})
             for site, branches in self.drop.items()
         }
+        return {site: _with_none(units) for site, units in marginals.items()} if none else marginals
 
     def distribution(self, closable: Collection[str] = ()) -> dict[str, dict[str, float]]:
         """What is sampled from: P(unit) at every site given not-none, but with `none` where it is a unit."""
@@ -63,7 +64,7 @@ class Posterior:
         for site, probabilities in self.marginals("linear").items():
             total = sum(probabilities.values())
             if site in closable or len(self.drop[site]) == 1:
-                distributions[site] = probabilities | {NONE: max(0.0, 1.0 - total)}
+                distributions[site] = _with_none(probabilities)
             elif total > 0.0:
                 distributions[site] = {unit: value / total for unit, value in probabilities.items()}
             else:
@@ -127,6 +128,10 @@ class Posterior:
 
     def _sites(self) -> list[Site]:
         return [Site(site, tuple(branches)) for site, branches in self.drop.items()]
+
+
+def _with_none(probabilities: Mapping[str, float]) -> dict[str, float]:
+    return {**probabilities, NONE: max(0.0, 1.0 - sum(probabilities.values()))}
 
 
 def _unit_probabilities(keep: Mapping[str, float]) -> dict[str, float]:

@@ -8,6 +8,7 @@ A video's frames:
     endings    whether a file ends before it should
     shortcuts  the wanted frames by seeking and skipping, exactly
     decode     what is inside a file, and its frames: the five above put together
+    kinds      what looks like a video and is none that is read: what to do
     archives   zip files that hold pictures
     images     frames kept as pictures, in folders and zip files
     source     an open video, whatever it is kept as: a few of its frames, or all of them one after the other

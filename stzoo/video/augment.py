@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from stzoo.contract import InputContract
-from stzoo.errors import VideoError
+from stzoo.errors import UsageError, VideoError, unexpected
 from stzoo.video.clips import random_run
 from stzoo.video.frames import resize_square
 from stzoo.video.reader import read_chosen
@@ -82,6 +82,10 @@ def clip_or_reason(
         return np.ascontiguousarray(read_random_clip(video, cut, draws))
     except VideoError as error:
         return str(error)
+    except UsageError:
+        raise
+    except Exception as error:
+        return unexpected(video.place, error)
 
 
 def random_clip(

@@ -33,7 +33,8 @@ def plan(
         UsageError: `clips` is below 1.
         VideoError: there is no frame.
     """
-    if clips < 1:
+    number: object = clips
+    if not isinstance(number, int | np.integer) or clips < 1:
         raise UsageError(f"{clips} clips were asked for; ask for at least 1.")
     _require_frames(timestamps_seconds)
     if contract.sampling == "segments":
@@ -45,6 +46,21 @@ def plan(
     return _by_count(
         len(timestamps_seconds), contract.frames, contract.stride_frames, contract.short_video == "stretch", clips
     )
+
+
+def repeating(
+    timestamps_seconds: Float64[np.ndarray, " n"], contract: InputContract, indices: Int64[np.ndarray, "clips frames"]
+) -> Int64[np.ndarray, " repeating"]:
+    """How many different frames those clips have that repeat some though the video is as long as they are.
+
+    That is so where the video has fewer frames a second than the contract wants, or gaps between them. Shorter videos
+    repeat frames by the contract's own policy, and are not counted.
+    """
+    span = float(timestamps_seconds[-1] - timestamps_seconds[0])
+    if contract.fps is None or span < (contract.frames - 1) / contract.fps:
+        return np.zeros(0, dtype=np.int64)
+    different = 1 + np.count_nonzero(np.diff(indices, axis=1), axis=1)
+    return np.asarray(different[different < indices.shape[1]], dtype=np.int64)
 
 
 def strip(

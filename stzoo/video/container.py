@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import av
 
 from stzoo.errors import VideoError
+from stzoo.video.kinds import unsupported_kind, why_no_video
 from stzoo.video.mp4 import lacks_index
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Decoder:
 def _check_is_media(path: Path) -> None:
     try:
         if path.is_dir():
-            raise VideoError(f"{path} is a directory; give a video file inside it.")
+            raise VideoError(why_no_video(path))
         if path.exists() and not path.is_file():
             raise VideoError(f"{path} is not a regular file but a pipe, socket or device; give a video file.")
         with path.open("rb") as file:
@@ -147,6 +148,8 @@ def _check_is_media(path: Path) -> None:
         ) from error
     if not head:
         raise VideoError(f"{path} is empty (0 bytes); copy or download it again.")
+    if (kind := unsupported_kind(head)) is not None:
+        raise VideoError(f"{path} is {kind}.")
     text = re.sub(rb"[\x80-\xff]{1,3}\Z", b"", head) if len(head) == 4096 else head
     try:
         is_text = "\0" not in text.decode("utf-8")

@@ -24,6 +24,7 @@ from stzoo.video.archives import read_archive
 from stzoo.video.container import MAX_PIXELS
 from stzoo.video.decode import Choose, Excerpt, Transform, VideoInfo
 from stzoo.video.frames import stacked
+from stzoo.video.kinds import why_no_frames
 from stzoo.video.video import FRAME, Video, archive_of, is_frame
 
 _MOST_PICTURE_BYTES = 64 * 2**20
@@ -74,6 +75,9 @@ def find_frames(video: Video) -> FrameFolder | None:
         inner = held[0]
     folder = _ordered(video, archive, inner, folders.get(inner, ()))
     if folder is None:
+        where = f"{archive / inner if inner else archive}"
+        if pictures := why_no_frames(folders.get(inner, [])):
+            raise VideoError(f"{where} {pictures}")
         raise VideoError(f"{archive} holds no frames in {inner or 'its top folder'}; check the path and the zip file.")
     return folder
 

@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.video.clips import plan, strip
+from stzoo.video.clips import plan, repeating, strip
 from stzoo.video.decode import Choose, Excerpt, Transform, VideoInfo
 from stzoo.video.frames import crops_along, resize_and_crop
 from stzoo.video.source import look_into
@@ -28,7 +28,7 @@ class VideoClips:
     """When the first and the last frame of each clip are shown."""
     info: VideoInfo
     warnings: tuple[str, ...]
-    """One sentence for everything that was not as it should be: so far, a file that is cut off or damaged."""
+    """One sentence for everything that was not as it should be: a file that is cut off, clips that repeat frames."""
     decode_seconds: float
     """What reading took, on the clock."""
 
@@ -37,7 +37,8 @@ def read_clips(video: Video, contract: InputContract, clips: int | None = None) 
     """Reads `clips` clips (by default `contract.clips`) spread uniformly over a video of any length, rate and size.
 
     Of each clip there are `contract.crops` crops. Of a damaged or cut-off video, the clips are spread over the frames
-    that can be decoded, and a warning says so.
+    that can be decoded, and a warning says so; another one says where clips have fewer different frames than they have
+    frames, though the video is as long as they are.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
@@ -51,8 +52,10 @@ def read_clips(video: Video, contract: InputContract, clips: int | None = None) 
 
     transform = partial(crops_along, short_side=contract.resize, crop=contract.crop, crops=contract.crops)
     pixels, info = read_chosen(video, choose, transform, contract)
-    times = info.timestamps_seconds[choose(info)[:, [0, -1]]]
-    return VideoClips(views_of(pixels), times, info, damage(info), time.perf_counter() - began)
+    indices = choose(info)
+    times = info.timestamps_seconds[indices[:, [0, -1]]]
+    few = few_frames(info, contract, repeating(info.timestamps_seconds, contract, indices), len(indices))
+    return VideoClips(views_of(pixels), times, info, (*damage(info), *few), time.perf_counter() - began)
 
 
 def views_of(
@@ -94,4 +97,21 @@ def damage(info: VideoInfo) -> tuple[str, ...]:
     return (
         f"{info.path} is cut off or damaged: only its {info.frames} decodable frames{length} were used.",
         *info.remarks,
+    )
+
+
+def few_frames(
+    info: VideoInfo, contract: InputContract, different: Int64[np.ndarray, " repeating"], clips: int
+) -> tuple[str, ...]:
+    """A sentence where some of a video's clips repeat frames. `different` is what `clips.repeating` says of them.
+
+    Of a video that is cut off or damaged the other sentence says enough.
+    """
+    if not len(different) or info.truncated:
+        return ()
+    rate = "" if info.fps is None else f"{info.fps:.4g} frames a second on average, and "
+    return (
+        f"{len(different)} of {clips} clip{'s' if clips > 1 else ''} of {info.path} repeat{'' if clips > 1 else 's'} "
+        f"frames, down to {different.min()} different ones of {contract.frames}: the video has {rate}"
+        f"{contract.fps:g} are wanted.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 from stzoo.errors import UsageError
@@ -15,6 +16,8 @@ _SUFFIXES = """
 ogv qt rm rmvb roq smk tod trp ts vc1 viv vob vro vvc webm wm wmv wtv y4m zip
 """
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+PICTURE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"])
 
 FRAME = re.compile(
     r"(?P<prefix>.*?)(?P<number>[0-9]{1,18})(?P<suffix>[^0-9]*\.(?:jpe?g|png|webp|bmp|tiff?|ppm|pgm))", re.IGNORECASE
@@ -28,7 +31,7 @@ class Video:
 
     What it is kept as is looked at by `stzoo.video.source.look_into`.
 
-    Raises `UsageError` for an empty path and a frame rate out of range.
+    Raises `UsageError` for what is no path, for an empty one, and for a frame rate out of range.
     """
 
     path: Path | str
@@ -37,8 +40,16 @@ class Video:
     """Frames a second of a folder of pictures, above 0 and at most 1000; a file says its own."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str | os.PathLike):
+            raise UsageError(
+                f"a video is given by its path, and this is {_named(self.path)}; give several videos one by one, and "
+                "clips that are read already to scores_of."
+            )
         if self.path == "":
             raise UsageError("an empty path was given; give the path of a video")
+        rate: object = self.frame_rate
+        if rate is not None and not isinstance(rate, Real):
+            raise UsageError(f"a frame rate is a number, and {rate!r:.40} is none; give frames a second")
         if self.frame_rate is not None and not 0 < self.frame_rate <= 1000:
             raise UsageError(
                 f"a frame rate of {self.frame_rate} was given; give frames a second, above 0 and at most 1000"
@@ -65,6 +76,11 @@ class Video:
             with os.scandir(path) as entries:
                 states += [entry.stat() for entry in entries]
         return sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
+
+
+def _named(value: object) -> str:
+    """What a value is, for a sentence."""
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def archive_of(path: Path) -> Path | None:

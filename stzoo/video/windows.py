@@ -12,10 +12,10 @@ from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.clips import plan
+from stzoo.video.clips import plan, repeating
 from stzoo.video.decode import VideoInfo
 from stzoo.video.frames import crops_along, stacked
-from stzoo.video.reader import damage, views_of
+from stzoo.video.reader import damage, few_frames, views_of
 from stzoo.video.source import open_source
 from stzoo.video.video import Video
 
@@ -83,6 +83,7 @@ class Windows:
         self.decode_seconds = time.perf_counter() - began
         """What reading has taken so far, on the clock."""
         self._spans = self._laid()
+        self._different, self._clips = np.zeros(0, dtype=np.int64), 0
 
     def __len__(self) -> int:
         """How many windows there are, as far as is known."""
@@ -96,7 +97,7 @@ class Windows:
     @property
     def warnings(self) -> tuple[str, ...]:
         """One sentence for everything that was not as it should be, so far."""
-        return damage(self.info)
+        return (*damage(self.info), *few_frames(self.info, self._contract, self._different, self._clips))
 
     def __iter__(self) -> Iterator[Window]:
         done = yield from self._pass(0)
@@ -154,4 +155,8 @@ class Windows:
         return shown.astype(np.int64)
 
     def _plan(self, low: int, high: int) -> Int64[np.ndarray, "clips frames"]:
-        return low + plan(self.info.timestamps_seconds[low:high], self._contract, self._contract.clips)
+        shown = self.info.timestamps_seconds[low:high]
+        indices = plan(shown, self._contract, self._contract.clips)
+        self._different = np.append(self._different, repeating(shown, self._contract, indices))
+        self._clips += len(indices)
+        return low + indices

@@ -14,7 +14,7 @@ from multiprocessing.context import SpawnProcess
 import cv2
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import UsageError, VideoError, unexpected
 from stzoo.pool import no_interrupt
 from stzoo.video.reader import VideoClips, read_clips
 from stzoo.video.video import Video
@@ -187,5 +187,9 @@ def _serve(connection: Connection, contract: InputContract, clips: int | None) -
                 connection.send(read_clips(video, contract, clips))
             except (VideoError, UsageError) as error:
                 connection.send(str(error))
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                raise
+            except Exception as error:
+                connection.send(unexpected(video.place, error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from stzoo import card as cards
 from stzoo.card import Card, NetDescription
 from stzoo.errors import UsageError
 from stzoo.zoo import hub
-from stzoo.zoo.reference import Location, Ref, find, meaning_of
+from stzoo.zoo.reference import Location, Ref, find, meaning_of, text_of
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
@@ -83,9 +82,9 @@ def load(
     """
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
     variant = _Variant(strategy, weights is not None, videos)
-    engine = _Engine(runtime, precision, device)
+    engine = _Engine(runtime, precision, None if device is None else str(device).removesuffix(":0"))
     _refuse_contradictions(variant, engine)
-    meaning = meaning_of(os.fspath(ref), revision, namespace)
+    meaning = meaning_of(text_of(ref), revision, namespace)
     if not variant.is_trained and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
         predictor = _described(meaning.card, meaning.card.net, strategy, device)
         return dataclasses.replace(predictor, contract=predictor.contract.changed(**protocol))

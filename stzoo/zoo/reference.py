@@ -40,6 +40,17 @@ class Meaning:
     repository: Repository | None = None
 
 
+def text_of(ref: Ref) -> str:
+    """A reference as text. Raises `UsageError` for what is neither that nor a path."""
+    value: object = ref
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError(
+            "a model is given by its name, its folder or ORG/NAME of the Hub, and this is of type "
+            f"{type(value).__name__}"
+        )
+    return str(os.fspath(ref))
+
+
 def serving(namespace: str | None = None) -> str | None:
     """The Hub organisation that serves the zoo's names: the one given, or else STZOO_HUB_NAMESPACE, or none.
 
@@ -73,7 +84,7 @@ def find(
     Raises `ModelNotFoundError` for what does not exist or has no weights yet, `BundleError` for a folder without a
     bundle, `HubError` when the Hub does not deliver.
     """
-    meaning = meaning_of(os.fspath(ref), revision, namespace)
+    meaning = meaning_of(text_of(ref), revision, namespace)
     if meaning.folder is not None:
         folder = meaning.folder
         return Location(folder if bundles.is_bundle(folder) else _bundle_of_run(folder), meaning.card)

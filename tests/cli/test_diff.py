@@ -27,6 +27,7 @@ def test_every_site_that_differs_is_shown_with_both_units() -> None:
     text = run("sthv1-opt", "published:sthv2")
     lines = [line.split() for line in text.splitlines()]
     assert {line[0]: line[1:] for line in lines if line[:1] and line[0] in one} == wanted
+    assert run("published:sthv1", "published:k400").split()[:3] == ["site", "published:sthv1", "published:k400"]
     assert f"They differ at {len(wanted)} of 61 sites of densenet121: ST → S+ST at 12," in text
     value = json.loads(run("sthv1-opt", "published:sthv2", "--format", "json"))
     assert value["differing"] == wanted

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import rich_click as click
@@ -14,6 +16,7 @@ from click.testing import CliRunner, Result
 import stzoo
 from stzoo import cli
 from stzoo.errors import RecipeError, UsageError, VideoError
+from tests.conftest import MakeVideo
 
 
 @pytest.fixture
@@ -71,6 +74,68 @@ def test_every_command_of_the_table_loads_and_has_help(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0, result.output
     assert f"stzoo {name}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"), [("--budget", ""), ("--modle", "Did you mean '--model'?"), ("--clip", "--clips"), ("--zzz", "")]
+)
+def test_only_near_options_are_offered(option: str, hint: str) -> None:
+    for command in ("train", "finetune") if option == "--budget" else ("predict",):
+        result = run(command, option, "1")
+        assert result.exit_code == 2
+        assert hint in result.stderr
+        assert ("mean" in result.stderr) == bool(hint)
+
+
+HOSTILE = "x\x1b]0;title\x07\x9b2J\u202egpj"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("predict", HOSTILE),
+        ("list", HOSTILE),
+        ("list", "--dataset", HOSTILE),
+        ("show", HOSTILE),
+        ("diff", HOSTILE, "sthv1-opt"),
+        ("evaluate", HOSTILE, "--data", "."),
+        ("measure", HOSTILE),
+        ("train", HOSTILE),
+        ("data", "check", HOSTILE),
+        (HOSTILE,),
+    ],
+)
+def test_no_name_steers_the_terminal(args: tuple[str, ...]) -> None:
+    result = run(*args)
+    assert result.exit_code != 0
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(result.output)
+
+
+def test_names_are_exact_for_programs_and_clean_for_people(
+    tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path
+) -> None:
+    video = make_video("a.mp4", 4).rename(tmp_path / f"{HOSTILE}\nError: forged.mp4")
+    command = ("predict", str(video), "--model", str(tiny_bundle))
+    text = run(*command)
+    assert text.exit_code == 0, text.output
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(text.output)
+    assert not any(line.startswith("Error") for line in text.output.splitlines())
+    assert HOSTILE in run(*command, "--format", "csv").stdout
+    assert json.loads(run(*command, "--format", "json").stdout)[0]["path"] == str(video)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+def test_what_is_for_programs_is_utf_8_whatever_the_console(form: str, make_video: MakeVideo, tmp_path: Path) -> None:
+    video = make_video("a.mp4", 4).rename(tmp_path / "日本 é.mp4")
+    done = subprocess.run(
+        [sys.executable, "-m", "stzoo", "predict", str(video), "--topk", "1", "--format", form],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
+        timeout=300,
+        check=True,
+    )
+    text = done.stdout.decode("utf-8")
+    assert "日本 é.mp4" in (text if form == "csv" else json.dumps(json.loads(text), ensure_ascii=False))
 
 
 def test_a_terminal_without_bars_gets_an_answer_all_the_same() -> None:

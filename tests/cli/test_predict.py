@@ -253,7 +253,10 @@ def test_an_interruption_leaves_what_was_found(
 
     monkeypatch.setattr(Predictor, "scores_of", interrupted)
     output = tmp_path / f"out.{form}"
-    assert run(*paths, "-o", output).exit_code == 130
+    result = run(*paths, "-o", output)
+    assert result.exit_code == 130
+    assert f"Stopped: {output} holds 2 of 3 videos; " in result.stderr
+    assert "--resume" in result.stderr
     text = output.read_text()
     rows = json.loads(text) if form == "json" else text.splitlines()[form == "csv" :]
     assert len(rows) == 2
@@ -277,4 +280,6 @@ def test_an_interruption_ends_quietly(make_video: MakeVideo, monkeypatch: pytest
     monkeypatch.setattr(Predictor, "scores_of", interrupt)
     result = run(make_video("a.mp4", 2))
     assert result.exit_code == 130
-    assert "Traceback" not in result.stderr
+    assert result.stderr == (
+        "Stopped after 0 of 1 videos; with -o FILE.jsonl the answers are kept, and --resume goes on with them.\n"
+    )

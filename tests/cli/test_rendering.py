@@ -26,7 +26,7 @@ def test_labels_are_written_onto_the_video(
     monkeypatch.setattr(module, "render", render)
     result = run(make_video("a.mp4", 40), *over_time, "--format", "json", "--topk", 2, "--render", tmp_path / "out.mp4")
     assert result.exit_code == 0, result.output
-    assert result.stderr == "Warning: no sound.\n"
+    assert result.stderr == f"Warning: no sound.\nWrote {tmp_path / 'out.mp4'}\n"
     (found,) = json.loads(result.stdout)
     windows = found["windows"] if over_time else [found, found]
     assert len(windows) == 2

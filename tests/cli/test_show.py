@@ -27,7 +27,8 @@ def test_a_bundle_is_shown_site_by_site(tiny_bundle: Path) -> None:
         "85.0 to 94.0 %",
         "B1.L1",
         "P(S+ST)",
-        "as in Fig. 4 of the paper",
+        "P(none)",
+        "as it is sampled",
     ):
         assert part in text
     sites = bundles.read(tiny_bundle).strategy.units
@@ -43,6 +44,33 @@ def test_the_two_conventions_differ(tiny_bundle: Path) -> None:
     )
     assert linear["S+ST"] == pytest.approx(0.8 * 0.6)
     assert paper["S+ST"] == pytest.approx((1 - 0.2**0.5) * (1 - 0.4**0.5))
+
+
+def test_a_bundle_is_shown_as_it_is_sampled_and_publications_as_they_are_printed(tiny_bundle: Path) -> None:
+    sampled = json.loads(run(str(tiny_bundle), "--format", "json"))
+    assert sampled["convention"] == "linear"
+    assert all(sum(units.values()) == pytest.approx(1) and "none" in units for units in sampled["marginals"].values())
+    posterior = bundles.read(tiny_bundle).posterior
+    assert posterior is not None
+    likeliest = posterior.most_probable().units
+    for site, units in sampled["marginals"].items():
+        assert units[likeliest[site]] == max(value for unit, value in units.items() if unit != "none")
+    for name in ("published:sthv1", "k400-opt"):
+        assert json.loads(run(name, "--format", "json"))["convention"] == "paper"
+        assert "as in Fig. 4 of the paper" in run(name)
+    assert "as it is sampled" in run("published:sthv1", "--convention", "linear")
+
+
+def test_what_is_shown_is_drawn_and_the_file_is_named(tiny_bundle: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(show, [str(tiny_bundle), "--figure", str(tmp_path / "new" / "m.png")])
+    assert result.exit_code == 0
+    assert f"Wrote {tmp_path / 'new' / 'm.png'}" in result.stderr
+    assert (tmp_path / "new" / "m.png").read_bytes().startswith(b"\x89PNG")
+    run("densenet_tiny", "--strategy", "sst", "--figure", str(tmp_path / "s.svg"))
+    with pytest.raises(UsageError, match=r"s\.svg exists; choose another name"):
+        run("densenet_tiny", "--strategy", "sst", "--figure", str(tmp_path / "s.svg"))
+    with pytest.raises(UsageError, match=r'suffix "\.gif"'):
+        run(str(tiny_bundle), "--figure", str(tmp_path / "s.gif"))
 
 
 def test_what_a_bundle_says_of_its_making_replaces_no_fact(tiny_bundle: Path) -> None:

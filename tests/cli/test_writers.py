@@ -34,3 +34,7 @@ def test_people_see_bars_that_line_up() -> None:
     starts = [line.index("\x1b") for line in found[:2]]
     assert starts[0] == starts[1]
     assert [line.count("█") for line in found] == [15, 8, 0]
+
+
+def test_a_label_cannot_begin_a_line_or_steer_the_terminal() -> None:
+    assert lines([("a\n  1  99 %  b\x1b[2J\u202e", 0.5)], bars=False) == ["  1   50.0 %  a   1  99 %  b\ufffd[2J\ufffd"]

@@ -244,7 +244,7 @@ def test_nonsense_is_refused(tmp_path: Path, items: list[Item]) -> None:
         open_clips(tmp_path, items, CONTRACT, clips=0, progress=False)
 
 
-def test_an_error_that_is_no_fault_of_the_video_is_not_swallowed(
+def test_an_error_that_nobody_foresaw_is_the_videos_and_is_let_through_where_that_is_asked(
     tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -252,6 +252,9 @@ def test_an_error_that_is_no_fault_of_the_video_is_not_swallowed(
 
     monkeypatch.setattr(cache, "read_strip", fail)
     assert not issubclass(ZeroDivisionError, VideoError)
+    with pytest.raises(DataError, match=r"v0\.mp4 cannot be read because of an unexpected ZeroDivisionError"):
+        strips(tmp_path, items)
+    monkeypatch.setenv("STZOO_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         strips(tmp_path, items)
 

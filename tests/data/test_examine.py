@@ -179,3 +179,13 @@ def test_a_video_that_kills_its_process_does_not_stop_the_others(
     assert sorted(work.seen) == ["0.mp4", "1.mp4", "3.mp4", "4.mp4"]
     assert {video.place.stem for video, finding in findings.items() if finding.problem is None} == {"0", "1", "3", "4"}
     assert findings[videos[2]] == Finding(problem="unreadable", reason=f"{videos[2].path} makes the decoder crash.")
+
+
+def test_an_error_that_nobody_foresaw_is_the_videos_own(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "probe", fail)
+    finding = examine(Video(make_video("a.mp4", 2)))
+    assert finding.problem == "unreadable"
+    assert "an unexpected ZeroDivisionError" in str(finding.reason)

@@ -38,6 +38,13 @@ def test_the_same_posterior_gives_the_same_svg(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
+def test_the_chance_of_no_branch_has_a_bar_where_it_is_what_is_sampled(tmp_path: Path) -> None:
+    collapsed = Posterior("toy", {"B1.L1": {"S": 1.0, "ST": 1.0}, "T1": {"S": 1.0, "ST": 1.0}})
+    for convention, is_shown in (("linear", True), ("paper", False)):
+        figures.marginals_figure(collapsed, None, tmp_path / "m.svg", "toy", convention)
+        assert (style.COLOURS["none"] in (tmp_path / "m.svg").read_text()) == is_shown
+
+
 def test_the_published_panels_are_drawn(tmp_path: Path) -> None:
     panels = [published(name) for name in ("sthv1", "k400")]
     figures.posteriors_side_by_side(

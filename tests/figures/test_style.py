@@ -32,4 +32,4 @@ def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_every_unit_has_a_colour_of_its_own() -> None:
-    assert len(set(style.COLOURS.values())) == len(style.COLOURS) == 7
+    assert len(set(style.COLOURS.values())) == len(style.COLOURS) == 8

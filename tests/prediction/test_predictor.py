@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -199,3 +201,59 @@ def test_a_gpu_gives_the_same_scores(predictor: Predictor, make_video: MakeVideo
     path = make_video("a.mp4", 40)
     expected = predictor.scores(path, clips=20)
     np.testing.assert_allclose(predictor.to("cuda").scores(path, clips=20), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 32, 32, 3), (1, 5, 16, 16, 3), (0, 4, 16, 16, 3)])
+def test_clips_of_another_shape_are_refused(predictor: Predictor, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"uint8 \[clips, 4, 16, 16, 3\]|0 views are not"):
+        predictor.scores_of(np.zeros(shape, np.uint8))
+
+
+def test_clips_come_with_all_of_their_crops(predictor: Predictor) -> None:
+    three = dataclasses.replace(predictor, contract=CONTRACT.model_copy(update={"crops": 3}))
+    views = np.random.default_rng(0).integers(0, 256, (6, 4, 16, 16, 3), np.uint8)
+    assert three.scores_of(views).shape == (4,)
+    with pytest.raises(UsageError, match="5 views are not one or more clips of 3 crops each"):
+        three.scores_of(views[:5])
+    np.testing.assert_array_equal(predictor.scores_of(views[:, :, ::-1]), predictor.scores_of(views[:, :, ::-1].copy()))
+
+
+KINDS = """
+import numpy, sys, torch
+import stzoo
+from stzoo.errors import UsageError
+
+path = sys.argv[1]
+model = stzoo.load("camera-motion-opt", device="cpu")
+good = numpy.zeros((1, 8, 64, 64, 3), numpy.uint8)
+assert model.scores_of(good).shape == (len(model.labels),)
+calls = []
+for wrong in (numpy.zeros((2, 8, 8, 3), numpy.uint8), [path], open(path, "rb"), 0, None, path.encode()):
+    calls += [(call, (wrong,), {}) for call in (model.predict, model.scores, model.timeline, stzoo.predict, stzoo.load)]
+for wrong in ("5", 2.5):
+    calls += [(model.predict, (path,), {name: wrong}) for name in ("topk", "clips")]
+calls.append((model.predict, (path,), {"frame_rate": "12"}))
+for wrong in (good[0], good.astype(numpy.float32), torch.from_numpy(good), good.tolist(), None):
+    calls.append((model.scores_of, (wrong,), {}))
+calls += [(stzoo.load, ("camera-motion-opt",), {"device": wrong}) for wrong in (3.5, ["cpu"], "meta")]
+for call, values, options in calls:
+    try:
+        call(*values, **options)
+    except UsageError as error:
+        assert str(error) and "\\n" not in str(error)
+    else:
+        raise AssertionError((call, values, options))
+print(len(calls))
+"""
+
+
+def test_values_of_another_kind_get_a_sentence(make_video: MakeVideo) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KINDS, str(make_video("a.mp4", 4))],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "43\n"

@@ -95,3 +95,22 @@ def test_folders_of_frames_need_a_rate(predictor: Predictor, tmp_path: Path) -> 
     (failed,) = score_files(predictor, [Video(path)])
     assert isinstance(failed, Failed)
     assert "say how many a second it holds" in failed.reason
+
+
+def test_an_error_that_nobody_foresaw_is_the_files_own(
+    predictor: Predictor, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(video: Video, contract: InputContract) -> VideoClips:
+        if video.place.name == "odd.mp4":
+            raise ZeroDivisionError
+        return read_clips(video, contract)
+
+    monkeypatch.setattr(scoring, "read_clips", read)
+    videos = [Video(make_video(name, 4)) for name in ("odd.mp4", "a.mp4")]
+    odd, scored = score_files(predictor, videos, workers=0)
+    assert isinstance(odd, Failed)
+    assert "an unexpected ZeroDivisionError" in odd.reason
+    assert isinstance(scored, Scored)
+    monkeypatch.setenv("STZOO_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        list(score_files(predictor, videos, workers=0))

@@ -23,6 +23,8 @@ def file() -> OnnxFile:
         ("onnxruntime", "cpu", "int8", "computes in fp32"),
         ("openvino", "cuda", "fp32", "choose the device cpu"),
         ("torch", "cpu", "fp32", "choose onnxruntime"),
+        ("onnxruntime", "mps", "fp32", "onnxruntime runs on cpu or cuda, not on mps; choose one of them"),
+        ("onnxruntime", "cuda:1", "fp32", "not on cuda:1"),
     ],
 )
 def test_what_a_runtime_cannot_do_is_one_sentence(

@@ -66,6 +66,7 @@ def test_marginals_are_products_of_keeping_and_dropping(drop_s: float, drop_t: f
 def test_marginals_are_those_that_sampling_follows_unless_asked_otherwise() -> None:
     assert TYPICAL.marginals() == TYPICAL.marginals("linear")
     assert TYPICAL.marginals()["B1.L1"]["S+ST"] == pytest.approx(0.45)
+    assert all(sum(units.values()) == pytest.approx(1) for units in TYPICAL.marginals(none=True).values())
 
 
 @settings(max_examples=30)

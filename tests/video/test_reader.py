@@ -45,6 +45,29 @@ def test_one_frame(make_video: MakeVideo) -> None:
     assert read.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("times_ms", "words"),
+    [
+        (range(0, 4000, 400), "3 of 3 clips of"),  # 2.5 frames a second, of which 5 are wanted
+        ([*range(0, 800, 100), *range(4000, 4800, 100)], "1 of 3 clips of"),  # a gap in the middle
+        (range(0, 4000, 200), None),
+        (range(0, 600, 200), None),  # shorter than a clip: its last frame is repeated by policy
+        ([0], None),
+    ],
+)
+def test_clips_that_repeat_frames_of_a_video_that_is_long_enough_are_said(
+    make_video: MakeVideo, times_ms: list[int], words: str | None
+) -> None:
+    path = make_video("a.mkv", len(times_ms), times_ms=list(times_ms))
+    warnings = read_clips(Video(path), CONTRACT).warnings
+    assert len(warnings) == (words is not None)
+    for warning in warnings:
+        assert warning.startswith(f"{words} {path} repeat frames, down to 2 different ones of 4: the video has ")
+        assert warning.endswith(" frames a second on average, and 5 are wanted.")
+    counting = CONTRACT.model_copy(update={"fps": None, "stride_frames": 2})
+    assert read_clips(Video(path), counting).warnings == ()
+
+
 def test_a_cut_off_file_gives_clips_of_what_is_there_and_a_warning(cut_off_video: Path) -> None:
     read = read_clips(Video(cut_off_video), CONTRACT)
     assert read.clips.shape == (3, 4, 16, 16, 3)

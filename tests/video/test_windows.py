@@ -134,3 +134,11 @@ def test_a_cut_off_file_ends_where_it_can_be_decoded(cut_off_video: Path) -> Non
     found = Windows(Video(cut_off_video), CONTRACT, 1.0, 1.0)
     assert 1.0 < list(found)[-1].end_seconds < 4.0
     assert "cut off or damaged" in found.warnings[0]
+
+
+def test_windows_whose_clips_repeat_frames_are_said_once(make_video: MakeVideo) -> None:
+    path = make_video("slow.mkv", 10, times_ms=list(range(0, 4000, 400)))
+    windows = Windows(Video(path), CONTRACT, 2.0, 1.0)
+    list(windows)
+    assert [sentence for sentence in windows.warnings if "repeat" in sentence and "are wanted" in sentence] != []
+    assert len(windows.warnings) == 1

@@ -77,6 +77,8 @@ def slow_and_deadly(video: Video, contract: InputContract, clips: int | None) ->
         time.sleep(600)
     if "crash" in video.place.name:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "odd" in video.place.name:
+        raise ZeroDivisionError("a division")
     if "exit" in video.place.name:
         os._exit(3)
     return read_clips(video, contract, clips)
@@ -98,14 +100,15 @@ def test_a_worker_that_dies_or_hangs_is_replaced(make_video: MakeVideo, monkeypa
     process = workers._SPAWN.Process
     monkeypatch.setattr(workers._SPAWN, "Process", lambda **options: process(**{**options, **program}))
     monkeypatch.setattr(workers._Worker, "give", partialmethod(give, real=workers._Worker.give))
-    names = ["a", "crash", "b", "hang", "exit", "c"]
+    names = ["a", "crash", "b", "odd", "hang", "exit", "c"]
     videos = [Video(make_video(f"{name}.mp4", 4)) for name in names]
     start = time.monotonic()
     results = dict(read_many(videos, CONTRACT, workers=1, seconds_a_file=300.0))
     assert time.monotonic() - start < 300
     assert workers._serve is real
     sentences = {video.place.stem: str(result) for video, result in results.items() if isinstance(result, VideoError)}
-    assert sentences.keys() == {"crash", "hang", "exit"}
+    assert sentences.keys() == {"crash", "odd", "hang", "exit"}
+    assert "cannot be read because of an unexpected ZeroDivisionError (a division)" in sentences["odd"]
     assert "crashed (SIGSEGV) the process" in sentences["crash"]
     assert "was not read within 300 seconds" in sentences["hang"]
     assert "--workers 0" in sentences["hang"]

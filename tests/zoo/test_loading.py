@@ -20,6 +20,7 @@ from stzoo.card import Bundled, Card
 from stzoo.cli.predict import predict
 from stzoo.errors import ModelNotFoundError, UsageError
 from stzoo.files import packaged
+from stzoo.runtimes import Runtime
 from stzoo.zoo import loading
 from stzoo.zoo.hub import Repository
 from stzoo.zoo.loading import BatchNormWarning
@@ -175,3 +176,10 @@ def test_what_is_not_there_is_named_with_what_is(tiny_bundle: Path, wishes: dict
     with pytest.raises(UsageError) as refused:
         stzoo.load(tiny_bundle, device="cpu", **wishes)
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_device_that_no_runtime_has_is_refused_and_the_first_is_the_device(runtime: Runtime) -> None:
+    assert stzoo.load("camera-motion-opt", device="cpu:0", runtime=runtime).runtime != "torch"
+    with pytest.raises(UsageError, match="meta"):
+        stzoo.load("camera-motion-opt", device="meta", runtime=runtime)
