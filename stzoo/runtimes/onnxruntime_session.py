@@ -43,6 +43,7 @@ def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = 
     """
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     onnxruntime.set_default_logger_severity(4)  # what matters comes as an error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()

@@ -9,6 +9,7 @@ from stzoo.errors import BundleError, UsageError
 from stzoo.runtimes.availability import threads
 from stzoo.runtimes.onnx_file import OnnxFile, Precision
 from stzoo.runtimes.session import Session
+from stzoo.telemetry import without_openvinos
 
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
 
@@ -22,7 +23,8 @@ class OpenVinoSession(Session):
                 f"{file.path} computes in {file.precision}, not in {precision}; write the other one with `stzoo export "
                 "--precision`."
             )
-        import openvino
+        with without_openvinos():
+            import openvino
 
         super().__init__("openvino", file, "cpu", precision)
         core = openvino.Core()
