@@ -103,6 +103,7 @@ def export(
     """
     from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
     from stzoo.files import packaged
+    from stzoo.runtimes import Session
     from stzoo.video.reader import read_clips
     from stzoo.video.video import Video
     from stzoo.zoo.loading import load
@@ -113,6 +114,8 @@ def export(
     graph = _Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, any_size, form)
     job = _Job(output, graph, calibrate, video or packaged("bundled") / "sample.mp4")
     predictor = load(model, device="cpu")
+    if isinstance(predictor.net, Session):
+        raise UsageError(f"{model} is an exported file already; give the bundle that it was made of")
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
     pixels = read_clips(Video(job.video), predictor.contract, max(_BATCH_SIZES)).clips if verify else None
     reports = _reports(job.report)

@@ -61,12 +61,12 @@ _SMALL, _SMALL_WORK = 2**20, 2**30
 class _Node(NamedTuple):
     operator: str
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
 
     @property
     def shown(self) -> str:
-        return f"{self.operator} {shortened(repr(self.output))}"
+        return f"{self.operator} {shortened(repr(self.outputs[0]))}"
 
 
 class Graph:
@@ -85,7 +85,7 @@ class Graph:
         self._constants = {tensor.name: _constant(tensor) for tensor in model.graph.initializer}
         require(len(self._constants) == len(model.graph.initializer), "has two tensors of one name")
         self._nodes = [_node(node) for node in model.graph.node]
-        names = Counter([self.input, *self._constants, *(node.output for node in self._nodes)])
+        names = Counter([self.input, *self._constants, *(name for node in self._nodes for name in node.outputs)])
         require(max(names.values()) == 1, "has two tensors of one name")
         self._declared = [*model.graph.value_info, *model.graph.output]
         self._uses = Counter(name for node in self._nodes for name in node.inputs)
@@ -111,15 +111,16 @@ class Graph:
             require(not missing, f"has {node.shown} before what it takes")
             inputs = [values[name] if name else None for name in node.inputs]
             try:
-                result = operators.follow(node.operator, inputs, node.attributes)
+                results = operators.follow(node.operator, inputs, node.attributes)
+                require(len(results) == len(node.outputs), f"has {len(node.outputs)} outputs")
             except RefusalError as error:
                 raise RefusalError(f"has {node.shown}, which {error}") from error
-            values[node.output] = result
-            held += result.size
-            folded += result.size if result.is_constant else 0
-            work += operators.multiply_adds(node.operator, inputs, result)
-            most = start.size * _MOST_GROWTH + _SMALL
-            require(result.size <= most, f"has {node.shown}, which makes {result.size} numbers")
+            values.update(zip(node.outputs, results, strict=True))
+            size = sum(result.size for result in results)
+            held += size
+            folded += size if results[0].is_constant else 0
+            work += operators.multiply_adds(node.operator, inputs, results)
+            require(size <= start.size * _MOST_GROWTH + _SMALL, f"has {node.shown}, which makes {size} numbers")
             require(folded <= stored + _SMALL, f"makes {folded} numbers out of none")
             require(held <= start.size * _MOST_HELD_GROWTH + stored + _SMALL, f"holds {held} numbers at a time")
             require(work <= start.size * _MOST_WORK + _SMALL_WORK, f"takes {work} multiply-adds")
@@ -169,7 +170,7 @@ def _messages(message: Message) -> Iterator[Message]:
 def _node(node: Any) -> _Node:
     operator = shortened(repr(node.op_type))
     require(node.domain in ("", "ai.onnx") and node.op_type in operators.OPERATORS, f"has the operator {operator}")
-    require(len(node.output) == 1 and bool(node.output[0]), f"has {node.op_type} with {len(node.output)} outputs")
+    require(bool(node.output) and all(node.output), f"has {node.op_type} without an output")
     known = operators.OPERATORS[node.op_type].attributes
     attributes = {}
     for attribute in node.attribute:
@@ -179,7 +180,7 @@ def _node(node: Any) -> _Node:
         require(isinstance(value, known[name]), f"has the attribute {name} of {node.op_type} in another type")
         attributes[name] = value
     require(len(attributes) == len(node.attribute), f"has an attribute of {node.op_type} twice")
-    return _Node(node.op_type, tuple(node.input), node.output[0], attributes)
+    return _Node(node.op_type, tuple(node.input), tuple(node.output), attributes)
 
 
 def _attribute(attribute: Any) -> object:

@@ -16,6 +16,7 @@ from stzoo.bundle.reading import parse_json
 from stzoo.bundle.schema import Classes
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, StrategyError
+from stzoo.files import stand_in
 from stzoo.runtimes.graph import Graph
 from stzoo.runtimes.operators import FLOAT, UINT8, RefusalError
 from stzoo.strategies.strategy import Strategy
@@ -136,11 +137,15 @@ def read(path: Path) -> OnnxFile:
     size = path.stat().st_size
     if size >= MOST_BYTES:
         raise UnusableFileError(f"{path} has {size} bytes; an ONNX file has less than {MOST_BYTES}")
+    if (what := stand_in(path)) is not None:
+        raise UnusableFileError(f"{path} {what}")
     content = path.read_bytes()
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise UnusableFileError(f"{path} is not an ONNX model; write it again with `stzoo export`") from error
+        raise UnusableFileError(
+            f"{path} is not an ONNX model, or one that is cut off; write it again with `stzoo export`"
+        ) from error
     try:
         graph = Graph(model)
     except RefusalError as error:

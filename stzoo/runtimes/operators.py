@@ -42,7 +42,7 @@ class Value:
 
 
 Attributes = Mapping[str, Any]
-Follow = Callable[[Sequence[Value | None], Attributes], Value]
+Follow = Callable[[Sequence[Value | None], Attributes], Value | tuple[Value, ...]]
 
 
 class Operator(NamedTuple):
@@ -270,6 +270,13 @@ def _shape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
     return Value(INT64, (len(shape),), shape)
 
 
+def _split(inputs: Sequence[Value | None], attributes: Attributes) -> tuple[Value, ...]:
+    value, sizes = _value(inputs, 0, FLOAT), _numbers(inputs, 1)
+    axis = _axis(attributes.get("axis", 0), len(value.shape))
+    require(sum(sizes) == value.shape[axis] and min(sizes, default=0) > 0, "has parts that are not the whole")
+    return tuple(Value(FLOAT, (*value.shape[:axis], size, *value.shape[axis + 1 :])) for size in sizes)
+
+
 def _squeeze(inputs: Sequence[Value | None], _: Attributes) -> Value:
     value = _value(inputs, 0, INT64)
     require(value.shape == (1,), "takes what is no single number")
@@ -311,29 +318,33 @@ OPERATORS: dict[str, Operator] = {
     "Reshape": Operator(2, 2, {"allowzero": int}, _reshape),
     "Shape": Operator(1, 1, {"start": int, "end": int}, _shape),
     "Softmax": Operator(1, 1, {"axis": int}, _softmax),
+    "Split": Operator(2, 2, {"axis": int}, _split),
     "Squeeze": Operator(1, 1, {}, _squeeze),
     "Sub": Operator(2, 2, {}, _arithmetic(lambda a, b: a - b)),
     "Transpose": Operator(1, 1, {"perm": tuple}, _transpose),
 }
 
 
-def follow(operator: str, inputs: Sequence[Value | None], attributes: Attributes) -> Value:
+def follow(operator: str, inputs: Sequence[Value | None], attributes: Attributes) -> tuple[Value, ...]:
     """What an operator gives for its inputs. Raises `RefusalError` for whatever stzoo does not write."""
     kind = OPERATORS[operator]
     require(kind.fewest <= len(inputs) <= kind.most, f"has {len(inputs)} inputs")
     try:
-        value = kind.follow(inputs, attributes)
+        results = kind.follow(inputs, attributes)
     except KeyError as error:
         raise RefusalError(f"lacks its attribute {error}") from error
-    require(all(-_MOST_NUMBER < number < _MOST_NUMBER for number in value.numbers or ()), "computes an absurd number")
-    require(all(size > 0 for size in value.shape), "makes a tensor without numbers")
-    require(len(value.shape) <= 8, "makes a tensor of too many axes")
-    return replace(value, is_constant=all(part is None or part.is_constant for part in inputs))
+    results = results if isinstance(results, tuple) else (results,)
+    for value in results:
+        require(all(abs(number) < _MOST_NUMBER for number in value.numbers or ()), "computes an absurd number")
+        require(all(size > 0 for size in value.shape), "makes a tensor without numbers")
+        require(len(value.shape) <= 8, "makes a tensor of too many axes")
+    is_constant = all(part is None or part.is_constant for part in inputs)
+    return tuple(replace(value, is_constant=is_constant) for value in results)
 
 
-def multiply_adds(operator: str, inputs: Sequence[Value | None], result: Value) -> int:
+def multiply_adds(operator: str, inputs: Sequence[Value | None], results: Sequence[Value]) -> int:
     """About how much work an operator is."""
-    weight = inputs[1] if len(inputs) > 1 else None
+    weight, result = inputs[1] if len(inputs) > 1 else None, results[0]
     if operator in ("Conv", "Gemm") and weight is not None:
         return result.size * max(1, weight.size // max(1, weight.shape[0] if operator == "Conv" else result.shape[1]))
-    return result.size + max((value.size for value in inputs if value is not None), default=0)
+    return sum(value.size for value in results) + max((value.size for value in inputs if value is not None), default=0)
