@@ -12,10 +12,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from stzoo import telemetry
+
 if TYPE_CHECKING:
     from stzoo.strategies.posterior import Posterior
     from stzoo.strategies.strategy import Strategy
     from stzoo.zoo.loading import list_models, load, predict
+
+telemetry.switch_off()
 
 __version__ = "0.1.0"
 

@@ -42,6 +42,22 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def stand_in(path: Path) -> str | None:
+    """What stands in the place of a file that was never fetched, and the way on; None where that cannot be said.
+
+    It is the end of a sentence that begins with the file's name.
+    """
+    with path.open("rb") as file:
+        head = file.read(200)
+    if not head:
+        return "is empty: a copy or a download was cut off; fetch the file again"
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "is a pointer of Git LFS and not the file itself; fetch that with `git lfs pull`"
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "is a web page and not the file itself; download the file that the page is about"
+    return None
+
+
 def without_folders(text: str) -> str:
     """The last part of an absolute path or one from `~`, which names no machine and no user; other text as it is."""
     path = Path(text)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from stzoo.files import slug
+from stzoo.files import slug, stand_in
 
 
 @pytest.mark.parametrize(
@@ -16,3 +18,18 @@ from stzoo.files import slug
 )
 def test_a_text_becomes_the_name_of_a_file(text: str, kept: str, name: str) -> None:
     assert slug(text, kept, otherwise="nothing") == name
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 5\n", "`git lfs pull`"),
+        (b"\n<!DOCTYPE html><html>", "is a web page"),
+        (b"{}", None),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_named(content: bytes, words: str | None, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    what = stand_in(tmp_path / "file")
+    assert what is None if words is None else what is not None and words in what

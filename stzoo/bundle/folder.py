@@ -50,6 +50,7 @@ EXPORTED = (ONNX, ONNX_INT8, EXPORT)
 TEXTS = (CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml")
 """The files that `read` reads."""
 
+_NEEDED = (CONFIG, MODEL, "strategy.json", TEMPLATE)
 _RESULTS = TypeAdapter(tuple[Result, ...])
 _OWN = {*TEXTS, MODEL, TEMPLATE, README}
 
@@ -157,6 +158,11 @@ def read_statistics(folder: Path | str, strategy: Strategy) -> Arrays | None:
 def is_bundle(folder: Path) -> bool:
     """Whether the folder has a bundle's config.json, whatever that is; `read` takes a plain file alone."""
     return os.path.lexists(folder / CONFIG)
+
+
+def is_needed(name: str) -> bool:
+    """Whether who asks for a file of this name cannot do without it."""
+    return name in _NEEDED
 
 
 def _write_values(folder: Path, bundle: Bundle) -> None:

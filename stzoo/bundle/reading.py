@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stzoo.errors import BundleError
+from stzoo.files import stand_in
 
 MOST_TEXT_BYTES = 16 * 2**20
 """The largest JSON, CSV, TOML or Markdown file that is read."""
@@ -75,7 +76,10 @@ def read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > MOST_TEXT_BYTES:
             raise BundleError(f"{path} has {size} bytes; at most {MOST_TEXT_BYTES} are read")
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        if text and (what := stand_in(path)):
+            raise BundleError(f"{path} {what}")
+        return text
     except UnicodeDecodeError as error:
         raise BundleError(
             f"{path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
@@ -114,4 +118,7 @@ def parse_json(text: str, source: Path) -> Any:
 
 def read_json(path: Path) -> Any:
     """The value of a JSON file, read as `read_text` and `parse_json` do."""
-    return parse_json(read_text(path), path)
+    text = read_text(path)
+    if not text:
+        raise BundleError(f"{path} is empty, which is not JSON: a copy or a download was cut off; fetch it again")
+    return parse_json(text, path)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from stzoo.bundle.reading import MOST_WEIGHT_BYTES, parse_json
 from stzoo.errors import BundleError
+from stzoo.files import stand_in
 from stzoo.validation import problems, shortened
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def load(path: Path) -> Arrays:
     try:
         arrays = load_file(path)
     except (SafetensorError, OSError) as error:
-        reason = shortened(str(error).removeprefix("Error while deserializing header: "), 200)
+        reason = _cut_off(path) or shortened(str(error).removeprefix("Error while deserializing header: "), 200)
         raise BundleError(f"{path} cannot be read as safetensors: {reason}") from error
     for name, array in arrays.items():
         if array.dtype.kind == "f":
@@ -134,13 +135,32 @@ def _refuse_not_finite(where: str, name: str, array: Array) -> None:
         )
 
 
+def _cut_off(path: Path) -> str | None:
+    """What is said of a file that ends before the last of its arrays does; None for any other."""
+    text = _header(path)
+    entries = parse_json(text, path).values()
+    offsets = [entry.get("data_offsets") for entry in entries if isinstance(entry, dict)]
+    ends = [pair[1] for pair in offsets if isinstance(pair, list) and len(pair) == 2]
+    whole = 8 + len(text.encode()) + max((end for end in ends if type(end) is int and 0 <= end < 2**63), default=0)
+    size = path.stat().st_size
+    return f"it is cut off, {size} of {whole} bytes are there; fetch it again" if size < whole else None
+
+
 def _header(path: Path) -> str:
     """The JSON at the beginning of the file. Raises `BundleError` where it or the file is larger than stzoo reads."""
     size = path.stat().st_size
     if size > MOST_WEIGHT_BYTES:
         raise BundleError(f"{path} has {size} bytes; at most {MOST_WEIGHT_BYTES} are read")
+    if (what := stand_in(path)) is not None:
+        raise BundleError(f"{path} is not safetensors, it {what}")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+        if size > 8 and size - 8 < length <= MOST_HEADER_BYTES and file.read(1) == b"{":
+            raise BundleError(
+                f"{path} is cut off: it has {size} bytes and its header alone {length}, so it is not safetensors yet; "
+                "fetch it again"
+            )
+        file.seek(8)
         if size < 8 or length > min(size - 8, MOST_HEADER_BYTES):
             raise BundleError(f"{path} declares a header of {length} bytes in a file of {size}; it is not safetensors")
         raw = file.read(length)

@@ -39,6 +39,7 @@ _BATCH_SIZES = (1, 3)
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The ONNX file to write. What was found out about it is written into {REPORT} beside it.",
 )
+@click.option("--replace", is_flag=True, help="Let a file that stands there make way.")
 @click.option("--opset", type=int, help="ONNX's operator set.  [default: the oldest that torch writes]")
 @click.option(
     "--with-preprocess",
@@ -83,6 +84,7 @@ _BATCH_SIZES = (1, 3)
 def export(
     model: str,
     output: Path,
+    replace: bool,
     opset: int | None,
     with_preprocess: bool,
     any_size: bool,
@@ -96,28 +98,33 @@ def export(
     """Write a model as ONNX, checked against torch.
 
     The file takes any number of clips at a time, and has the labels, the input contract, the strategy and the digest
-    of the weights in its metadata. A difference of more than 1e-4 in any number is an error; the files are left for
-    inspection.
+    of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in int8 one of the file
+    in fp32 that it is made of; the files are left for inspection.
     """
     from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
     from stzoo.files import packaged
+    from stzoo.runtimes import Session
     from stzoo.video.reader import read_clips
     from stzoo.video.video import Video
     from stzoo.zoo.loading import load
 
-    _refuse_contradictions(precision, calibrate, root, with_preprocess or any_size)
+    _refuse_contradictions(precision, calibrate, root, any_size)
+    if output.exists() and not replace:
+        raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
     graph = _Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, any_size, form)
     job = _Job(output, graph, calibrate, video or packaged("bundled") / "sample.mp4")
     predictor = load(model, device="cpu")
+    if isinstance(predictor.net, Session):
+        raise UsageError(f"{model} is an exported file already; give the bundle that it was made of")
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
     pixels = read_clips(Video(job.video), predictor.contract, max(_BATCH_SIZES)).clips if verify else None
     reports = _reports(job.report)
     outcome = _write(predictor, job, pixels, items)
     _record(predictor, job, outcome, reports)
     _say(job, outcome)
-    if outcome.agreement is not None and not outcome.agreement.passed:
+    if outcome.exact is not None and not outcome.exact.passed:
         raise ExportError(
-            f"{output} does not agree with torch: a number differs by {outcome.agreement.largest_difference:.1e}, more "
+            f"{output} does not agree with torch: a number differs by {outcome.exact.largest_difference:.1e}, more "
             f"than {TOLERANCE:.0e}, or a best label changes; do not use it, and see {job.report}"
         )
 
@@ -145,10 +152,16 @@ class _Job(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What was found out: about the file in fp32 beside torch, and about the one in int8 beside that."""
+    """What was found out: about the files in fp32 and in int8 beside torch, and about the second beside the first."""
 
-    agreement: Agreement | None
-    comparison: Int8Comparison | None
+    exact: Agreement | None
+    quantised: Agreement | None = None
+    comparison: Int8Comparison | None = None
+
+    @property
+    def written(self) -> Agreement | None:
+        """About the file that was written."""
+        return self.exact if self.comparison is None else self.quantised
 
 
 def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | None, is_special: bool) -> None:
@@ -159,7 +172,7 @@ def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | 
     if root is not None and calibrate is None:
         raise UsageError("--root is where the paths of a list of --calibrate start; leave it out, or give both")
     if calibrate is not None and is_special:
-        raise UsageError("in int8 there are files that take clips of the model's input; leave the other options out")
+        raise UsageError("in int8 there are files that take clips of the model's input; leave --any-size out")
 
 
 def _write(predictor: Predictor, job: _Job, pixels: Pixels | None, items: Sequence[Item] | None) -> _Outcome:
@@ -185,12 +198,17 @@ def _write(predictor: Predictor, job: _Job, pixels: Pixels | None, items: Sequen
             digest=predictor.digest,
             **job.graph._asdict(),
         )
-        agreement = None
-        if pixels is not None:
-            agreement = _compared(net, predictor.contract, exact, pixels, job.graph.with_preprocess)
-        if items is None or (agreement is not None and not agreement.passed):
-            return _Outcome(agreement, None)
-        return _Outcome(agreement, quantise_and_measure(predictor, exact, job.output, items))
+
+        def agreement(path: Path) -> Agreement | None:
+            if pixels is None:
+                return None
+            return _compared(net, predictor.contract, path, pixels, job.graph.with_preprocess)
+
+        about_exact = agreement(exact)
+        if items is None or (about_exact is not None and not about_exact.passed):
+            return _Outcome(about_exact)
+        comparison = quantise_and_measure(predictor, exact, job.output, items)
+        return _Outcome(about_exact, agreement(job.output), comparison)
 
 
 def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, with_preprocess: bool) -> Agreement:
@@ -218,7 +236,7 @@ def _reports(path: Path) -> dict[str, Any]:
 def _record(predictor: Predictor, job: _Job, outcome: _Outcome, reports: dict[str, Any]) -> None:
     """Writes what was found out about the file beside what is known of the others; nothing where there is nothing."""
     reports.pop(job.output.name, None)
-    if outcome != (None, None):
+    if outcome.exact is not None or outcome.comparison is not None:
         reports[job.output.name] = _facts(predictor, job, outcome) | _findings(job, outcome)
     if reports or job.report.exists():
         write_json(job.report, reports)
@@ -236,24 +254,29 @@ def _facts(predictor: Predictor, job: _Job, outcome: _Outcome) -> dict[str, Any]
         "sha256": hashlib.sha256(job.output.read_bytes()).hexdigest() if job.output.exists() else None,
         "opset": job.graph.opset,
         "precision": "fp32" if job.calibrate is None else "int8",
-        "passed": outcome.agreement is None or outcome.agreement.passed,
+        "passed": outcome.exact is None or outcome.exact.passed,
         "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }
 
 
 def _findings(job: _Job, outcome: _Outcome) -> dict[str, Any]:
-    """What is said of a file in fp32, and in int8 of the file that it was made of."""
+    """What is said of a file in fp32, and in int8 also of the file that it was made of."""
     from stzoo.export.to_onnx import TOLERANCE
 
-    agreement, comparison = outcome
-    exact = {} if agreement is None else {"tolerance": TOLERANCE, **asdict(agreement), "video": job.video.name}
-    if job.calibrate is None or comparison is None:
+    def beside_torch(agreement: Agreement | None) -> dict[str, Any]:
+        return {} if agreement is None else {**asdict(agreement), "video": job.video.name}
+
+    exact = beside_torch(outcome.exact)
+    if exact:
+        exact = {"tolerance": TOLERANCE, **exact}
+    if job.calibrate is None or outcome.comparison is None:
         return exact
-    return {"int8": {"calibrated_on": job.calibrate.name, **asdict(comparison), "made_of": exact}}
+    about = {"calibrated_on": job.calibrate.name, **asdict(outcome.comparison)}
+    return {"int8": {**about, "beside_torch": beside_torch(outcome.quantised), "made_of": exact}}
 
 
 def _say(job: _Job, outcome: _Outcome) -> None:
-    agreement, comparison = outcome
+    agreement, comparison = outcome.written, outcome.comparison
     if job.output.exists():
         click.echo(f"{job.output}: {job.output.stat().st_size / 1e6:.1f} MB, operator set {job.graph.opset}")
     if comparison is not None:

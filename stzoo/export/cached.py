@@ -17,7 +17,17 @@ from stzoo.bundle.reading import locate, read_json
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.files import packaged
-from stzoo.runtimes import OnnxFile, Precision, Runtime, Session, has_gpu, is_there, open_session, refuse_impossible
+from stzoo.runtimes import (
+    OnnxFile,
+    Precision,
+    Runtime,
+    Session,
+    UnusableFileError,
+    has_gpu,
+    is_there,
+    open_session,
+    refuse_impossible,
+)
 from stzoo.runtimes.onnx_file import Form, read
 
 CACHE = "STZOO_CACHE"
@@ -35,9 +45,9 @@ def session(
 ) -> Session | None:
     """The bundle's net, ready to run on what was asked for; None where that is torch, also by `auto`.
 
-    `auto` is torch on a GPU and where no ONNX file is at hand; else openvino if it is installed, else onnxruntime, on
-    whatever file is there. Who asks for one of them has a file written into the cache where there is none in the form
-    that it runs fastest, of which `say` is told.
+    `auto` is torch on a GPU and where no ONNX file is at hand or the bundle's cannot be used, of which `say` is told;
+    else openvino if it is installed, else onnxruntime, on whatever file is there. Who asks for one of them has a file
+    written into the cache where there is none in the form that it runs fastest, of which `say` is told.
 
     Raises `UsageError` for what cannot be had, and the errors of `bundled_file` and `export_into_cache`.
     """
@@ -53,8 +63,18 @@ def session(
         concrete = "openvino" if precision == "bf16" or is_there("openvino") else "onnxruntime"
     refuse_impossible(concrete, device, precision)
     forms: list[Form] = ["volumes", "images"] if concrete == "openvino" else ["images", "volumes"]
-    file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
-    if file is None and precision == "int8":
+    try:
+        file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
+        if file is None and runtime == "auto" and precision == "fp32":
+            return None
+        if file is not None:
+            return open_session(concrete, file, device, precision)
+    except UnusableFileError as error:
+        if runtime != "auto" or precision != "fp32":
+            raise
+        say(f"{error}. torch runs the net instead.")
+        return None
+    if precision == "int8":
         if contract.frames != bundle.contract.frames:
             raise UsageError(
                 f"in int8 {bundle.name} takes clips of its own {bundle.contract.frames} frames, not of "
@@ -64,9 +84,7 @@ def session(
             f"{bundle.name} has no {bundles.ONNX_INT8}; write it with `stzoo export {folder} --precision int8 "
             f"--calibrate LIST -o {folder / bundles.ONNX_INT8}`"
         )
-    if file is None and runtime == "auto" and precision == "fp32":
-        return None
-    return open_session(concrete, file or export_into_cache(folder, bundle, contract, forms[0], say), device, precision)
+    return open_session(concrete, export_into_cache(folder, bundle, contract, forms[0], say), device, precision)
 
 
 def find(
@@ -179,6 +197,7 @@ def _place(folder: Path, bundle: Bundle, contract: InputContract, form: Form) ->
 
 def _checked(file: OnnxFile, folder: Path, bundle: Bundle, name: str) -> OnnxFile:
     file.check(bundle, bundles.weights_digest(folder))
+    file.refuse_unrunnable()
     reports = locate(folder, bundles.EXPORT)
     if reports is None:
         return file

@@ -101,7 +101,10 @@ def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items
         ExportError: onnxruntime cannot quantise the file.
     """
     step = max(1, len(items) // _CALIBRATION_VIDEOS)
-    quantise(source, target, (clip[None] for clips in _inputs(predictor, items[::step]) for clip in clips))
+    takes_pixels = read(source).takes_pixels
+    calibration = _pixels(predictor, items[::step])
+    inputs = (pixels if takes_pixels else normalise(pixels, predictor.contract) for _, pixels in calibration)
+    quantise(source, target, (clip[None] for clips in inputs for clip in clips))
     file = read(target)
     session = open_session("onnxruntime", file, "cpu", "int8")
     scores: list[tuple[np.ndarray[Any, np.dtype[Any]], np.ndarray[Any, np.dtype[Any]]]] = []
@@ -111,11 +114,6 @@ def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items
         labels.append(item.label)
     before, after = (np.stack(column) for column in zip(*scores, strict=True))
     return compare_scores(before, after, np.array(labels, dtype=np.int64))
-
-
-def _inputs(predictor: Predictor, items: Sequence[Item]) -> Iterator[Float32[np.ndarray, "clips 3 frames side side"]]:
-    for _, pixels in _pixels(predictor, items):
-        yield normalise(pixels, predictor.contract)
 
 
 def _pixels(

@@ -25,12 +25,11 @@ from stzoo.inference import clip_scores, over_clips
 from stzoo.nets import is_template, merge
 from stzoo.nets.layout import Images, Volumes, laid_out
 from stzoo.runtimes import threads
-from stzoo.runtimes.onnx_file import INPUT, OUTPUT, Form
-from stzoo.runtimes.onnxruntime_session import explaining, opened
+from stzoo.runtimes.graph import Graph
+from stzoo.runtimes.onnx_file import FRAMES, INPUT, OUTPUT, PROBABILITIES, Form
+from stzoo.runtimes.onnxruntime_session import explaining, loads_operator_set, opened
+from stzoo.runtimes.operators import FLOAT, UINT8, RefusalError
 from stzoo.strategies.strategy import Strategy
-
-FRAMES, PROBABILITIES = "frames", "probabilities"
-"""Input and output of a file that begins with pixels and ends with probabilities."""
 
 OLDEST_OPSET = 18
 """The oldest operator set that torch's exporter writes. It is the default: more runtimes read it than any newer one."""
@@ -119,7 +118,7 @@ def export(
 
     if Path(path).suffix.lower() != ".onnx":
         raise UsageError(f'{path} has the suffix "{Path(path).suffix}"; ONNX files are called .onnx')
-    newest = onnx.defs.onnx_opset_version()
+    newest = OLDEST_OPSET if opset == OLDEST_OPSET else newest_opset()
     if not OLDEST_OPSET <= opset <= newest:
         raise ExportError(f"the operator set {opset} cannot be written; choose one from {OLDEST_OPSET} to {newest}")
     if is_template(net):
@@ -175,6 +174,18 @@ def export(
     for axis, what in free.items():
         if dims[axis].dim_value:
             raise ExportError(f"{path} takes {dims[axis].dim_value} {what} only; the net's code fixes their number")
+    try:
+        Graph(written).follow(UINT8 if with_preprocess else FLOAT, tuple(clips.shape))
+    except RefusalError as error:
+        raise ExportError(f"{path} {error}, so no file of this net would be read; tell the authors of stzoo") from error
+
+
+def newest_opset() -> int:
+    """The newest operator set that is known to ONNX and that the installed onnxruntime loads."""
+    import onnx
+
+    known = range(onnx.defs.onnx_opset_version(), OLDEST_OPSET, -1)
+    return next((opset for opset in known if loads_operator_set(opset)), OLDEST_OPSET)
 
 
 def compare(

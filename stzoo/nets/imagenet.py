@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from stzoo.errors import WeightsError
+from stzoo.files import stand_in
 from stzoo.validation import shortened
 
 if TYPE_CHECKING:
@@ -81,11 +82,18 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         raise WeightsError(f"the 2D weights {file} take more than {MOST_BYTES} bytes, which is the most that is read")
     if file.suffix not in SUFFIXES:
         raise WeightsError(f"{file} is no file of 2D weights; give one that ends in {', '.join(SUFFIXES)}")
+    if (what := stand_in(file)) is not None:
+        raise WeightsError(f"the 2D weights {file} cannot be read: the file {what}")
     try:
         value = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
     except Exception as error:
         reason = shortened(str(error).partition("\n")[0])
-        raise WeightsError(f"the 2D weights {file} cannot be read ({type(error).__name__}: {reason})") from error
+        kind = type(error).__name__
+        if _is_cut_off(file, str(error)):
+            raise WeightsError(
+                f"the 2D weights {file} cannot be read, they are cut off ({kind}: {reason}); fetch them again"
+            ) from error
+        raise WeightsError(f"the 2D weights {file} cannot be read ({kind}: {reason})") from error
     if not isinstance(value, dict) or not value:
         held = "an empty dict" if value == {} else type(value).__name__
         raise WeightsError(f"{file} holds {held} in place of a state dict; save net.state_dict() in it")
@@ -97,6 +105,15 @@ def _unpacked_size(file: Path) -> int:
     with contextlib.suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(file) as archive:
         return sum(entry.file_size for entry in archive.infolist())
     return 0
+
+
+def _is_cut_off(file: Path, reason: str) -> bool:
+    """Whether a file that cannot be read looks as if its end were missing: a zip file has its table there."""
+    with file.open("rb") as opened:
+        is_zip = opened.read(4) == b"PK\x03\x04"
+    return (is_zip and not zipfile.is_zipfile(file)) or any(
+        words in reason for words in ("unexpected EOF", "incomplete")
+    )
 
 
 def _safetensors(file: Path) -> dict[str, Tensor]:

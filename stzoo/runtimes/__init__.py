@@ -4,6 +4,8 @@ availability         what is installed and built in here
 choosing             which runtime opens a file, and what none can do
 session              what an ONNX file is once a runtime has opened it
 onnx_file            an ONNX file that nobody vouches for
+graph                its graph, read into plain values and followed before it is run
+operators            the operators that stzoo writes, and what they make of shapes
 onnxruntime_session  an ONNX file on onnxruntime
 openvino_session     an ONNX file on openvino
 torch_net            a net in torch
@@ -11,7 +13,7 @@ torch_net            a net in torch
 
 from stzoo.runtimes.availability import has_gpu, is_there, threads
 from stzoo.runtimes.choosing import INSTALL, RUNTIMES, open_session, refuse_impossible, refuse_unknown
-from stzoo.runtimes.onnx_file import OnnxFile, Precision
+from stzoo.runtimes.onnx_file import OnnxFile, Precision, UnusableFileError
 from stzoo.runtimes.session import Runtime, Session
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Precision",
     "Runtime",
     "Session",
+    "UnusableFileError",
     "has_gpu",
     "is_there",
     "open_session",

@@ -20,6 +20,7 @@ def open_session(runtime: Runtime, file: OnnxFile, device: str | None, precision
     `BundleError` when it refuses the file.
     """
     refuse_impossible(runtime, device, precision)
+    file.refuse_unrunnable()
     if runtime == "openvino":
         from stzoo.runtimes.openvino_session import OpenVinoSession
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from google.protobuf.message import DecodeError, Message
+import numpy as np
+from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
+from stzoo.bundle.reading import parse_json
+from stzoo.bundle.schema import Classes
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError
-from stzoo.validation import shortened
+from stzoo.errors import BundleError, StrategyError
+from stzoo.files import stand_in
+from stzoo.runtimes.graph import Graph
+from stzoo.runtimes.operators import FLOAT, UINT8, RefusalError
+from stzoo.strategies.strategy import Strategy
+from stzoo.validation import problems, shortened
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
@@ -21,25 +29,38 @@ Precision = Literal["fp32", "bf16", "int8"]
 Form = Literal["images", "volumes"]
 """Whether a file has 2D operations on images and on lines through time, or 3D operations."""
 INPUT, OUTPUT = "clips", "logits"
+FRAMES, PROBABILITIES = "frames", "probabilities"
+"""Input and output of a file that begins with pixels and ends with probabilities."""
 
 MOST_BYTES = 2 * 2**30
 """The largest ONNX file that can hold its own weights: protobuf's limit."""
 
+_MOST_METADATA = 16 * 2**20
+
+
+class UnusableFileError(BundleError):
+    """An ONNX file that is not run, whatever model it is of; torch may run the net instead."""
+
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """The bytes of a model that takes normalised clips and gives logits, and what its metadata says."""
+    """The bytes of a model that takes clips, what its metadata says, and what its graph would do."""
 
     path: Path
     content: bytes = field(repr=False)
+    graph: Graph = field(repr=False, compare=False)
+    name: str
     labels: tuple[str, ...] = field(repr=False)
     contract: InputContract
+    strategy: Strategy | None = field(repr=False)
     digest: str
     """SHA-256 of the weights file that it was exported from; empty where there was none."""
     precision: Precision
     form: Form
+    takes_pixels: bool
+    """Whether it takes the pixels of a video's clips and gives its probabilities, or normalised clips for logits."""
     shape: tuple[int | None, ...]
-    """Of the clips; None where the graph takes any size."""
+    """Of the clips, as [clips, 3, frames, H, W]; None where the graph takes any size."""
 
     def takes(self, contract: InputContract) -> bool:
         """Whether the graph takes the contract's clips."""
@@ -65,62 +86,104 @@ class OnnxFile:
                     f"{self.path} was exported from a model with other {what} than {bundle.name}; remove it, or write "
                     f"it again with `stzoo export`"
                 )
+        if self.takes_pixels:
+            raise BundleError(
+                f"{self.path} takes pixels, a bundle's ONNX file normalised clips; export it without --with-preprocess"
+            )
+
+    def refuse_unrunnable(self) -> None:
+        """Raises `UnusableFileError` for a file whose graph cannot be run on one clip; asked before a runtime is."""
+        sizes = self.contract.frames, self.contract.crop, self.contract.crop
+        frames, height, width = (known or size for known, size in zip(self.shape[2:], sizes, strict=True))
+        self.refuse_input((1, frames, height, width, 3) if self.takes_pixels else (1, 3, frames, height, width))
+
+    def refuse_input(self, shape: tuple[int, ...]) -> None:
+        """Raises `UnusableFileError` for an input that the graph cannot be run on, or would need too much for."""
+        try:
+            answer = self.graph.follow(UINT8 if self.takes_pixels else FLOAT, shape)
+        except RefusalError as error:
+            raise UnusableFileError(f"{self.path} {error}; write it again with `stzoo export`") from error
+        wanted = self.answer_shape(shape[0])
+        if answer.kind != FLOAT or answer.shape != wanted:
+            raise UnusableFileError(f"{self.path} gives {list(answer.shape)} numbers in place of {list(wanted)}")
+
+    def answer_shape(self, clips: int) -> tuple[int, ...]:
+        """What the graph gives for so many clips."""
+        return (len(self.labels),) if self.takes_pixels else (clips, len(self.labels))
+
+    def refuse_answer(self, answer: np.ndarray[Any, np.dtype[Any]], clips: int) -> None:
+        """Raises `BundleError` for an answer that is none: of another shape, or not finite."""
+        if answer.shape != self.answer_shape(clips):
+            raise BundleError(
+                f"{self.path} answers with {list(answer.shape)} numbers in place of {list(self.answer_shape(clips))}; "
+                "write it again with `stzoo export`"
+            )
+        is_share = not self.takes_pixels or (answer.min() >= 0 and math.isclose(answer.sum(), 1, abs_tol=1e-3))
+        if not np.isfinite(answer).all() or not is_share:
+            raise BundleError(
+                f"{self.path} answers with numbers that are not finite, or no probabilities; its weights or its input "
+                "contract cannot be right"
+            )
 
 
 def read(path: Path) -> OnnxFile:
     """Reads a file that `stzoo export` has written.
 
-    Raises `BundleError` for a file that is no ONNX model, was not written by `stzoo export`, takes or gives something
-    else than clips and logits, or keeps any of its weights in other files.
+    Raises `UnusableFileError` for a file that is no ONNX model, was not written by `stzoo export`, takes or gives
+    something else than clips and logits, or pixels and probabilities, or holds anything that stzoo does not write.
     """
     import onnx
 
     size = path.stat().st_size
     if size >= MOST_BYTES:
-        raise BundleError(f"{path} has {size} bytes; an ONNX file has less than {MOST_BYTES}")
+        raise UnusableFileError(f"{path} has {size} bytes; an ONNX file has less than {MOST_BYTES}")
+    if (what := stand_in(path)) is not None:
+        raise UnusableFileError(f"{path} {what}")
     content = path.read_bytes()
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise BundleError(f"{path} is not an ONNX model; write it again with `stzoo export`") from error
-    outside = _outside(model)
-    if outside is not None:
-        raise BundleError(f"{path} keeps {shortened(repr(outside))} in another file; a bundle's ONNX file holds it all")
-    return OnnxFile(path, content, shape=_shape(path, model), **_described(path, model))
-
-
-def _outside(message: Message) -> str | None:
-    """The name of a tensor, at any depth, whose data lies in another file."""
-    import onnx
-
-    if isinstance(message, onnx.TensorProto):
-        return message.name or "a tensor" if message.data_location == onnx.TensorProto.EXTERNAL else None
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is not None:
-            for part in [value] if isinstance(value, Message) else value:
-                name = _outside(part)
-                if name is not None:
-                    return name
-    return None
+        raise UnusableFileError(
+            f"{path} is not an ONNX model, or one that is cut off; write it again with `stzoo export`"
+        ) from error
+    try:
+        graph = Graph(model)
+    except RefusalError as error:
+        raise UnusableFileError(f"{path} {error}; write it again with `stzoo export`") from error
+    return OnnxFile(path, content, graph, shape=_shape(path, model), **_described(path, model))
 
 
 def _shape(path: Path, model: Any) -> tuple[int | None, ...]:
-    import onnx
-
     graph = model.graph
-    if [value.name for value in graph.input] != [INPUT] or [value.name for value in graph.output] != [OUTPUT]:
-        raise BundleError(f"{path} does not take `{INPUT}` and give `{OUTPUT}` alone; it is no model for prediction")
+    ends = graph.input[0].name, graph.output[0].name
+    if ends not in ((INPUT, OUTPUT), (FRAMES, PROBABILITIES)):
+        raise UnusableFileError(
+            f"{path} does not take `{INPUT}` and give `{OUTPUT}` alone; it is no model for prediction"
+        )
     tensor = graph.input[0].type.tensor_type
     shape = tuple(dim.dim_value or None for dim in tensor.shape.dim)
-    if tensor.elem_type != onnx.TensorProto.FLOAT or len(shape) != 5 or shape[0] is not None or shape[1] != 3:
-        raise BundleError(f"{path} takes a tensor of shape {list(shape)}; clips are float32 [clips, 3, frames, H, W]")
+    if ends == (FRAMES, PROBABILITIES) and len(shape) == 5:
+        shape = shape[0], shape[4], shape[1], shape[2], shape[3]
+    kind = FLOAT if ends == (INPUT, OUTPUT) else UINT8
+    if tensor.elem_type != kind or len(shape) != 5 or shape[0] is not None or shape[1] != 3 or min(_known(shape)) < 1:
+        raise UnusableFileError(
+            f"{path} takes a tensor of shape {list(shape)}; clips are float32 [clips, 3, frames, H, W]"
+        )
     return shape
+
+
+def _known(shape: tuple[int | None, ...]) -> list[int]:
+    return [size for size in shape if size is not None]
 
 
 def _described(path: Path, model: Any) -> dict[str, Any]:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if sum(len(value) for value in metadata.values()) > _MOST_METADATA:
+        raise UnusableFileError(
+            f"{path} has more than {_MOST_METADATA} letters of metadata; it was not written by stzoo"
+        )
     try:
-        labels = json.loads(metadata["labels"])
+        labels = parse_json(metadata["labels"], path)
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise ValueError("labels")
         precision = metadata["precision"]
@@ -129,14 +192,24 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
         form = metadata.get("form", "images")
         if form not in get_args(Form):
             raise ValueError("form")
-        contract = InputContract.model_validate_json(metadata["input"])
         return {
-            "labels": tuple(labels),
-            "contract": contract,
+            "name": shortened(metadata.get("name", ""), 96),
+            "labels": Classes.of(labels).labels,
+            "contract": InputContract.model_validate_json(json.dumps(parse_json(metadata["input"], path))),
+            "strategy": Strategy.from_text(metadata["strategy"]) if "strategy" in metadata else None,
             "digest": metadata["model_digest"],
             "precision": precision,
             "form": form,
+            "takes_pixels": model.graph.input[0].name == FRAMES,
         }
-    except (KeyError, ValueError, ValidationError) as error:
+    except (BundleError, StrategyError) as error:
+        raise UnusableFileError(
+            f"{path} has wrong metadata: {shortened(str(error), 300)}; write it again with `stzoo export`"
+        ) from error
+    except ValidationError as error:
+        raise UnusableFileError(
+            f"{path} has no right metadata of stzoo in it: {problems(error)}; write it again with `stzoo export`"
+        ) from error
+    except (KeyError, ValueError) as error:
         what = error.args[0] if isinstance(error, KeyError) else "right metadata"
-        raise BundleError(f"{path} has no {what} of stzoo in it; write it again with `stzoo export`") from error
+        raise UnusableFileError(f"{path} has no {what} of stzoo in it; write it again with `stzoo export`") from error

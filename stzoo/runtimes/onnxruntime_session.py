@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from stzoo.errors import BundleError, StzooError, UsageError
 from stzoo.runtimes.availability import has_gpu, threads
-from stzoo.runtimes.onnx_file import INPUT, OUTPUT, OnnxFile, Precision
+from stzoo.runtimes.onnx_file import OnnxFile, Precision, UnusableFileError
 from stzoo.runtimes.session import Session
 
 _GPU, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -31,18 +30,22 @@ class OnnxRuntimeSession(Session):
         super().__init__("onnxruntime", file, "cuda" if on_gpu else "cpu", precision)
         self._session = opened(file.content, self.device, str(file.path))
 
-    def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
-        (logits,) = self._session.run([OUTPUT], {INPUT: clips})
-        return np.asarray(logits, dtype=np.float32)
+    def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+        graph = self.file.graph
+        with explaining(f"onnxruntime cannot run {self.file.path}", BundleError):
+            (answer,) = self._session.run([graph.output], {graph.input: batch})
+        return np.asarray(answer)
 
 
-def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = BundleError) -> Any:
+def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = UnusableFileError) -> Any:
     """A session of a model, given as bytes or as a path, on `cpu` or `cuda`.
 
-    Raises `BundleError`, or what `kind` is, when onnxruntime refuses the model; `UsageError` when it reaches no GPU.
+    Raises `UnusableFileError`, or what `kind` is, when onnxruntime refuses the model; `UsageError` when it reaches no
+    GPU.
     """
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     onnxruntime.set_default_logger_severity(4)  # what matters comes as an error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
@@ -61,6 +64,20 @@ def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = 
     if device == "cuda" and session.get_providers()[0] != _GPU:
         raise UsageError(missing)
     return session
+
+
+def loads_operator_set(opset: int) -> bool:
+    """Whether the installed onnxruntime loads files of an operator set; it is tried with the smallest of graphs."""
+    import onnx
+
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "smallest", ends[:1], ends[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=10)
+    try:
+        opened(model.SerializeToString(), "cpu", "a file of one operator")
+    except BundleError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from jaxtyping import Float32
 
 from stzoo.errors import BundleError, UsageError
 from stzoo.runtimes.availability import threads
-from stzoo.runtimes.onnx_file import OnnxFile, Precision
+from stzoo.runtimes.onnx_file import OnnxFile, Precision, UnusableFileError
 from stzoo.runtimes.session import Session
+from stzoo.telemetry import without_openvinos
 
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
 
@@ -22,7 +24,8 @@ class OpenVinoSession(Session):
                 f"{file.path} computes in {file.precision}, not in {precision}; write the other one with `stzoo export "
                 "--precision`."
             )
-        import openvino
+        with without_openvinos():
+            import openvino
 
         super().__init__("openvino", file, "cpu", precision)
         core = openvino.Core()
@@ -36,14 +39,19 @@ class OpenVinoSession(Session):
         }
         try:
             model = core.read_model(model=file.content, weights=b"")
-            model.reshape([1, *(size or -1 for size in file.shape[1:])])
+            if not file.takes_pixels:
+                model.reshape([1, *(size or -1 for size in file.shape[1:])])
             self._request = core.compile_model(model, "CPU", hints).create_infer_request()
         except RuntimeError as error:
-            raise BundleError(f"openvino refuses {file.path}: {_reason(error)}") from error
+            raise UnusableFileError(f"openvino refuses {file.path}: {_reason(error)}") from error
 
-    def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
-        answers = [np.array(self._request.infer({0: clip[None]})[0], dtype=np.float32) for clip in clips]
-        return np.concatenate(answers)
+    def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+        try:
+            if self.file.takes_pixels:
+                return np.array(self._request.infer({0: batch})[0])
+            return np.concatenate([np.array(self._request.infer({0: clip[None]})[0]) for clip in batch])
+        except RuntimeError as error:
+            raise BundleError(f"openvino cannot run {self.file.path}: {_reason(error)}") from error
 
 
 def _reason(error: RuntimeError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -28,13 +28,25 @@ class Session(ABC):
         self.precision = precision
 
     @abstractmethod
+    def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+        """The graph's output for its input."""
+
     def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
-        """The net's outputs for normalised clips."""
+        """The net's outputs for normalised clips.
+
+        Raises `BundleError` where the graph cannot be run on them, or answers with something else than logits.
+        """
+        return self._checked(clips)
 
     def scores(
         self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
     ) -> Float64[np.ndarray, " classes"]:
-        """The mean over the clips of the softmax of the logits, as `stzoo.inference.clip_scores` has it in torch."""
+        """The mean over the clips of the softmax of the logits, as `stzoo.inference.clip_scores` has it in torch.
+
+        Raises `BundleError` as `logits` does.
+        """
+        if self.file.takes_pixels:
+            return self._checked(clips).astype(np.float64)
         step = clips_at_once(self.device)
         total: Float64[np.ndarray, " classes"] | float = 0.0
         for start in range(0, len(clips), step):
@@ -42,6 +54,12 @@ class Session(ABC):
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
             total = total + (powers / powers.sum(axis=1, keepdims=True)).sum(axis=0)
         return np.asarray(total / len(clips), dtype=np.float64)
+
+    def _checked(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        self.file.refuse_input(batch.shape)
+        answer = np.asarray(self._run(batch), dtype=np.float32)
+        self.file.refuse_answer(answer, len(batch))
+        return answer
 
 
 def clips_at_once(device: str) -> int:

@@ -1,6 +1,7 @@
 """The zoo's names and the Hub.
 
 reference    what a user types to name a model, and the folder that it means
+address      web addresses of models, as references
 hub          the wire: what is fetched from a Hub and put there
 loading      load: from a reference to a model that predicts
 publishing   from a bundle to a Hub repository

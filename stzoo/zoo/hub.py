@@ -92,11 +92,18 @@ def fetch(
         if folder is not None:
             return folder
         if offline:
+            if (folder := _unlisted(repository.id, commit, files)) is not None:
+                return folder
             raise HubError(
                 f"{repository} is not whole in the Hub cache, and the Hub may not be asked; load it once without "
                 "HF_HUB_OFFLINE and `offline`"
             )
-        _refuse_large(api, repository, commit, files)
+        try:
+            _refuse_large(api, repository, commit, files)
+        except _http().TransportError:
+            if (folder := _unlisted(repository.id, commit, files)) is None:
+                raise
+            return folder
         return Path(
             snapshot_download(
                 repository.id,
@@ -239,6 +246,24 @@ def _cached(name: str, commit: str, files: Sequence[str]) -> Path | None:
         return Path(snapshot_download(name, revision=commit, allow_patterns=list(files), local_files_only=True))
     except LocalEntryNotFoundError:
         return None
+
+
+def _unlisted(name: str, commit: str, files: Sequence[str]) -> Path | None:
+    """The cached snapshot of a client that left no list of its commit's files; no request is made.
+
+    It stands for the commit if it has those of the `files` that a bundle cannot lack: a file in it is a whole one.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model") / "snapshots" / commit
+    if _cached_tree(name, commit) is not None:
+        return None
+    return (
+        folder
+        if all((folder / file).exists() for file in (bundles.CONFIG, *files) if bundles.is_needed(file))
+        else None
+    )
 
 
 def _cached_tree(name: str, commit: str) -> Iterable[RepoFile] | None:

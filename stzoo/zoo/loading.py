@@ -17,7 +17,7 @@ from stzoo import card as cards
 from stzoo.card import Card, NetDescription
 from stzoo.errors import UsageError
 from stzoo.zoo import hub
-from stzoo.zoo.reference import Location, Ref, find, meaning_of, text_of
+from stzoo.zoo.reference import Location, Ref, exported_file, find, meaning_of, text_of
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
@@ -49,7 +49,7 @@ def load(
     token: str | None = None,
     namespace: str | None = None,
     calibrate: Path | str | Iterable[Path | str] = (),
-    runtime: Runtime | Literal["auto"] = "torch",
+    runtime: Runtime | Literal["auto"] | None = None,
     precision: Precision = "fp32",
     protocol: Mapping[str, Any] = MappingProxyType({}),
     say: Callable[[str], None] = lambda _: None,
@@ -57,7 +57,7 @@ def load(
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
 
     Args:
-        ref: a name of the zoo, a folder, or `ORG/NAME` of the Hub.
+        ref: a name of the zoo, a folder, `ORG/NAME` of the Hub, or an ONNX file that stzoo has written.
         revision: a branch, tag or commit of the Hub repository; by default `main`, or what the zoo's card says.
         strategy: another strategy than the bundle's own, itself or by a name such as `s` or `most-probable`; it is
             taken out of the bundle's template. Its batch-norm statistics are those that the bundle stores for it, else
@@ -68,8 +68,9 @@ def load(
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
         calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
-        runtime: `torch`, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX file or one
-            that is exported into a cache once; `auto` takes the fastest of those that can run at once.
+        runtime: `torch`, the default, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX
+            file or one that is exported into a cache once; `auto` takes the fastest of those that can run at once, and
+            is the default for an ONNX file, which torch cannot run.
         precision: `bf16` is openvino's; `int8` runs the file that `stzoo export --precision int8` put into the bundle.
         protocol: what of the bundle's input contract is to be other, as `InputContract.changed` takes it.
         say: is told when the input is another one, and what takes long.
@@ -82,7 +83,11 @@ def load(
     """
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
     variant = _Variant(strategy, weights is not None, videos)
-    engine = _Engine(runtime, precision, None if device is None else str(device).removesuffix(":0"))
+    asked_device = None if device is None else str(device).removesuffix(":0")
+    if (file := exported_file(ref)) is not None:
+        _refuse_for_a_file(file, variant, revision)
+        return _exported(file, _Engine(runtime or "auto", precision, asked_device), protocol, say)
+    engine = _Engine(runtime or "torch", precision, asked_device)
     _refuse_contradictions(variant, engine)
     meaning = meaning_of(text_of(ref), revision, namespace)
     if not variant.is_trained and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
@@ -91,8 +96,7 @@ def load(
     location = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
     bundle = bundles.read(location.folder)
     contract = bundle.contract.changed(**protocol)
-    if contract != bundle.contract:
-        say(f"Input: {contract.text}; the model was made for {bundle.contract.text}")
+    _say_input(contract, bundle.contract, say)
     source = _Source(location, bundle, contract, offline, token)
     session = _session(source, variant, engine, say)
     return _in_torch(source, variant, device) if session is None else _on_session(source, session)
@@ -163,6 +167,40 @@ def _refuse_contradictions(variant: _Variant, engine: _Engine) -> None:
             f"{engine.runtime} in {engine.precision} runs a model as its bundle stores it; leave strategy, weights and "
             "calibrate out, or choose the runtime torch in fp32"
         )
+
+
+def _refuse_for_a_file(file: Path, variant: _Variant, revision: str | None) -> None:
+    if not variant.is_stored or revision is not None:
+        raise UsageError(
+            f"{file} is one net as it was exported; leave strategy, weights, calibrate and revision out, or load the "
+            "bundle that it was made of"
+        )
+
+
+def _say_input(contract: InputContract, made_for: InputContract, say: Callable[[str], None]) -> None:
+    if contract != made_for:
+        say(f"Input: {contract.text}; the model was made for {made_for.text}")
+
+
+def _exported(path: Path, engine: _Engine, protocol: Mapping[str, Any], say: Callable[[str], None]) -> Predictor:
+    """An ONNX file that stzoo has written, which says all that prediction needs."""
+    from stzoo.prediction.predictor import Predictor
+    from stzoo.runtimes import has_gpu, is_there, open_session, refuse_unknown
+    from stzoo.runtimes.onnx_file import read
+
+    refuse_unknown(engine.runtime, engine.precision)
+    file = read(path)
+    contract = file.contract.changed(**protocol)
+    _say_input(contract, file.contract, say)
+    runtime = engine.runtime
+    if runtime == "auto":
+        on_cpu = engine.device != "cuda" and is_there("openvino") and not (engine.device != "cpu" and has_gpu())
+        runtime = "openvino" if engine.precision == "bf16" or on_cpu else "onnxruntime"
+    precision = file.precision if engine.precision == "fp32" else engine.precision
+    session = open_session(runtime, file, engine.device, precision)
+    return Predictor(
+        session, contract, file.labels, name=file.name or path.stem, strategy=file.strategy, digest=file.digest
+    )
 
 
 def _session(source: _Source, variant: _Variant, engine: _Engine, say: Callable[[str], None]) -> Session | None:

@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import torch
+from jaxtyping import Float32
 
 import stzoo
 from stzoo import bundle as bundles
@@ -18,10 +20,11 @@ from stzoo.bundle.readme import render
 from stzoo.card import Card
 from stzoo.errors import BundleError
 from stzoo.export import cached
-from stzoo.export.to_onnx import compare
+from stzoo.export.to_onnx import Clips, compare
 from stzoo.figures.strategies import marginals_figure, strategy_figure
 from stzoo.files import packaged, write_text
 from stzoo.nets.measure import measure
+from stzoo.runtimes import open_session
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
@@ -35,6 +38,7 @@ MARGINALS, STRATEGY = "marginals.png", "strategy.png"
 _PICTURES = (".png", ".svg")
 
 Say = Callable[[str], None]
+Logits = Float32[np.ndarray, "clips classes"]
 
 
 def publish(
@@ -123,12 +127,22 @@ def _verified_parameters(folder: Path, bundle: Bundle) -> int:
         logits = net(torch.from_numpy(clips))
     if not torch.isfinite(logits).all():
         raise BundleError(f"the net of {folder} answers a clip with numbers that are not finite; do not publish it")
-    onnx = folder / bundles.ONNX
-    if onnx.exists() and not compare(net, onnx, clips, (1,)).passed:
-        raise BundleError(f"{onnx} answers a clip otherwise than the net; export it again")
-    cached.bundled_file(folder, bundle, "fp32")
-    cached.bundled_file(folder, bundle, "int8")
+    exact = cached.bundled_file(folder, bundle, "fp32")
+    if exact is not None and not compare(net, exact.path, clips, (1,)).passed:
+        raise BundleError(f"{exact.path} answers a clip otherwise than the net; export it again")
+    _refuse_wrong_int8(folder, bundle, clips, logits.numpy())
     return size.parameters
+
+
+def _refuse_wrong_int8(folder: Path, bundle: Bundle, clips: Clips, logits: Logits) -> None:
+    """Raises `BundleError` for a quantised file that is another net: no clip's probability changes by a half."""
+    file = cached.bundled_file(folder, bundle, "int8")
+    if file is None:
+        return
+    answer = open_session("onnxruntime", file, "cpu", "int8").logits(clips)
+    before, after = (np.exp(scores) / np.exp(scores).sum() for scores in (logits - logits.max(), answer - answer.max()))
+    if np.abs(after - before).max() > 0.5:
+        raise BundleError(f"{file.path} answers a clip otherwise than the net; export it again")
 
 
 def _card(folder: Path, name: str) -> Card | None:

@@ -14,6 +14,7 @@ from stzoo.card import Bundled, Card, OnHub
 from stzoo.errors import BundleError, HubError, ModelNotFoundError, UsageError, did_you_mean
 from stzoo.files import packaged
 from stzoo.zoo import hub
+from stzoo.zoo.address import as_reference
 from stzoo.zoo.hub import Repository, is_repository
 
 Ref = str | os.PathLike[str]
@@ -73,9 +74,10 @@ def find(
 ) -> Location:
     """The bundle folder that a reference means; what the Hub has of it is fetched, and nothing has been read yet.
 
-    A reference is a name of the zoo, a bundle's folder, a run's folder, or a Hub repository `ORG/NAME`; a name or
-    repository may end in `@REVISION`. Of a run with several bundles the one whose name ends in `-opt` is taken. A name
-    of the zoo comes first, then a folder: write `./name` for a folder that is called like a model.
+    A reference is a name of the zoo, a bundle's folder, a run's folder, or a Hub repository `ORG/NAME` or its web
+    address; a name or repository may end in `@REVISION`. Of a run with several bundles the one whose name ends in
+    `-opt` is taken. A name of the zoo comes first, then a folder: write `./name` for a folder that is called like a
+    model.
 
     `namespace`, or else STZOO_HUB_NAMESPACE, is the Hub organisation that serves every name which is not in the
     package. `files` are fetched from a repository that has them; `revision`, `offline` and `token` as `hub.fetch`
@@ -95,6 +97,8 @@ def find(
     except (HubError, ModelNotFoundError) as error:
         if meaning.card is not None or "/" not in os.fspath(ref) or hub.knows(meaning.repository):
             raise
+        if "://" in os.fspath(ref):
+            raise
         raise type(error)(f"{_no_folder(Path(ref))} {error}") from error
     return Location(folder, meaning.card, dataclasses.replace(meaning.repository, revision=folder.name))
 
@@ -105,15 +109,18 @@ def meaning_of(text: str, revision: str | None = None, namespace: str | None = N
     Raises `UsageError` for a revision of something that has none, or for two; `BundleError` for a file;
     `ModelNotFoundError` when a bundled model is missing from the installation.
     """
+    path = Path(os.path.expanduser(text))
+    if not (text and path.exists()):
+        text = as_reference(text)
     name, _, suffix = text.partition("@")
     namespace = serving(namespace)
-    path = Path(os.path.expanduser(text))
     if name not in cards.names() and text and path.exists():
         if revision is not None:
             raise UsageError(f"{path} is a folder here and has no revision {revision}; leave the revision out")
         if not path.is_dir():
             raise BundleError(
                 f"{path} is a file; give a model's name or a bundle's folder, `stzoo list` shows the names"
+                + ("; an ONNX file is for `stzoo predict`, `stzoo evaluate` and `stzoo.load`" if _is_onnx(path) else "")
             )
         return Meaning(folder=path)
     if revision is not None and suffix:
@@ -129,6 +136,17 @@ def meaning_of(text: str, revision: str | None = None, namespace: str | None = N
         return Meaning(card, repository=Repository(home.hub, asked or home.revision) if home else None)
     served = f"{namespace}/{name}" if namespace is not None and "/" not in name else name
     return Meaning(card, repository=Repository(served, asked or hub.MAIN) if is_repository(served) else None)
+
+
+def exported_file(ref: Ref) -> Path | None:
+    """The ONNX file that a reference means; None where it is no file with the suffix .onnx, or a name of the zoo."""
+    text = text_of(ref)
+    path = Path(os.path.expanduser(text))
+    return path if text not in cards.names() and _is_onnx(path) and path.is_file() else None
+
+
+def _is_onnx(path: Path) -> bool:
+    return path.suffix.lower() == ".onnx"
 
 
 def _bundled(card: Card, weights: Bundled) -> Path:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -173,4 +174,38 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").symlink_to(tmp_path / "elsewhere.safetensors")
     with pytest.raises(BundleError, match="leads out of its folder"):
+        bundles.read_weights(folder)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:180e6c\nsize 538000\n"
+FILES = ["config.json", "strategy.json", "marginals.json", "metrics.json", "model.safetensors"]
+
+
+def read_all(folder: Path) -> None:
+    bundles.read(folder)
+    bundles.read_weights(folder)
+
+
+@pytest.mark.parametrize("name", [*FILES, "recipe.toml"])
+def test_a_pointer_of_git_lfs_is_called_one(name: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+    (folder / name).write_bytes(POINTER)
+    with pytest.raises(BundleError, match=rf"{name} .*pointer of Git LFS .* with `git lfs pull`"):
+        read_all(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_empty_file_is_called_one(name: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+    (folder / name).write_bytes(b"")
+    with pytest.raises(BundleError, match=rf"{name} .*is empty.* fetch"):
+        read_all(folder)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.99])
+def test_weights_that_are_cut_off_say_so(share: float, tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "copy"))
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(BundleError, match=r"model\.safetensors .*is cut off.* fetch it again"):
         bundles.read_weights(folder)

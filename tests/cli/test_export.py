@@ -46,8 +46,15 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
     assert report["milliseconds_a_clip"] > 0
     assert report["provider"] == "CPUExecutionProvider"
     assert report["video"] == "clip.mp4"
-    run(str(tiny_bundle), "-o", str(output), "--video", str(video), "--form", "volumes")
+    run(str(tiny_bundle), "-o", str(output), "--video", str(video), "--form", "volumes", "--replace")
     assert read(output).form == "volumes"
+
+
+def test_a_file_that_exists_is_not_overwritten_silently(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"model\.onnx exists; choose another name, or let it make way with --replace"):
+        run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--no-verify")
+    assert (tmp_path / "model.onnx").read_bytes() == b"mine"
 
 
 def _instant_export(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +133,8 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
         return Int8Comparison(1, estimate, estimate, 0.0, 1.0, 0.0)
 
     _instant_export(monkeypatch)
-    monkeypatch.setattr(to_onnx, "compare", lambda *_: PERFECT)
+    rough = replace(PERFECT, largest_difference=0.25, milliseconds_a_clip=7.0)
+    monkeypatch.setattr(to_onnx, "compare", lambda net, path, *_: rough if path.read_bytes() == b"int8" else PERFECT)
     monkeypatch.setattr(to_int8, "quantise_and_measure", quantise)
     video = make_video("clip.mp4")
     (tmp_path / "lists").mkdir()
@@ -135,8 +143,11 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
     text = run(str(tiny_bundle), "-o", str(tmp_path / "model.int8.onnx"), *options)
     assert calibrated == [Item(video, 0)]
     assert "In int8 on 1 videos" in text
+    assert "largest difference of a logit 2.5e-01" in text, "what is printed belongs to the file that was written"
+    assert "7.0 ms a clip" in text
     report = json.loads((tmp_path / "export.json").read_text())["model.int8.onnx"]
     assert (report["precision"], report["passed"]) == ("int8", True)
     assert (report["int8"]["calibrated_on"], report["int8"]["top1_lost"]) == ("list.txt", 0.0)
+    assert report["int8"]["beside_torch"]["largest_difference"] == 0.25
     assert report["int8"]["made_of"]["largest_difference"] == PERFECT.largest_difference
     assert "largest_difference" not in report, "that is the other file's"

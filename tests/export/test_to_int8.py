@@ -11,6 +11,7 @@ import stzoo
 from stzoo import bundle as bundles
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, ExportError
+from stzoo.export import to_onnx
 from stzoo.export.to_int8 import compare_scores, quantise, quantise_and_measure
 from stzoo.files import packaged
 from stzoo.runtimes import is_there, open_session
@@ -67,3 +68,18 @@ def test_what_is_lost_is_a_difference_of_accuracies() -> None:
     assert (comparison.top1_fp32.value, comparison.top1_int8.value, comparison.top1_lost) == (0.75, 0.5, 0.25)
     assert comparison.same_best_label == 0.75
     assert comparison.largest_difference == pytest.approx(0.4)
+
+
+def test_pixels_to_probabilities_in_int8(tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path) -> None:
+    model = stzoo.load(tiny_bundle, device="cpu")
+    source, target = tmp_path / "model.onnx", tmp_path / "model.int8.onnx"
+    to_onnx.export(model.net, source, model.contract, model.labels, digest=model.digest, with_preprocess=True)
+    comparison = quantise_and_measure(model, source, target, [Item(make_video("grey.mp4", 12), 0)])
+    assert comparison.largest_difference < 0.2
+    file = read(target)
+    assert (file.takes_pixels, file.precision) == (True, "int8")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 32, 32, 3), np.uint8)
+    for runtime in ("onnxruntime", "openvino"):
+        if is_there(runtime):
+            scores = open_session(runtime, file, "cpu", "int8").scores(pixels, model.contract)
+            np.testing.assert_allclose(scores, model.scores_of(pixels), atol=0.2)

@@ -19,6 +19,7 @@ from stzoo.export import to_onnx
 from stzoo.nets.fusion import fixed_fuse
 from stzoo.nets.resnet import ResNet3d, ResNetSizes
 from stzoo.runtimes.onnx_file import read
+from stzoo.runtimes.onnxruntime_session import loads_operator_set
 from stzoo.strategies.strategy import Strategy
 from stzoo.video.frames import normalise
 
@@ -170,3 +171,13 @@ def test_a_file_that_is_no_model_is_refused(toy: nn.Module, tmp_path: Path, clip
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(ExportError, match=r"onnxruntime refuses .*bad\.onnx"):
         to_onnx.compare(toy, tmp_path / "bad.onnx", clips)
+
+
+def test_only_operator_sets_that_the_runtime_loads_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = to_onnx.newest_opset()
+    assert to_onnx.OLDEST_OPSET <= newest <= onnx.defs.onnx_opset_version()
+    assert loads_operator_set(newest)
+    assert not loads_operator_set(onnx.defs.onnx_opset_version() + 1)
+    monkeypatch.setattr(to_onnx, "loads_operator_set", lambda opset: opset <= 20)
+    with pytest.raises(ExportError, match="operator set 21 cannot be written; choose one from 18 to 20"):
+        to_onnx.export(Toy(), tmp_path / "toy.onnx", CONTRACT, ["a"], opset=21)

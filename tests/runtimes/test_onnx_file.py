@@ -28,7 +28,7 @@ def model() -> onnx.ModelProto:
     weight = numpy_helper.from_array(np.ones((3, 2), np.float32), "weight")
     nodes = [
         helper.make_node("ReduceMean", ["clips", "axes"], ["mean"], keepdims=0),
-        helper.make_node("MatMul", ["mean", "weight"], ["logits"]),
+        helper.make_node("Gemm", ["mean", "weight"], ["logits"]),
     ]
     axes = numpy_helper.from_array(np.array([2, 3, 4]), "axes")
     takes = helper.make_tensor_value_info("clips", TensorProto.FLOAT, ["batch", 3, 2, 8, 8])

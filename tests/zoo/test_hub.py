@@ -89,6 +89,27 @@ def test_offline_the_cache_answers_or_says_what_it_lacks(
     assert server.requests == []
 
 
+def test_a_whole_cache_without_its_listing_is_enough(
+    server: HubServer, published: str, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    online = hub.fetch(TOY, FILES)
+    listings = [path for path in hub_cache.rglob("trees") if path.is_dir()]
+    assert listings, "the client lists what a commit has"
+    for listing in listings:
+        shutil.rmtree(listing)
+    server.requests.clear()
+    assert hub.fetch(TOY, FILES, offline=True) == online
+    assert bundles.read(online)
+    with pytest.raises(HubError, match="not whole in the Hub cache"):
+        hub.fetch(TOY, (bundles.TEMPLATE,), offline=True)
+    assert server.requests == []
+    monkeypatch.setenv("HF_ENDPOINT", constants.ENDPOINT)  # where nobody listens
+    assert hub.fetch(TOY, FILES) == online
+    (online / bundles.MODEL).unlink()
+    with pytest.raises(HubError, match="not whole in the Hub cache"):
+        hub.fetch(TOY, FILES, offline=True)
+
+
 def test_what_the_cache_lacks_is_known_without_the_client(hub_cache: Path) -> None:
     program = (
         "import sys\n"

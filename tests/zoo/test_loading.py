@@ -18,13 +18,14 @@ from stzoo import card as cards
 from stzoo.bundle import rebuild
 from stzoo.card import Bundled, Card
 from stzoo.cli.predict import predict
-from stzoo.errors import ModelNotFoundError, UsageError
+from stzoo.errors import BundleError, ModelNotFoundError, UsageError
 from stzoo.files import packaged
-from stzoo.runtimes import Runtime
-from stzoo.zoo import loading
+from stzoo.runtimes import Runtime, is_there
+from stzoo.zoo import loading, reference
 from stzoo.zoo.hub import Repository
 from stzoo.zoo.loading import BatchNormWarning
 from stzoo.zoo.reference import NAMESPACE, find
+from tests.conftest import MakeVideo
 
 
 @pytest.fixture
@@ -183,3 +184,46 @@ def test_a_device_that_no_runtime_has_is_refused_and_the_first_is_the_device(run
     assert stzoo.load("camera-motion-opt", device="cpu:0", runtime=runtime).runtime != "torch"
     with pytest.raises(UsageError, match="meta"):
         stzoo.load("camera-motion-opt", device="meta", runtime=runtime)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", None])
+def test_an_exported_file_is_a_model(runtime: Runtime | None, tmp_path: Path, make_video: MakeVideo) -> None:
+    pytest.importorskip(runtime or "onnxruntime")
+    file = tmp_path / "somewhere.onnx"
+    shutil.copy(packaged("bundled") / "camera-motion-s" / "model.onnx", file)
+    bundle, model = stzoo.load("camera-motion-s", device="cpu"), stzoo.load(file, device="cpu", runtime=runtime)
+    assert (model.name, model.labels, model.contract) == (bundle.name, bundle.labels, bundle.contract)
+    assert (model.strategy, model.digest) == (bundle.strategy, bundle.digest)
+    video = make_video("a.mp4", 20)
+    np.testing.assert_allclose(model.scores(video), bundle.scores(video), atol=1e-4)
+    assert stzoo.load(file, device="cpu", protocol={"clips": 7}).contract.clips == 7
+
+
+def test_a_file_of_somebody_else_and_what_a_file_cannot_do_are_sentences(tmp_path: Path) -> None:
+    file = packaged("bundled") / "camera-motion-s" / "model.onnx"
+    (tmp_path / "other.onnx").write_bytes(b"other")
+    with pytest.raises(BundleError, match="is not an ONNX model"):
+        stzoo.load(tmp_path / "other.onnx")
+    with pytest.raises(UsageError, match="leave strategy, weights, calibrate and revision out"):
+        stzoo.load(file, strategy="s")
+    with pytest.raises(UsageError, match="torch runs nets, not ONNX files"):
+        stzoo.load(file, runtime="torch")
+    with pytest.raises(UsageError, match="takes clips of 8 frames"):
+        stzoo.load(file, device="cpu", protocol={"frames": 4})
+    with pytest.raises(BundleError, match=r"is a file; .* an ONNX file is for `stzoo predict`"):
+        reference.find(file)
+
+
+def test_a_file_that_takes_pixels_answers_like_its_bundle(
+    tiny_bundle: Path, tmp_path: Path, make_video: MakeVideo
+) -> None:
+    from stzoo.export import to_onnx
+
+    bundle = stzoo.load(tiny_bundle, device="cpu")
+    file = tmp_path / "pixels.onnx"
+    to_onnx.export(bundle.net, file, bundle.contract, bundle.labels, name="tiny", with_preprocess=True)
+    video = make_video("a.mp4", 20)
+    for runtime in ("onnxruntime", "openvino"):
+        if is_there(runtime):
+            model = stzoo.load(file, device="cpu", runtime=runtime)
+            np.testing.assert_allclose(model.scores(video), bundle.scores(video), atol=1e-4)

@@ -1,0 +1,248 @@
+"""What a hostile ONNX file may not do: each change to a good file is refused before a runtime sees it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import stzoo
+from stzoo.errors import BundleError
+from stzoo.files import packaged
+from stzoo.runtimes import UnusableFileError
+from stzoo.runtimes.graph import Graph
+from stzoo.runtimes.onnx_file import read
+from stzoo.runtimes.operators import FLOAT
+
+FILE = packaged("bundled") / "camera-motion-s" / "model.onnx"
+Change = Callable[[onnx.ModelProto], object]
+
+
+def add(proto: onnx.ModelProto, operator: str, inputs: list[str], **attributes: object) -> None:
+    """Puts a node before all others; what it gives is used by nobody."""
+    proto.graph.node.insert(0, helper.make_node(operator, inputs, [f"made{len(proto.graph.node)}"], **attributes))
+
+
+def numbers(proto: onnx.ModelProto, name: str, values: object, dtype: str = "int64") -> str:
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(values, dtype), name))
+    return name
+
+
+def loop(proto: onnx.ModelProto) -> None:
+    body = helper.make_graph([], "body", [], [])
+    add(proto, "Loop", ["", ""], body=body)
+
+
+def function(proto: onnx.ModelProto) -> None:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    proto.functions.append(helper.make_function("mine", "F", ["x"], ["y"], [node], [helper.make_opsetid("", 18)]))
+
+
+def other_domain(proto: onnx.ModelProto) -> None:
+    proto.graph.node[0].domain = "com.microsoft"
+
+
+def gigabytes(proto: onnx.ModelProto) -> None:
+    add(proto, "ConstantOfShape", [numbers(proto, "many", [2**30])])
+
+
+def many_constants(proto: onnx.ModelProto) -> None:
+    numbers(proto, "many", [2**19])
+    for _ in range(4):
+        add(proto, "ConstantOfShape", ["many"])
+
+
+def expand(proto: onnx.ModelProto) -> None:
+    add(proto, "Expand", ["clips", numbers(proto, "many", [2**20])])
+
+
+def outer_sum(proto: onnx.ModelProto) -> None:
+    add(proto, "Add", [numbers(proto, "a", np.zeros((5000, 1)), "f4"), numbers(proto, "b", np.zeros((1, 5000)), "f4")])
+
+
+def least_by_minus_one(proto: onnx.ModelProto) -> None:
+    add(proto, "Div", [numbers(proto, "a", [-(2**63)]), numbers(proto, "b", [-1])])
+
+
+def by_zero(proto: onnx.ModelProto) -> None:
+    add(proto, "Div", [numbers(proto, "a", [1]), numbers(proto, "b", [0])])
+
+
+def modulo(proto: onnx.ModelProto) -> None:
+    add(proto, "Mod", [numbers(proto, "a", [1]), numbers(proto, "b", [0])])
+
+
+def index_out_of_range(proto: onnx.ModelProto) -> None:
+    add(proto, "Gather", ["clips", numbers(proto, "a", [7])], axis=1)
+
+
+def absurd_dims(proto: onnx.ModelProto) -> None:
+    tensor = TensorProto(name="absurd", data_type=TensorProto.FLOAT, dims=[2**62, 4], raw_data=b"")
+    proto.graph.initializer.append(tensor)
+
+
+def fewer_bytes(proto: onnx.ModelProto) -> None:
+    tensor = TensorProto(name="absurd", data_type=TensorProto.FLOAT, dims=[10**6], raw_data=b"1234")
+    proto.graph.initializer.append(tensor)
+
+
+def sparse(proto: onnx.ModelProto) -> None:
+    proto.graph.sparse_initializer.add()
+
+
+def not_finite(proto: onnx.ModelProto) -> None:
+    numbers(proto, "nan", [np.nan], "f4")
+
+
+def absurd_kernel(proto: onnx.ModelProto) -> None:
+    conv = next(node for node in proto.graph.node if node.op_type == "Conv")
+    next(entry for entry in conv.attribute if entry.name == "pads").ints[0] = 2**40
+
+
+def no_step(proto: onnx.ModelProto) -> None:
+    conv = next(node for node in proto.graph.node if node.op_type == "Conv")
+    next(entry for entry in conv.attribute if entry.name == "strides").ints[0] = 0
+
+
+def unknown_attribute(proto: onnx.ModelProto) -> None:
+    proto.graph.node[0].attribute.append(helper.make_attribute("x", 1))
+
+
+def too_many_columns(proto: onnx.ModelProto) -> None:
+    proto.graph.node[-1].output[0] = "half"
+    proto.graph.node.append(helper.make_node("Concat", ["half", "half"], ["logits"], axis=1))
+    del proto.graph.output[0].type.tensor_type.shape.dim[1]
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def no_columns(proto: onnx.ModelProto) -> None:
+    proto.graph.node[-1].output[0] = "half"
+    numbers(proto, "axes", [0, 1])
+    proto.graph.node.append(helper.make_node("ReduceMean", ["half", "axes"], ["logits"], keepdims=0))
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def lie_about_a_shape(proto: onnx.ModelProto) -> None:
+    name = proto.graph.node[0].output[0]
+    proto.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [2**62]))
+
+
+def cycle(proto: onnx.ModelProto) -> None:
+    proto.graph.node[0].input[0] = "logits"
+
+
+def two_of_one_name(proto: onnx.ModelProto) -> None:
+    proto.graph.node[1].output[0] = proto.graph.node[0].output[0]
+
+
+def ages_of_work(proto: onnx.ModelProto) -> None:
+    for index in range(3000):
+        proto.graph.node.insert(index, helper.make_node("Relu", ["clips"], [f"r{index}"]))
+    weights = numbers(proto, "w", np.ones((64, 3, 8, 63, 63)), "f4")
+    for index in range(300):
+        proto.graph.node.insert(
+            index, helper.make_node("Conv", ["clips", weights], [f"c{index}"], pads=[0, *[31] * 2] * 2)
+        )
+
+
+def deep_metadata(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, {**metadata(proto), "labels": "[" * 100_000 + "]" * 100_000})
+
+
+def repeated_labels(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, {**metadata(proto), "labels": '["a", "a"]'})
+
+
+def metadata(proto: onnx.ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in proto.metadata_props}
+
+
+HOSTILE = {
+    loop: "operator 'Loop'|uses g of ONNX",
+    function: "uses functions of ONNX",
+    other_domain: "has the operator",
+    gigabytes: "makes 1073741824 numbers",
+    many_constants: "numbers out of none",
+    expand: "the operator 'Expand'",
+    outer_sum: "makes 25000000 numbers",
+    least_by_minus_one: "absurd number",
+    by_zero: "divides by zero",
+    modulo: "the operator 'Mod'",
+    index_out_of_range: "index out of range",
+    absurd_dims: "of shape",
+    fewer_bytes: "with 1 numbers",
+    sparse: "uses sparse_initializer",
+    not_finite: "not finite",
+    absurd_kernel: "border out of range",
+    no_step: "step out of range",
+    unknown_attribute: "the attribute 'x'",
+    too_many_columns: r"gives \[1, 20\] numbers",
+    no_columns: r"gives \[\] numbers",
+    lie_about_a_shape: "says what is not so",
+    cycle: "before what it takes",
+    two_of_one_name: "two tensors of one name",
+    ages_of_work: "multiply-adds|at a time",
+    deep_metadata: "nests its values too deeply",
+    repeated_labels: "occurs twice",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    target = tmp_path / "copy"
+    shutil.copytree(FILE.parent, target)
+    (target / "export.json").unlink()
+    return target
+
+
+def change_file(folder: Path, change: Change) -> None:
+    proto = onnx.load(str(FILE))
+    change(proto)
+    (folder / "model.onnx").write_bytes(proto.SerializeToString())
+
+
+@pytest.mark.parametrize(("change", "sentence"), HOSTILE.items(), ids=lambda part: getattr(part, "__name__", ""))
+def test_what_stzoo_does_not_write_is_refused(change: Change, sentence: str, folder: Path) -> None:
+    change_file(folder, change)
+    began = time.monotonic()
+    with pytest.raises(UnusableFileError, match=sentence):
+        read(folder / "model.onnx").refuse_unrunnable()
+    assert time.monotonic() - began < 10
+
+
+def test_auto_says_so_and_lets_torch_run_the_net(folder: Path) -> None:
+    change_file(folder, gigabytes)
+    said: list[str] = []
+    model = stzoo.load(folder, device="cpu", runtime="auto", say=said.append)
+    assert model.runtime == "torch"
+    assert ["1073741824 numbers" in sentence and "torch runs" in sentence for sentence in said] == [True]
+    with pytest.raises(BundleError, match="1073741824 numbers"):
+        stzoo.load(folder, device="cpu", runtime="onnxruntime")
+
+
+def test_a_good_graph_is_followed_for_every_number_of_clips() -> None:
+    graph = Graph(onnx.load(str(FILE)))
+    for clips in (1, 2, 8):
+        assert graph.follow(FLOAT, (clips, 3, 8, 64, 64)).shape == (clips, 10)
+    file = read(FILE)
+    with pytest.raises(UnusableFileError, match="write it again"):
+        file.refuse_input((1, 3, 8, 7, 7))
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (np.zeros(10, np.float32), r"\[10\] numbers in place of \[1, 10\]"),
+        (np.zeros((1, 20), np.float32), r"\[1, 20\] numbers"),
+        (np.full((1, 10), np.inf, np.float32), "not finite"),
+    ],
+)
+def test_answers_are_checked_before_they_are_believed(answer: np.ndarray, sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        read(FILE).refuse_answer(answer, 1)
