@@ -132,6 +132,8 @@ class LazyGroup(click.RichGroup):
                 result = super().main(args, prog_name, complete_var, False, **extra)
                 sys.stdout.flush()
             except StzooError as error:
+                if interrupted.is_set():
+                    sys.exit(EXIT_INTERRUPTED)
                 _fail(f"Error: {error}", error.exit_code)
             except click.NoSuchOption as error:
                 if error.possibilities:
