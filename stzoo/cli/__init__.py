@@ -37,8 +37,9 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -132,11 +133,13 @@ class LazyGroup(click.RichGroup):
         is_help = list(words) in ([], ["data"]) or not {"-h", "--help"}.isdisjoint(
             words
         )  # it has colours, and names of ours alone
-        with nullcontext() if is_help else cleaned(), remembering_interrupts() as interrupted:
+        with nullcontext() if is_help else cleaned(), _sentences(), remembering_interrupts() as interrupted:
             try:
                 result = super().main(args, prog_name, complete_var, False, **extra)
                 sys.stdout.flush()
             except StzooError as error:
+                if interrupted.is_set():
+                    sys.exit(EXIT_INTERRUPTED)
                 _fail(f"Error: {error}", error.exit_code)
             except click.NoSuchOption as error:
                 if error.possibilities:
@@ -161,6 +164,22 @@ class LazyGroup(click.RichGroup):
                 raise
         # Without standalone mode click returns the code of `ctx.exit(code)`; commands themselves return nothing.
         sys.exit(result if isinstance(result, int) else 0)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Warnings of stzoo's own kinds are sentences on standard error, without the line of code that they come from."""
+    with warnings.catch_warnings():
+        otherwise = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if category.__module__.startswith("stzoo."):
+                click.echo(f"Warning: {message}", err=True)
+            else:
+                otherwise(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _fail(sentence: str, exit_code: int) -> NoReturn:

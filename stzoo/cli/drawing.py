@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from stzoo.strategies.strategy import Strategy
 
 UNKNOWN = "–"
+_SITES = (
+    "A site is a place of the network where a branch S (over the picture), ST (over picture and time), T (over time) "
+    "or several of them can be open; its unit says which are."
+)
 _BAR_CELLS, _SHORTER_BAR_CELLS, _SHORT_BAR_CELLS = 12, 8, 4
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _PIPE_WIDTH = 200
@@ -83,6 +87,7 @@ def site_table(strategy: Strategy, posterior: Posterior | None, convention: Conv
         table.add_section()
     counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())
     parts: list[Any] = [table, Text(f"{counts} of {len(strategy.units)} sites; digest {strategy.digest[:12]}.")]
+    parts.append(Text(_SITES, style="dim"))
     if posterior is not None:
         parts.append(Text(f"P(unit): {FORMULAS[convention]}.", style="dim"))
     return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,9 +39,13 @@ def remembering_interrupts() -> Iterator[threading.Event]:
     if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield came
         return
+    complain = sys.unraisablehook
+    # Where nothing can be raised, as in a callback while a module is imported, Python would print a traceback.
+    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else complain(lost)
     signal.signal(signal.SIGINT, remember)
     try:
         yield came
     finally:
+        sys.unraisablehook = complain
         with suppress(KeyboardInterrupt):  # too late to stop anything
             signal.signal(signal.SIGINT, signal.default_int_handler)

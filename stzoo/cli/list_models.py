@@ -35,6 +35,10 @@ _HEADINGS = {
 }
 _DISPENSABLE = ("size", "strategy", "backbone", "multiply-adds", "task")
 """The columns that a narrow terminal has no room for, the first to go first."""
+_STRATEGY = (
+    "Strategy: the branches open at every place of the network, S over the picture, ST over picture and time; Opt: "
+    "chosen place by place; 2/2/11: S at 2 places, ST at 2, S+ST at 11."
+)
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,8 @@ def _parts(entries: Sequence[_Entry], output: Console) -> list[Any]:
     while not fits(table := _table(lines, left_out), output) and len(left_out) < len(_DISPENSABLE):
         left_out = _DISPENSABLE[: len(left_out) + 1]
     parts: list[Any] = [table, *(Text(f"{_raised(number)} {text}.", style="dim") for number, text in enumerate(on, 1))]
+    if "strategy" not in left_out:
+        parts.append(Text(_STRATEGY, style="dim"))
     if left_out:
         parts.append(Text(f"No room for {', '.join(left_out)}; --format json says everything.", style="dim"))
     return parts

@@ -16,17 +16,19 @@ from stzoo.prediction.timeline import Timeline
 if TYPE_CHECKING:
     pass
 
+_MATTERS = 0.1  # a class that is best in no window is drawn where its score reaches this
 _LINES = 6  # classes of a timeline that are drawn, as many as there are colours
 _MARKED = 60  # windows up to which each is a dot
+_BOTH = 12  # classes up to which a share stands below each number
 _LABELLED, _NUMBERED = 60, 20  # classes up to which every label, and every share, is written
 
 
 def confusion_figure(
     matrix: Int64[np.ndarray, "classes classes"], labels: Sequence[str], path: Path | str, title: str
 ) -> None:
-    """Draws videos by right class (row) and answer (column), each row as shares of its videos.
+    """Draws videos by right class (row) and answer (column): how many there are, on a shade for their share of the row.
 
-    Where there are many classes, labels and shares are left out. The suffix of `path` decides between PNG, SVG and
+    Where there are many classes, labels and numbers are left out. The suffix of `path` decides between PNG, SVG and
     PDF.
 
     Raises `UsageError` for another suffix.
@@ -53,16 +55,23 @@ def confusion_figure(
             for row, column in np.argwhere(matrix > 0).tolist():
                 share = shares[row, column]
                 colour = "white" if share > 0.5 else INK
-                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6.5, color=colour)
+                written = f"{matrix[row, column]:,}"
+                if classes <= _BOTH:
+                    written += f"\n{100 * share:.0f} %"
+                axes.text(column, row, written, ha="center", va="center", fontsize=6.5, color=colour)
         axes.set_xlabel("answer", fontsize=9, color=INK)
         axes.set_ylabel("right class", fontsize=9, color=INK)
-        axes.set_title(f"{title}\nper cent of each row's videos", loc="left", fontsize=9, color=INK)
+        numbers = "videos, and " if classes <= _BOTH else "videos, on a shade for " if classes <= _NUMBERED else ""
+        axes.set_title(f"{title}\n{numbers}their share of the row", loc="left", fontsize=9, color=INK)
         bare(axes)
         save_figure(figure, path)
 
 
 def reliability_figure(calibration: Calibration, path: Path | str, title: str) -> None:
     """Draws how often answers are right against the confidence they are given with, above how many there are.
+
+    A bar is a range of confidence. Its dot stands at the mean confidence of its videos: on the dashed line answers are
+    right as often as their scores say, below it they are too sure.
 
     The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another one.
 
@@ -77,10 +86,21 @@ def reliability_figure(calibration: Calibration, path: Path | str, title: str) -
     with rc_context(STYLE):
         figure = Figure(figsize=(4.2, 4.8))
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-        above.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
         above.bar(centres[some], calibration.accuracy[some], width=0.92 / bins, color=COLOURS["S"], zorder=2)
         above.plot(
-            calibration.confidence[some], calibration.accuracy[some], "o", ms=4, color=COLOURS["ST"], mew=0, zorder=3
+            calibration.confidence[some],
+            calibration.accuracy[some],
+            "o",
+            ms=4,
+            color=COLOURS["ST"],
+            mew=0,
+            zorder=4,
+            label="mean confidence in a bar",
+            clip_on=False,
+        )
+        above.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--", zorder=3, label="right as often as that")
+        above.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, fontsize=7.5, frameon=False, handlelength=1.6
         )
         error = calibration.error
         above.set_title(
@@ -106,6 +126,8 @@ def reliability_figure(calibration: Calibration, path: Path | str, title: str) -
 def timeline_figure(timeline: Timeline, path: Path | str, title: str) -> None:
     """Draws the scores of a video's windows at their middles: the classes that are best most often, up to six.
 
+    A class that is best nowhere is left out unless its score reaches a tenth.
+
     A strip below shows when which of them is best; grey where it is another class. The suffix of `path` decides
     between PNG, SVG and PDF; `UsageError` for another one.
     """
@@ -114,7 +136,8 @@ def timeline_figure(timeline: Timeline, path: Path | str, title: str) -> None:
 
     middles = timeline.spans_seconds.mean(axis=1)
     best = np.bincount(timeline.scores.argmax(axis=1), minlength=len(timeline.labels))
-    shown = sorted(range(len(best)), key=lambda row: (-best[row], -timeline.scores[:, row].max()))[:_LINES]
+    ranked = sorted(range(len(best)), key=lambda row: (-best[row], -timeline.scores[:, row].max()))[:_LINES]
+    shown = [row for row in ranked if best[row] or timeline.scores[:, row].max() >= _MATTERS]
     palette = list(COLOURS.values())
     colours = {timeline.labels[row]: palette[place] for place, row in enumerate(shown)}
     with rc_context(STYLE | {"text.parse_math": False}):

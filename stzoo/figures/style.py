@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stzoo.errors import UsageError
 from stzoo.files import replacing
+from stzoo.fonts import FAMILY, fonts_for
 from stzoo.strategies.strategy import NONE
 
 if TYPE_CHECKING:
@@ -36,8 +38,13 @@ FORMULAS = {
 INK, FAINT = "#222222", "#B8B8B8"
 
 _FORMATS = ("png", "svg", "pdf")
+_LETTERS_NAMED = 20
 
-STYLE: Any = {"svg.hashsalt": "stzoo", "font.family": "DejaVu Sans"}
+STYLE: Any = {"svg.hashsalt": "stzoo", "font.family": FAMILY}
+
+
+class FontWarning(UserWarning):
+    """Letters of a figure that no font of this machine has."""
 
 
 def site_groups(sites: Iterable[str]) -> dict[str, list[str]]:
@@ -51,12 +58,35 @@ def site_groups(sites: Iterable[str]) -> dict[str, list[str]]:
 def save_figure(figure: Figure, path: Path | str) -> None:
     """Writes a figure, the same bytes every time, in the format that the suffix of `path` says: PNG, SVG or PDF.
 
-    Raises `UsageError` for another suffix.
+    Raises `UsageError` for another suffix. Warns `FontWarning`, once, of letters that no font of this machine has.
     """
     form = figure_format(path)
     metadata = {"Date": None} if form == "svg" else {}
-    with replacing(path) as temporary:
+    missing = _use_fonts(figure)
+    if missing:
+        warnings.warn(
+            f'no font of this machine has the letters "{missing[:_LETTERS_NAMED]}" of {path}, which shows boxes in '
+            "their place; install one, such as Noto, and draw it again.",
+            FontWarning,
+            stacklevel=3,
+        )
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # said above, of all letters together
         figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+
+
+def _use_fonts(figure: Figure) -> str:
+    """Gives every text of a figure the fonts that it takes; returns the letters that there are none for."""
+    from matplotlib.text import Text
+
+    missing = set()
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        fonts = fonts_for(text.get_text())
+        if len(fonts.families) > 1:
+            text.set_fontfamily(fonts.families)
+        missing |= set(fonts.missing)
+    return "".join(sorted(missing))
 
 
 def figure_format(path: Path | str) -> str:

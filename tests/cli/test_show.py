@@ -101,7 +101,8 @@ def test_a_strategy_of_a_backbone_is_shown() -> None:
     assert lines[0] == "mc3"
     assert lines[1].split() == ["backbone", "densenet_tiny"]
     assert [line.split()[1] for line in lines if line.strip().startswith(("B1", "T1"))] == ["ST", "ST", "ST"]
-    assert lines[-1].startswith("S at 12, ST at 3 of 15 sites; ")
+    assert lines[-2].startswith("S at 12, ST at 3 of 15 sites; ")
+    assert lines[-1].startswith("A site is a place of the network")
     value = json.loads(run("densenet121", "--strategy", "published:sthv1", "--format", "json"))
     assert value["backbone"] == "densenet121"
     assert value["strategy"] == json.loads(run("published:sthv1", "--format", "json"))["strategy"]
