@@ -28,7 +28,7 @@ from stzoo.runtimes import threads
 from stzoo.runtimes.graph import Graph
 from stzoo.runtimes.onnx_file import FRAMES, INPUT, OUTPUT, PROBABILITIES, Form
 from stzoo.runtimes.onnxruntime_session import explaining, loads_operator_set, opened
-from stzoo.runtimes.operators import FLOAT, UINT8, RefusalError
+from stzoo.runtimes.values import FLOAT, UINT8, RefusalError
 from stzoo.strategies.strategy import Strategy
 
 OLDEST_OPSET = 18

@@ -15,7 +15,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from stzoo.runtimes import operators
-from stzoo.runtimes.operators import FLOAT, INT8, INT32, INT64, UINT8, RefusalError, Shape, Value, require
+from stzoo.runtimes.values import FLOAT, INT8, INT32, INT64, UINT8, RefusalError, Shape, Value, require
 from stzoo.validation import shortened
 
 OPERATOR_SETS = range(18, 31)

@@ -18,7 +18,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import BundleError, StrategyError
 from stzoo.files import stand_in
 from stzoo.runtimes.graph import Graph
-from stzoo.runtimes.operators import FLOAT, UINT8, RefusalError
+from stzoo.runtimes.values import FLOAT, UINT8, RefusalError
 from stzoo.strategies.strategy import Strategy
 from stzoo.validation import problems, shortened
 

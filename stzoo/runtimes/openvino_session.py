@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class OpenVinoSession(Session):
             import openvino
 
         super().__init__("openvino", file, "cpu", precision)
+        self._alone = threading.Lock()  # a request that two threads use answers one of them with the other's clip
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise UsageError("this processor does not compute in bf16; use fp32 or int8.")
@@ -47,9 +49,10 @@ class OpenVinoSession(Session):
 
     def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
         try:
-            if self.file.takes_pixels:
-                return np.array(self._request.infer({0: batch})[0])
-            return np.concatenate([np.array(self._request.infer({0: clip[None]})[0]) for clip in batch])
+            with self._alone:
+                if self.file.takes_pixels:
+                    return np.array(self._request.infer({0: batch})[0])
+                return np.concatenate([np.array(self._request.infer({0: clip[None]})[0]) for clip in batch])
         except RuntimeError as error:
             raise BundleError(f"openvino cannot run {self.file.path}: {_reason(error)}") from error
 

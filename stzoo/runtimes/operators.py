@@ -8,39 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-FLOAT, UINT8, INT8, INT32, INT64 = 1, 2, 3, 6, 7
-"""ONNX's numbers of the types that a file may have."""
-
-Shape = tuple[int, ...]
+from stzoo.runtimes.values import (
+    FLOAT,
+    INT8,
+    INT32,
+    INT64,
+    MOST_WINDOW,
+    UINT8,
+    RefusalError,
+    Value,
+    axis_of,
+    numbers_of,
+    require,
+    taken,
+    windows,
+)
 
 _MOST_NUMBER = 2**31
-_MOST_WINDOW = 64
-"""The largest side of a kernel, its step and its border."""
-
-
-class RefusalError(ValueError):
-    """What is wrong with a graph, as the end of a sentence."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor as far as it is known without running the graph."""
-
-    kind: int
-    shape: Shape
-    numbers: tuple[int, ...] | None = None
-    """Whole numbers in order, for tensors that shapes are made of."""
-    is_constant: bool = False
-    """Whether it is the same whatever the input is."""
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-
 Attributes = Mapping[str, Any]
 Follow = Callable[[Sequence[Value | None], Attributes], Value | tuple[Value, ...]]
 
@@ -54,46 +41,20 @@ class Operator(NamedTuple):
     follow: Follow
 
 
-def require(holds: bool, what: str) -> None:
-    """Raises `RefusalError` with `what` unless something holds."""
-    if not holds:
-        raise RefusalError(what)
-
-
-def _value(inputs: Sequence[Value | None], index: int, *kinds: int) -> Value:
-    value = inputs[index] if index < len(inputs) else None
-    if value is None:
-        raise RefusalError(f"lacks its input {index + 1}")
-    require(value.kind in kinds, f"has an input {index + 1} of a type that it does not take")
-    return value
-
-
-def _numbers(inputs: Sequence[Value | None], index: int) -> tuple[int, ...]:
-    value = _value(inputs, index, INT64)
-    if value.numbers is None:
-        raise RefusalError(f"has an input {index + 1} that is not known before the graph runs")
-    return value.numbers
-
-
-def _axis(axis: int, rank: int) -> int:
-    require(-rank <= axis < rank, f"has the axis {axis} of a tensor with {rank}")
-    return axis % rank
-
-
 def _same(inputs: Sequence[Value | None], _: Attributes) -> Value:
-    return replace(_value(inputs, 0, FLOAT), numbers=None)
+    return replace(taken(inputs, 0, FLOAT), numbers=None)
 
 
 def _clip(inputs: Sequence[Value | None], _: Attributes) -> Value:
     for index in range(1, len(inputs)):
         if inputs[index] is not None:
-            require(_value(inputs, index, FLOAT).shape == (), "has a bound that is no single number")
-    return _value(inputs, 0, FLOAT)
+            require(taken(inputs, index, FLOAT).shape == (), "has a bound that is no single number")
+    return taken(inputs, 0, FLOAT)
 
 
 def _arithmetic(compute: Callable[[int, int], int]) -> Follow:
     def follow(inputs: Sequence[Value | None], _: Attributes) -> Value:
-        one, other = _value(inputs, 0, FLOAT, INT64), _value(inputs, 1, FLOAT, INT64)
+        one, other = taken(inputs, 0, FLOAT, INT64), taken(inputs, 1, FLOAT, INT64)
         require(one.kind == other.kind, "has inputs of two types")
         rank = max(len(one.shape), len(other.shape))
         pairs = list(zip(*((1,) * (rank - len(value.shape)) + value.shape for value in (one, other)), strict=True))
@@ -101,7 +62,7 @@ def _arithmetic(compute: Callable[[int, int], int]) -> Follow:
         shape = tuple(b if a == 1 else a for a, b in pairs)
         if one.kind == FLOAT:
             return Value(FLOAT, shape)
-        firsts, seconds = _numbers(inputs, 0), _numbers(inputs, 1)
+        firsts, seconds = numbers_of(inputs, 0), numbers_of(inputs, 1)
         size = math.prod(shape)
         require(rank < 2 and size == max(len(firsts), len(seconds)), "computes with whole numbers that are no shape")
         spread = [numbers * size if len(numbers) == 1 else numbers for numbers in (firsts, seconds)]
@@ -117,13 +78,13 @@ def _quotient(dividend: int, divisor: int) -> int:
 
 
 def _transpose(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, order = _value(inputs, 0, FLOAT, UINT8), attributes.get("perm", ())
+    value, order = taken(inputs, 0, FLOAT, UINT8), attributes.get("perm", ())
     require(sorted(order) == list(range(len(value.shape))), "has a permutation that is none")
     return Value(value.kind, tuple(value.shape[axis] for axis in order))
 
 
 def _reshape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, target = _value(inputs, 0, FLOAT, INT64, UINT8), list(_numbers(inputs, 1))
+    value, target = taken(inputs, 0, FLOAT, INT64, UINT8), list(numbers_of(inputs, 1))
     require(attributes.get("allowzero", 0) in (0, 1), "has an attribute out of range")
     for axis, size in enumerate(target):
         if size == 0 and not attributes.get("allowzero", 0) and axis < len(value.shape):
@@ -136,28 +97,8 @@ def _reshape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
     return Value(value.kind, shape, value.numbers)
 
 
-def _windows(sizes: Shape, kernel: Shape, attributes: Attributes) -> Shape:
-    """How many windows of a kernel there are along every axis, as convolutions and pools count them."""
-    rank = len(sizes)
-    strides = tuple(attributes.get("strides", (1,) * rank))
-    pads = tuple(attributes.get("pads", (0,) * 2 * rank))
-    require(attributes.get("auto_pad", b"NOTSET") == b"NOTSET", "pads by a rule")
-    require(set(attributes.get("dilations", ())) <= {1}, "has holes in its kernel")
-    require(len(attributes.get("dilations", kernel)) == rank, "has a kernel of another rank")
-    require(len(kernel) == len(strides) == rank and len(pads) == 2 * rank, "has a kernel of another rank")
-    require(all(1 <= size <= _MOST_WINDOW for size in (*kernel, *strides)), "has a kernel or a step out of range")
-    require(all(0 <= pad < size for pad, size in zip(pads, kernel * 2, strict=True)), "has a border out of range")
-    up = strides if attributes.get("ceil_mode", 0) else (1,) * rank
-    counts = tuple(
-        (size + pads[axis] + pads[axis + rank] - kernel[axis] + up[axis] - 1) // strides[axis] + 1
-        for axis, size in enumerate(sizes)
-    )
-    require(min(counts) >= 1, f"has a kernel {list(kernel)} for {list(sizes)}")
-    return counts
-
-
 def _conv(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, weight = _value(inputs, 0, FLOAT), _value(inputs, 1, FLOAT)
+    value, weight = taken(inputs, 0, FLOAT), taken(inputs, 1, FLOAT)
     group = attributes.get("group", 1)
     require(len(value.shape) in (4, 5) and len(weight.shape) == len(value.shape), "takes no images or volumes")
     require(weight.is_constant, "has weights that are computed")
@@ -165,51 +106,51 @@ def _conv(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
     fits = 1 <= group <= weight.shape[0] and weight.shape[0] % group == 0
     require(fits and weight.shape[1] * group == value.shape[1], "has weights for other channels")
     if len(inputs) == 3:
-        require(_value(inputs, 2, FLOAT).shape == weight.shape[:1], "has a bias of another shape")
-    return Value(FLOAT, (value.shape[0], weight.shape[0], *_windows(value.shape[2:], weight.shape[2:], attributes)))
+        require(taken(inputs, 2, FLOAT).shape == weight.shape[:1], "has a bias of another shape")
+    return Value(FLOAT, (value.shape[0], weight.shape[0], *windows(value.shape[2:], weight.shape[2:], attributes)))
 
 
 def _pool(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = _value(inputs, 0, FLOAT)
+    value = taken(inputs, 0, FLOAT)
     require(len(value.shape) in (4, 5), "takes no images or volumes")
     flags = [attributes.get(name, 0) for name in ("ceil_mode", "count_include_pad")]
     require(set(flags) <= {0, 1} and attributes.get("storage_order", 0) == 0, "has an attribute out of range")
-    windows = _windows(value.shape[2:], tuple(attributes.get("kernel_shape", ())), attributes)
-    return Value(FLOAT, (*value.shape[:2], *windows))
+    counts = windows(value.shape[2:], tuple(attributes.get("kernel_shape", ())), attributes)
+    return Value(FLOAT, (*value.shape[:2], *counts))
 
 
 def _constant_of_shape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    shape = _numbers(inputs, 0)
+    shape = numbers_of(inputs, 0)
     require(len(shape) <= 1 and all(size > 0 for size in shape), "makes a tensor that stzoo does not")
     return Value(FLOAT, shape)
 
 
 def _batch_norm(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = _value(inputs, 0, FLOAT)
+    value = taken(inputs, 0, FLOAT)
     require(attributes.get("training_mode", 0) == 0, "is in training")
     require(0 <= attributes.get("epsilon", 0.0) <= 1, "has an attribute out of range")
     wanted = value.shape[1:2]
-    require(bool(wanted) and all(_value(inputs, index, FLOAT).shape == wanted for index in range(1, 5)), "does not fit")
+    require(bool(wanted) and all(taken(inputs, index, FLOAT).shape == wanted for index in range(1, 5)), "does not fit")
     return Value(FLOAT, value.shape)
 
 
 def _concat(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    values = [_value(inputs, index, FLOAT, INT64) for index in range(len(inputs))]
+    values = [taken(inputs, index, FLOAT, INT64) for index in range(len(inputs))]
     first = values[0]
-    axis = _axis(attributes["axis"], len(first.shape))
+    axis = axis_of(attributes["axis"], len(first.shape))
     others = {(value.kind, value.shape[:axis], value.shape[axis + 1 :], len(value.shape)) for value in values}
     require(len(others) == 1, "has inputs whose shapes do not go together")
     shape = (*first.shape[:axis], sum(value.shape[axis] for value in values), *first.shape[axis + 1 :])
     if first.kind == FLOAT:
         return Value(FLOAT, shape)
-    parts = [_numbers(inputs, index) for index in range(len(inputs))]
+    parts = [numbers_of(inputs, index) for index in range(len(inputs))]
     require(len(shape) == 1, "computes with whole numbers that are no shape")
     return Value(INT64, shape, tuple(number for part in parts for number in part))
 
 
 def _gather(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, places, where = _value(inputs, 0, FLOAT, INT64), _numbers(inputs, 1), _value(inputs, 1, INT64).shape
-    axis = _axis(attributes.get("axis", 0), len(value.shape))
+    value, places, where = taken(inputs, 0, FLOAT, INT64), numbers_of(inputs, 1), taken(inputs, 1, INT64).shape
+    axis = axis_of(attributes.get("axis", 0), len(value.shape))
     require(all(-value.shape[axis] <= place < value.shape[axis] for place in places), "has an index out of range")
     shape = (*value.shape[:axis], *where, *value.shape[axis + 1 :])
     if value.numbers is None or len(value.shape) != 1:
@@ -218,9 +159,9 @@ def _gather(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
 
 
 def _reduce_mean(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = _value(inputs, 0, FLOAT)
-    axes = {_axis(axis, len(value.shape)) for axis in _numbers(inputs, 1)}
-    require(len(axes) == len(_numbers(inputs, 1)) > 0, "has the same axis twice, or none")
+    value = taken(inputs, 0, FLOAT)
+    axes = {axis_of(axis, len(value.shape)) for axis in numbers_of(inputs, 1)}
+    require(len(axes) == len(numbers_of(inputs, 1)) > 0, "has the same axis twice, or none")
     require(attributes.get("keepdims", 1) in (0, 1) and not attributes.get("noop_with_empty_axes", 0), "does not fit")
     kept = attributes.get("keepdims", 1)
     shape = [1 if axis in axes else size for axis, size in enumerate(value.shape) if kept or axis not in axes]
@@ -228,24 +169,24 @@ def _reduce_mean(inputs: Sequence[Value | None], attributes: Attributes) -> Valu
 
 
 def _gemm(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, weight = _value(inputs, 0, FLOAT), _value(inputs, 1, FLOAT)
+    value, weight = taken(inputs, 0, FLOAT), taken(inputs, 1, FLOAT)
     require(len(value.shape) == len(weight.shape) == 2, "multiplies what are no matrices")
     require(attributes.get("transA", 0) == 0 and attributes.get("transB", 0) in (0, 1), "does not fit")
     require(all(math.isfinite(attributes.get(name, 1.0)) for name in ("alpha", "beta")), "does not fit")
-    taken, columns = reversed(weight.shape) if attributes.get("transB", 0) else weight.shape
-    require(taken == value.shape[1], "has weights for other channels")
+    rows, columns = reversed(weight.shape) if attributes.get("transB", 0) else weight.shape
+    require(rows == value.shape[1], "has weights for other channels")
     if len(inputs) == 3:
-        require(_value(inputs, 2, FLOAT).shape == (columns,), "has a bias of another shape")
+        require(taken(inputs, 2, FLOAT).shape == (columns,), "has a bias of another shape")
     return Value(FLOAT, (value.shape[0], columns))
 
 
-def _scaled(taken: tuple[int, ...], given: int | None) -> Follow:
+def _scaled(kinds: tuple[int, ...], given: int | None) -> Follow:
     """QuantizeLinear and DequantizeLinear: one scale and zero for a tensor, or one for every slice along an axis."""
 
     def follow(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-        value, scale = _value(inputs, 0, *taken), _value(inputs, 1, FLOAT)
-        zero = _value(inputs, 2, UINT8, INT8, INT32)
-        axis = _axis(attributes.get("axis", 1), len(value.shape)) if scale.shape else 0
+        value, scale = taken(inputs, 0, *kinds), taken(inputs, 1, FLOAT)
+        zero = taken(inputs, 2, UINT8, INT8, INT32)
+        axis = axis_of(attributes.get("axis", 1), len(value.shape)) if scale.shape else 0
         require(scale.shape in ((), value.shape[axis : axis + 1]), "has scales of another shape")
         require(zero.shape == scale.shape and scale.is_constant and zero.is_constant, "has zeros of another shape")
         require(given is None or zero.kind == value.kind, "has zeros of another type")
@@ -256,40 +197,40 @@ def _scaled(taken: tuple[int, ...], given: int | None) -> Follow:
 
 def _cast(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
     require(attributes["to"] == FLOAT, "makes numbers of a type that stzoo does not")
-    return Value(FLOAT, _value(inputs, 0, UINT8, INT64).shape)
+    return Value(FLOAT, taken(inputs, 0, UINT8, INT64).shape)
 
 
 def _softmax(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = _value(inputs, 0, FLOAT)
-    _axis(attributes.get("axis", -1), len(value.shape))
+    value = taken(inputs, 0, FLOAT)
+    axis_of(attributes.get("axis", -1), len(value.shape))
     return value
 
 
 def _shape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    shape = _value(inputs, 0, FLOAT, UINT8).shape[attributes.get("start", 0) : attributes.get("end", 8)]
+    shape = taken(inputs, 0, FLOAT, UINT8).shape[attributes.get("start", 0) : attributes.get("end", 8)]
     return Value(INT64, (len(shape),), shape)
 
 
 def _split(inputs: Sequence[Value | None], attributes: Attributes) -> tuple[Value, ...]:
-    value, sizes = _value(inputs, 0, FLOAT), _numbers(inputs, 1)
-    axis = _axis(attributes.get("axis", 0), len(value.shape))
+    value, sizes = taken(inputs, 0, FLOAT), numbers_of(inputs, 1)
+    axis = axis_of(attributes.get("axis", 0), len(value.shape))
     require(sum(sizes) == value.shape[axis] and min(sizes, default=0) > 0, "has parts that are not the whole")
     return tuple(Value(FLOAT, (*value.shape[:axis], size, *value.shape[axis + 1 :])) for size in sizes)
 
 
 def _squeeze(inputs: Sequence[Value | None], _: Attributes) -> Value:
-    value = _value(inputs, 0, INT64)
+    value = taken(inputs, 0, INT64)
     require(value.shape == (1,), "takes what is no single number")
     return Value(INT64, (), value.numbers)
 
 
 def _pad(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, pads = _value(inputs, 0, FLOAT), _numbers(inputs, 1)
+    value, pads = taken(inputs, 0, FLOAT), numbers_of(inputs, 1)
     rank = len(value.shape)
     require(attributes.get("mode", b"constant") == b"constant", "pads by a rule")
-    require(len(pads) == 2 * rank and all(0 <= pad <= _MOST_WINDOW for pad in pads), "has a border out of range")
+    require(len(pads) == 2 * rank and all(0 <= pad <= MOST_WINDOW for pad in pads), "has a border out of range")
     if len(inputs) == 3 and inputs[2] is not None:
-        require(_value(inputs, 2, FLOAT).shape == (), "has a border of more than one number")
+        require(taken(inputs, 2, FLOAT).shape == (), "has a border of more than one number")
     return Value(FLOAT, tuple(size + pads[axis] + pads[axis + rank] for axis, size in enumerate(value.shape)))
 
 

@@ -2,6 +2,7 @@
 
 reference    what a user types to name a model, and the folder that it means
 address      web addresses of models, as references
+hub_cache    what the Hub's cache holds
 hub          the wire: what is fetched from a Hub and put there
 loading      load: from a reference to a model that predicts
 publishing   from a bundle to a Hub repository

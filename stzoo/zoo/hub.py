@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from stzoo import bundle as bundles
 from stzoo.errors import HubError, ModelNotFoundError, StzooError, UsageError
 from stzoo.validation import shortened
+from stzoo.zoo.hub_cache import listed_snapshot, listing, unlisted_snapshot
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -88,11 +89,11 @@ def fetch(
         commit = revision.resolved
         if not _COMMIT.fullmatch(commit):
             raise HubError(f"the Hub gives {repository} the commit {shortened(repr(commit))}, which is none")
-        folder = _cached(repository.id, commit, files)
+        folder = listed_snapshot(repository.id, commit, files)
         if folder is not None:
             return folder
         if offline:
-            if (folder := _unlisted(repository.id, commit, files)) is not None:
+            if (folder := unlisted_snapshot(repository.id, commit, files)) is not None:
                 return folder
             raise HubError(
                 f"{repository} is not whole in the Hub cache, and the Hub may not be asked; load it once without "
@@ -101,7 +102,7 @@ def fetch(
         try:
             _refuse_large(api, repository, commit, files)
         except _http().TransportError:
-            if (folder := _unlisted(repository.id, commit, files)) is None:
+            if (folder := unlisted_snapshot(repository.id, commit, files)) is None:
                 raise
             return folder
         return Path(
@@ -217,7 +218,7 @@ def _http() -> ModuleType:
 
 def _refuse_large(api: HfApi, repository: Repository, commit: str, files: Sequence[str]) -> None:
     """Asks for the sizes of what would be fetched. Raises `HubError` for a file that stzoo would not read."""
-    listed: Iterable[RepoFile | RepoFolder] | None = _cached_tree(repository.id, commit)
+    listed: Iterable[RepoFile | RepoFolder] | None = listing(repository.id, commit)
     if listed is None:
         listed = api.list_repo_tree(repository.id, revision=commit, recursive=True)
     for file in listed:
@@ -233,48 +234,6 @@ def _not_cached(repository: Repository) -> HubError:
         f"{repository} is not in the Hub cache, and the Hub may not be asked; load it once without HF_HUB_OFFLINE "
         "and `offline`"
     )
-
-
-def _cached(name: str, commit: str, files: Sequence[str]) -> Path | None:
-    """The cached snapshot, if it is known to have all of the `files` that its commit has; no request is made."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    if _cached_tree(name, commit) is None:
-        return None
-    try:
-        return Path(snapshot_download(name, revision=commit, allow_patterns=list(files), local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-
-
-def _unlisted(name: str, commit: str, files: Sequence[str]) -> Path | None:
-    """The cached snapshot of a client that left no list of its commit's files; no request is made.
-
-    It stands for the commit if it has those of the `files` that a bundle cannot lack: a file in it is a whole one.
-    """
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model") / "snapshots" / commit
-    if _cached_tree(name, commit) is not None:
-        return None
-    return (
-        folder
-        if all((folder / file).exists() for file in (bundles.CONFIG, *files) if bundles.is_needed(file))
-        else None
-    )
-
-
-def _cached_tree(name: str, commit: str) -> Iterable[RepoFile] | None:
-    """What an earlier download has noted of a commit's files; no request is made."""
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
-
-    try:
-        return get_cached_repo_tree(name, revision=commit)
-    except CachedRepoTreeNotFoundError:
-        return None
 
 
 def _cause(error: BaseException) -> BaseException:

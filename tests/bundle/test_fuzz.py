@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +39,21 @@ def test_every_mutation_loads_with_the_right_shape_or_is_refused_in_one_sentence
             assert "\n" not in sentence, (number, kind)
             assert len(sentence) < 1200, (number, kind)
     assert BUNDLES / 2 < refused < BUNDLES
+
+
+def test_every_mutation_of_the_onnx_file_answers_or_is_refused(fuzz: ModuleType, tmp_path: Path) -> None:
+    files = fuzz.read_files(fuzz.add_onnx(fuzz.good_bundle(tmp_path / "good")))
+    kinds = Counter()
+    for number in range(80):
+        kind, changed = fuzz.mutated(files, SEED, number)
+        if kind not in ("graph", "onnx_bytes"):
+            continue
+        folder = tmp_path / str(number) / "bundle"
+        fuzz.write_files(folder, changed, 0)
+        sentence = fuzz.refusal_of_onnx(folder, number)
+        kinds["loads" if sentence is None else "refused"] += 1
+        assert sentence is None or ("\n" not in sentence and len(sentence) < 1200), (number, kind)
+    assert kinds["refused"] > kinds["loads"]
 
 
 def test_the_bundle_that_is_mutated_loads(fuzz: ModuleType, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from stzoo.files import packaged
 from stzoo.runtimes import UnusableFileError
 from stzoo.runtimes.graph import Graph
 from stzoo.runtimes.onnx_file import read
-from stzoo.runtimes.operators import FLOAT
+from stzoo.runtimes.operators import follow
+from stzoo.runtimes.values import FLOAT, INT64, RefusalError, Value
 
 FILE = packaged("bundled") / "camera-motion-s" / "model.onnx"
 Change = Callable[[onnx.ModelProto], object]
@@ -246,3 +247,11 @@ def test_a_good_graph_is_followed_for_every_number_of_clips() -> None:
 def test_answers_are_checked_before_they_are_believed(answer: np.ndarray, sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence):
         read(FILE).refuse_answer(answer, 1)
+
+
+def test_a_tensor_is_split_into_parts_that_are_the_whole() -> None:
+    image, sizes = Value(FLOAT, (2, 5, 4, 4)), Value(INT64, (2,), (2, 3), is_constant=True)
+    parts = follow("Split", [image, sizes], {"axis": 1})
+    assert [part.shape for part in parts] == [(2, 2, 4, 4), (2, 3, 4, 4)]
+    with pytest.raises(RefusalError, match="parts that are not the whole"):
+        follow("Split", [image, sizes], {"axis": 2})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,14 @@ def test_a_gpu_gives_the_same_scores(file: OnnxFile, pixels: np.ndarray, expecte
     session = open_session("onnxruntime", file, "cuda", "fp32")
     assert session.device == "cuda"
     np.testing.assert_allclose(session.scores(pixels, file.contract), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_sixteen_threads_get_the_answers_to_their_own_clips(runtime: Runtime) -> None:
+    pytest.importorskip(runtime)
+    model = stzoo.load("camera-motion-s", device="cpu", runtime=runtime)
+    clips = [np.random.default_rng(seed).integers(0, 256, (2, 8, 64, 64, 3), np.uint8) for seed in range(16)]
+    expected = [model.scores_of(each) for each in clips]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(3):
+            np.testing.assert_allclose(list(pool.map(model.scores_of, clips)), expected, atol=1e-5)
