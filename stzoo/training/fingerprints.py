@@ -65,4 +65,4 @@ def _read(path: Path) -> tuple[frozenset[str], bool]:
     count = value.get("videos") if isinstance(value, dict) else None
     if not isinstance(prints, list) or not all(isinstance(one, str) for one in prints) or not isinstance(count, int):
         raise BundleError(f"{path} does not say which videos trained the model; fetch or train the bundle again")
-    return frozenset(prints), count > len(prints)
+    return frozenset(prints), 0 < len(prints) < count

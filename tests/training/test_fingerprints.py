@@ -49,6 +49,11 @@ def test_folders_of_frames_have_fingerprints_too(tmp_path: Path) -> None:
     assert len({one, other, inside}) == 3
 
 
+def test_a_file_without_fingerprints_knows_none(tmp_path: Path) -> None:
+    (tmp_path / TRAINED_ON).write_text('{"videos": 5, "fingerprints": []}')
+    assert seen_in_training(tmp_path, videos(tmp_path / "a", 2)) is None
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", '{"videos": 1, "fingerprints": [1]}', "no JSON"])
 def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / TRAINED_ON).write_text(text)
