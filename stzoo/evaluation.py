@@ -28,7 +28,7 @@ from stzoo.files import replacing, write_json
 from stzoo.metrics import Calibration, Estimate
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.scoring import SECONDS_A_FILE, Failed, score_files
-from stzoo.progress import counting
+from stzoo.terminal.progress import counting
 from stzoo.video.video import Video
 
 SCORES = "scores.npz"

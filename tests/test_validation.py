@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stzoo.validation import problems, shortened
+from stzoo.validation import MOST_CHARACTERS, parse_toml, problems, refuse_absurd, shortened
 
 
 class Inner(BaseModel):
@@ -43,3 +45,43 @@ def test_long_values_and_many_findings_are_cut() -> None:
 def test_control_characters_are_escaped() -> None:
     assert shortened("a\x1b[1mb\nc") == r"a\x1b[1mb\nc"
     assert shortened("größe") == "größe"
+
+
+def test_ordinary_tables_are_read() -> None:
+    text = 'a = 0xffff\n[b.c]\nd = [1, {e = 2.5}]\nf = 9223372036854775807\ng = "1.2.3.4.5"\n'
+    assert parse_toml(text) == {"a": 65535, "b": {"c": {"d": [1, {"e": 2.5}], "f": 2**63 - 1, "g": "1.2.3.4.5"}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "too deeply"),
+        ("x = " + "[" * 40 + "]" * 40, "too deeply"),
+        ("x = " + "{a = " * 3000 + "1" + "}" * 3000, "too deeply"),
+        (".".join("a" * 100_000) + " = 1", "too deeply"),
+        ("[" + ".".join("a" * 100_000) + "]", "too deeply"),
+        (" . ".join('"a"' for _ in range(5000)) + " = 1", "too deeply"),
+        ("a.b = " + "9" * 5000, "a number, date or time that cannot be read"),
+        ("a.b = 0x" + "f" * 5000, "a.b is an integer of 20000 bits"),
+        ("a = [{b = 0b1" + "0" * 70 + "}]", "a.b is an integer of 71 bits"),
+        ("x = 2024-13-45", "cannot be read|xpected"),
+        ("x = 1\nx = 2", "verwrite"),
+        ("# " + "x" * MOST_CHARACTERS, "characters, and at most"),
+    ],
+    ids=range(12),
+)
+def test_absurd_text_is_refused_soon(text: str, words: str) -> None:
+    start = time.process_time()
+    with pytest.raises(ValueError, match=words):
+        parse_toml(text)
+    assert time.process_time() - start < 3
+
+
+def test_trees_that_were_put_together_are_looked_at_too() -> None:
+    tree: dict[str, object] = {}
+    for _ in range(100_000):
+        tree = {"a": tree}
+    with pytest.raises(ValueError, match="too deeply"):
+        refuse_absurd(tree)
+    while tree:  # or else it is taken apart by recursion
+        tree = tree.pop("a")  # type: ignore[assignment]

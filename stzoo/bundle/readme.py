@@ -18,8 +18,8 @@ from stzoo.bundle.markdown import Markdown, code, text
 from stzoo.bundle.metadata import front_matter
 from stzoo.bundle.schema import Bundle
 from stzoo.card import Bundled, Card
-from stzoo.plain import parse_toml
 from stzoo.strategies.strategy import Strategy, open_branches
+from stzoo.validation import parse_toml
 
 if TYPE_CHECKING:
     from jinja2 import Template

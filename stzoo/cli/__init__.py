@@ -48,7 +48,7 @@ import rich_click as click
 import stzoo
 from stzoo.cli.interrupts import remembering_interrupts
 from stzoo.errors import StzooError, UsageError, debugging, did_you_mean
-from stzoo.terminal import clean, cleaned
+from stzoo.terminal.cleaning import clean, cleaned
 
 EXIT_INTERRUPTED = 130
 _NEAR = 0.7  # of an option that is offered for one that does not exist

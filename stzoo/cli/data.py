@@ -79,8 +79,8 @@ def check(
     from stzoo.data.check import check as check_lists
     from stzoo.data.check import write_good
     from stzoo.data.lists import read_lists
-    from stzoo.progress import counting
     from stzoo.recipe import read
+    from stzoo.terminal.progress import counting
 
     resolved = read(recipe, rooted(overrides, data_root))
     lists = read_lists(resolved.data)
@@ -215,7 +215,7 @@ def _film(name: str, lists: str, out: Path, film: Callable[..., bool]) -> None:
     """Makes a set with a bar, and says what there is then; `film` takes `progress`."""
     from rich.filesize import decimal
 
-    from stzoo.progress import Bar, counting, duration
+    from stzoo.terminal.progress import Bar, counting, duration
 
     with saying_how_to_go_on(), contextlib.ExitStack() as stack:
         bar: Bar | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stzoo.figures.style import COLOURS, FORMULAS, site_groups
-from stzoo.terminal import clean_console
+from stzoo.terminal.cleaning import clean_console
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -160,7 +160,7 @@ def _print_costs(recipe: Recipe, lists: Lists | None) -> None:
 
 def _time(recipe: Recipe, classes: int, clips: int) -> str:
     """How long training would take here, told from a trial with a few clips."""
-    from stzoo.progress import duration
+    from stzoo.terminal.progress import duration
     from stzoo.training.blueprint import Blueprint
     from stzoo.training.machine import machine_of
     from stzoo.training.threads import seconds_a_clip

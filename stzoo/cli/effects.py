@@ -79,9 +79,9 @@ def effects(
     """
     from stzoo.figures.strategies import effects_figure
     from stzoo.nets import posterior
-    from stzoo.progress import counting
     from stzoo.space.effects import check_sum, closings, measure_effects
     from stzoo.space.record import EffectsRecord
+    from stzoo.terminal.progress import counting
 
     with saying_how_to_go_on():
         subject = _of_run(model, cache, quiet) if data is None else _of_bundle(model, data, root, out, cache, quiet)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import rich_click as click
 
-from stzoo.terminal import exact_output
+from stzoo.terminal.cleaning import exact_output
 
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Predictor

@@ -25,7 +25,7 @@ from stzoo.cli.timeline import OverTime, timeline_options
 from stzoo.cli.writers import complaints, resumed, writer
 from stzoo.errors import UsageError, VideoError, did_you_mean
 from stzoo.prediction.rows import Row, row
-from stzoo.terminal import trusted
+from stzoo.terminal.cleaning import trusted
 from stzoo.video.video import Video
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _rows(
 ) -> Iterator[Row]:
     """A row a video; errors and warnings become lines on standard error."""
     from stzoo.prediction.scoring import score_files
-    from stzoo.progress import counting
+    from stzoo.terminal.progress import counting
 
     with counting("Predicting", done + len(videos), unit="videos", completed=done, show=shown) as bar:
         say = bar.say if shown else partial(click.echo, err=True)

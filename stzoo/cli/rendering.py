@@ -63,7 +63,7 @@ def say_written(path: Path) -> None:
 
 def _render(video: Video, output: Path, lines: Sequence[Lines], at: Callable[[float], int]) -> None:
     """Writes a video with those of the lines on it that `at` says for a time."""
-    from stzoo.progress import counting
+    from stzoo.terminal.progress import counting
     from stzoo.video.render import render
 
     with counting("Rendering", 1, unit="frames", show=sys.stderr.isatty()) as bar:

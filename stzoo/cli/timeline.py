@@ -141,7 +141,7 @@ def _followed(predictor: Predictor, video: Video, window_seconds: float, hop_sec
     """The timeline of a video, or why there is none; a bar is drawn meanwhile."""
     from stzoo.prediction.scoring import Failed
     from stzoo.prediction.timeline import follow
-    from stzoo.progress import counting
+    from stzoo.terminal.progress import counting
 
     try:
         with counting(video.place.name, 1, unit="windows", show=sys.stderr.isatty()) as bar:

@@ -14,7 +14,7 @@ import rich_click as click
 
 from stzoo.errors import DataError
 from stzoo.prediction.rows import VIDEO, Row
-from stzoo.terminal import clean_line
+from stzoo.terminal.cleaning import clean_line
 
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Prediction, Predictor

@@ -36,7 +36,7 @@ from stzoo.data.datasets import Item, common_rate
 from stzoo.errors import DataError, StzooError, UsageError, VideoError, unexpected
 from stzoo.files import replacing, write_json
 from stzoo.pool import processors
-from stzoo.progress import counting
+from stzoo.terminal.progress import counting
 from stzoo.video.reader import read_clips, read_strip
 from stzoo.video.video import Video
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from stzoo.errors import UsageError
 from stzoo.files import replacing
-from stzoo.fonts import FAMILY, fonts_for
 from stzoo.strategies.strategy import NONE
+from stzoo.video.fonts import FAMILY, fonts_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

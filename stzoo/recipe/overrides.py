@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from stzoo.errors import RecipeError
-from stzoo.plain import parse_toml
+from stzoo.validation import parse_toml
 
 
 def put(tree: dict[str, Any], override: str) -> None:

@@ -17,12 +17,11 @@ from pydantic_core import ErrorDetails
 from stzoo.contract import InputContract
 from stzoo.errors import RecipeError, did_you_mean
 from stzoo.files import packaged
-from stzoo.plain import parse_toml, refuse_absurd
 from stzoo.recipe.agreement import TEMPLATE_TABLES, disagreements
 from stzoo.recipe.overrides import put
 from stzoo.recipe.stages import STAGES
 from stzoo.recipe.tables import Augment, Data, Recipe
-from stzoo.validation import phrase, shortened
+from stzoo.validation import parse_toml, phrase, refuse_absurd, shortened
 
 _MOST_PROBLEMS = 30
 

@@ -13,9 +13,9 @@ from stzoo.contract import InputContract
 from stzoo.data.own import CLASSES, TRAIN, VAL, OwnVideos
 from stzoo.errors import TrainingError
 from stzoo.files import write_text
-from stzoo.plain import parse_toml
 from stzoo.recipe import Net, Recipe, read, resolve
 from stzoo.training.run import Run, is_blank
+from stzoo.validation import parse_toml
 
 GIVEN = "given"
 STRATEGY = "strategy.json"

@@ -19,9 +19,9 @@ from stzoo.errors import TrainingError
 from stzoo.inference import to_input
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import Gate, named_gates, set_noise
-from stzoo.progress import counting
 from stzoo.ranks import answering, sums_of
 from stzoo.recipe import Optimisation, Stage, Variational
+from stzoo.terminal.progress import counting
 from stzoo.training.average import Average
 from stzoo.training.batches import Batch, ClipSource, Noise
 from stzoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint

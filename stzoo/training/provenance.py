@@ -12,7 +12,7 @@ import torch
 
 import stzoo
 from stzoo.files import without_folders
-from stzoo.progress import duration
+from stzoo.terminal.progress import duration
 from stzoo.training.initial import recorded_origin
 from stzoo.training.run import Run
 

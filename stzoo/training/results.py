@@ -11,8 +11,8 @@ from stzoo.contract import InputContract
 from stzoo.files import write_json
 from stzoo.metrics import Estimate, accuracy
 from stzoo.nets.classifier import Classifier
-from stzoo.progress import counting
 from stzoo.strategies.strategy import Strategy
+from stzoo.terminal.progress import counting
 from stzoo.training.data import RunData
 from stzoo.training.machine import Machine, shared_scores
 

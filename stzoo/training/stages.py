@@ -13,11 +13,11 @@ from torch import Tensor
 
 from stzoo import nets
 from stzoo.nets.classifier import Classifier
-from stzoo.progress import counting
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Stage
 from stzoo.space.selection import SampledStrategy, best, pruned, score_strategies
 from stzoo.strategies.strategy import Strategy
+from stzoo.terminal.progress import counting
 from stzoo.training.blueprint import Blueprint, template_tables
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.data import RunData

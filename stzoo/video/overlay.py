@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from stzoo.fonts import fonts_for
+from stzoo.video.fonts import fonts_for
 
 Lines = Sequence[tuple[str, float]]
 """Labels with scores between 0 and 1, best first."""

@@ -16,7 +16,7 @@ from stzoo.cli.predict import _rows
 from stzoo.contract import InputContract
 from stzoo.errors import ModelNotFoundError
 from stzoo.prediction.predictor import Predictor
-from stzoo.progress import Bar
+from stzoo.terminal.progress import Bar
 from stzoo.video.video import Video
 from stzoo.zoo import loading
 from tests.conftest import MakeVideo

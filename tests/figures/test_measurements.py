@@ -9,8 +9,8 @@ from stzoo.errors import UsageError
 from stzoo.figures import style
 from stzoo.figures.measurements import confusion_figure, reliability_figure, timeline_figure
 from stzoo.figures.style import FontWarning
-from stzoo.fonts import FAMILY, Fonts
 from stzoo.metrics import calibration
+from stzoo.video.fonts import FAMILY, Fonts
 from tests.prediction.test_timeline import timeline_of
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stzoo.progress import counting, duration, rate
+from stzoo.terminal.progress import counting, duration, rate
 
 
 def test_the_bar_is_on_stderr_with_counts_and_rate(capsys: pytest.CaptureFixture[str]) -> None:

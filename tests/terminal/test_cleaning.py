@@ -7,8 +7,8 @@ import pytest
 import rich_click as click
 from rich.text import Text
 
-from stzoo.progress import counting
-from stzoo.terminal import CleanStream, clean, clean_console, clean_line, cleaned, exact_output, trusted
+from stzoo.terminal.cleaning import CleanStream, clean, clean_console, clean_line, cleaned, exact_output, trusted
+from stzoo.terminal.progress import counting
 
 HOSTILE = "a\x1b]0;title\x07b\x1b[2Jc\x9b31md\u202egpj.e\u2066f\rg\x08h\u2028i"
 HARMLESS = "a�]0;title�b�[2Jc�31md�gpj.e�f�g�h�i"

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from stzoo.terminal import clean_console, clean_line
+from stzoo.terminal.cleaning import clean_console, clean_line
 
 _SPEED_SECONDS = 300.0  # what a step may take, and still have a rate
 _SHORTEST_SECONDS = 1.0  # a shorter time tells no rate
