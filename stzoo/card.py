@@ -181,7 +181,7 @@ def _read_fields(source: Path) -> dict[str, Any]:
     try:
         # A value that refers to another may stand for billions of them.
         if "&" in front and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(front, _Loader)):
-            raise BundleError(f"the card {source} has front matter with references such as *name; write values out")
+            raise BundleError(f"the card {source} has front matter with aliases such as *name; write values out")
         value: Any = yaml.load(front, _Loader)
     except yaml.YAMLError as error:
         raise BundleError(
