@@ -35,12 +35,12 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     def load(
-        name: str, *, device: str, runtime: str, precision: str, protocol: dict[str, Any], say: Callable[[str], None]
+        name: str, *, device: str, protocol: dict[str, Any], say: Callable[[str], None], **others: object
     ) -> Predictor:
         names.append(name)
         if name == "unknown":
             raise ModelNotFoundError('there is no model "unknown".')
-        assert (runtime, precision) == ("auto", "fp32")
+        assert others == {"runtime": "auto", "precision": "fp32", "strategy": None, "calibrate": ()}
         contract = InputContract(frames=2, fps=5.0, clips=2, resize=16, crop=16)
         if protocol:
             say(f"Input: {contract.changed(**protocol).text}")

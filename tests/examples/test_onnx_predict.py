@@ -23,11 +23,14 @@ class Corners(nn.Module):
     """Logits that say which side of a clip is brighter, and how much its first frame differs from its last."""
 
     def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        left, right, top, change = (
-            part.mean(dim=(1, 2, 3, 4))
-            for part in (clips[..., :5], clips[..., -5:], clips[..., :5, :], clips[:, :, -1:] - clips[:, :, :1])
-        )
-        return torch.stack([2 * left, 2 * right, 2 * top, 2 * change], dim=1)
+        frames, height, width = clips.shape[2:]
+        left, *_ = clips.split([5, width - 5], dim=4)
+        *_, right = clips.split([width - 5, 5], dim=4)
+        top, *_ = clips.split([5, height - 5], dim=3)
+        first, *_ = clips.split([1, frames - 1], dim=2)
+        *_, last = clips.split([frames - 1, 1], dim=2)
+        means = [part.mean(dim=(2, 3, 4)).mean(dim=1, keepdim=True) for part in (left, right, top, last, first)]
+        return 2 * torch.cat([*means[:3], means[3] - means[4]], dim=1)
 
 
 def answers(video: Path, model: Path, tmp_path: Path) -> dict[str, float]:
