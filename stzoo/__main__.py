@@ -1,10 +1,17 @@
-"""`python -m stzoo` is the command `stzoo`."""
+"""`python -m stzoo`, and where the command `stzoo` begins."""
 
 import sys
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Imports the command and runs it. An interrupt ends it quietly even before it can answer one itself."""
     try:
-        from stzoo.cli import main
-    except KeyboardInterrupt:  # before the command can answer it
+        from stzoo.cli import main as command
+
+        command(prog_name="stzoo")
+    except KeyboardInterrupt:
         sys.exit(130)
-    main(prog_name="stzoo")
+
+
+if __name__ == "__main__":
+    main()
