@@ -22,10 +22,13 @@ from pathlib import Path
 
 from stzoo.files import packaged
 
-LATEST_SECONDS = 6.0
+LATEST_SECONDS = 3.0
 """Moments are drawn from the first seconds of a command."""
 WAIT_SECONDS = 60.0
 """A command that has not ended by then has lost its interrupt."""
+
+_IN_PYTHON = "Fatal Python error: init_import_site"
+"""What the interpreter says of an interrupt while it starts, before any code of stzoo's."""
 
 COMMANDS = {
     "predict": ["predict", "videos", "--workers", "2", "-o", "out.jsonl"],
@@ -37,7 +40,7 @@ COMMANDS = {
     "diff": ["diff", "published:sthv1", "published:k400"],
     "measure": ["measure", "densenet121", "--strategy", "sst"],
     "export": ["export", "camera-motion-opt", "-o", "model.onnx"],
-    "train": ["train", "smoke", "--out", "run"],
+    "train": ["train", "--data", "classes", "--out", "run"],
     "data make": ["data", "make", "camera", "made"],
 }
 
@@ -45,7 +48,7 @@ COMMANDS = {
 def prepare(folder: Path) -> None:
     """Twenty videos, and two classes of them."""
     sample = packaged("bundled") / "sample.mp4"
-    for name in ("videos", "classes/pan-left", "classes/pan-right"):
+    for name in ("videos", "classes/turn-left", "classes/turn-right"):
         (folder / name).mkdir(parents=True)
         for number in range(20 if name == "videos" else 5):
             shutil.copyfile(sample, folder / name / f"{number}.mp4")
@@ -84,6 +87,8 @@ def interrupted(command: list[str], seconds: float) -> str:
             os.killpg(running.pid, signal.SIGKILL)
             running.communicate()
             return "interrupt lost"
+        if _IN_PYTHON in text:
+            return "ended before or after stzoo ran"
         if "Traceback" in text:
             print(text, file=sys.stderr)
             return "traceback"

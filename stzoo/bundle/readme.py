@@ -90,7 +90,7 @@ def _facts(bundle: Bundle, parameters: int) -> dict[str, str]:
         facts["multiply-adds per clip"] = f"{config.multiply_adds:,}"
     if bundle.recipe is not None and (data := _training_data(bundle.recipe)):
         facts["data"] = data
-    facts |= dict.fromkeys(_FACTS, "not recorded") | config.provenance
+    facts |= dict.fromkeys(_FACTS, "not recorded") | config.making
     facts["stzoo"] = config.versions.stzoo
     if config.versions.torch is not None:
         facts["torch"] = config.versions.torch

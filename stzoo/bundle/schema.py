@@ -134,6 +134,14 @@ StrategyField = Annotated[
 ]
 
 
+WEIGHTS = {
+    "pruned": "cut out of the trained template",
+    "finetuned": "cut out of the trained template, then trained further",
+    "alone": "trained with this strategy only",
+}
+"""How weights came about, by the word for it in `provenance`."""
+
+
 class Config(_Value):
     """`config.json`: all that is needed to rebuild the net and to show it its input.
 
@@ -150,6 +158,11 @@ class Config(_Value):
     versions: Versions
     multiply_adds: Annotated[int | None, Field(ge=1)] = None
     provenance: Annotated[dict[Line, Line], Field(max_length=50)] = {}
+
+    @property
+    def making(self) -> dict[str, str]:
+        """`provenance` as people read it."""
+        return {key: WEIGHTS.get(fact, fact) if key == "weights" else fact for key, fact in self.provenance.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

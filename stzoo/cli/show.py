@@ -105,7 +105,7 @@ class _Shown:
         if self.bundle is not None:
             labels = self.bundle.labels
             about = {"input": self.bundle.contract.text, f"{len(labels)} labels": listed(labels, most=30)}
-            parts += [pairs(self.facts, about, self.bundle.config.provenance)]
+            parts += [pairs(self.facts, about, self.bundle.config.making)]
             parts += [results_table(self.bundle.metrics)] if self.bundle.metrics else []
         else:
             parts += [pairs(self.facts)]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
 from stzoo.bundle import Bundle, Classes, Config, Result, labels_digest
+from stzoo.bundle.schema import WEIGHTS
+from stzoo.training.results import How
 
 
 def test_the_digest_depends_on_labels_and_order() -> None:
@@ -86,3 +89,9 @@ def test_results_are_written_for_people(bundle: Bundle) -> None:
     accuracy, loss = bundle.metrics
     assert (accuracy.text, accuracy.interval_text) == ("97.3 %", "95.8 to 98.4 %")
     assert (loss.text, loss.interval_text) == ("0.25", "")
+
+
+def test_how_weights_came_about_is_said_in_words(bundle: Bundle) -> None:
+    config = bundle.config.model_copy(update={"provenance": {"weights": "alone", "seed": "0"}})
+    assert config.making == {"weights": "trained with this strategy only", "seed": "0"}
+    assert set(WEIGHTS) == set(get_args(How)), "every word that training writes has its sentence"
