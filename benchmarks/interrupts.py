@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import random
 import shutil
 import signal
@@ -117,7 +118,8 @@ def main() -> None:
         "# Interrupts at random moments",
         "",
         f"`python benchmarks/interrupts.py --times {arguments.times} --seed {arguments.seed}`: Ctrl-C at a moment "
-        f"drawn from the first {LATEST_SECONDS:g} seconds of a command.",
+        f"drawn from the first {LATEST_SECONDS:g} seconds of a command. "
+        f"{os.cpu_count()} processors ({platform.machine()}).",
         "",
         "| command | what came of it |",
         "|---|---|",
