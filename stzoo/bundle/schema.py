@@ -134,7 +134,7 @@ StrategyField = Annotated[
 ]
 
 
-WEIGHTS = {
+HOW = {
     "pruned": "cut out of the trained template",
     "finetuned": "cut out of the trained template, then trained further",
     "alone": "trained with this strategy only",
@@ -162,7 +162,7 @@ class Config(_Value):
     @property
     def making(self) -> dict[str, str]:
         """`provenance` as people read it."""
-        return {key: WEIGHTS.get(fact, fact) if key == "weights" else fact for key, fact in self.provenance.items()}
+        return {key: HOW.get(fact, fact) if key == "weights" else fact for key, fact in self.provenance.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:

@@ -47,7 +47,7 @@ def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
     """One line a net, one column a split."""
     from rich.table import Table
 
-    from stzoo.bundle.schema import WEIGHTS
+    from stzoo.bundle.schema import HOW
     from stzoo.strategies.names import UNIFORM
     from stzoo.strategies.strategy import open_branches
 
@@ -60,7 +60,7 @@ def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
         first = next(iter(on_splits.values()))
         counts = first.strategy.counts()
         cells = [_percentages(measured.accuracy) for measured in on_splits.values()]
-        shown.add_row(name, WEIGHTS[first.how], *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
+        shown.add_row(name, HOW[first.how], *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
     return shown
 
 

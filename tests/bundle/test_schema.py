@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from stzoo.bundle import Bundle, Classes, Config, Result, labels_digest
-from stzoo.bundle.schema import WEIGHTS
+from stzoo.bundle.schema import HOW
 from stzoo.training.results import How
 
 
@@ -94,4 +94,4 @@ def test_results_are_written_for_people(bundle: Bundle) -> None:
 def test_how_weights_came_about_is_said_in_words(bundle: Bundle) -> None:
     config = bundle.config.model_copy(update={"provenance": {"weights": "alone", "seed": "0"}})
     assert config.making == {"weights": "trained with this strategy only", "seed": "0"}
-    assert set(WEIGHTS) == set(get_args(How)), "every word that training writes has its sentence"
+    assert set(HOW) == set(get_args(How)), "every word that training writes has its sentence"
