@@ -1,7 +1,7 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
-# make fuzz   read hundreds of damaged videos of every container and load 2000 damaged bundles and 300 recipes and cards, as
-#             docs/results/fuzz-*.md record
+# make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
+#             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
 # make clean  remove .venv and everything that tools left behind
 #
 # Another Python:  make demo PYTHON=python3.12
@@ -36,6 +36,8 @@ suite: $(VENV)/.installed-test
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
+	$(BIN)/python benchmarks/fuzz_video.py --structure
+	$(BIN)/python benchmarks/fuzz_pictures.py
 	$(BIN)/python benchmarks/fuzz_bundle.py
 	$(BIN)/python benchmarks/fuzz_recipe.py
 

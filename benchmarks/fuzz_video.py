@@ -1,7 +1,9 @@
-"""Damaged files of every container, read by worker processes: the table of docs/results/fuzz-video.md (`make fuzz`).
+"""Damaged files of every container, read by worker processes: the tables of docs/results/fuzz-video.md (`make fuzz`).
 
-Each file is cut off, has bytes overwritten, or both. Printed for each container: how many gave clips without a word,
-clips with a warning, an error of ours, a crash or a timeout; the slowest file; and the memory of the largest worker.
+Each file is cut off, has bytes overwritten, or both; or, with `--structure`, has one to three of the fields changed
+that say how it is built: sizes, sample tables, edit lists, dimensions, rates, times (`structure.py`). Printed for each
+container: how many gave clips without a word, clips with a warning, an error of ours, a crash or a timeout; the slowest
+file; and the memory of the largest worker.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ import resource
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
+from structure import fields_of, mutated
 
 from stzoo.contract import InputContract
 from stzoo.video.video import Video
@@ -30,7 +34,13 @@ KINDS = {
     "avi": ("mpeg4", "yuv420p"),
     "ts": ("libx264", "yuv420p"),
     "gif": ("gif", "rgb8"),
+    "3gp": ("libx264", "yuv420p"),
+    "flv": ("flv1", "yuv420p"),
+    "ogv": ("libvpx", "yuv420p"),
+    "wmv": ("wmv2", "yuv420p"),
+    "mpg": ("mpeg2video", "yuv420p"),
 }
+COLUMNS = ("clips", "warning", "error", "crash", "timeout")
 CONTRACT = InputContract(frames=8, fps=10.0, clips=3, resize=72, crop=64)
 
 
@@ -49,19 +59,23 @@ def whole(path: Path, codec: str, pix_fmt: str) -> bytes:
     return path.read_bytes()
 
 
-def damaged(content: bytes, folder: Path, kind: str, files: int) -> Iterator[Path]:
+def damaged(content: bytes, rng: np.random.Generator) -> bytes:
+    """The file cut off, overwritten in places, or both."""
+    data, how = np.frombuffer(content, dtype=np.uint8).copy(), rng.integers(3)
+    if how != 1:
+        beginning = rng.random() < 0.5  # headers and indices are small and decide most
+        where = rng.integers(0, min(len(data), 2000) if beginning else len(data), rng.integers(1, 30))
+        data[where] = rng.integers(0, 256, len(where))
+    if how != 0:
+        data = data[: rng.integers(1, len(data))]
+    return data.tobytes()
+
+
+def written(folder: Path, kind: str, files: int, damage: Callable[[], bytes]) -> Iterator[Path]:
     """Writes one damaged file after another, and removes those that have been read long ago."""
-    rng = np.random.default_rng(1)
     for number in range(files):
-        data = np.frombuffer(content, dtype=np.uint8).copy()
-        if number % 3 != 1:
-            beginning = rng.random() < 0.5  # headers and indices are small and decide most
-            where = rng.integers(0, min(len(data), 2000) if beginning else len(data), rng.integers(1, 30))
-            data[where] = rng.integers(0, 256, len(where))
-        if number % 3 != 0:
-            data = data[: rng.integers(1, len(data))]
         path = folder / f"{number}.{kind}"
-        path.write_bytes(data.tobytes())
+        path.write_bytes(damage())
         (folder / f"{number - 10}.{kind}").unlink(missing_ok=True)
         yield path
 
@@ -69,27 +83,42 @@ def damaged(content: bytes, folder: Path, kind: str, files: int) -> Iterator[Pat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=300, help="damaged files a container")
+    parser.add_argument("--structure", action="store_true", help="change fields, not bytes")
     parser.add_argument("--seconds", type=float, default=20.0, help="time limit for a file")
     arguments = parser.parse_args()
-    columns = ("clips", "warning", "error", "crash", "timeout")
-    print(f"PyAV {av.__version__}, {arguments.files} files a container, at most {arguments.seconds:g} s a file\n")
-    print(f"| container | {' | '.join(columns)} | slowest s | largest worker MB |")
-    print(f"|---|{'---:|' * (len(columns) + 2)}")
+    print_head(f"{arguments.files} files a container", arguments.seconds)
     with tempfile.TemporaryDirectory() as name:
         for kind, (codec, pix_fmt) in KINDS.items():
-            folder = Path(name)
-            paths = damaged(whole(folder / f"whole.{kind}", codec, pix_fmt), folder, kind, arguments.files)
-            warm = map(Video, itertools.chain([folder / f"whole.{kind}"], paths))
-            results = read_many(warm, CONTRACT, workers=1, seconds_a_file=arguments.seconds)
-            next(results)
-            counts, slowest, before = Counter(dict.fromkeys(columns, 0)), 0.0, time.monotonic()
-            for _, result in results:
-                slowest, before = max(slowest, time.monotonic() - before), time.monotonic()
-                counts[outcome(result)] += 1
-            # Its children's memory is counted when they have ended; Linux counts kilobytes.
-            largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-            row = " | ".join(str(counts[column]) for column in columns)
-            print(f"| {kind} | {row} | {slowest:.1f} | {largest:.0f} |", flush=True)
+            folder, rng = Path(name), np.random.default_rng(1)
+            content = whole(folder / f"whole.{kind}", codec, pix_fmt)
+            damage: Callable[[], bytes] = partial(damaged, content, rng)
+            if arguments.structure:
+                damage = partial(mutated, content, fields_of(kind, content), rng)
+            paths = written(folder, kind, arguments.files, damage)
+            print_row(kind, folder / f"whole.{kind}", paths, arguments.seconds)
+
+
+def print_head(what: str, seconds: float) -> None:
+    print(f"PyAV {av.__version__}, {what}, at most {seconds:g} s a file\n")
+    print(f"| kind | {' | '.join(COLUMNS)} | slowest s | largest worker MB |")
+    print(f"|---|{'---:|' * (len(COLUMNS) + 2)}")
+
+
+def print_row(kind: str, good: Path, paths: Iterable[Path], seconds: float) -> None:
+    """Reads a good file, which starts the worker, and then all others, and prints what came of them."""
+    videos = (Video(path, frame_rate=25.0) for path in itertools.chain([good], paths))
+    results = read_many(videos, CONTRACT, workers=1, seconds_a_file=seconds)
+    _, first = next(results)
+    if isinstance(first, Exception):
+        raise first
+    counts, slowest, before = Counter(dict.fromkeys(COLUMNS, 0)), 0.0, time.monotonic()
+    for _, result in results:
+        slowest, before = max(slowest, time.monotonic() - before), time.monotonic()
+        counts[outcome(result)] += 1
+    # Its children's memory is counted when they have ended; Linux counts kilobytes.
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    row = " | ".join(str(counts[column]) for column in COLUMNS)
+    print(f"| {kind} | {row} | {slowest:.1f} | {largest:.0f} |", flush=True)
 
 
 def outcome(result: object) -> str:

@@ -129,6 +129,7 @@ class LazyGroup(click.RichGroup):
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # bars and dashes where the terminal's encoding has none
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # of a damaged picture, a sentence of ours is enough
         words = sys.argv[1:] if args is None else args
         is_help = list(words) in ([], ["data"]) or not {"-h", "--help"}.isdisjoint(
             words

@@ -33,7 +33,8 @@ class Archive:
             member = self.file.getinfo(name)
             if member.file_size > most_bytes or member.compress_type not in _PACKED:
                 return None
-            return self.file.read(member)
+            with self.file.open(member) as unpacked:
+                return unpacked.read(member.file_size)  # with no bound, as much is unpacked as there is
         except (OSError, KeyError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error):
             return None
 

@@ -28,6 +28,7 @@ from stzoo.video.kinds import why_no_frames
 from stzoo.video.video import FRAME, Video, archive_of, is_frame
 
 _MOST_PICTURE_BYTES = 64 * 2**20
+_MOST_DAMAGED = 1_000  # pictures of a video, of those that are looked at; each may lead to another choice
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,12 +101,12 @@ def read_pictures(folder: FrameFolder, choose: Choose, transform: Transform) -> 
     """The frames that `choose` wants of a video, transformed; chosen again without those that cannot be decoded.
 
     Raises:
-        VideoError: no frame can be decoded.
+        VideoError: no frame can be decoded, or a thousand that were looked at cannot.
     """
     good = np.ones(len(folder.names), dtype=bool)
     kept: dict[int, UInt8[np.ndarray, "... size size 3"]] = {}
     size = (0, 0)
-    while good.any():
+    while good.any() and (~good).sum() < _MOST_DAMAGED:
         rows = np.flatnonzero(good)
         info = describe(folder, rows, size)
         wanted = rows[choose(info)]
@@ -118,6 +119,8 @@ def read_pictures(folder: FrameFolder, choose: Choose, transform: Transform) -> 
                 kept[row] = transform(picture)
         if good[rows].all():
             return Excerpt(stacked(wanted, kept), dataclasses.replace(info, height=size[0], width=size[1]))
+    if good.any():
+        raise VideoError(f"{folder.path} holds {(~good).sum():,} or more pictures that are damaged; copy it again.")
     raise VideoError(f"{folder.path} holds no frame that can be decoded; its pictures are damaged.")
 
 
@@ -139,8 +142,8 @@ def describe(folder: FrameFolder, rows: Int64[np.ndarray, " frames"], size: tupl
 def read_picture(folder: FrameFolder, row: int) -> UInt8[np.ndarray, "height width 3"] | None:
     """One frame as RGB; `None` where its file cannot be read or decoded, or holds more than `MAX_PIXELS`."""
     content = read_bytes(folder, row)
-    if not content or (content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")):
-        return None  # a JPEG that is cut off: some versions of OpenCV fill it up with grey
+    if not content or not _ends(content):
+        return None
     try:
         width, height = imagesize.get(io.BytesIO(content))
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, EOFError, OSError, struct.error):
@@ -152,6 +155,24 @@ def read_picture(folder: FrameFolder, row: int) -> UInt8[np.ndarray, "height wid
     except cv2.error:
         return None
     return None if picture is None else np.asarray(picture[:, :, ::-1], dtype=np.uint8)
+
+
+def _ends(content: bytes) -> bool:
+    """Whether a JPEG or PNG is not cut off, and no chunk of a PNG claims more bytes than follow.
+
+    OpenCV fills some pictures that are cut off up with grey, and takes as much memory as a chunk claims.
+    """
+    if content.startswith(b"\xff\xd8"):
+        return content.rfind(b"\xff\xd9") >= content.rfind(b"\xff\xda")
+    if not content.startswith(b"\x89PNG"):
+        return True
+    start = 8
+    while start + 12 <= len(content):
+        (size, kind) = struct.unpack_from(">I4s", content, start)
+        start += 12 + size
+        if kind == b"IEND":
+            return start <= len(content)
+    return False
 
 
 def read_bytes(folder: FrameFolder, row: int) -> bytes | None:

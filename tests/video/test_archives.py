@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -69,3 +70,20 @@ def test_a_directory_that_lies_about_its_length_is_refused(tmp_path: Path) -> No
     (tmp_path / "y.zip").write_bytes(content[:end] + large + content[end:])
     with pytest.raises(VideoError, match="holds 1,000,000,000 files"):
         read_archive(tmp_path / "y.zip")
+
+
+def test_a_member_is_unpacked_no_further_than_it_claims(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("1.jpg", bytes(2**27))
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", content, content.index(mark) + place, 10)
+    path.write_bytes(content)
+    archive = read_archive(path)
+    tracemalloc.start()
+    try:
+        assert archive.read("1.jpg", 2**20) is None
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()

@@ -90,6 +90,17 @@ def test_a_video_without_a_frame_that_can_be_decoded_is_an_error(tmp_path: Path)
         read_strip(Video(tmp_path, 6.0), CONTRACT, 3, 16)
 
 
+def test_a_video_of_which_all_that_is_looked_at_is_damaged_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "_MOST_DAMAGED", 8)
+    (tmp_path / "clip").mkdir()
+    for index in range(40):
+        (tmp_path / "clip" / f"{index}.jpg").touch()
+    with pytest.raises(VideoError, match=r"clip holds (8|9|10|11) or more pictures that are damaged; copy it again"):
+        read_clips(Video(tmp_path / "clip", 6.0), CONTRACT)
+
+
 def test_frames_a_second_need_a_rate_and_counted_frames_do_not(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", 6)
     with pytest.raises(UsageError, match="frame_rate"):
@@ -170,6 +181,28 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(tmp_path: Path, monkeyp
     monkeypatch.setattr(images.cv2, "imdecode", None)
     with pytest.raises(VideoError, match="no frame that can be decoded"):
         read_clips(Video(tmp_path / "bomb", 6.0), CONTRACT)
+
+
+@pytest.mark.parametrize("place", ["IDAT", "IEND"])
+def test_a_png_whose_chunks_claim_more_than_follows_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    content = bytearray(cv2.imencode(".png", np.zeros((32, 48, 3), np.uint8))[1].tobytes())
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "1.png").write_bytes(content)
+    assert images.read_picture(folder_in(tmp_path / "whole"), 0) is not None
+    start = content.index(place.encode()) - 4
+    content[start] = 0x70  # of the length: 1.9 GB, and OpenCV would take as much memory
+    (tmp_path / "bomb").mkdir()
+    (tmp_path / "bomb" / "1.png").write_bytes(content)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    assert images.read_picture(folder_in(tmp_path / "bomb"), 0) is None
+
+
+def folder_in(path: Path) -> FrameFolder:
+    folder = find_frames(Video(path, 6.0))
+    assert folder is not None
+    return folder
 
 
 @pytest.mark.parametrize("rate", [0.0, -25.0, float("nan"), float("inf"), 1000.5])
