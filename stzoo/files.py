@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -15,7 +16,10 @@ from typing import Any, Literal
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` on success and removes it on any error."""
+    """Yields a temporary path beside `path`; renames it to `path` on success and removes it on any error.
+
+    Raises an `OSError` under the file's own name.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
@@ -27,6 +31,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, target)
+    except OSError as error:
+        if error.filename == name or (error.filename is None and error.errno == errno.ENOSPC):
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from stzoo.files import slug, stand_in
+from stzoo.files import replacing, slug, stand_in
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,17 @@ def test_what_stands_in_the_place_of_a_file_is_named(content: bytes, words: str 
     (tmp_path / "file").write_bytes(content)
     what = stand_in(tmp_path / "file")
     assert what is None if words is None else what is not None and words in what
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_full_disk_is_named_by_the_file_that_was_to_be_written(tmp_path: Path, named: bool) -> None:
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "a.json") as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", *([str(temporary)] if named else []))
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "a.json"):
+        (tmp_path / "b.json").read_text()
+    assert caught.value.filename == str(tmp_path / "b.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -23,7 +24,7 @@ from stzoo.cli.options import (
 )
 from stzoo.cli.timeline import OverTime, timeline_options
 from stzoo.cli.writers import complaints, resumed, writer
-from stzoo.errors import UsageError, VideoError, did_you_mean
+from stzoo.errors import StzooError, UsageError, VideoError, did_you_mean
 from stzoo.prediction.rows import Row, row
 from stzoo.terminal.cleaning import trusted
 from stzoo.video.video import Video
@@ -105,7 +106,9 @@ def predict(
         done, broken = resumed(output, form, predictor, answers)
         paths = [path for path in paths if path not in done]
     videos = [Video(path, frame_rate) for path in paths]
-    with _opened(output, resume) as stream:
+    written = len(done)
+    kept = _saying_what_is_kept(output, form, lambda: f"{written} of {len(done) + len(videos)} videos")
+    with kept, _opened(output, resume) as stream:
         header = output is None or output.stat().st_size == 0
         shown = len(videos) + len(done) > 1 and sys.stderr.isatty() and not stream.isatty()
         rows = (
@@ -114,14 +117,12 @@ def predict(
             else over_time.rendered(_rows(predictor, videos, topk, workers, len(done), shown=shown), videos)
         )
         with closing(writer(form, stream, answers, timeline=over_time.timeline, header=header)) as out:
-            written = len(done)
-            with _saying_what_is_kept(output, form, lambda: f"{written} of {len(done) + len(videos)} videos"):
-                for entry in rows:
-                    out.write(entry)
-                    written += 1
-                    broken |= "error" in entry
-                    if fail_fast and "error" in entry:
-                        break
+            for entry in rows:
+                out.write(entry)
+                written += 1
+                broken |= "error" in entry
+                if fail_fast and "error" in entry:
+                    break
     if broken:
         context.exit(VideoError.exit_code)
 
@@ -145,18 +146,26 @@ def _rows(
 
 @contextmanager
 def _saying_what_is_kept(output: Path | None, form: str, kept: Callable[[], str]) -> Iterator[None]:
-    """Answers an interrupt with what is written so far, and how to go on from there."""
+    """Answers an interrupt or a full disk with what is written so far, and how to go on from there."""
+    go_on = (
+        "the same command with --resume goes on."
+        if form in _RESUMABLE
+        else f"begin again; {' and '.join(_RESUMABLE)} could be gone on with (--resume)."
+    )
     try:
         yield
     except KeyboardInterrupt:
         if output is None:
             sentence = f"after {kept()}; with -o FILE.jsonl the answers are kept, and --resume goes on with them."
-        elif form in _RESUMABLE:
-            sentence = f"{output} holds {kept()}; the same command with --resume goes on."
         else:
-            sentence = f"{output} holds {kept()}; only {' and '.join(_RESUMABLE)} can be gone on with (--resume)."
-        click.echo(f"Stopped: {sentence}" if output is not None else f"Stopped {sentence}", err=True)
+            sentence = f": {output} holds {kept()}; {go_on}"
+        click.echo(f"Stopped{' ' * (output is None)}{sentence}", err=True)
         raise click.Abort from None
+    except OSError as error:
+        if output is None or error.errno != errno.ENOSPC:
+            raise
+        held = f" and holds {kept()}" if form in _RESUMABLE else ""
+        raise StzooError(f"{output} cannot be written ({error.strerror}){held}; make room, and {go_on}") from error
 
 
 def _form(output: Path | None) -> str:

@@ -262,6 +262,19 @@ def test_an_interruption_leaves_what_was_found(
     assert len(rows) == 2
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json", "text"])
+def test_a_full_disk_says_what_is_kept_and_how_to_go_on(make_video: MakeVideo, form: str) -> None:
+    result = run(make_video("a.mp4", 2), make_video("b.mp4", 2), "--format", form, "-o", "/dev/full")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "Error: /dev/full cannot be written (No space left on device) and holds 0 of 2 videos; make room, and the same "
+        if form in ("jsonl", "csv")
+        else "Error: /dev/full cannot be written (No space left on device); make room, and begin again; "
+    )
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_the_first_broken_file_can_be_the_last(make_video: MakeVideo, tmp_path: Path) -> None:
     result = run(
         make_video("a.mp4", 2), tmp_path / "no.mp4", make_video("b.mp4", 2), "--fail-fast", "--format", "jsonl"
