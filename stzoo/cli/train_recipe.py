@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from stzoo.cli.drawing import print_parts
+from stzoo.cli.drawing import plain_table, print_parts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,8 +45,6 @@ def print_results(run: Run, accuracies: Sequence[SplitAccuracy]) -> None:
 
 def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
     """One line a net, one column a split."""
-    from rich.table import Table
-
     from stzoo.bundle.schema import HOW
     from stzoo.strategies.names import UNIFORM
     from stzoo.strategies.strategy import open_branches
@@ -54,7 +52,9 @@ def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
     splits = list(dict.fromkeys(measured.split for measured in accuracies))
     present = {unit for measured in accuracies for unit in measured.strategy.units.values()}
     units = [unit for unit in UNIFORM.values() if "T" not in open_branches(unit) or unit in present]
-    shown = Table("net", "weights", *splits, f"sites with {' / '.join(units)}", title="accuracy with 95 % interval")
+    shown = plain_table("net", "weights", *splits, " / ".join(units))
+    shown.title = "accuracy in per cent, with its 95 % interval"
+    shown.caption = f"{' / '.join(units)}: the number of sites that have this unit."
     for name in dict.fromkeys(measured.name for measured in accuracies):
         on_splits = {measured.split: measured for measured in accuracies if measured.name == name}
         first = next(iter(on_splits.values()))
@@ -65,4 +65,4 @@ def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
 
 
 def _percentages(accuracy: Estimate) -> str:
-    return f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
+    return f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.1f}–{100 * accuracy.high:.1f})"
