@@ -80,6 +80,13 @@ class Statistics(nn.Module):
         )
 
 
+def keep_statistics(net: nn.Module) -> None:
+    """Lets every batch norm of a net in training use the statistics that it has, until `net.train` is called again."""
+    for module in net.modules():
+        if isinstance(module, Statistics):
+            module.eval()
+
+
 def synchronise(net: nn.Module, ranks: Ranks) -> None:
     """Lets every batch norm of a net take its statistics from the batches of all `ranks` together."""
     # Asked for only here, since it imports torch's compiler.

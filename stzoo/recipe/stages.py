@@ -19,13 +19,31 @@ ObjectiveForm = Literal["coded", "eq5"]
 
 
 class Optimisation(Table):
-    """How one stage optimises: SGD with momentum, and a learning rate that falls by a cosine or in steps."""
+    """How one stage optimises, and a learning rate that falls by a cosine or in steps.
+
+    Of weights that others trained, `head_epochs` and `trunk_learning_rate` keep what they know.
+
+    References: Kumar et al. 2022 for the head first, Loshchilov and Hutter 2019 for AdamW, Szegedy et al. 2016, section
+    7, for label smoothing.
+    """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="clips an optimiser step")]
+    optimiser: Annotated[Literal["sgd", "adamw"], Field(description="SGD with momentum, or AdamW")] = "sgd"
     learning_rate: Annotated[float, Field(gt=0, le=100)]
-    momentum: Rate = 0.9
-    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    trunk_learning_rate: Annotated[
+        float | None, Field(gt=0, le=100, description="of all weights but the head's; learning_rate if it is not given")
+    ] = None
+    head_epochs: Annotated[
+        int, Field(ge=0, description="of the epochs, the first ones, in which the head alone learns, at a steady rate")
+    ] = 0
+    momentum: Annotated[Rate, Field(description="AdamW: of the mean gradient")] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="AdamW: a part of the weights and of the rate")]
+    label_smoothing: Annotated[Rate, Field(description="part of the target that all classes share")] = 0.0
+    batch_norm: Annotated[
+        Literal["batch", "kept"],
+        Field(description="what training normalises by: each batch, or the statistics that it starts from"),
+    ] = "batch"
     dropout: Annotated[Rate, Field(description="before the classifier; [net]'s if it is not given")] = 0.0
     ema: Annotated[
         Rate, Field(description="decay of a moving average of the weights, which is what is kept of the stage; 0: off")
@@ -35,7 +53,9 @@ class Optimisation(Table):
         tuple[int, ...], Field(description="schedule = step: epochs after which the rate falls", validate_default=True)
     ] = ()
     gamma: Annotated[float, Field(gt=0, le=1, description="schedule = step: the factor at each milestone")] = 0.1
-    ramp_epochs: Annotated[int, Field(ge=0, description="epochs in which the rate rises linearly from zero")] = 0
+    ramp_epochs: Annotated[
+        int, Field(ge=0, description="epochs, after head_epochs, in which the rate rises linearly from zero")
+    ] = 0
 
     @field_validator("milestones")
     @classmethod
@@ -43,8 +63,8 @@ class Optimisation(Table):
         if any(later <= earlier for earlier, later in itertools.pairwise(milestones)):
             raise ValueError("milestones must increase")
         epochs = info.data.get("epochs")
-        if milestones and milestones[0] < 1:
-            raise ValueError("the first milestone must be at least 1")
+        if milestones and milestones[0] <= (head_epochs := info.data.get("head_epochs", 0)):
+            raise ValueError(f"the first milestone must be at least {head_epochs + 1}")
         if milestones and epochs is not None and milestones[-1] >= epochs:
             raise ValueError(
                 f"the last milestone must be less than epochs, which is {epochs}; "
@@ -56,11 +76,20 @@ class Optimisation(Table):
             )
         return milestones
 
+    @field_validator("head_epochs")
+    @classmethod
+    def _head_within_epochs(cls, head_epochs: int, info: Any) -> int:
+        if head_epochs > info.data.get("epochs", head_epochs):
+            raise ValueError(f"the head's epochs must fit into epochs, which is {info.data['epochs']}")
+        return head_epochs
+
     @field_validator("ramp_epochs")
     @classmethod
     def _ramp_within_epochs(cls, ramp_epochs: int, info: Any) -> int:
-        if ramp_epochs > info.data.get("epochs", ramp_epochs):
-            raise ValueError(f"the ramp must fit into epochs, which is {info.data['epochs']}")
+        head_epochs, epochs = (info.data.get(name) for name in ("head_epochs", "epochs"))
+        if head_epochs is not None and epochs is not None and head_epochs + ramp_epochs > epochs:
+            behind = f", behind {head_epochs} of the head" if head_epochs else ""
+            raise ValueError(f"the ramp must fit into epochs, which is {epochs}{behind}")
         return ramp_epochs
 
 

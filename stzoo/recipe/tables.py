@@ -175,6 +175,10 @@ class Init(Table):
         Literal["average", "centre"],
         Field(description="2D weights in ST: over three frames, or at the middle one"),
     ] = "average"
+    batch_norm: Annotated[
+        Literal["kept", "re-estimated"],
+        Field(description="statistics of the net that is begun with: those of the weights, or of its own clips"),
+    ] = "kept"
 
 
 class Compute(Table):

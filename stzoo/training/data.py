@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from stzoo.data.lists import missing, read_lists, without_videos
 from stzoo.errors import DataError
 from stzoo.inference import to_input
 from stzoo.pool import processors
-from stzoo.recipe import Recipe
+from stzoo.recipe import Recipe, Selection
 from stzoo.space.selection import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, Mirrored, TrainingClips
 from stzoo.training.draws import Draws
@@ -30,6 +30,7 @@ from stzoo.video.augment import Cut, mirrored_classes
 from stzoo.video.video import Video
 
 CALIBRATION_BATCH = 64
+DEFAULT_SELECTION = Selection()
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,30 +172,37 @@ class RunData:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""
         cache, contract = self._selection_cache()
         selection = self.recipe.selection
-        count = 0 if selection is None else min(selection.batch_norm_clips, len(training))
-
-        @functools.cache
-        def calibration_batches() -> list[UInt8[Tensor, "batch 1 frames height width 3"]]:
-            draws = Draws(self.recipe.seed, "selection", 1)
-            samples = draws.order(len(training))[:count]
-            parts = np.array_split(samples, -(-count // CALIBRATION_BATCH))
-            return [training.batch(part, draws).clips for part in parts]
-
-        def calibration() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
-            for clips in filter(len, calibration_batches()):
-                at_once = self.recipe.compute.micro_batch or len(clips)
-                for part in clips.tensor_split(-(-len(clips) // at_once)):
-                    yield to_input(part.to(device).flatten(0, 1), contract)
-
         re_estimated = selection is not None and selection.batch_norm == "re-estimated"
         return SelectionClips(
             cache.clips,
             cache.labels,
             contract,
             device,
-            calibration if re_estimated else None,
+            self.calibration(device, training) if re_estimated else None,
             self.recipe.scored_at_once,
         )
+
+    def calibration(
+        self, device: torch.device, training: ClipSource
+    ) -> Callable[[], Iterator[Float[Tensor, "clips 3 frames height width"]]]:
+        """Gives the training clips that batch norm is re-estimated from, in batches, the same ones at every call."""
+        table, contract = self.recipe.selection or DEFAULT_SELECTION, self.recipe.input
+        count = min(table.batch_norm_clips, len(training))
+
+        @functools.cache
+        def batches() -> list[UInt8[Tensor, "batch 1 frames height width 3"]]:
+            draws = Draws(self.recipe.seed, "selection", 1)
+            samples = draws.order(len(training))[:count]
+            parts = np.array_split(samples, -(-count // CALIBRATION_BATCH))
+            return [training.batch(part, draws).clips for part in parts]
+
+        def inputs() -> Iterator[Float[Tensor, "clips 3 frames height width"]]:
+            for clips in filter(len, batches()):
+                at_once = self.recipe.compute.micro_batch or len(clips)
+                for part in clips.tensor_split(-(-len(clips) // at_once)):
+                    yield to_input(part.to(device).flatten(0, 1), contract)
+
+        return inputs
 
     def selection_sources(self) -> list[str]:
         """The source of every video of the selection split, in their order."""

@@ -1,10 +1,10 @@
-"""One stage of training: epochs of SGD over training clips, with a checkpoint after each."""
+"""One stage of training: epochs over training clips, with a checkpoint after each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from stzoo.errors import TrainingError
 from stzoo.inference import to_input
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import Gate, named_gates, set_noise
+from stzoo.nets.norm import keep_statistics
 from stzoo.ranks import answering, sums_of
 from stzoo.recipe import Optimisation, Stage, Variational
 from stzoo.terminal.progress import counting
@@ -43,27 +44,44 @@ class StepNumbers(NamedTuple):
 
 def learning_rate_factor(optimisation: Optimisation, progress: float) -> float:
     """What all learning rates are multiplied by after `progress` epochs (fractions count)."""
-    if progress < optimisation.ramp_epochs:
-        return progress / optimisation.ramp_epochs
+    of_all = progress - optimisation.head_epochs
+    if of_all < 0:
+        return 1.0
+    if of_all < optimisation.ramp_epochs:
+        return of_all / optimisation.ramp_epochs
     if optimisation.schedule == "step":
         return float(optimisation.gamma ** sum(progress >= milestone for milestone in optimisation.milestones))
-    span = max(optimisation.epochs - optimisation.ramp_epochs, 1)
-    return 0.5 * (1.0 + math.cos(math.pi * (progress - optimisation.ramp_epochs) / span))
+    span = max(optimisation.epochs - optimisation.head_epochs - optimisation.ramp_epochs, 1)
+    return 0.5 * (1.0 + math.cos(math.pi * (of_all - optimisation.ramp_epochs) / span))
 
 
-def optimiser_of(net: Classifier, optimisation: Optimisation) -> torch.optim.SGD:
-    """SGD with two parameter groups: weights, and a template's gate logits with their own learning rate and decay."""
+def optimiser_of(net: Classifier, optimisation: Optimisation) -> torch.optim.Optimizer:
+    """An optimiser with a parameter group for each learning rate, the head's first.
+
+    The trunk's weights are in the head's group unless they have a rate of their own; a template's gate logits have
+    their own rate and decay.
+    """
+    rate, decay = optimisation.learning_rate, optimisation.weight_decay
     logits = [module.logit for module in net.modules() if isinstance(module, Gate)]
-    gates = {id(logit) for logit in logits}
-    weights = [parameter for parameter in net.parameters() if id(parameter) not in gates]
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "base": optimisation.learning_rate, "weight_decay": optimisation.weight_decay}
-    ]
+    apart = {id(logit) for logit in logits}
+    if optimisation.trunk_learning_rate is None:
+        weights = [parameter for parameter in net.parameters() if id(parameter) not in apart]
+        groups: list[dict[str, Any]] = [{"params": weights, "base": rate, "weight_decay": decay}]
+    else:
+        head = list(net.head.parameters())
+        apart |= {id(parameter) for parameter in head}
+        trunk = [parameter for parameter in net.parameters() if id(parameter) not in apart]
+        groups = [
+            {"params": head, "base": rate, "weight_decay": decay},
+            {"params": trunk, "base": optimisation.trunk_learning_rate, "weight_decay": decay},
+        ]
     if logits:
         assert isinstance(optimisation, Variational)
-        rate, decay = optimisation.gate_learning_rate, optimisation.gate_weight_decay
-        groups.append({"params": logits, "base": rate, "weight_decay": decay})
-    return torch.optim.SGD(groups, lr=optimisation.learning_rate, momentum=optimisation.momentum)
+        gate_rate, gate_decay = optimisation.gate_learning_rate, optimisation.gate_weight_decay
+        groups.append({"params": logits, "base": gate_rate, "weight_decay": gate_decay})
+    if optimisation.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, betas=(optimisation.momentum, 0.999))
+    return torch.optim.SGD(groups, lr=rate, momentum=optimisation.momentum)
 
 
 @dataclass(frozen=True)
@@ -107,21 +125,39 @@ def fit(
     net.dropout = optimisation.dropout
     optimiser = optimiser_of(net, optimisation)
     scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "float16")
-    with machine.training(net) as forward:
-        average = Average(net, optimisation.ema) if optimisation.ema else None
-        state = TrainingState(net, optimiser, scaler, average)
-        epochs_done = load_checkpoint(checkpoint, stage, state, machine.ranks)
-        trainer = _Trainer(net, forward, clips, assignment, machine, state)
-        _refuse_diverged(net, assignment, epochs_done)
-        for epoch in range(epochs_done, optimisation.epochs):
-            numbers = trainer.epoch(epoch, progress)
-            _refuse_diverged(net, assignment, epoch + 1, numbers["cross_entropy"])
-            with nullcontext() if average is None else average.shown(net):
-                record(epoch + 1, numbers)
-            if machine.ranks.leads:
-                save_checkpoint(checkpoint, stage, epoch + 1, state)
+    average = Average(net, optimisation.ema) if optimisation.ema else None
+    state = TrainingState(net, optimiser, scaler, average)
+    epochs_done = load_checkpoint(checkpoint, stage, state, machine.ranks)
+    _refuse_diverged(net, assignment, epochs_done)
+    for first, end in ((0, optimisation.head_epochs), (optimisation.head_epochs, optimisation.epochs)):
+        if epochs_done >= end:
+            continue
+        alone = head_alone(net) if first < optimisation.head_epochs else nullcontext()
+        with alone, machine.training(net) as forward:
+            trainer = _Trainer(net, forward, clips, assignment, machine, state)
+            for epoch in range(max(first, epochs_done), end):
+                numbers = trainer.epoch(epoch, progress)
+                _refuse_diverged(net, assignment, epoch + 1, numbers["cross_entropy"])
+                with nullcontext() if average is None else average.shown(net):
+                    record(epoch + 1, numbers)
+                if machine.ranks.leads:
+                    save_checkpoint(checkpoint, stage, epoch + 1, state)
     if average is not None:
         net.load_state_dict(average.tensors)
+
+
+@contextmanager
+def head_alone(net: Classifier) -> Iterator[None]:
+    """Within this context no parameter has gradients but the head's."""
+    head = {id(parameter) for parameter in net.head.parameters()}
+    others = [parameter for parameter in net.parameters() if id(parameter) not in head and parameter.requires_grad]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
 
 
 def _refuse_diverged(net: Classifier, assignment: Assignment, epochs: int, cross_entropy: float = 0.0) -> None:
@@ -156,6 +192,8 @@ class _Trainer:
         names = StepNumbers._fields[1:]
         sums, seen = dict.fromkeys(names, 0.0), 0
         self.net.train()
+        if optimisation.batch_norm == "kept":
+            keep_statistics(self.net)
         title = f"{stage} {epoch + 1}/{optimisation.epochs}"
         with counting(title, len(self.clips), unit="clips", show=progress) as bar:
             passes = self.clips.epoch(draws, optimisation.batch_size, noise, self.machine.passes)
@@ -201,6 +239,7 @@ class _Trainer:
         counts = sums_of(ranks, [float(len(part.labels)) for part in parts], device)
         count = int(sum(counts))
         passes = [part for part, clips in zip(parts, counts, strict=True) if clips]
+        smoothing = self.assignment.optimisation.label_smoothing
         self.state.optimiser.zero_grad(set_to_none=True)
         totals = torch.zeros(2, dtype=torch.float64, device=device)
         divergence = torch.zeros((), device=device)
@@ -208,7 +247,7 @@ class _Trainer:
             last = number == len(passes)
             with gradients_stay(self.forward, here=not last):
                 logits, labels = self._logits(part), part.labels.to(device)
-                cross_entropy = F.cross_entropy(logits, labels, reduction="sum")
+                cross_entropy = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
                 loss = cross_entropy * (ranks.count / count)  # gradients are averaged over the processes
                 if last and self.assignment.regulariser is not None:
                     divergence = self.assignment.regulariser(self.net)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stzoo import nets
 from stzoo.nets.classifier import Classifier
+from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Stage
 from stzoo.space.selection import SampledStrategy, best, pruned, score_strategies
@@ -107,6 +108,8 @@ class Stages:
         checkpoint = checkpoint_of(weights)
         if not ranks.of_leader(weights.exists()):
             self._since = time.monotonic()
+            if stage == recipe.first_stage and not ranks.of_leader(checkpoint.exists()):
+                self._reestimate(net)
             fit(
                 net,
                 self.training,
@@ -122,6 +125,12 @@ class Stages:
             checkpoint.unlink(missing_ok=True)
         load_weights(weights, net, ranks)
         return net.eval()
+
+    def _reestimate(self, first: Classifier) -> None:
+        """Gives the net that the run begins with statistics of its own clips, where [init] asks for them."""
+        init = self.run.recipe.init
+        if init is not None and init.batch_norm == "re-estimated":
+            reestimate_batch_norm(first, self.data.calibration(self.machine.device, self.training)())
 
     def _record(self, stage: Stage, net: Classifier, epoch: int, numbers: Mapping[str, float]) -> None:
         """Writes an epoch's line, with the videos it left out, every gate, and the accuracy on the selection split.

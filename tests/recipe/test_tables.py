@@ -33,9 +33,15 @@ def floats(low: float, high: float) -> st.SearchStrategy[float]:
 @st.composite
 def optimisations(draw: st.DrawFn) -> dict[str, Any]:
     epochs = draw(st.integers(2, 10_000))
-    milestones = draw(st.lists(st.integers(1, epochs - 1), max_size=4, unique=True).map(sorted))
+    head_epochs = draw(st.integers(0, epochs - 2))
+    milestones = draw(st.lists(st.integers(head_epochs + 1, epochs - 1), max_size=4, unique=True).map(sorted))
     return {
         "epochs": epochs,
+        "head_epochs": head_epochs,
+        "optimiser": draw(st.sampled_from(["sgd", "adamw"])),
+        "trunk_learning_rate": draw(st.none() | floats(0, 100)),
+        "label_smoothing": draw(floats(0, 1)),
+        "batch_norm": draw(st.sampled_from(["batch", "kept"])),
         "batch_size": draw(st.integers(1, 65_536)),
         "learning_rate": draw(floats(0, 100)),
         "momentum": draw(floats(0, 1)),
@@ -44,7 +50,7 @@ def optimisations(draw: st.DrawFn) -> dict[str, Any]:
         "schedule": "step" if milestones else "cosine",
         "milestones": tuple(milestones),
         "gamma": draw(floats(0, 1)),
-        "ramp_epochs": draw(st.integers(0, epochs)),
+        "ramp_epochs": draw(st.integers(0, epochs - head_epochs)),
         "ema": draw(floats(0, 1)),
     }
 
@@ -133,6 +139,17 @@ def test_a_recipe_for_others_keeps_all_but_the_folders_of_this_machine(recipe: R
         (Optimisation, {"milestones": (3,)}, 'milestones need schedule = "step"'),
         (Optimisation, {"schedule": "step"}, 'schedule = "step" needs milestones'),
         (Optimisation, {"ramp_epochs": 11}, "ramp must fit into epochs, which is 10"),
+        (Optimisation, {"head_epochs": 11}, "the head's epochs must fit into epochs, which is 10"),
+        (Optimisation, {"head_epochs": 9, "ramp_epochs": 2}, "must fit into epochs, which is 10, behind 9 of the head"),
+        (
+            Optimisation,
+            {"head_epochs": 3, "milestones": (3, 5), "schedule": "step"},
+            "first milestone must be at least 4",
+        ),
+        (Optimisation, {"optimiser": "adam"}, "optimiser"),
+        (Optimisation, {"trunk_learning_rate": 0.0}, "trunk_learning_rate"),
+        (Optimisation, {"label_smoothing": 1.0}, "label_smoothing"),
+        (Optimisation, {"batch_norm": "re-estimated"}, "batch_norm"),
         (Optimisation, {"epochs": 0}, "epochs"),
         (Optimisation, {"epochs": 1.0}, "epochs"),
         (Optimisation, {"epochs": True}, "epochs"),

@@ -461,3 +461,101 @@ def test_steps_fall_at_their_milestones() -> None:
     progress = (2.5, 5, 39.99, 40, 59.9, 60, 80, 90)
     factors = [learning_rate_factor(table, float(value)) for value in progress]
     assert factors == pytest.approx([0.5, 1, 1, 0.1, 0.1, 0.01, 0.001, 0.001])
+
+
+def test_the_trunk_has_a_rate_of_its_own() -> None:
+    net = net_of("template")
+    optimiser = optimiser_of(net, optimisation(trunk_learning_rate=0.002, gate_learning_rate=0.7))
+    head, trunk, gates = optimiser.param_groups
+    assert [id(parameter) for parameter in head["params"]] == [id(parameter) for parameter in net.head.parameters()]
+    grouped = [id(parameter) for group in (head, trunk, gates) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in net.parameters())
+    assert [group["base"] for group in (head, trunk, gates)] == [0.05, 0.002, 0.7]
+    assert [group["weight_decay"] for group in (head, trunk, gates)] == [1e-3, 1e-3, 0.0]
+
+
+def test_adamw_has_the_same_groups() -> None:
+    table = optimisation(optimiser="adamw", trunk_learning_rate=0.002, momentum=0.8)
+    optimiser = optimiser_of(net_of("template"), table)
+    assert isinstance(optimiser, torch.optim.AdamW)
+    assert [group["base"] for group in optimiser.param_groups] == [0.05, 0.002, 0.5]
+    assert all(group["betas"] == (0.8, 0.999) for group in optimiser.param_groups)
+
+
+def test_the_head_learns_alone_in_its_epochs(tmp_path: Path) -> None:
+    """Weights and gates of the trunk stay; its batch norm follows the clips, as in every epoch."""
+    net = net_of("template")
+    before = copy.deepcopy(net.state_dict())
+    train(net, tmp_path, optimisation(epochs=2, head_epochs=2, ramp_epochs=0, dropout=0.5))
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert {"head.weight", "head.bias"} <= changed
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert all(name.startswith("head.") or name.endswith(statistics) for name in changed)
+    assert any(name.endswith("running_mean") for name in changed)
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_the_trunk_learns_after_the_epochs_of_the_head(tmp_path: Path) -> None:
+    net = net_of("template")
+    before = copy.deepcopy(net.state_dict())
+    train(net, tmp_path, optimisation(epochs=2, head_epochs=1, ramp_epochs=0, dropout=0.5))
+    assert not any(torch.equal(value, before[name]) for name, value in net.named_parameters())
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("epochs", range(1, EPOCHS))
+def test_a_fit_with_all_that_keeps_given_weights_goes_on_as_if_never_stopped(
+    tmp_path: Path, optimiser: str, epochs: int
+) -> None:
+    """Stopped within the epochs of the head, at their end and after them."""
+    table = optimisation(
+        optimiser=optimiser, trunk_learning_rate=0.002, head_epochs=2, label_smoothing=0.1, batch_norm="kept", ema=0.5
+    )
+
+    def stop(epoch: int, _: dict[str, float]) -> None:
+        if epoch == epochs:
+            raise StopError
+
+    whole, stopped = net_of("template"), net_of("template")
+    for folder in (tmp_path / "whole", tmp_path / "stopped"):
+        folder.mkdir()
+    recorded = train(whole, tmp_path / "whole", table)
+    with pytest.raises(StopError):
+        train(stopped, tmp_path / "stopped", table, record=stop)
+    resumed = net_of("template")
+    assert train(resumed, tmp_path / "stopped", table) == recorded[epochs - 1 :]
+    assert same(resumed, whole)
+    assert same_files(tmp_path / "stopped" / "checkpoint.safetensors", tmp_path / "whole" / "checkpoint.safetensors")
+
+
+def test_kept_statistics_are_those_that_training_normalises_by(tmp_path: Path) -> None:
+    net = net_of("fixed")
+    for norm in net.modules():
+        if isinstance(norm, Statistics):
+            norm.running_mean.fill_(0.25)
+    before = copy.deepcopy(net)
+    (recorded,) = train(net, tmp_path, optimisation(epochs=1, batch_size=8, batch_norm="kept", ramp_epochs=0))
+    statistics = {name for name, _ in net.named_buffers() if "running" in name or "tracked" in name}
+    assert all(torch.equal(net.state_dict()[name], before.state_dict()[name]) for name in statistics)
+    (batch,) = clips().epoch(Draws(0, "warmup", 0), 8)
+    expected = F.cross_entropy(before.eval()(to_input(batch.clips[:, 0], CONTRACT)), batch.labels)
+    assert recorded["cross_entropy"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_smoothed_labels_share_a_part_of_the_target(tmp_path: Path) -> None:
+    net = net_of("fixed")
+    with torch.no_grad():
+        net.head.weight.zero_()
+        net.head.bias.copy_(torch.tensor([2.0, 0.0, -1.0]))
+    table = optimisation(epochs=1, batch_size=8, learning_rate=1e-12, ramp_epochs=0, label_smoothing=0.3)
+    (recorded,) = train(net, tmp_path, table)
+    log = torch.tensor([2.0, 0.0, -1.0]).log_softmax(0)
+    target = 0.7 * torch.eye(3)[torch.arange(8) % 3] + 0.1
+    assert recorded["cross_entropy"] == pytest.approx(float(-(target * log).sum(1).mean()), rel=1e-5)
+
+
+def test_the_rate_is_steady_while_the_head_learns_alone() -> None:
+    table = optimisation(epochs=14, head_epochs=2, ramp_epochs=2)
+    factors = [learning_rate_factor(table, float(progress)) for progress in (0, 1.9, 2, 3, 4, 9, 14)]
+    assert factors == pytest.approx([1.0, 1.0, 0.0, 0.5, 1.0, 0.5, 0.0])
+    assert learning_rate_factor(optimisation(epochs=3, head_epochs=3, ramp_epochs=0), 2.9) == 1.0

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
 
-from stzoo.recipe import Recipe
+from stzoo.nets.classifier import Classifier
+from stzoo.nets.reestimation import reestimate_batch_norm
+from stzoo.recipe import Init, Recipe
 from stzoo.training import stages as module
 from stzoo.training.checkpoint import save_weights
 from stzoo.training.run import Run, checkpoint_of
@@ -34,3 +37,24 @@ def test_a_stage_that_the_recipe_lacks_gives_no_net(smoke: Recipe, clip_cache: P
     stages = prepare(Run(tmp_path / "run", smoke.model_copy(update={"finetune": None})), clip_cache, SILENT)
     first = stages.blueprint
     assert stages.finetune(first.first, first.strategy) is None
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_first_stage_begins_with_statistics_of_its_own_clips(
+    smoke: Recipe, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """Once: a stage that has a checkpoint goes on with what is in it."""
+    init = Init.model_validate({"from": "none", "batch_norm": "re-estimated"})
+    run = Run(tmp_path / "run", smoke.model_copy(update={"init": init}))
+    stages = prepare(run, clip_cache, SILENT)
+    expected = copy.deepcopy(stages.blueprint.first)
+    reestimate_batch_norm(expected, stages.data.calibration(torch.device("cpu"), stages.training)())
+    random = copy.deepcopy(stages.blueprint.first)
+    if begun:
+        save_weights(checkpoint_of(run.weights("warmup")), random)
+    met: list[Classifier] = []
+    monkeypatch.setattr(module, "fit", lambda net, *_, **__: met.append(copy.deepcopy(net)))
+    stages.warm_up()
+    wanted = random if begun else expected
+    assert all(torch.equal(value, wanted.state_dict()[name]) for name, value in met[0].state_dict().items())
+    assert not torch.equal(*(net.get_buffer("norm.running_mean") for net in (random, expected)))
