@@ -13,7 +13,7 @@ FORWARD_AND_BACKWARD = 3
 """Multiply-adds of a training step for each of its forward pass; gradients of inputs and of weights cost one each."""
 
 BYTES_A_PARAMETER = 3 * 4
-"""Weight, gradient and momentum in float32; a moving average takes a third more."""
+"""Weight, gradient and momentum in float32; a moving average takes a third more, and AdamW another."""
 
 
 class Size(NamedTuple):
@@ -54,7 +54,8 @@ class Forecast:
     net: TrainingMeasurement
     stages: tuple[StageForecast, ...]
     at_once: int
-    averaged: bool
+    averages: int
+    """How many numbers are kept of every parameter besides weight, gradient and momentum."""
 
     @property
     def multiply_adds(self) -> int:
@@ -69,7 +70,7 @@ class Forecast:
     @property
     def memory_bytes(self) -> int:
         """Of the stage with the largest batch, on one device."""
-        bytes_a_parameter = BYTES_A_PARAMETER + 4 * self.averaged
+        bytes_a_parameter = BYTES_A_PARAMETER + 4 * self.averages
         return self.net.parameters * bytes_a_parameter + self.at_once * self.clip_bytes
 
     @property
@@ -105,11 +106,14 @@ def forecast(recipe: Recipe, size: Size) -> Forecast:
         checkpoint_activations=recipe.compute.checkpoint_activations,
     )
     clips = size.videos - round(size.videos * recipe.data.selection_fraction)
-    a_clip = FORWARD_AND_BACKWARD * net.multiply_adds + net.recomputed_multiply_adds
-    stages = tuple(_stage(name, table, clips, a_clip) for name, table in recipe.stages.items())
-    return Forecast(clips, net, stages, recipe.trained_at_once, any(table.ema for table in recipe.stages.values()))
+    stages = tuple(_stage(name, table, clips, net) for name, table in recipe.stages.items())
+    averages = max((table.ema > 0) + (table.optimiser == "adamw") for table in recipe.stages.values())
+    return Forecast(clips, net, stages, recipe.trained_at_once, averages)
 
 
-def _stage(name: Stage, table: Optimisation, clips: int, multiply_adds_a_clip: int) -> StageForecast:
+def _stage(name: Stage, table: Optimisation, clips: int, net: TrainingMeasurement) -> StageForecast:
+    """Epochs in which the head learns alone have no way back."""
     steps = table.epochs * -(-clips // table.batch_size)
-    return StageForecast(name, table.epochs, table.batch_size, steps, table.epochs * clips * multiply_adds_a_clip)
+    there_and_back = FORWARD_AND_BACKWARD * net.multiply_adds + net.recomputed_multiply_adds
+    a_clip = table.head_epochs * net.multiply_adds + (table.epochs - table.head_epochs) * there_and_back
+    return StageForecast(name, table.epochs, table.batch_size, steps, clips * a_clip)

@@ -23,7 +23,7 @@ from stzoo.training.voice import Voice
 from tests.space import test_selection
 from tests.training.test_loop import net_of, optimisation, train
 
-TABLE: dict[str, Any] = {"epochs": 2, "batch_size": 3, "dropout": 0.5, "ema": 0.5}
+TABLE: dict[str, Any] = {"epochs": 2, "head_epochs": 1, "batch_size": 3, "dropout": 0.5, "ema": 0.5}
 
 
 def trained(folder: Path, machine: Machine, **changes: Any) -> tuple[nn.Module, list[dict[str, float]]]:

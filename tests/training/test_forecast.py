@@ -31,6 +31,14 @@ def test_a_pass_and_a_moving_average_take_memory(smoke: Recipe) -> None:
     assert f" GB for {costs.at_once} clips at once; " in costs.sentence
 
 
+def test_the_head_alone_costs_the_way_there_and_adamw_one_number_more(smoke: Recipe) -> None:
+    assert smoke.warmup is not None
+    adapted = smoke.warmup.model_copy(update={"head_epochs": 1, "optimiser": "adamw", "ema": 0.9})
+    costs = forecast(smoke.model_copy(update={"warmup": adapted}), Size(3, 101))
+    assert costs.multiply_adds == (4 * 3 + 1) * 76 * costs.net.multiply_adds
+    assert costs.memory_bytes == 20 * costs.net.parameters + 8 * costs.net.kept_bytes
+
+
 def test_a_fixed_recipe_has_one_stage_and_only_its_branches() -> None:
     alone, template = (forecast(read(f"recipes/camera-motion{kind}.toml"), Size(10, 1000)) for kind in ("-s", ""))
     assert [(stage.name, stage.batch_size) for stage in alone.stages] == [("fixed", 32)]
