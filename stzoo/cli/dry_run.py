@@ -90,6 +90,7 @@ def _facts(recipe: Recipe) -> dict[str, str]:
     net, augment = recipe.net, recipe.augment
     training = recipe.training_input
     sides = augment.short_sides or (augment.strip_size or recipe.input.resize,)
+    branches = ",".join(net.branches) + (", stem of single frames" if net.stem_frames else "")
     trained = "template, from which a strategy is selected"
     if recipe.fixed is not None:
         trained = f"strategy {Path(recipe.fixed.strategy).name} alone"
@@ -99,7 +100,7 @@ def _facts(recipe: Recipe) -> dict[str, str]:
         "input": recipe.input.text,
         "training": f"{training.frames} frames, {training.rate}, random crop {training.crop} of short side "
         f"{' or '.join(map(str, sides))}, {augment.stride} stride, flip {str(augment.flip).lower()}",
-        "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {','.join(net.branches)}; {trained}",
+        "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {branches}; {trained}",
         "starts from": "none" if recipe.init is None else recipe.init.source,
         "machine": _machine(recipe),
     }

@@ -20,6 +20,7 @@ from stzoo.strategies.names import FORMS
 @click.option("--frames", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames of a clip.")
 @click.option("--size", type=click.IntRange(1, 4096), default=224, show_default=True, help="Side in pixels.")
 @click.option("--temporal-stride", default="none", show_default=True, help="none, x2, x8 or low.")
+@click.option("--stem-frames", type=int, help="1: a stem that sees single frames; else its own.")
 @click.option("--latency", is_flag=True, help="Also run the net, with random weights, on this machine's CPU.")
 @format_option
 def measure(
@@ -30,6 +31,7 @@ def measure(
     frames: int,
     size: int,
     temporal_stride: str,
+    stem_frames: int | None,
     latency: bool,
     format_: str,
 ) -> None:
@@ -43,7 +45,8 @@ def measure(
     from stzoo.strategies.names import named
 
     options = branch_options(branches)
-    architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride, **options})
+    stem = {} if stem_frames is None else {"stem_frames": stem_frames}
+    architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride, **stem, **options})
     with naming_branches(strategy, options):
         units = named(strategy, backbone, architecture.sites)
     clip = {"frames": frames, "height": size, "width": size}

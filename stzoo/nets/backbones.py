@@ -85,6 +85,9 @@ class Architecture:
             raise UsageError(f"{self.backbone} has no dropout {shortened(repr(dropout))}; give a rate from 0 to 1")
         if not isinstance(shared := options.get("shared_norm", False), bool):
             raise UsageError(f"{self.backbone} has no shared_norm {shortened(repr(shared))}; choose true or false")
+        frames = options.get("stem_frames")
+        if frames is not None and (type(frames) is not int or frames != 1):
+            raise UsageError(f"{self.backbone} has no stem_frames {shortened(repr(frames))}; give 1, or leave it out")
         if (branches := options.get("branches", BRANCHES)) not in (BRANCHES, ALL_BRANCHES):
             given = ",".join(map(str, branches)) if isinstance(branches, tuple) else repr(branches)
             choices = f"{','.join(BRANCHES)} or {','.join(ALL_BRANCHES)}"

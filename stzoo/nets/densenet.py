@@ -16,7 +16,7 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
-from stzoo.nets.layers import Conv, average_pool, join, max_pool
+from stzoo.nets.layers import Conv, average_pool, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.recompute import Recompute
@@ -183,6 +183,9 @@ class DenseNet3d(Classifier):
 
     `shared_norm` gives all branches of a site one scale and shift, where the paper gives each its own. S and ST are
     then linear in one activation, so that S+ST can be merged into a single 3x1x1. This is ours, not the paper's.
+
+    With `stem_frames` 1 the stem's convolution and pool see one frame at a time, and so does S: S everywhere is the 2D
+    net, averaged over frames. This is ours, not the paper's.
     """
 
     def __init__(
@@ -195,6 +198,7 @@ class DenseNet3d(Classifier):
         tail_sites: bool = False,
         branches: Sequence[str] = BRANCHES,
         shared_norm: bool = False,
+        stem_frames: Literal[1] | None = None,
     ) -> None:
         parts = SHARED_NORM if shared_norm else OWN_NORMS
         sites = {site.name: site for site in densenet_sites(sizes, tail_sites=tail_sites, branches=branches)}
@@ -206,10 +210,10 @@ class DenseNet3d(Classifier):
             fewest_frames=conv_stride * pool_stride * (transition_stride - 1) + 1,
             dropout=dropout,
         )
-        self.pool_kernel = sizes.pool_kernel
+        self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         self.pool_stride: Size = (pool_stride, 2, 2)
         self.stem = nn.Sequential(
-            Conv(3, sizes.stem_width, sizes.stem_kernel, (conv_stride, 2, 2)),
+            Conv(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), (conv_stride, 2, 2)),
             BatchNorm(sizes.stem_width),
             nn.ReLU(inplace=True),
         )

@@ -23,7 +23,7 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
-from stzoo.nets.layers import Conv, average_around, join, max_pool
+from stzoo.nets.layers import Conv, average_around, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategies.strategy import Site
@@ -155,6 +155,9 @@ class Inception3d(Classifier):
     """Clips to logits: stem, three stages of modules, head.
 
     `temporal_stride` is `none` or `x2` (2 at the stem's convolution, as in the ResNets).
+
+    With `stem_frames` 1 the stem's convolution and pool see one frame at a time, and so does S: S everywhere is the 2D
+    net, averaged over frames. This is ours, not the paper's.
     """
 
     def __init__(
@@ -164,13 +167,14 @@ class Inception3d(Classifier):
         classes: int,
         temporal_stride: TemporalStride = "none",
         dropout: float = 0.0,
+        stem_frames: Literal[1] | None = None,
     ) -> None:
         modules = [module for stage in sizes.stages for module in stage]
         halvings = 3 + sum(module.halves for module in modules)
         super().__init__(smallest_size=2**halvings, fewest_frames=1, dropout=dropout)
-        self.pool_kernel = sizes.pool_kernel
+        self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
-        self.stem = _activated(3, sizes.stem_width, sizes.stem_kernel, stem_stride)
+        self.stem = _activated(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride)
         self.stem2 = nn.Sequential(
             _activated(sizes.stem_width, sizes.stem_width),
             _activated(sizes.stem_width, sizes.stem_outputs, (1, 3, 3)),

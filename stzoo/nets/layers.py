@@ -55,6 +55,11 @@ class Conv(nn.Module):
         return f"{tuple(self.weight.shape)}, stride={self.stride}{groups}"
 
 
+def over_frames(kernel: Size, frames: int | None) -> Size:
+    """The kernel with another length in time; None leaves it as it is."""
+    return kernel if frames is None else (frames, *kernel[1:])
+
+
 def join(parts: Sequence[Activation]) -> Activation:
     """One behind the other, in channels."""
     return torch.cat(list(parts), dim=layout().channels)

@@ -16,7 +16,7 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
-from stzoo.nets.layers import Conv
+from stzoo.nets.layers import Conv, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategies.strategy import Site
@@ -105,6 +105,9 @@ class MobileNet3d(Classifier):
     """Clips to logits: stem, a first block without a site, stages of inverted residuals, a last convolution, head.
 
     `temporal_stride` is `none` or `x2` (2 at the stem, which the authors have for every dataset).
+
+    With `stem_frames` 1 the stem sees one frame at a time, and so does S: S everywhere is the 2D net, averaged over
+    frames. This is ours, not the paper's.
     """
 
     def __init__(
@@ -114,11 +117,12 @@ class MobileNet3d(Classifier):
         classes: int,
         temporal_stride: TemporalStride = "none",
         dropout: float = 0.0,
+        stem_frames: Literal[1] | None = None,
     ) -> None:
         smallest_size = math.prod(stride for _, _, stride in sizes.stages) * 2
         super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
-        self.stem = _activated(3, sizes.stem_width, sizes.stem_kernel, stem_stride)
+        self.stem = _activated(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride)
         self.first = nn.Sequential(
             OrderedDict(
                 depthwise=_depthwise(sizes.stem_width, 1), project=_projection(sizes.stem_width, sizes.first_width)

@@ -17,7 +17,7 @@ from torch import nn
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
-from stzoo.nets.layers import Conv, average_around, max_pool
+from stzoo.nets.layers import Conv, average_around, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategies.strategy import BRANCHES, Site
@@ -120,6 +120,9 @@ class ResNet3d(Classifier):
 
     `temporal_stride` is `none` or `x2` (2 at the stem's convolution, which the authors chose for Kinetics and UCF101).
     `branches` are S and ST, or S, T and ST for the paper's whole set of units.
+
+    With `stem_frames` 1 the stem's convolution and pool see one frame at a time, and so does S: S everywhere is the 2D
+    net, averaged over frames. This is ours, not the paper's.
     """
 
     def __init__(
@@ -130,11 +133,13 @@ class ResNet3d(Classifier):
         temporal_stride: TemporalStride = "none",
         dropout: float = 0.0,
         branches: Sequence[str] = BRANCHES,
+        stem_frames: Literal[1] | None = None,
     ) -> None:
         super().__init__(smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout)
-        self.pool_kernel = sizes.pool_kernel
+        self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
+        stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
         self.stem = nn.Sequential(
-            Conv(3, sizes.stem_width, sizes.stem_kernel, (2 if temporal_stride == "x2" else 1, 2, 2)),
+            Conv(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride),
             BatchNorm(sizes.stem_width),
             nn.ReLU(inplace=True),
         )

@@ -147,6 +147,10 @@ class Net(Table):
         Field(description="where time is shortened; x2: at the stem's convolution only; low: at the stem's pool only"),
     ] = "none"
     branches: Annotated[tuple[str, ...], Field(description="S, ST; or S, T, ST where the backbone has them")] = BRANCHES
+    stem_frames: Annotated[
+        Literal[1] | None,
+        Field(description="1: the stem sees single frames, so that S does; else its own 5, or 1 in small backbones"),
+    ] = None
     shared_norm: Annotated[bool, Field(description="DenseNets: one norm for all branches of a site; ours")] = False
     dropout: Annotated[Rate, Field(description="before the classifier, in every stage that names none itself")] = 0.0
 
@@ -156,6 +160,13 @@ class Net(Table):
         if branches not in (BRANCHES, ALL_BRANCHES):
             raise ValueError(f"choose {json.dumps(BRANCHES)} or {json.dumps(ALL_BRANCHES)}")
         return branches
+
+    @field_validator("stem_frames")
+    @classmethod
+    def _single_frames_are_all_seen(cls, frames: int | None, info: Any) -> int | None:
+        if frames is not None and info.data.get("temporal_stride", "none") != "none":
+            raise ValueError('needs temporal_stride = "none", because a stride would pass over frames or mix them')
+        return frames
 
 
 class Init(Table):

@@ -39,6 +39,8 @@ def options_of(recipe: Recipe) -> dict[str, object]:
         options["tail_sites"] = True
     if recipe.net.branches != BRANCHES:
         options["branches"] = recipe.net.branches
+    if recipe.net.stem_frames is not None:
+        options["stem_frames"] = recipe.net.stem_frames
     if recipe.net.shared_norm:
         options["shared_norm"] = True
     return options

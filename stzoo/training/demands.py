@@ -19,6 +19,7 @@ _PLACES = {
     "temporal_stride": "net.temporal_stride",
     "tail_sites": "variational.tail_gates",
     "branches": "net.branches",
+    "stem_frames": "net.stem_frames",
     "shared_norm": "net.shared_norm",
 }
 

@@ -49,6 +49,16 @@ def test_text_says_what_was_measured() -> None:
     assert activations.split()[0] == "activations"
 
 
+def test_s_behind_a_stem_of_single_frames_has_the_parameters_of_torchvisions_mobilenet() -> None:
+    size = ("--strategy", "s", "--classes", 1000, "--format", "json", "--size", 32)
+    assert json.loads(run("mobilenet_v2", *size, "--stem-frames", 1).stdout)["parameters"] == 3_504_872
+    refused = run("mobilenet_v2", *size, "--stem-frames", 2)
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "Error: mobilenet_v2 has no stem_frames 2; give 1, or leave it out\n",
+    )
+
+
 def test_a_published_strategy_and_its_file_are_measured_alike(tmp_path: Path) -> None:
     path = tmp_path / "strategy.txt"
     path.write_text(published("k400").strategy.text())

@@ -64,7 +64,7 @@ def kinds(name: str) -> list[Kind]:
     found: list[Kind] = [(name, {"temporal_stride": stride}) for stride in known.temporal_strides]
     if name != next(first for first, other in BACKBONES.items() if other.net is known.net):
         return found
-    further = {"tail_sites": True, "branches": ALL_BRANCHES, "shared_norm": True}
+    further = {"tail_sites": True, "branches": ALL_BRANCHES, "shared_norm": True, "stem_frames": 1}
     return [*found, *((name, {option: value}) for option, value in further.items() if option in known.options)]
 
 
@@ -378,11 +378,11 @@ def test_small_siblings_are_small(name: str) -> None:
     assert size.multiply_adds <= 400_000_000
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_only_st_branches_of_small_siblings_tell_the_order_of_frames(name: str) -> None:
-    shape = Architecture(name, 10, {})
+@pytest.mark.parametrize("name", [*TINY, *(f"{name}_small" for name in FAMILIES)])
+def test_only_st_branches_tell_the_order_of_frames_where_the_stem_sees_one(name: str) -> None:
+    shape = Architecture(name, 10, {} if name in TINY else {"stem_frames": 1})
     torch.manual_seed(0)
-    template = lively(nets.template(name, 10), torch.randn(4, 3, 4, 32, 32)).eval()
+    template = lively(nets.template(name, 10, **shape.options), torch.randn(4, 3, 4, 32, 32)).eval()
     clips = torch.randn(1, 3, 5, 32, 32)
     order = torch.tensor([3, 0, 4, 1, 2])
     alone = [{**shape.uniform("S").units, site.name: "ST"} for site in shape.sites]

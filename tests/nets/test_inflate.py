@@ -152,6 +152,21 @@ def test_on_a_still_clip_an_inflated_net_has_the_features_of_the_2d_net(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("frames", [1, 4])
+def test_s_behind_a_stem_of_single_frames_is_the_mean_of_the_2d_net_over_them(backbone: str, frames: int) -> None:
+    shape = Architecture(backbone, CLASSES, {"stem_frames": 1})
+    net = nets.fixed_net(shape, shape.uniform("S"))
+    flat = flat_net(backbone)
+    inflate(net, flat.state_dict(), keep_head=True)
+    clips = torch.randn(2, 3, frames, 64, 32, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        features = SMALL[backbone][1](flat, clips.transpose(1, 2).flatten(0, 1))
+        expected = net.head(features).unflatten(0, (2, frames)).mean(dim=1)
+        found = net.eval()(clips)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_on_a_still_clip_the_branches_of_every_site_agree(backbone: str) -> None:
     net = inflated(backbone, "S+ST")
     seen = branch_outputs(net, still_clip(picture()))

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from stzoo import nets
 from stzoo.nets import Architecture
 from stzoo.nets.layers import Conv
-from stzoo.nets.measure import measure
+from stzoo.nets.measure import Measurement, measure
 from stzoo.strategies.strategy import Strategy
 
 BLOCKS = (2, 3, 4, 3, 3, 1)
@@ -23,6 +24,25 @@ def test_sizes_are_those_of_the_reference(unit: str, millions: str, stride: str)
     assert len(middle) == 7
     found = measure(shape, opt if unit == "Opt" else shape.uniform(unit), frames=16, height=224, width=224)
     assert f"{found.parameters / 1e6:.3f}" == millions
+
+
+@pytest.mark.parametrize("unit", ["S", "ST", "S+ST"])
+def test_a_stem_of_single_frames_saves_four_frames_of_its_kernel(unit: str) -> None:
+    def counted(**options: int) -> Measurement:
+        shape = Architecture("mobilenet_v2", 21, options)
+        return measure(shape, shape.uniform(unit), frames=8, height=96, width=96)
+
+    whole, single = counted(), counted(stem_frames=1)
+    kernel = 4 * 3 * 3 * 3 * 32
+    assert whole.parameters - single.parameters == kernel
+    assert whole.multiply_adds - single.multiply_adds == kernel * 8 * 48 * 48
+    if unit == "S":
+        assert single.parameters == torchvision_parameters(21)
+
+
+def torchvision_parameters(classes: int) -> int:
+    with torch.device("meta"):
+        return sum(value.numel() for value in torchvision.models.mobilenet_v2(num_classes=classes).parameters())
 
 
 def test_every_block_but_the_first_is_a_site() -> None:

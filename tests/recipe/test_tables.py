@@ -81,7 +81,10 @@ def recipes(draw: st.DrawFn) -> Recipe:
         ),
         "net": Net(
             backbone="densenet_tiny",
-            temporal_stride=draw(st.sampled_from(["none", "x2", "x8", "low"])),
+            **draw(
+                st.fixed_dictionaries({"temporal_stride": st.sampled_from(["none", "x2", "x8", "low"])})
+                | st.just({"stem_frames": 1})
+            ),
             branches=draw(st.sampled_from([BRANCHES, ALL_BRANCHES])),
             shared_norm=draw(st.booleans()),
         ),
@@ -200,6 +203,18 @@ def test_official_formats_know_their_own_lists() -> None:
         Data(root="r", format="frame-list", classes="c", val="v")
     with pytest.raises(ValidationError, match="format"):
         Data(root="r", format="kinetics")
+
+
+@pytest.mark.parametrize("frames", [0, 2, 5, "1"])
+def test_a_stem_sees_one_frame_or_its_own_number(frames: object) -> None:
+    assert Net(backbone="mobilenet_v2", stem_frames=1).stem_frames == 1
+    with pytest.raises(ValidationError, match="stem_frames"):
+        Net(backbone="mobilenet_v2", stem_frames=frames)
+
+
+def test_a_stem_of_single_frames_needs_all_of_them() -> None:
+    with pytest.raises(ValidationError, match='needs temporal_stride = "none", because a stride would pass over'):
+        Net(backbone="mobilenet_v2", temporal_stride="x2", stem_frames=1)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", ""])
