@@ -31,8 +31,9 @@ import torch
 from stzoo import bundle as bundles
 from stzoo.contract import InputContract
 from stzoo.data.cache import ClipCache, open_clips, open_strips
-from stzoo.data.datasets import Item, read_classes, read_lines
+from stzoo.data.datasets import Item, read_classes
 from stzoo.data.own import OwnVideos
+from stzoo.data.texts import read_lines
 from stzoo.files import write_json, write_text
 from stzoo.inference import video_scores
 from stzoo.recipe import Recipe

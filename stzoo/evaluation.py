@@ -29,6 +29,7 @@ from stzoo.metrics import Calibration, Estimate
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.scoring import SECONDS_A_FILE, Failed, score_files
 from stzoo.terminal.progress import counting
+from stzoo.video.frame_order import FrameOrder
 from stzoo.video.video import Video
 
 SCORES = "scores.npz"
@@ -145,8 +146,9 @@ def evaluate(
     seconds_a_file: float = SECONDS_A_FILE,
     progress: bool = False,
     variant: Mapping[str, str] = MappingProxyType({}),
+    frame_order: FrameOrder = "given",
 ) -> Evaluation:
-    """Scores every listed video once, keeps the scores in `folder`, and measures.
+    """Scores every listed video once, its clips' frames in `frame_order`, keeps the scores in `folder`, and measures.
 
     Scores are saved twice a minute and when the run is interrupted; a video whose scores are there already is not read
     again, one that could not be read is tried again. `workers` and `seconds_a_file` are those of `score_files`. The
@@ -165,6 +167,7 @@ def evaluate(
         "frame_rate": common_rate(items),
         "labels": list(predictor.labels),
         **variant,
+        **({} if frame_order == "given" else {"frame_order": frame_order}),
     }
     book = ScoreBook(folder / SCORES, about)
     pending = list(dict.fromkeys(item.video for item in items if item.path not in book))
@@ -173,7 +176,9 @@ def evaluate(
     done = len({item.path for item in items}) - len(pending)
     try:
         with counting("Scoring", done + len(pending), unit="videos", completed=done, show=progress) as bar:
-            for result in score_files(predictor, pending, workers=workers, seconds_a_file=seconds_a_file):
+            for result in score_files(
+                predictor, pending, workers=workers, seconds_a_file=seconds_a_file, frame_order=frame_order
+            ):
                 if isinstance(result, Failed):
                     failed[result.path] = result
                     bar.say(result.reason)

@@ -102,6 +102,29 @@ def test_frames_that_were_written_over_are_read_again(predictor: Predictor, tmp_
         assert predictor.net.clips == CONTRACT.clips
 
 
+class Rising(nn.Module):
+    """Whether a clip gets brighter, and by how much."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        change = clips[:, :, -1].mean(dim=(1, 2, 3)) - clips[:, :, 0].mean(dim=(1, 2, 3))
+        return torch.stack([-change, change], dim=1)
+
+
+def test_clips_may_be_seen_backwards_or_with_their_frames_mixed(make_video: MakeVideo, tmp_path: Path) -> None:
+    contract = CONTRACT.changed(frames=8, fps=25.0, clips=1)
+    predictor = Predictor(Rising(), contract, ("darker", "brighter"), "rising", "cpu", digest="0" * 64)
+    items = [Item(make_video(f"{index}.mp4", 10), 1) for index in range(6)]
+    found = {
+        order: evaluate(predictor, items, tmp_path / order, workers=0, frame_order=order).scores
+        for order in ("given", "reversed", "shuffled")
+    }
+    np.testing.assert_allclose(found["reversed"], found["given"][:, ::-1], atol=1e-6)
+    assert len({tuple(row) for row in found["shuffled"].round(4)}) > 1
+    assert "frame_order" not in evaluate(predictor, items, tmp_path / "given", workers=0).about
+    with pytest.raises(DataError, match="holds scores with another frame_order"):
+        evaluate(predictor, items, tmp_path / "given", workers=0, frame_order="shuffled")
+
+
 def test_scores_of_something_else_are_refused(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
     evaluate(predictor, items, tmp_path)
     for name, changes in {"contract": {"contract": CONTRACT.changed(clips=3)}, "digest": {"digest": "1" * 64}}.items():

@@ -83,7 +83,7 @@ def check(
     from stzoo.terminal.progress import counting
 
     resolved = read(recipe, rooted(overrides, data_root))
-    lists = read_lists(resolved.data)
+    lists = read_lists(resolved.data.model_copy(update={"frame_order": "given"}))
     total = len({item.path for items in lists.splits.values() for item in items})
     with saying_how_to_go_on(), counting("checking", total, unit="videos", show=not quiet) as bar:
         report = check_lists(

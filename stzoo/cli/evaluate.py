@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stzoo.evaluation import Evaluation
     from stzoo.metrics import Estimate
     from stzoo.prediction.predictor import Predictor
+    from stzoo.video.frame_order import FrameOrder
 
 _CLASSES_SHOWN = 20
 _MOST_CALIBRATING = 100
@@ -54,6 +55,12 @@ _MOST_CALIBRATING = 100
     help=f"Videos, of which at most {_MOST_CALIBRATING} re-estimate the net's batch-norm statistics.",
 )
 @protocol_options
+@click.option(
+    "--frame-order",
+    type=click.Choice(["given", "reversed", "shuffled"]),
+    help="In which the net sees the frames of every clip.  [default: as they were filmed; of a run's own videos, as it "
+    "was trained]",
+)
 @frame_rate_option
 @click.option(
     "-o",
@@ -76,6 +83,7 @@ def evaluate(
     out: Path | None,
     workers: int | None,
     frame_rate: float | None,
+    frame_order: FrameOrder | None,
     format_: str,
     **wishes: Any,
 ) -> None:
@@ -91,11 +99,15 @@ def evaluate(
     items = _own_val(model) if data is None else labelled(data, root, predictor.labels)
     if frame_rate is not None:
         items = [item._replace(frame_rate=frame_rate) for item in items]
-    words = (predictor.name or model, strategy, "val" if data is None else data.resolve().stem)
+    order = frame_order or items[0].order
+    words = (predictor.name or model, strategy, "val" if data is None else data.resolve().stem, frame_order)
     folder = out or Path("-".join(["evaluation", *(_slug(word) for word in words if word)]))
     variant = _variant(predictor, strategy, calibrating)
     with saying_how_to_go_on():
-        evaluation = measure(predictor, items, folder, workers=workers, progress=sys.stderr.isatty(), variant=variant)
+        progress = sys.stderr.isatty()
+        evaluation = measure(
+            predictor, items, folder, workers=workers, progress=progress, variant=variant, frame_order=order
+        )
     evaluation = replace(evaluation, warnings=_warnings(model, items))
     evaluation.write(folder)
     for failed in evaluation.failed:
@@ -111,13 +123,18 @@ def evaluate(
 
 
 def _own_val(model: str) -> list[Item]:
-    """The validation list of a run. Raises `UsageError` where the model is no run."""
+    """The validation list of a run. Raises `UsageError` where the model is no run, or asks for the arrow of time."""
     from stzoo.data.lists import read_lists
     from stzoo.training.run import Run
 
     if not (Path(model) / "recipe.toml").is_file() or not (Path(model) / "bundles").is_dir():
         raise UsageError(f"{model} is not the folder of a run, which has its own videos to measure on; give --data")
-    return read_lists(Run.open(Path(model)).recipe.data).tests["val"]
+    recipe = Run.open(Path(model)).recipe
+    if recipe.data.frame_order == "arrow":
+        raise UsageError(
+            f"{model} tells clips from their reverse, and has measured that in its metrics.json; give --data for others"
+        )
+    return read_lists(recipe.data).tests["val"]
 
 
 def _calibrating(model: str, data: Path, root: Path | None) -> list[Path]:

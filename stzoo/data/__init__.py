@@ -1,9 +1,13 @@
 """From a dataset's lists to its videos, found, checked and decoded. No torch in here.
 
 names      names that can be written in several ways
+texts      text files line by line, and CSV files row by row
 datasets   lists of labelled videos
 folders    a folder a class, the folders of splits, and what of a folder is no video
 official   the annotation files of Kinetics-400, Something-Something and UCF101
+hmdb       those of HMDB51 and J-HMDB
+sources    recordings that videos were cut from, and folds
+questions  fewer classes, frames in another order, the arrow of time
 lists      a recipe's [data] table -> class names and labelled videos
 own        a user's own videos: a folder a class, or a list, split into training and validation
 examine    what is wrong with one video, or with many side by side

@@ -20,7 +20,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,8 @@ from stzoo.errors import DataError, StzooError, UsageError, VideoError, unexpect
 from stzoo.files import replacing, write_json
 from stzoo.pool import processors
 from stzoo.terminal.progress import counting
+from stzoo.video.frame_order import reordered_views
 from stzoo.video.reader import read_clips, read_strip
-from stzoo.video.video import Video
 
 _FORMAT = 1
 _ROWS_A_FLUSH = 64
@@ -98,8 +97,8 @@ def open_clips(
         "crop": contract.crop,
     }
 
-    def read(video: Video) -> UInt8[np.ndarray, "views frames height width 3"]:
-        return read_clips(video, contract, count).clips
+    def read(item: Item) -> UInt8[np.ndarray, "views frames height width 3"]:
+        return reordered_views(read_clips(item.video, contract, count).clips, item.order, item.path.name)
 
     shape = (count * contract.crops, contract.frames, contract.crop, contract.crop, 3)
     cap = Cap(max_broken, part_of or len(items))
@@ -120,12 +119,17 @@ def open_strips(
 ) -> ClipCache:
     """One strip of `frames` frames of `size` pixels of every listed video (`read_strip`): to train on.
 
+    A strip's frames are in their own order; those of a clip that is cut out of it are put into the item's.
+
     The other arguments and errors are those of `open_clips`.
     """
     decisive = {**_timing(contract, items), "frames": frames, "size": size}
     if contract.short_video == "stretch":
         decisive["clip"] = contract.frames
-    read = partial(read_strip, contract=contract, frames=frames, size=size)
+
+    def read(item: Item) -> UInt8[np.ndarray, "frames size size 3"]:
+        return read_strip(item.video, contract=contract, frames=frames, size=size)
+
     cap = Cap(max_broken, part_of or len(items))
     content = _Content("strips", decisive, (frames, size, size, 3), read)
     return _open(Path(folder), items, content, workers, cap, progress)
@@ -140,7 +144,7 @@ class _Content:
     """Everything but the videos that decides the pixels."""
     shape: tuple[int, ...]
     """Of one video."""
-    read: Callable[[Video], UInt8[np.ndarray, "..."]]
+    read: Callable[[Item], UInt8[np.ndarray, "..."]]
 
 
 def _timing(contract: InputContract, items: Sequence[Item]) -> dict[str, Any]:
@@ -200,7 +204,7 @@ def _build(
 
     def fill(index: int) -> tuple[int, str | None]:
         try:
-            pixels[index] = content.read(items[index].video)
+            pixels[index] = content.read(items[index])
         except VideoError as error:
             return index, str(error)
         except StzooError:
@@ -272,5 +276,7 @@ def _digest(content: _Content, items: Sequence[Item]) -> str:
             state = f"{item.path.absolute()}\0{size}\0{modified_ns}\n"
         except OSError:
             state = f"{item.path.absolute()}\0missing\n"
+        if content.kind == "clips" and item.order != "given":
+            state = f"{item.order}\0{state}"
         digest.update(state.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from stzoo.contract import InputContract
-from stzoo.data.datasets import Item, fits_a_line
+from stzoo.data.datasets import Item
 from stzoo.data.examine import Finding, examine_all
 from stzoo.data.lists import Lists
+from stzoo.data.texts import fits_a_line
 from stzoo.errors import quoted
 from stzoo.files import write_text
 

@@ -1,4 +1,4 @@
-"""Lists of labelled videos in general layouts: `path label` or `dir frames label` a line."""
+"""Lists of labelled videos in general layouts: `path label` or `dir frames label` a line, or a CSV file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stzoo.data.names import on_disk, spellings
+from stzoo.data.names import normal, on_disk, spellings
+from stzoo.data.texts import read_lines, read_rows, read_text
 from stzoo.errors import DataError, did_you_mean
+from stzoo.video.frame_order import FrameOrder
 from stzoo.video.video import Video
 
 _CUT = re.compile(r".*_(g[0-9]{2})_c[0-9]{2}")
@@ -25,6 +27,10 @@ class Item(NamedTuple):
     """How many frames the list says there are."""
     frame_rate: float | None = None
     """Frames a second of a folder of frames, where it is known."""
+    fold: str | None = None
+    """The part of the videos that it is held out with, where the videos are cut into parts."""
+    order: FrameOrder = "given"
+    """In which order the frames of a clip of it are seen."""
 
     @property
     def video(self) -> Video:
@@ -72,10 +78,15 @@ def read_list(
     contain spaces too and stand in quotation marks, or the index of a class: one or the other in the whole list. Where
     both could be meant, names are with `prefer_names`. Whether the videos exist is not looked at.
 
+    A CSV file whose header names the columns path and label is read by them. Where it has the columns source and fold,
+    they say of every video which recording it was cut from, and with which part of the videos it is held out.
+
     Raises:
         DataError: the file cannot be read or lists nothing, a line has no path or no known label, or all labels are
             names and indices as well and mean other classes then.
     """
+    if is_table(Path(list_file)):
+        return _items(Path(list_file), Path(root), classes, _parsed_rows(Path(list_file), classes), prefer_names)
     return _read_list(list_file, root, classes, "path label", _path_alone, prefer_names)
 
 
@@ -91,18 +102,12 @@ def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[s
     return _read_list(list_file, root, classes, "dir frames label", _path_and_frames)
 
 
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """(line number from 1, stripped line) of the lines that are not blank.
-
-    Raises:
-        DataError: the file cannot be read or is not UTF-8.
-    """
-    return [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
-
-
-def fits_a_line(text: str) -> bool:
-    """Whether `read_lines` gives a text back that is written on a line of its own."""
-    return text.strip() == text and text.splitlines() == [text] and text.encode("utf-8", "replace").decode() == text
+def is_table(list_file: Path) -> bool:
+    """Whether a list is a CSV file whose header names the columns path and label. Raises `DataError` as `read_list`."""
+    if list_file.suffix.lower() != ".csv":
+        return False
+    header, *_ = read_text(list_file).splitlines() or [""]
+    return {"path", "label"} <= {*header.split(",")}
 
 
 def are_taken_for_indices(labels: Iterable[int], classes: Sequence[str]) -> bool:
@@ -113,26 +118,14 @@ def are_taken_for_indices(labels: Iterable[int], classes: Sequence[str]) -> bool
     )
 
 
-def read_text(path: Path) -> str:
-    """The text of an annotation file, without a byte order mark.
-
-    Raises:
-        DataError: the file cannot be read or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist; check the path of the list.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text ({type(error).__name__}); check the file.") from error
-
-
 class _Labelled(NamedTuple):
     """What stands before a label, taken apart, and the index of its class."""
 
     path: str
     frames: int | None
     label: int
+    source: str | None = None
+    fold: str | None = None
 
 
 class _Line(NamedTuple):
@@ -154,15 +147,37 @@ def _read_list(
     prefer_names: bool = False,
 ) -> list[Item]:
     """`split` takes what stands before the label apart; it gives `None` where that is not of the form."""
-    list_file, root = Path(list_file), Path(root)
-    lines = _parsed(list_file, classes, form, split)
+    lines = _parsed(Path(list_file), classes, form, split)
     if not lines:
         raise DataError(f"{list_file} lists no video; write one `{form}` a line.")
+    return _items(Path(list_file), Path(root), classes, lines, prefer_names)
+
+
+def _items(
+    list_file: Path, root: Path, classes: Sequence[str], lines: Sequence[_Line], prefer_names: bool
+) -> list[Item]:
     items = []
-    for path, frames, label in _read_one_way(list_file, lines, classes, prefer_names):
+    for path, frames, label, source, fold in _read_one_way(list_file, lines, classes, prefer_names):
         place = on_disk(root / path)
-        items.append(Item(place, label, recording(place.stem, classes[label]), frames))
+        items.append(Item(place, label, source or recording(place.stem, classes[label]), frames, fold=fold))
     return items
+
+
+def _parsed_rows(list_file: Path, classes: Sequence[str]) -> list[_Line]:
+    indices = {normal(name): index for index, name in enumerate(classes)}
+    lines = []
+    for number, row in read_rows(list_file, ("path", "label")):
+        path, word = row["path"].strip(), normal(row["label"].strip())
+        if not path:
+            raise DataError(f"{list_file} line {number} names no path; write the path of a video there.")
+        of_video = row.get("source") or None, row.get("fold") or None
+        as_name = _Labelled(path, None, indices[word], *of_video) if word in indices else None
+        is_index = word.isdecimal() and len(word) < 10 and int(word) < len(classes)
+        as_index = _Labelled(path, None, int(word), *of_video) if is_index else None
+        lines.append(_Line(number, path, word, as_name, as_index))
+    if not lines:
+        raise DataError(f"{list_file} lists no video; write one row a video.")
+    return lines
 
 
 def _parsed(

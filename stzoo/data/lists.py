@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stzoo.data import official
-from stzoo.data.datasets import Item, read_classes, read_frame_list, read_lines, read_list
+from stzoo.data import hmdb, official
+from stzoo.data.datasets import Item, read_classes, read_frame_list, read_list
 from stzoo.data.folders import class_folders, read_folders, split_folders
 from stzoo.data.names import normal, on_disk
+from stzoo.data.questions import ARROW, arrow_of_time, shuffled, without_classes
+from stzoo.data.sources import Splits, held_out, with_sources
+from stzoo.data.texts import read_lines
 from stzoo.errors import DataError, VideoError, quoted
 from stzoo.recipe import Data, Format
 from stzoo.video.images import list_folder
@@ -43,9 +46,11 @@ class Missing:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How one format names its files. Of several names, the first that is there counts."""
+    """How one format names its files. Of several names, the first that is there counts; * stands for any letters."""
 
     read: Callable[[Path, Path, Sequence[str]], list[Item]]
+    read_tests: Callable[[Path, Path, Sequence[str]], list[Item]] | None = None
+    """Of lists other than the training list, where one file holds several."""
     read_classes: Callable[[Path], tuple[str, ...]] = read_classes
     classes: tuple[str, ...] = ()
     """None: the training list itself says them."""
@@ -69,13 +74,27 @@ def _something(version: int, read_classes: Callable[[Path], tuple[str, ...]], fr
     videos = f"20bn-something-something-v{version}"
     return _Layout(
         official.read_something,
-        read_classes,
+        read_classes=read_classes,
         classes=_something_files(version, "labels"),
         train=_something_files(version, "train"),
         val=_something_files(version, "validation"),
         annotations=("", "labels", "annotations"),
         videos=(videos, f"{videos}_zip", f"{videos}.zip/{videos}", f"{videos}.zip", "videos", "frames", ""),
         frame_rate=frame_rate,
+    )
+
+
+def _hmdb(videos: tuple[str, ...]) -> _Layout:
+    lists = ("*_test_split1.txt",)
+    return _Layout(
+        hmdb.read_train,
+        read_tests=hmdb.read_test,
+        read_classes=hmdb.read_classes,
+        classes=lists,
+        train=lists,
+        val=lists,
+        annotations=("", "testTrainMulti_7030_splits", "test_train_splits", "splits", "annotations"),
+        videos=videos,
     )
 
 
@@ -88,7 +107,7 @@ LAYOUTS: dict[Format, _Layout] = {
     "frame-list": _Layout(read_frame_list),
     "folders": _Layout(
         lambda folder, _, classes: read_folders(folder, classes),
-        _folder_classes,
+        read_classes=_folder_classes,
         train=("train",),
         val=("val", "valid", "validation", "test"),
     ),
@@ -103,12 +122,19 @@ LAYOUTS: dict[Format, _Layout] = {
     "something-v2": _something(2, official.read_something_classes, None),
     "ucf101": _Layout(
         official.read_ucf101,
-        official.read_ucf101_classes,
+        read_classes=official.read_ucf101_classes,
         classes=("classInd.txt",),
         train=("trainlist01.txt",),
         val=("testlist01.txt",),
         annotations=("", "ucfTrainTestlist", "annotations"),
         videos=("UCF-101", "UCF101/jpg", "UCF101", "ucf101_zip", "videos", "frames", ""),
+    ),
+    "hmdb51": _hmdb(("hmdb51_org", "HMDB51", "videos", "frames", "")),
+    "jhmdb": _hmdb(
+        (
+            *("JHMDB_video/ReCompress_Videos", "ReCompress_Videos"),
+            *("Rename_Images", "Frames", "videos", "frames", ""),
+        )
     ),
 }
 
@@ -116,10 +142,11 @@ LAYOUTS: dict[Format, _Layout] = {
 def read_lists(data: Data) -> Lists:
     """Reads every list of a dataset; no video is opened.
 
-    With `data.good`, every list has its good videos once, and the training list none that another list has.
+    With `data.good`, every list has its good videos once, and the training list none that another list has. Then
+    sources are told, a fold is held out, classes are left out and the frames' order is changed, as [data] asks for.
 
     Raises:
-        DataError: a folder or file that is missing or not of its format.
+        DataError: a folder or file that is missing or not of its format, or that does not know what [data] asks for.
     """
     root, layout = data.folder, LAYOUTS[data.format]
     if not root.is_dir():
@@ -131,10 +158,13 @@ def read_lists(data: Data) -> Lists:
     if data.format == "folders" and lists.is_dir() and (parts := split_folders(lists)):
         layout = replace(layout, train=(parts["train"].name,), val=_names_of_val(parts) or layout.val)
     files = {"train": layout.train if data.train is None else (data.train,)}
-    files["val"] = layout.val if data.val is None else (data.val,)
+    if data.fold is None or data.format not in ("list", "frame-list", "folders"):
+        files["val"] = layout.val if data.val is None else (data.val,)
     files |= {f"tests.{name}": (file,) for name, file in data.tests.items()}
     if data.classes is not None or layout.own_classes is None:
         files["classes"] = layout.classes or files["train"] if data.classes is None else (data.classes,)
+    if data.groups is not None:
+        files["groups"] = (data.groups,)
     paths = _paths(lists, layout.annotations, files)
     if layout.own_classes is not None and "classes" not in paths:
         classes = layout.own_classes()
@@ -145,7 +175,8 @@ def read_lists(data: Data) -> Lists:
     frame_rate = data.frame_rate or layout.frame_rate
 
     def read(key: str, elsewhere: frozenset[Path] = frozenset()) -> list[Item]:
-        items = [item._replace(frame_rate=frame_rate) for item in layout.read(paths[key], videos, classes)]
+        read_items = layout.read if key == "train" else layout.read_tests or layout.read
+        items = [item._replace(frame_rate=frame_rate) for item in read_items(paths[key], videos, classes)]
         if good is None:
             return items
         once: dict[Path, Item] = {}
@@ -156,9 +187,23 @@ def read_lists(data: Data) -> Lists:
             raise DataError(f"{data.good} (data.good) names none of the videos of {key}; check both files.")
         return list(once.values())
 
-    tests = {key.removeprefix("tests."): read(key) for key in paths if key != "train"}
-    held_out = frozenset(item.path for items in tests.values() for item in items)
-    return Lists(classes, read("train", held_out), tests)
+    tests = {key.removeprefix("tests."): read(key) for key in paths if key not in ("train", "groups")}
+    elsewhere = frozenset(item.path for items in tests.values() for item in items)
+    splits = {"train": read("train", elsewhere), **tests}
+    if data.groups is not None:
+        splits = with_sources(splits, paths["groups"], data.source_column, (root, videos))
+    classes, splits = _as_asked(data, classes, splits)
+    return Lists(classes, splits.pop("train"), splits)
+
+
+def _as_asked(data: Data, classes: tuple[str, ...], splits: Splits) -> tuple[tuple[str, ...], Splits]:
+    if data.fold is not None:
+        splits = held_out(splits, str(data.fold))
+    if data.leave_out:
+        classes, splits = without_classes(classes, splits, data.leave_out)
+    if data.frame_order == "shuffled":
+        return classes, shuffled(splits)
+    return (ARROW, arrow_of_time(splits)) if data.frame_order == "arrow" else (classes, splits)
 
 
 def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
@@ -210,7 +255,7 @@ def _paths(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, 
     paths, problems = {}, []
     for key, names in files.items():
         candidates = [on_disk(folder / inner / name) for name in names for inner in below]
-        path = next((path for path in candidates if path.exists()), None)
+        path = next((path for path in candidates if path.exists() or _any_match(path)), None)
         if path is not None:
             paths[key] = path
         elif len(candidates) == 1:
@@ -226,6 +271,10 @@ def _paths(folder: Path, below: tuple[str, ...], files: Mapping[str, tuple[str, 
         heading = [f"{len(problems)} lists of the dataset are missing:"] if len(problems) > 1 else []
         raise DataError("\n  ".join([*heading, *problems]))
     return paths
+
+
+def _any_match(pattern: Path) -> bool:
+    return "*" in pattern.name and any(pattern.parent.glob(pattern.name))
 
 
 def _names_of_val(parts: Mapping[str, Path]) -> tuple[str, ...]:

@@ -5,17 +5,16 @@ A video that is not there gets the path at which the dataset's own layout would 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stzoo.data.datasets import Item, read_lines, read_text, recording
+from stzoo.data.datasets import Item, recording
+from stzoo.data.texts import read_lines, read_rows, read_text
 from stzoo.errors import DataError, did_you_mean
 from stzoo.video.images import list_folder
 from stzoo.video.video import VIDEO_SUFFIXES
@@ -48,7 +47,7 @@ def read_kinetics(list_file: Path, videos: Path, classes: Sequence[str]) -> list
     clips, replacements = _clips_below(videos)
     indices = {name: index for index, name in enumerate(classes)}
     rows, homes = [], dict[int, Path]()
-    for number, row in _rows(list_file, _KINETICS_COLUMNS):
+    for number, row in read_rows(list_file, _KINETICS_COLUMNS):
         where = f"{list_file} line {number}"
         label, video = row["label"], row["youtube_id"]
         if not _YOUTUBE_ID.fullmatch(video):
@@ -135,16 +134,7 @@ def read_ucf101(list_file: Path, videos: Path, classes: Sequence[str]) -> list[I
         DataError: the file cannot be read or lists nothing, or a line has no known folder or an index of another class.
     """
     indices = {name.casefold(): index for index, name in enumerate(classes)}
-    listings: dict[Path, dict[str, list[str]]] = {}
-
-    def alike(folder: Path, name: str) -> list[Path]:
-        if folder not in listings:
-            listing = listings[folder] = {}
-            for entry in sorted(list_folder(folder)):
-                listing.setdefault(entry.casefold(), []).append(entry)
-        entries = listings[folder].get(name.casefold(), [])
-        return [folder / entry for entry in sorted(entries, key=lambda entry: entry != name)]
-
+    place_of = finder(videos)
     items = []
     for number, line in read_lines(list_file):
         where = f"{list_file} line {number}"
@@ -155,15 +145,35 @@ def read_ucf101(list_file: Path, videos: Path, classes: Sequence[str]) -> list[I
         label = _index(folder.casefold(), indices, where)
         if index is not None and int(index) != label + 1:
             raise DataError(f"{where}: the index {index} is not that of {folder}, which is {label + 1}.")
+        items.append(Item(place_of(folder, stem, suffix), label, group=recording(stem, classes[label])))
+    return _listed(items, list_file)
+
+
+def finder(videos: Path) -> Callable[[str, str, str], Path]:
+    """A function of class folder, stem and suffix that finds a video below a folder, whatever the case of its letters.
+
+    A folder of frames or another suffix may stand for the suffix. A video that is not there is expected as it is named.
+    """
+    listings: dict[Path, dict[str, list[str]]] = {}
+
+    def alike(folder: Path, name: str) -> list[Path]:
+        if folder not in listings:
+            listing = listings[folder] = {}
+            for entry in sorted(list_folder(folder)):
+                listing.setdefault(entry.casefold(), []).append(entry)
+        entries = listings[folder].get(name.casefold(), [])
+        return [folder / entry for entry in sorted(entries, key=lambda entry: entry != name)]
+
+    def place_of(folder: str, stem: str, suffix: str) -> Path:
         candidates = (
             path
             for name in dict.fromkeys((stem + suffix, stem, *(stem + other for other in sorted(VIDEO_SUFFIXES))))
             for above in alike(videos, folder)
             for path in alike(above, name)
         )
-        path = next(candidates, videos / folder / f"{stem}{suffix}")
-        items.append(Item(path, label, group=recording(stem, classes[label])))
-    return _listed(items, list_file)
+        return next(candidates, videos / folder / f"{stem}{suffix}")
+
+    return place_of
 
 
 def _clips_below(videos: Path) -> tuple[dict[str, list[Path]], dict[str, Path]]:
@@ -186,25 +196,6 @@ def _clips_below(videos: Path) -> tuple[dict[str, list[Path]], dict[str, Path]]:
                     below = replaces or entry.name.casefold().startswith("replacement")
                     folders.append((Path(entry.path), depth + 1, below))
     return {name: sorted(paths) for name, paths in clips.items()}, replacements
-
-
-def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of a csv with a header that has at least those columns."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    rows = []
-    try:
-        if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-            without = ", so nothing can be trained or measured on it" if missing == ["label"] else ""
-            raise DataError(
-                f"{path} has no column {' and no '.join(missing)}{without}; its header must name {', '.join(columns)}."
-            )
-        for row in reader:
-            if None in row or None in row.values():
-                raise DataError(f"{path} line {reader.line_num} has another number of columns than the header.")
-            rows.append((reader.line_num, row))
-    except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num} is not csv ({error}); check the file.") from error
-    return rows
 
 
 def _csv_pairs(path: Path) -> list[tuple[str, str, str | None]]:

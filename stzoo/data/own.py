@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stzoo.data.datasets import Item, are_taken_for_indices, fits_a_line, read_lines, read_list
+from stzoo.data.datasets import Item, are_taken_for_indices, is_table, read_list
 from stzoo.data.folders import class_folders, no_splits, passed_over_in_classes, read_folders, split_folders
 from stzoo.data.names import normal, on_disk
+from stzoo.data.texts import fits_a_line, read_lines, read_rows
 from stzoo.errors import DataError, quoted
 from stzoo.video.video import VIDEO_SUFFIXES
 
-CLASSES, TRAIN, VAL = "classes.txt", "train.txt", "val.txt"
+CLASSES, TRAIN, VAL, GROUPS = "classes.txt", "train.txt", "val.txt", "groups.csv"
 
 _HELD_OUT, _MOST_HELD_OUT = 0.2, 50
 _LONGEST_NAME = 500  # what a bundle takes
@@ -35,21 +38,39 @@ class OwnVideos:
     def texts(self) -> dict[str, str]:
         """All this as files that `[data] format = "list"` reads, by name; their paths start in `root`.
 
+        `GROUPS` is among them where the sources of videos are known.
+
         Raises:
             DataError: a path or class cannot stand in a list, or only so that the line means another class.
         """
-        return {
+        texts = {
             CLASSES: "".join(f"{name}\n" for name in self.classes),
             TRAIN: "".join(self._lines(self.train)),
             VAL: "".join(self._lines(self.val)),
         }
+        return {**texts, GROUPS: self._groups()} if self.has_groups else texts
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether the source of any video is known."""
+        return any(item.group is not None for item in (*self.train, *self.val))
+
+    def _groups(self) -> str:
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(("path", "source"))
+        table.writerows((self._listed(item.path), item.source) for item in (*self.train, *self.val))
+        return text.getvalue()
+
+    def _listed(self, path: Path) -> str:
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def _lines(self, items: Sequence[Item]) -> Iterator[str]:
         names = [normal(name) for name in self.classes]
         longer = [[other.removesuffix(name) for other in names if other.endswith(f" {name}")] for name in names]
         mark = '"' if are_taken_for_indices((item.label for item in items), self.classes) else ""
         for path, label, *_ in items:
-            text = str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+            text = self._listed(path)
             if not fits_a_line(text) or normal(f"{text} ").endswith(tuple(longer[label])):
                 raise DataError(
                     f"the path {text!r} cannot stand in a list before its class; rename the file or folder."
@@ -131,14 +152,23 @@ def _classes(data: Path, root: Path, known: Sequence[str]) -> tuple[str, ...]:
     if data.is_dir():
         names = class_folders(data)
     else:
-        lines = read_lines(data)
-        if not lines:
-            raise DataError(f"{data} lists no video; write one `path label` a line.")
-        _refuse_several_words(data, lines, root)
-        labels = {normal(line.rpartition("\t" if "\t" in line else " ")[2]) for _, line in lines}
+        labels = _labels(data, root)
         are_numbers = all(label.isdecimal() for label in labels)
         names = tuple(sorted(labels, key=(lambda label: (int(label), label)) if are_numbers else None))
     return tuple(known) if set(names) == set(map(normal, known)) else names
+
+
+def _labels(data: Path, root: Path) -> set[str]:
+    """The labels that a list has. Raises `DataError` where it lists nothing."""
+    if is_table(data):
+        labels = [row["label"].strip() for _, row in read_rows(data, ("path", "label"))]
+    else:
+        lines = read_lines(data)
+        _refuse_several_words(data, lines, root)
+        labels = [line.rpartition("\t" if "\t" in line else " ")[2] for _, line in lines]
+    if not labels:
+        raise DataError(f"{data} lists no video; write one `path label` a line.")
+    return set(map(normal, labels))
 
 
 def _refuse_several_words(data: Path, lines: Sequence[tuple[int, str]], root: Path) -> None:
@@ -188,13 +218,22 @@ def _refuse_rare(origin: Path, classes: Sequence[str], train: Sequence[Item], le
 
 
 def _carved(items: Sequence[Item], classes: int, seed: int) -> tuple[list[Item], list[Item]]:
-    """The items without those to validate on, and these; both in their order, no recording in both."""
+    """The items without those to validate on, and these; both in their order, no recording in both.
+
+    A recording stays where it is the last one of a class, of which others may have drawn the rest.
+    """
+    by_class = [list(dict.fromkeys(_source(item) for item in items if item.label == label)) for label in range(classes)]
+    left = [len(sources) for sources in by_class]
     held_out: set[str | Path] = set()
-    for label in range(classes):
-        sources = list(dict.fromkeys(_source(item) for item in items if item.label == label))
+    for label, sources in enumerate(by_class):
         count = min(max(1, round(_HELD_OUT * len(sources))), _MOST_HELD_OUT)
         drawn = np.random.default_rng([seed, label]).choice(len(sources), count, replace=False)
-        held_out |= {sources[index] for index in drawn.tolist()}
+        for source in (sources[index] for index in drawn.tolist()):
+            shown_in = [other for other, theirs in enumerate(by_class) if source in theirs]
+            if source not in held_out and all(left[other] > 1 for other in shown_in):
+                held_out.add(source)
+                for other in shown_in:
+                    left[other] -= 1
     train = [item for item in items if _source(item) not in held_out]
     return train, [item for item in items if _source(item) in held_out]
 

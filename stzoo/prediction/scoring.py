@@ -15,6 +15,7 @@ from stzoo.errors import UsageError, VideoError, unexpected
 from stzoo.pool import processors
 from stzoo.prediction.predictor import Predictor
 from stzoo.video.decode import VideoInfo
+from stzoo.video.frame_order import FrameOrder, reordered_views
 from stzoo.video.reader import VideoClips, read_clips
 from stzoo.video.video import Video
 from stzoo.video.workers import read_many
@@ -55,6 +56,7 @@ def score_files(
     *,
     workers: int | None = None,
     seconds_a_file: float = SECONDS_A_FILE,
+    frame_order: FrameOrder = "given",
 ) -> Iterator[Scored | Failed]:
     """The scores of every video, as `predictor.scores` gives them, or the reason why there are none.
 
@@ -63,6 +65,7 @@ def score_files(
         videos: few of them are held at a time; a folder of frames that lacks a needed `frame_rate` is a reason.
         workers: processes that read ahead; 0 reads in this one, without a time limit; by default `worker_count`.
         seconds_a_file: after how long a worker gives a file up.
+        frame_order: in which the net sees the frames of every clip.
 
     Raises:
         UsageError: an argument is out of range.
@@ -71,8 +74,9 @@ def score_files(
     if count < 0:
         raise UsageError(f"{count} workers were asked for; ask for 0, to read files one after the other, or more.")
     if count:
-        return _scored(predictor, read_many(videos, predictor.contract, workers=count, seconds_a_file=seconds_a_file))
-    return _scored(predictor, _one_by_one(videos, predictor.contract))
+        reads = read_many(videos, predictor.contract, workers=count, seconds_a_file=seconds_a_file)
+        return _scored(predictor, reads, frame_order)
+    return _scored(predictor, _one_by_one(videos, predictor.contract), frame_order)
 
 
 def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Iterator[tuple[Video, VideoClips | VideoError]]:
@@ -85,13 +89,15 @@ def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Iterator[tu
             yield video, VideoError(unexpected(video.place, error))
 
 
-def _scored(predictor: Predictor, reads: Iterator[tuple[Video, VideoClips | VideoError]]) -> Iterator[Scored | Failed]:
+def _scored(
+    predictor: Predictor, reads: Iterator[tuple[Video, VideoClips | VideoError]], frame_order: FrameOrder
+) -> Iterator[Scored | Failed]:
     for video, read in reads:
         path = str(video.path)
         if isinstance(read, VideoError):
             yield Failed(path, str(read))
             continue
         began = time.perf_counter()
-        scores = predictor.scores_of(read.clips)
+        scores = predictor.scores_of(reordered_views(read.clips, frame_order, video.place.name))
         seconds = time.perf_counter() - began
         yield Scored(path, scores, read.times_seconds, read.info, read.warnings, read.decode_seconds, seconds)

@@ -4,6 +4,7 @@
 overrides for either.
 
     tables     the recipe as a whole and its tables: names, units, ranges and defaults of every value
+    data       the table that says which videos there are, and what is asked of them
     stages     the tables that say what is trained and how a strategy is selected
     base       what every table is
     agreement  what the tables have to agree on with each other
@@ -11,6 +12,7 @@ overrides for either.
     reading    from a file to a `Recipe`
 """
 
+from stzoo.recipe.data import Data, Format
 from stzoo.recipe.overrides import expand
 from stzoo.recipe.reading import find, read, resolve
 from stzoo.recipe.stages import (
@@ -24,7 +26,7 @@ from stzoo.recipe.stages import (
     TemplateTables,
     Variational,
 )
-from stzoo.recipe.tables import Augment, Compute, Data, Format, Init, Net, Recipe
+from stzoo.recipe.tables import Augment, Compute, Init, Net, Recipe
 
 __all__ = [
     "STAGES",

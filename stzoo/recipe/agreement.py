@@ -41,6 +41,8 @@ def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterato
             yield f"input.resize = {contract.resize}: less than {crop}"
         if augment.stride_frames is not None and contract.stride_frames is None:
             yield f"augment.stride_frames = {augment.stride_frames}: needs input.stride_frames, whose place it takes"
+        if data and data.frame_order == "arrow" and contract.short_video != "stretch":
+            yield 'data.frame_order = "arrow": needs input.short_video = "stretch"; a repeated last frame would tell'
         if contract.sampling == "segments" and data and data.cache:
             yield 'input.sampling = "segments": needs data.cache = false, because a strip is one run of frames'
         if augment.stride == "random" and contract.stride_frames is None:

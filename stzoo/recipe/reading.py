@@ -18,14 +18,21 @@ from stzoo.contract import InputContract
 from stzoo.errors import RecipeError, did_you_mean
 from stzoo.files import packaged
 from stzoo.recipe.agreement import TEMPLATE_TABLES, disagreements
+from stzoo.recipe.data import Data
 from stzoo.recipe.overrides import put
 from stzoo.recipe.stages import STAGES
-from stzoo.recipe.tables import Augment, Data, Recipe
+from stzoo.recipe.tables import Augment, Recipe
 from stzoo.validation import parse_toml, phrase, refuse_absurd, shortened
 
 _MOST_PROBLEMS = 30
 
-_OF_A_LAYOUT = ("annotations", "classes", "train", "val", "tests", "good", "frame_rate")
+_OF_A_LIST = ("groups", "source_column", "fold", "leave_out")
+"""What [data] says of one training list, and nothing of another."""
+
+_OF_A_LAYOUT = (
+    *("annotations", "classes", "train", "val", "tests", "good", "frame_rate"),
+    *_OF_A_LIST,
+)
 """What [data] says of one format, and nothing of another."""
 
 Tree = dict[str, Any]
@@ -38,8 +45,9 @@ def read(path: Path | str, overrides: Sequence[str] = (), changes: Mapping[str, 
 
     `overrides` are texts such as `warmup.epochs=3`: a TOML value, or else plain text. A recipe that `extends` another
     (by a path relative to its own, or by a shipped recipe's name) takes over all it does not say itself, except the
-    name; one with [fixed] does not take over a template's tables, nor the other way round, and one with another
-    `data.format` takes over no lists. `changes` are tables that are laid over the file as if it were extended. Raises
+    name; one with [fixed] does not take over a template's tables, nor the other way round, one with another
+    `data.format` takes over no lists, and one with another `data.train` no sources, folds and classes to leave out of
+    them. `changes` are tables that are laid over the file as if it were extended. Raises
     `RecipeError` that lists every problem with its place and value.
     """
     file = find(path)
@@ -134,6 +142,8 @@ def _joined(below: Tree, above: Tree, always_its_own_lists: bool = False) -> Tre
     data = above.get("data")
     if isinstance(data, dict) and (always_its_own_lists or "format" in data):
         below = _without_other_layout(below, None if always_its_own_lists else data["format"])
+    if isinstance(data, dict) and "train" in data and isinstance(below.get("data"), dict):
+        below = {**below, "data": {key: value for key, value in below["data"].items() if key not in _OF_A_LIST}}
     return _merged(_without_other_kind(below, above), above)
 
 

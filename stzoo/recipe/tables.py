@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from stzoo.contract import InputContract
 from stzoo.files import without_folders
 from stzoo.recipe.agreement import disagreements
 from stzoo.recipe.base import Rate, Table, Text
+from stzoo.recipe.data import Data
 from stzoo.recipe.stages import (
     STAGES,
     Fixed,
@@ -28,77 +26,8 @@ from stzoo.recipe.stages import (
 )
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES
 
-SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-
-Format = Literal["list", "frame-list", "folders", "kinetics400", "something-v1", "something-v2", "ucf101"]
-
 TemporalStride = Literal["none", "x2", "x8", "low"]
 """Of all backbones together; each says which of them it has."""
-
-OWN_SPLITS = ("train", "selection", "val")
-
-
-class Data(Table):
-    """[data]: where the videos are, and which of them train, select, validate and test."""
-
-    root: Annotated[
-        Text, Field(description="the dataset's folder, from where stzoo is started or from ~; the videos are below it")
-    ]
-    format: Annotated[
-        Format, Field(description="how lists and videos are kept: `path label` lists, or a dataset's official files")
-    ] = "list"
-    annotations: Annotated[
-        Text | None, Field(description="the folder of the lists, relative to root; root itself if it is not given")
-    ] = None
-    classes: Annotated[
-        Text | None,
-        Field(
-            description="class names in the order of the labels; official formats know their own", validate_default=True
-        ),
-    ] = None
-    train: Annotated[
-        Text | None,
-        Field(description="list of training videos; official formats know their own", validate_default=True),
-    ] = None
-    val: Annotated[
-        Text | None, Field(description="list of videos on which the winner is measured once", validate_default=True)
-    ] = None
-    selection_fraction: Annotated[float, Field(gt=0, le=0.5, description="part of train held out to select on")] = 0.1
-    frame_rate: Annotated[
-        float | None, Field(gt=0, le=1000, description="frames a second of videos that are folders of frames")
-    ] = None
-    max_broken: Annotated[
-        float, Field(ge=0, lt=1, description="the largest part of a list that may be left out as unreadable")
-    ] = 0.01
-    cache: Annotated[
-        bool, Field(description="decode training videos once, into strips; or anew for every clip, where they are many")
-    ] = True
-    good: Annotated[
-        Text | None,
-        Field(description="only videos named in this file, which stzoo data check --good writes; relative to root"),
-    ] = None
-    tests: Annotated[
-        dict[SplitName, Text], Field(default_factory=dict, description="further splits, measured once at the end")
-    ]
-
-    @property
-    def folder(self) -> Path:
-        """`root`, in which `~` is the user's own folder."""
-        return Path(os.path.expanduser(self.root))
-
-    @field_validator("classes", "train", "val")
-    @classmethod
-    def _lists_are_named(cls, name: str | None, info: Any) -> str | None:
-        if name is None and info.data.get("format") in ("list", "frame-list"):
-            raise PydanticCustomError("missing", "Field required")
-        return name
-
-    @field_validator("tests")
-    @classmethod
-    def _tests_are_further_splits(cls, tests: dict[str, str]) -> dict[str, str]:
-        if taken := [name for name in tests if name in OWN_SPLITS]:
-            raise ValueError(f'"{taken[0]}" is the name of one of the recipe\'s own splits; give the test another one')
-        return tests
 
 
 class Augment(Table):

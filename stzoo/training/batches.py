@@ -24,8 +24,11 @@ from stzoo.pool import processes
 from stzoo.ranks import Ranks
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, is_mirrored, random_clip
+from stzoo.video.frame_order import FrameOrder, reordered
 
 T = TypeVar("T")
+
+_MIXING = 2**32  # added to a sample's number, so that the order of its frames shares no draws with its crop
 
 Mirrored = tuple[int | None, ...]
 """The class of a mirrored video of each class; `None` where it must not be mirrored."""
@@ -117,6 +120,8 @@ class TrainingClips(ClipSource):
     mirrored: Mirrored | None = None
     """With `flip`: the classes of mirrored clips, where they are not the clips' own."""
     left_out: int = 0
+    orders: Sequence[FrameOrder] = ()
+    """The order of the frames of every video's clip; none: as they were filmed."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -145,6 +150,11 @@ class TrainingClips(ClipSource):
             )
             for sample, label, row in zip(samples, labels, drawn, strict=True)
         ]
+        if self.orders:
+            clips = [
+                in_frame_order(clip, self.orders[sample], int(sample), draws)
+                for clip, sample in zip(clips, samples, strict=True)
+            ]
         seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, drawn, strict=True)]
         return _stacked(clips, (self.frames, self.crop, self.crop, 3), seen, [row[count:] for row in drawn], noise)
 
@@ -220,7 +230,7 @@ class DecodedClips(ClipSource):
                 self._leave_out(item.path, clip)
                 continue
             row = draws.uniforms(sample, self.cut.draws + noise.draws)
-            clips.append(clip)
+            clips.append(in_frame_order(clip, item.order, sample, draws))
             labels.append(seen_label(item.label, row, self.cut.flip, self.mirrored))
             noises.append(row[self.cut.draws :])
         contract = self.cut.contract
@@ -247,6 +257,13 @@ def in_order(pool: Executor, jobs: Iterable[Callable[[], T]], ahead: int) -> Ite
             yield running.popleft().result()
     while running:
         yield running.popleft().result()
+
+
+def in_frame_order(
+    clip: UInt8[np.ndarray, "frames crop crop 3"], order: FrameOrder, sample: int, draws: Draws
+) -> UInt8[np.ndarray, "frames crop crop 3"]:
+    """A sample's clip in that order; it is mixed in another way in every epoch."""
+    return clip if order == "given" else reordered(clip, order, draws.uniforms(_MIXING + sample, len(clip)))
 
 
 def may_flip(label: int, mirrored: Mirrored | None) -> bool:

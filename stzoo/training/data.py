@@ -18,7 +18,7 @@ from stzoo.data.broken import Cap
 from stzoo.data.cache import ClipCache, open_clips, open_strips
 from stzoo.data.datasets import Item
 from stzoo.data.lists import missing, read_lists, without_videos
-from stzoo.errors import DataError
+from stzoo.errors import DataError, quoted
 from stzoo.inference import to_input
 from stzoo.pool import processors
 from stzoo.recipe import Recipe, Selection
@@ -86,7 +86,22 @@ def split(groups: Sequence[str | None], fraction: float, seed: int, labels: Sequ
 def split_of(items: Sequence[Item], recipe: Recipe) -> Splits:
     """The selection split of a recipe's training list. Raises `DataError` as `split` does."""
     labels = [item.label for item in items]
-    return split([item.group for item in items], recipe.data.selection_fraction, recipe.seed, labels)
+    return split([item.group for item in items], recipe.data.selection_fraction, recipe.data.split_seed, labels)
+
+
+def without_selection(items: Sequence[Item], splits: Splits, classes: Sequence[str]) -> str | None:
+    """A sentence about the classes of one source alone, all of whose videos therefore train; None without any."""
+    sources: dict[int, set[str]] = {}
+    for item in items:
+        sources.setdefault(item.label, set()).add(item.source)
+    selects = {items[row].label for row in splits.selection}
+    names = [classes[label] for label in sorted(sources) if len(sources[label]) == 1 and label not in selects]
+    if not names:
+        return None
+    return (
+        f"{len(names)} of {len(classes)} classes have one source alone, which trains, so that no video of theirs is in "
+        f"the selection split: {quoted(names)}."
+    )
 
 
 class RunData:
@@ -115,6 +130,8 @@ class RunData:
         self.labels = lists.classes
         self.train_items = lists.train
         self.tests = lists.tests
+        if sentence := without_selection(self.train_items, self._splits(), self.labels):
+            voice.say(sentence)
 
     @property
     def listed(self) -> list[Video]:
@@ -166,6 +183,7 @@ class RunData:
             short_sides=augment.short_sides,
             mirrored=mirrored,
             left_out=len(training) - len(rows),
+            orders=[strips.items[row].order for row in rows] if self.recipe.data.frame_order != "given" else (),
         )
 
     def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:

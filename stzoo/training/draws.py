@@ -16,7 +16,8 @@ from stzoo.recipe import Stage
 Purpose = Stage | Literal["selection"]
 """What is drawn for: a stage of training, or the split and the clips that strategies are compared on."""
 
-_NUMBERS: dict[Purpose, int] = {"warmup": 0, "fixed": 0, "variational": 1, "finetune": 2, "selection": 3}
+_NUMBERS: dict[Purpose, int] = {"variational": 1, "finetune": 2, "selection": 3, "warmup": 4, "fixed": 4}
+"""Not 0: with it the draws of the first epoch would be those of `Posterior.sample`."""
 _ORDER = 2**64 - 1
 
 

@@ -28,8 +28,10 @@ OFFICIAL: dict[Format, Size] = {
     "something-v1": Size(174, 86_017),
     "something-v2": Size(174, 168_913),
     "ucf101": Size(101, 9_537),
+    "hmdb51": Size(51, 3_570),
+    "jhmdb": Size(21, 660),
 }
-"""By `data.format`. Copies of Kinetics-400 differ, as videos vanish; of UCF101 it is the first split."""
+"""By `data.format`. Copies of Kinetics-400 differ, as videos vanish; of the last three it is the first split."""
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class Run:
         if not path.is_file():
             raise TrainingError(f"{folder} is not a run: it has no recipe.toml; give a folder that stzoo train made")
         try:
-            return cls(folder, read_recipe(path))
+            return cls(folder, _stored(path))
         except RecipeError as error:
             raise TrainingError(f"the run {folder} cannot be opened: {error}") from error
 
@@ -197,13 +197,21 @@ def _difference(path: Path, recipe: Recipe) -> str | None:
     None where there is none: it may have been written before a table got a further default.
     """
     try:
-        there, here = (dict(_values(one.model_dump(by_alias=True))) for one in (read_recipe(path), recipe))
+        there, here = (dict(_values(one.model_dump(by_alias=True))) for one in (_stored(path), recipe))
     except RecipeError:
         return f"{path} cannot be read"
     for name in [*here, *there]:
         if here.get(name) != there.get(name):
             return f"{name} is {there.get(name)!r} in {path}, and {here.get(name)!r} here"
     return None
+
+
+def _stored(path: Path) -> Recipe:
+    """The recipe that a run's file holds. Where it says no seed of the split, the run's seed drew the split, too."""
+    recipe = read_recipe(path)
+    if "split_seed" in recipe.data.model_fields_set:
+        return recipe
+    return read_recipe(path, [f"data.split_seed={recipe.seed}"])
 
 
 def _values(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

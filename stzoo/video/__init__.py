@@ -16,6 +16,7 @@ A video's frames:
 Clips:
     clips      which frames of a video make its clips: pure functions of its timestamps
     frames     resize, crop, normalise
+    frame_order  a clip's frames backwards, or mixed
     reader     video -> clips: source, clips and frames put together
     workers    clips of many files, read by processes of their own, whose time is limited
     windows    a video seen through windows that move along it

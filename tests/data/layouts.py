@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,13 @@ from tests.conftest import LEVELS, write_video
 KINETICS = ("abseiling", "air drumming", "passing American football (in game)")
 SOMETHING = ("Holding something", "Moving something up", "Turning the camera left while filming something")
 UCF = ("ApplyEyeMakeup", "HandstandPushups", "YoYo")
+HMDB = ("brush_hair", "catch", "swing_baseball")
+HMDB_SPLITS = {
+    "brush_hair": {"April_09": (1, 1), "Brushing_my_hair__-_HairCare": (1, 2), "#122_Cleaning_Up!__(Chiba)": (2, 0)},
+    "catch": {"96-_Torwarttraining_1": (1, 1), "A_BigTitle": (2, 2)},
+    "swing_baseball": {"April_09": (2, 1), "BaseballSwing&Analysis": (1, 0)},
+}
+"""Class -> title -> what the split files say of its clips; one title is in two classes, and in train and test."""
 FRAMES = 6
 
 
@@ -123,3 +130,34 @@ def ucf101(root: Path, folder: str = "HandstandPushups") -> None:
         train = [f"{path} {index}" for group, path, index in videos if group != split]
         (lists / f"trainlist0{split}.txt").write_text("\r\n".join(train) + "\r\n")
         (lists / f"testlist0{split}.txt").write_text("\r\n".join(test) + "\r\n")
+
+
+def hmdb51(root: Path) -> None:
+    """What the archives hold: a folder a class of avi, and beside it one file a class and split."""
+    _hmdb(root, "hmdb51_org", "testTrainMulti_7030_splits", HMDB_SPLITS)
+
+
+def jhmdb(root: Path) -> None:
+    """The same clips in J-HMDB's folders, whose split files put every clip into train or test."""
+    all_used = {
+        name: {title: tuple(part or 1 for part in parts) for title, parts in titles.items()}
+        for name, titles in HMDB_SPLITS.items()
+    }
+    _hmdb(root, "JHMDB_video/ReCompress_Videos", "splits", all_used)
+
+
+def _hmdb(root: Path, videos: str, lists: str, splits: Mapping[str, Mapping[str, tuple[int, ...]]]) -> None:
+    (root / lists).mkdir(parents=True)
+    for name, titles in splits.items():
+        clips = [
+            (f"{title}_{name}_{'fu'[number % 2]}_nm_np1_fr_med_{number}.avi", part)
+            for title, parts in titles.items()
+            for number, part in enumerate(parts)
+        ]
+        for file, _ in clips:
+            write_clip(root / videos / name / file)
+        for split in range(1, 4):
+            parts = {1: (1, 2), 2: (2, 1), 3: (1, 1)}[split]
+            lines = [f"{file} {parts[part - 1] if part else 0}" for file, part in clips]
+            ending = " \n" if videos == "hmdb51_org" else "\n"
+            (root / lists / f"{name}_test_split{split}.txt").write_text("".join(line + ending for line in lines))

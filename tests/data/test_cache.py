@@ -63,6 +63,22 @@ def test_a_cache_holds_what_the_reader_reads(tmp_path: Path, items: list[Item]) 
     assert open_clips(tmp_path / "cache", items, CONTRACT, clips=1, progress=False).clips.shape[1] == 1
 
 
+def test_clips_to_measure_on_are_in_the_order_of_their_item_and_strips_are_not(
+    tmp_path: Path, items: list[Item]
+) -> None:
+    clips = {
+        order: open_clips(tmp_path, [item._replace(order=order) for item in items], CONTRACT, progress=False).clips
+        for order in ("given", "reversed", "shuffled")
+    }
+    np.testing.assert_array_equal(clips["reversed"], clips["given"][:, :, ::-1])
+    assert not np.array_equal(clips["shuffled"], clips["given"])
+    np.testing.assert_array_equal(np.sort(clips["shuffled"], axis=2), np.sort(clips["given"], axis=2))
+    both = open_clips(tmp_path, [items[0], items[0]._replace(order="reversed")], CONTRACT, progress=False).clips
+    np.testing.assert_array_equal(both[1], both[0][:, ::-1])
+    turned = [item._replace(order="reversed") for item in items]
+    np.testing.assert_array_equal(strips(tmp_path, turned).clips, strips(tmp_path, items).clips)
+
+
 def test_the_second_opening_decodes_nothing(tmp_path: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
     first = strips(tmp_path, items)
     monkeypatch.setattr(cache, "read_strip", Counter(fail_after=0))

@@ -8,8 +8,9 @@ import pytest
 from stzoo.contract import InputContract
 from stzoo.data.broken import Broken, Cap
 from stzoo.data.check import Report, check, write_good
-from stzoo.data.datasets import Item, read_lines
+from stzoo.data.datasets import Item
 from stzoo.data.lists import Lists, read_lists
+from stzoo.data.texts import read_lines
 from stzoo.errors import DataError
 from stzoo.recipe import Data
 from tests.conftest import MakeVideo

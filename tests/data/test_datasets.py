@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stzoo.data.datasets import Item, read_classes, read_frame_list, read_list
+from stzoo.data.datasets import Item, is_table, read_classes, read_frame_list, read_list
 from stzoo.errors import DataError
 
 CLASSES = ("still", "left", "turn left", "turn right")
@@ -123,3 +123,30 @@ def test_classes_without_names_or_with_twins_are_refused(tmp_path: Path) -> None
         read_classes(write(tmp_path / "none.txt", "\n"))
     with pytest.raises(DataError, match='"a" twice'):
         read_classes(write(tmp_path / "twins.txt", "a\nb\na\n"))
+
+
+def test_a_csv_file_is_read_by_its_columns(tmp_path: Path) -> None:
+    text = 'source,label,path\nfilm 1,still,"a, b.mp4"\n,turn left,v_x_g01_c02.mp4\n'
+    path = write(tmp_path / "train.csv", text)
+    assert read_list(path, tmp_path, ("still", "turn left")) == [
+        Item(tmp_path / "a, b.mp4", 0, "film 1"),
+        Item(tmp_path / "v_x_g01_c02.mp4", 1, "turn left g01"),
+    ]
+    indices = write(tmp_path / "indices.csv", "path,label,fold\na.mp4,1,2\n")
+    assert read_list(indices, tmp_path, ("still", "turn left")) == [Item(tmp_path / "a.mp4", 1, fold="2")]
+    assert not is_table(write(tmp_path / "plain.csv", "a.mp4 1\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("path,label\n", "lists no video; write one row a video"),
+        ("path,label\n,still\n", "line 2 names no path"),
+        ("path,label\na.mp4,stil\n", 'line 2: the label "stil" is none of .* Did you mean "still"'),
+        ("path,label\na.mp4,still,x\n", "another number of columns"),
+        ("path,label\na.mp4,still\nb.mp4,1\n", 'line 3: the label "1" is an index'),
+    ],
+)
+def test_a_csv_file_that_is_no_good_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read_list(write(tmp_path / "train.csv", text), tmp_path, ("still", "turn left"))

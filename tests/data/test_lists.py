@@ -18,7 +18,7 @@ from stzoo.recipe import Data, Format
 from stzoo.video.reader import read_strip
 from tests.conftest import LEVELS
 from tests.data import layouts
-from tests.data.layouts import FRAMES, KINETICS, SOMETHING, UCF
+from tests.data.layouts import FRAMES, HMDB, KINETICS, SOMETHING, UCF
 
 CONTRACT = InputContract(frames=3, stride_frames=1, resize=16, crop=16)
 
@@ -149,6 +149,78 @@ def test_ucf101(tmp_path: Path, folder: str, split: int) -> None:
     assert len({item.group for item in lists.train}) == 9
     assert all(item.path.is_file() for item in lists.train + lists.tests["val"])
     read_all(lists_of(tmp_path, "ucf101"))
+
+
+@pytest.mark.parametrize(
+    ("make", "form", "counts"), [(layouts.hmdb51, "hmdb51", (7, 5)), (layouts.jhmdb, "jhmdb", (9, 5))]
+)
+def test_hmdb51_and_jhmdb(tmp_path: Path, make: Callable[[Path], None], form: str, counts: tuple[int, int]) -> None:
+    make(tmp_path)
+    lists = lists_of(tmp_path, form)
+    assert lists.classes == HMDB
+    assert (len(lists.train), len(lists.tests["val"])) == counts
+    assert {item.label for item in lists.train} == {item.label for item in lists.tests["val"]} == {0, 1, 2}
+    assert {item.group for item in lists.train} & {item.group for item in lists.tests["val"]} >= {"April_09"}
+    read_all(lists)
+    second = lists_of(tmp_path, form, train="*_test_split2.txt", val="*_test_split2.txt")
+    assert [item.path for item in second.train] == [item.path for item in lists.tests["val"]]
+    with pytest.raises(DataError, match=r"split3\.txt lists no video to test, with a 2 behind its name"):
+        lists_of(tmp_path, form, val="*_test_split3.txt")
+    with pytest.raises(DataError, match=r"holds no \*_test_split4.txt, neither in itself nor in testTrainMulti"):
+        lists_of(tmp_path, form, val="*_test_split4.txt")
+
+
+@pytest.mark.parametrize("folder", ["Rename_Images", "Frames"])
+def test_jhmdb_as_folders_of_frames(tmp_path: Path, folder: str) -> None:
+    layouts.jhmdb(tmp_path)
+    for video in [*(tmp_path / "JHMDB_video").rglob("*.avi")]:
+        layouts.write_frames(tmp_path / folder / video.parent.name / video.stem, name="{:05d}.png")
+    shutil.rmtree(tmp_path / "JHMDB_video")
+    lists = lists_of(tmp_path, "jhmdb", frame_rate=30.0)
+    assert rates(lists) == {30.0}
+    read_all(lists)
+
+
+def _grouped(root: Path, **options: Any) -> Lists:
+    """Six videos of two classes in three folds."""
+    (root / "classes.txt").write_text("sit\nstand\n")
+    rows = [f"{name}/{index}.mp4,{name},g{index % 3},{index % 3}" for index in range(6) for name in ("sit", "stand")]
+    (root / "all.csv").write_text("\n".join(["path,label,source,fold", *rows]) + "\n")
+    return read_lists(Data(root=str(root), classes="classes.txt", train="all.csv", **options))
+
+
+def test_every_fold_validates_once_in_place_of_a_list(tmp_path: Path) -> None:
+    seen = []
+    for fold in range(3):
+        lists = _grouped(tmp_path, fold=fold, val="is not read")
+        assert {item.fold for item in lists.tests["val"]} == {f"{fold}"}
+        assert not {item.group for item in lists.train} & {item.group for item in lists.tests["val"]}
+        assert len(lists.train) == 8
+        seen += [item.path for item in lists.tests["val"]]
+    assert len({*seen}) == len(seen) == 12
+    assert _grouped(tmp_path, fold="1") == _grouped(tmp_path, fold=1)
+
+
+def test_of_official_lists_a_fold_is_held_out_of_both_together(tmp_path: Path) -> None:
+    layouts.hmdb51(tmp_path)
+    names = [path.relative_to(tmp_path / "hmdb51_org") for path in (tmp_path / "hmdb51_org").rglob("*.avi")]
+    rows = [f'"{name}",{name.name.partition("_")[0]},{len(name.name.partition("_")[0]) % 2}' for name in names]
+    (tmp_path / "groups.csv").write_text("\n".join(["path,source,fold", *rows]) + "\n")
+    official, lists = lists_of(tmp_path, "hmdb51"), lists_of(tmp_path, "hmdb51", groups="groups.csv", fold=1)
+    both = {item.path for items in official.splits.values() for item in items}
+    assert {item.path for items in lists.splits.values() for item in items} == both
+    assert {item.group for item in lists.train} & {item.group for item in lists.tests["val"]} == set()
+
+
+def test_classes_are_left_out_and_the_arrow_of_time_is_asked_of_the_others(tmp_path: Path) -> None:
+    lists = _grouped(tmp_path, fold=0, leave_out=("sit",), frame_order="arrow")
+    assert lists.classes == ("forward", "reversed")
+    assert [(item.label, item.order) for item in lists.tests["val"]] == [(0, "given"), (1, "reversed")] * 2
+    assert {item.path.parent.name for item in lists.train} == {"stand"}
+    assert {item.group for item in lists.train} == {"g1", "g2"}
+    mixed = _grouped(tmp_path, fold=0, frame_order="shuffled")
+    assert {item.order for items in mixed.splits.values() for item in items} == {"shuffled"}
+    assert mixed.classes == ("sit", "stand")
 
 
 def test_folders_of_classes(tmp_path: Path) -> None:

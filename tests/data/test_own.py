@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stzoo.data.datasets import Item, read_classes, read_list
+from stzoo.data.lists import read_lists
 from stzoo.data.own import OwnVideos, own_videos
 from stzoo.errors import DataError
+from stzoo.recipe import Data
 
 
 def folders(root: Path, **classes: int) -> Path:
@@ -61,6 +63,32 @@ def test_clips_of_one_recording_stand_on_one_side(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match='holds 1 recording of the class "YoYo" and needs at least 2'):
         own_videos(tmp_path / "data")
+
+
+def test_the_sources_of_a_list_reach_the_run(tmp_path: Path) -> None:
+    rows = [f"{name}/{index}.mp4,{name},film {index // 2}" for index in range(8) for name in ("a", "b")]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label,source", *rows]) + "\n")
+    videos = own_videos(tmp_path / "mine.csv")
+    assert videos.classes == ("a", "b")
+    assert len(videos.train) + len(videos.val) == 16
+    assert {item.label for item in videos.train} == {item.label for item in videos.val} == {0, 1}
+    assert not {item.source for item in videos.train} & {item.source for item in videos.val}
+    texts = videos.texts()
+    assert list(texts) == ["classes.txt", "train.txt", "val.txt", "groups.csv"]
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    names = {"classes": "classes.txt", "train": "train.txt", "val": "val.txt", "groups": "groups.csv"}
+    lists = read_lists(Data(root=str(tmp_path), **names))
+    assert [item.group for item in lists.train] == [item.group for item in videos.train]
+    rows = ["1.mp4,a,x", "2.mp4,a,y", "3.mp4,b,y", "4.mp4,b,z", "5.mp4,c,z", "6.mp4,c,x"]
+    (tmp_path / "shared.csv").write_text("\n".join(["path,label,source", *rows]) + "\n")
+    for seed in range(20):
+        shared = own_videos(tmp_path / "shared.csv", seed=seed)
+        assert {item.label for item in shared.train} == {0, 1, 2}
+        assert shared.val
+    (tmp_path / "empty.csv").write_text("path,label\n")
+    with pytest.raises(DataError, match="lists no video"):
+        own_videos(tmp_path / "empty.csv")
 
 
 def test_a_folder_may_bring_its_own_parts(tmp_path: Path) -> None:

@@ -400,6 +400,7 @@ def test_another_format_leaves_the_lists_below_behind(tmp_path: Path) -> None:
     assert read(file).data.train == "motion/train.txt"
     file.write_text(same.replace('format = "list"', 'train = "all.txt"'))
     assert (read(file).data.train, read(file).data.val) == ("all.txt", "motion/val.txt")
+    assert (read("camera-motion").data.groups, read(file).data.groups) == ("clips.csv", None)
     overridden = read("camera-motion", ["data.val=held-out", "data.format=folders"]).data
     assert (overridden.format, overridden.train, overridden.val, overridden.tests) == ("folders", None, "held-out", {})
     assert read("camera-motion", ["data.format=list"]) == read("camera-motion")

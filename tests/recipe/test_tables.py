@@ -68,7 +68,13 @@ def recipes(draw: st.DrawFn) -> Recipe:
             classes=draw(text),
             train=draw(text),
             val=draw(text),
+            groups=draw(st.none() | text),
+            source_column=draw(text),
+            fold=draw(st.none() | text | st.integers(0, 9)),
             selection_fraction=draw(floats(0, 0.5)),
+            split_seed=draw(st.integers(0, 2**63 - 1)),
+            leave_out=draw(st.lists(text, max_size=2).map(tuple)),
+            frame_order=draw(st.sampled_from(["given", "shuffled"])),
             tests=draw(st.dictionaries(st.sampled_from(["test", "test-unseen", "x1"]), text)),
         ),
         "input": InputContract(
@@ -195,6 +201,13 @@ def test_the_selection_split_is_at_most_half_of_train(fraction: float) -> None:
 def test_a_further_split_has_a_name_of_its_own(name: str) -> None:
     with pytest.raises(ValidationError, match="tests"):
         Data(root="r", classes="c", train="t", val="v", tests={name: "x.txt"})
+
+
+def test_where_a_fold_validates_no_list_does() -> None:
+    assert Data(root="r", classes="c", train="t", fold=0).val is None
+    assert Data(root="r", classes="c", train="t", val="v", groups="none").groups is None
+    with pytest.raises(ValidationError, match="val"):
+        Data(root="r", classes="c", train="t", groups="g")
 
 
 def test_official_formats_know_their_own_lists() -> None:

@@ -40,8 +40,9 @@ SMALL = [
 ]
 OF_A_TEMPLATE = ["selection.strategies=1", "selection.batch_norm_clips=2", "objective.k=0.02"]  # k of few videos
 SHORT = ("epochs=1", "schedule=cosine", "milestones=[]")
-DATASETS = ("sthv1", "sthv2", "ucf101", "k400")
-WITH_BASELINES = (*DATASETS, "sthv1-lowtemporal")
+DATASETS = ("sthv1", "sthv2", "ucf101", "k400", "hmdb51")
+JHMDB = ("jhmdb21", "jhmdb21-resnet50", "jhmdb21-mobilenet_v2")
+WITH_BASELINES = (*DATASETS, "sthv1-lowtemporal", "jhmdb21")
 BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
 MADE = sorted(set(RECIPES) - set(LARGE) - {"smoke"})
 
@@ -86,6 +87,8 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     layouts.something_v1(made["something-v1"])
     layouts.something_v2(made["something-v2"])
     layouts.ucf101(made["ucf101"])
+    layouts.hmdb51(made["hmdb51"])
+    layouts.jhmdb(made["jhmdb"])
     return made
 
 
@@ -96,9 +99,10 @@ def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
         for backbone in BACKBONES
     }
     alone = {f"{template}-{strategy}" for template in WITH_BASELINES for strategy in ("s", "st", "sst")}
-    assert set(LARGE) == wanted | alone | {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400"}
-    assert len(wanted) == 24
-    assert len(FILES) == len(LARGE) + len(MADE) + 1 == 55
+    further = {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400", *JHMDB}
+    assert set(LARGE) == wanted | alone | further
+    assert len(wanted) == 30
+    assert len(FILES) == len(LARGE) + len(MADE) + 1 == 70
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -176,7 +180,7 @@ def test_a_recipe_cuts_training_clips_out_of_its_videos(dataset: str, roots: dic
     recipe = read(dataset, [*small, *sides, "compute.workers=1", f"data.root='{root}'"])
     training = RunData(recipe, tmp_path).training()
     assert isinstance(training, DecodedClips)
-    assert training.cut.flip == (dataset in ("ucf101", "k400"))
+    assert training.cut.flip == (dataset in ("ucf101", "hmdb51", "k400"))
     assert training.cut.random_stride == (dataset == "k400")
     batch = training.batch(np.arange(2), Draws(recipe.seed, "warmup", 0))
     assert batch.clips.shape == (2, 1, 4, 32, 32, 3)
@@ -188,6 +192,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
     for index in range(10):
         write_video(root / "videos" / f"{index}.mp4", 24, width=40 + 2 * index, height=32)
+    rows = [f"videos/{index}.mp4,picture {index}" for index in range(10)]
+    (root / "clips.csv").write_text("\n".join(["path,picture", *rows]) + "\n")
     for recipe in (RECIPES[name] for name in MADE):
         data = recipe.data
         assert data.classes is not None

@@ -21,6 +21,7 @@ def motions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     (root / "motion").mkdir()
     (root / "motion" / "classes.txt").write_text("\n".join(MOTIONS) + "\n")
+    table = ["path,picture"]
     for split, count in SIZES.items():
         lines = []
         for index in range(count):
@@ -36,7 +37,9 @@ def motions(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels=np.stack([texture[:, start : start + 48] for start in starts]),
             )
             lines.append(f"videos/{split}{index}.mp4 {label}")
+            table.append(f"videos/{split}{index}.mp4,{split}{index}")
         (root / "motion" / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    (root / "clips.csv").write_text("\n".join(table) + "\n")
     return root
 
 

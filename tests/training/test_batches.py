@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from pathlib import Path
@@ -40,6 +41,19 @@ def by_sample(batches: list[Batch]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
 
 def epoch(batch_size: int = 4, gates: int = 5, number: int = 0, seed: int = 0, flip: bool = False) -> list[Batch]:
     return list(clips(flip).epoch(Draws(seed, "variational", number), batch_size, Noise(gates)))
+
+
+def test_frames_are_seen_in_the_order_of_their_sample() -> None:
+    given, draws, samples = clips(), Draws(0, "warmup", 3), np.arange(3)
+    turned = dataclasses.replace(given, orders=["given", "reversed", "shuffled"] + ["given"] * (VIDEOS - 3))
+    plain, seen = given.batch(samples, draws).clips[:, 0], turned.batch(samples, draws).clips[:, 0]
+    assert torch.equal(seen[0], plain[0])
+    assert torch.equal(seen[1], plain[1].flip(0))
+    assert torch.equal(seen[2].sort(dim=0).values, plain[2].sort(dim=0).values)
+    mixings = {
+        tuple(turned.batch(np.array([2]), Draws(0, "warmup", epoch)).clips.flatten().tolist()) for epoch in range(9)
+    }
+    assert len(mixings) > 1
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(1, [1] * 11), (4, [4, 4, 3]), (5, [4, 4, 3]), (64, [11])])

@@ -8,10 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stzoo.data.datasets import Item
+from stzoo.data.lists import read_lists
 from stzoo.errors import DataError
 from stzoo.recipe import read
 from stzoo.training.batches import DecodedClips
-from stzoo.training.data import RunData, split
+from stzoo.training.data import RunData, Splits, split, split_of, without_selection
 from stzoo.training.draws import Draws
 from stzoo.training.voice import Voice
 
@@ -73,6 +75,45 @@ def test_a_recording_that_a_class_needs_is_not_drawn() -> None:
         split([None, None], 0.5, 0, [0, 1])
 
 
+def test_classes_whose_only_source_trains_are_named() -> None:
+    items = [Item(Path(f"{row}.mp4"), row // 2, group) for row, group in enumerate(["a", "a", "b", "c", "d", "d"])]
+    parts = split([item.group for item in items], 0.17, 0, [item.label for item in items])
+    sentence = without_selection(items, parts, ("run", "sit", "walk"))
+    assert sentence == (
+        "2 of 3 classes have one source alone, which trains, so that no video of theirs is in the selection split: "
+        '"run", "walk".'
+    )
+    assert without_selection(items[:2] + items[2:4] * 2, Splits(np.arange(2), np.arange(6)), ("run", "sit")) is None
+
+
+def test_the_seed_of_the_split_is_not_that_of_the_weights(motions: Path) -> None:
+    def selected(*overrides: str) -> list[int]:
+        recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", *overrides])
+        return split_of(read_lists(recipe.data).train, recipe).selection.tolist()
+
+    assert selected() == selected("seed=1") != selected("data.split_seed=1")
+
+
+@pytest.mark.parametrize("cached", ["true", "false"])
+def test_a_net_of_single_frames_is_right_half_of_the_time_about_the_arrow(
+    motions: Path, tmp_path: Path, cached: str
+) -> None:
+    """A clip and its reverse are the same frames, when training cuts them and when they are measured on."""
+    overrides = [f"data.root='{motions}'", "data.frame_order=arrow", f"data.cache={cached}", "compute.workers=1"]
+    data = RunData(read("recipes/smoke.toml", overrides), tmp_path)
+    assert data.labels == ("forward", "reversed")
+    cache, _ = data.test("val")
+    forward, backward = cache.clips[cache.labels == 0], cache.clips[cache.labels == 1]
+    np.testing.assert_array_equal(forward, backward[:, :, ::-1])
+    training = data.training()
+    assert len(training) % 2 == 0
+    rows = data._splits()
+    sources = [{data.train_items[row].source for row in part} for part in (rows.train, rows.selection)]
+    assert not sources[0] & sources[1]
+    batch = training.batch(np.arange(len(training)), Draws(0, "warmup", 0))
+    assert batch.labels.sum() == len(training) // 2
+
+
 def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(motions: Path, tmp_path: Path) -> None:
     overrides = [f"data.root='{motions}'", "data.cache=false", "compute.workers=1", "augment.flip=label-aware"]
     data = RunData(read("recipes/smoke.toml", overrides), tmp_path)
@@ -123,7 +164,12 @@ def test_training_cuts_otherwise_than_the_contract_where_the_recipe_says_so(
 def test_videos_that_are_not_there_are_counted_before_anything_is_trained(motions: Path, tmp_path: Path) -> None:
     listed = (motions / read("recipes/smoke.toml").data.train).read_text()
     (tmp_path / "train.txt").write_text(f"{listed}gone.mp4 0\n")
-    overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
+    overrides = [
+        f"data.root='{motions}'",
+        f"data.train='{tmp_path / 'train.txt'}'",
+        "data.groups=none",
+        "data.cache=false",
+    ]
     said: list[str] = []
     few = read("recipes/smoke.toml", [*overrides, "data.max_broken=0.5"])
     RunData(few, tmp_path, Voice(said.append, progress=False))
@@ -142,7 +188,12 @@ def test_what_is_not_on_disk_is_counted_and_not_said_again_when_it_is_decoded(mo
     rows[gone] = f"{tmp_path / 'gone.mp4'} 0"
     rows[torn] = f"{tmp_path / 'torn.mp4'} 0"
     (tmp_path / "train.txt").write_text("\n".join(rows))
-    overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
+    overrides = [
+        f"data.root='{motions}'",
+        f"data.train='{tmp_path / 'train.txt'}'",
+        "data.groups=none",
+        "data.cache=false",
+    ]
     overrides += [f"data.max_broken={2.5 / len(rows)}", "compute.workers=1"]
     said: list[str] = []
     training = RunData(read("recipes/smoke.toml", overrides), tmp_path, Voice(said.append, progress=False)).training()
@@ -167,7 +218,7 @@ def test_every_gap_of_cached_data_is_said_once_and_counted(motions: Path, tmp_pa
     rows[gone] = f"{tmp_path / 'gone.mp4'} 0"
     rows[torn] = f"{tmp_path / 'torn.mp4'} 0"
     (tmp_path / "train.txt").write_text("\n".join(rows))
-    overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'"]
+    overrides = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.groups=none"]
     overrides.append(f"data.max_broken={2.5 / len(rows)}")
     said: list[str] = []
     data = RunData(read("recipes/smoke.toml", overrides), tmp_path / "cache", Voice(said.append, progress=False))

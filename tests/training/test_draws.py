@@ -58,6 +58,12 @@ def test_a_net_trained_alone_starts_like_a_templates_warm_up() -> None:
     assert np.array_equal(alone.uniforms(7, 9), warm_up.uniforms(7, 9))
 
 
+@given(all_draws, samples)
+def test_no_sample_shares_its_draws_with_a_strategy(draws: Draws, sample: int) -> None:
+    strategies = np.random.Generator(np.random.Philox(key=np.array([draws.seed, sample], dtype=np.uint64)))
+    assert not {*strategies.random(4)} & {*draws.uniforms(sample, 4)}
+
+
 def test_draws_are_uniform_and_those_of_neighbours_unrelated() -> None:
     drawn = np.stack([Draws(0, "variational", 0).uniforms(sample, 4) for sample in range(4000)])
     assert np.abs(drawn.mean(0) - 0.5).max() < 0.02

@@ -277,7 +277,7 @@ def test_videos_that_training_left_out_are_counted_in_metrics_and_bundle(
 ) -> None:
     listed = (motions / read(fixed_toml).data.train).read_text()
     (tmp_path / "train.txt").write_text(f"{listed}gone.mp4 0\n")
-    data = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.cache=false"]
+    data = [f"data.root='{motions}'", f"data.train='{tmp_path / 'train.txt'}'", "data.groups=none", "data.cache=false"]
     run = Run(tmp_path / "run", read(fixed_toml, [*data, "data.max_broken=0.5", "compute.workers=1"]))
     train(run, tmp_path / "cache", SILENT)
     assert [entry["left_out"] for entry in run.recorded("fixed")] == [1]

@@ -73,6 +73,20 @@ def test_a_recipe_that_was_written_before_a_table_got_another_default_is_the_sam
             Run(tmp_path, smoke)
 
 
+def test_a_run_that_says_no_seed_of_its_split_keeps_the_one_that_drew_it(smoke: Recipe, tmp_path: Path) -> None:
+    seeded = smoke.model_copy(update={"seed": 3})
+    Run(tmp_path / "new", seeded).begin()
+    assert Run.open(tmp_path / "new").recipe.data.split_seed == 0
+    text = (tmp_path / "new" / "recipe.toml").read_text()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "recipe.toml").write_text(text.replace("split_seed = 0\n", ""))
+    old = Run.open(tmp_path / "old")
+    assert old.recipe.data.split_seed == 3
+    old.record("warmup", 1, {"loss": 3.0})
+    with pytest.raises(TrainingError, match=r"data.split_seed is 3 in .*, and 0 here"):
+        Run(tmp_path / "old", seeded)
+
+
 def test_a_run_without_an_epoch_takes_another_recipe(smoke: Recipe, tmp_path: Path) -> None:
     changed = smoke.model_copy(update={"seed": smoke.seed + 1})
     stopped = Run(tmp_path, smoke)
