@@ -21,7 +21,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +38,19 @@ from stzoo.files import write_json, write_text
 from stzoo.inference import video_scores
 from stzoo.recipe import Recipe
 from stzoo.training.adapting import finetuning_recipe
-from stzoo.training.batches import Batch, TrainingClips
+from stzoo.training.batches import TrainingClips
 from stzoo.training.blueprint import architecture_of, first_net
-from stzoo.training.draws import Draws
 from stzoo.training.initial import initialise
 from stzoo.training.loop import Assignment, fit
 from stzoo.training.machine import machine_of
 from stzoo.training.run import Run
 from stzoo.training.voice import SILENT
+from stzoo.video.frame_order import FrameOrder
 from stzoo.zoo.reference import find
 
 MODELS = ("camera-motion-s", "camera-motion-st", "camera-motion-sst", "camera-motion-opt")
 STARTS = ("finetuned", "scratch")
 ORDERS = ("ordered", "shuffled")
-_SHUFFLE = 2**32  # added to a sample's number, so that its shuffling does not share draws with its crop
 
 
 @dataclass(frozen=True)
@@ -77,16 +76,6 @@ class Cell:
     @property
     def name(self) -> str:
         return f"{self.model}.{self.start}.{self.order}.fold{self.fold}"
-
-
-class ShuffledClips(TrainingClips):
-    """Training clips whose frames are in an order of their own for every clip and epoch."""
-
-    def batch(self, samples: Any, draws: Draws, *noise: Any) -> Batch:
-        ordered = super().batch(samples, draws, *noise)
-        orders = [np.argsort(draws.uniforms(_SHUFFLE + int(sample), self.frames)) for sample in samples]
-        clips = [clip[:, torch.from_numpy(order)] for clip, order in zip(ordered.clips, orders, strict=True)]
-        return replace(ordered, clips=torch.stack(clips))
 
 
 def shuffled(clips: np.ndarray) -> np.ndarray:
@@ -168,11 +157,13 @@ class Bench:
         strategy = bundles.read(find(cell.model).folder).strategy
         strips, clips = self.decoded(recipe)
         rows = np.array([row for row, fold in enumerate(self.folds.folds) if fold != cell.fold], dtype=np.int64)
-        kind = ShuffledClips if cell.order == "shuffled" else TrainingClips
+        orders: list[FrameOrder] = ["shuffled"] * len(rows) if cell.order == "shuffled" else []
         contract, fixed, machine = recipe.input, recipe.fixed, machine_of(recipe.compute)
         assert fixed is not None
         flip = recipe.augment.flip is not False
-        training = kind(strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=flip)
+        training = TrainingClips(
+            strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=flip, orders=orders
+        )
         net = first_net(recipe, architecture_of(recipe, len(self.folds.classes)), strategy)
         run = Run(self.out / "runs" / cell.name, recipe)  # it is asked for its recipe, and never begun
         initialise(run, net, self.folds.classes, SILENT)

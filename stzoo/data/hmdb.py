@@ -16,7 +16,7 @@ from stzoo.data.official import finder
 from stzoo.data.texts import read_lines
 from stzoo.errors import DataError, did_you_mean
 
-_FILE = re.compile(r"(.+)_test_split[0-9]+\.txt")
+_FILE = re.compile(r"([^.].*)_test_split[0-9]+\.txt")
 _LINE = re.compile(r"([^/\\]+?)(\.avi)?\s+([012])")
 _CLIP = re.compile(r"(.+)_[fhlu]_[cn]m_np[0-9]+_(?:ba|fr|le|ri)_(?:bad|goo|med)_[0-9]+")
 _TRAIN, _TEST = "1", "2"  # 0 is in neither

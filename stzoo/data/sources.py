@@ -37,7 +37,7 @@ def with_sources(splits: Splits, file: Path, column: str, folders: Sequence[Path
     absent = dict.fromkeys(item.path for items in splits.values() for item in items if _key(item) not in known)
     if absent:
         first, *others = absent
-        more = f" and {len(others)} more videos" if others else ""
+        more = f" and {len(others)} more" if others else ""
         raise DataError(f"{file} (data.groups) does not know {first}{more}; give every listed video a row.")
 
     def placed(item: Item) -> Item:

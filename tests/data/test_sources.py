@@ -38,7 +38,7 @@ def test_paths_may_start_in_either_folder_and_be_spelt_in_either_way(tmp_path: P
     [
         (
             "path,source\na.mp4,s\n",
-            r"groups\.csv \(data\.groups\) does not know /videos/b\.mp4 and 1 more videos; give",
+            r"groups\.csv \(data\.groups\) does not know /videos/b\.mp4 and 1 more; give",
         ),
         ("path,source\na.mp4,\nb.mp4,s\n", "line 2 lacks a path or its source"),
         ("path,label\na.mp4,s\n", "has no column source"),
