@@ -27,5 +27,5 @@ def reordered_views(
     if order == "given":
         return views
     seed = zlib.crc32(name.encode("utf-8", "surrogateescape"))
-    draws = (np.random.default_rng([seed, view]).random(views.shape[1]) for view in range(len(views)))
+    draws = (np.random.default_rng([seed, view]).random((views.shape[1],)) for view in range(len(views)))
     return np.stack([reordered(clip, order, mixing) for clip, mixing in zip(views, draws, strict=True)])
