@@ -1,12 +1,18 @@
-"""What happens in a short video, by a file that `stzoo export NAME -o model.onnx --with-preprocess` has written.
+"""What happens in a short video, by a file that `stzoo export NAME -o model.onnx` has written.
 
     python examples/onnx_predict.py model.onnx video.mp4
 
-Needs numpy, onnxruntime and PyAV, and nothing of stzoo. All frames of the video are held in memory.
+Needs numpy, onnxruntime and PyAV, and nothing of stzoo. All frames of the video are held in memory. Before it answers,
+it checks itself with the golden clips beside the model, and with the video that they are of where that is given or lies
+beside them: show it the sample once.
 """
 
+import base64
+import hashlib
+import io
 import json
 import math
+import pathlib
 import sys
 
 import av
@@ -82,18 +88,95 @@ def squares(pixels, aspect, wants):
         yield np.rint(scaled[top : top + crop, left : left + crop]).astype(np.uint8)
 
 
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-about = session.get_modelmeta().custom_metadata_map
-labels, wants = json.loads(about["labels"]), json.loads(about["input"])
-frames, times, aspect = read(sys.argv[2])
-chosen = plan(times, wants)
-degrees, mirrored = turn(frames[0])
-views = {}
-for index in set(chosen.flat):
-    picture = frames[index].to_ndarray(format="rgb24")
-    upright = np.rot90(picture[:, ::-1] if mirrored else picture, degrees // 90)
-    views[index] = np.stack(list(squares(upright, aspect if degrees % 180 == 0 else 1 / aspect, wants)))
-clips = np.stack([np.stack([views[index] for index in clip], axis=1) for clip in chosen])
-(probabilities,) = session.run(None, {"frames": clips.reshape(-1, *clips.shape[2:])})
-for index in np.argsort(-probabilities)[:5]:
-    print(f"{probabilities[index]:6.1%}  {labels[index]}")
+def see(path, wants):
+    """Pixels of the clips of a video, uint8 [clips * crops, frames, crop, crop, 3], and when each frame is shown."""
+    frames, times, aspect = read(path)
+    chosen = plan(times, wants)
+    degrees, mirrored = turn(frames[0])
+    views = {}
+    for index in set(chosen.flat):
+        picture = frames[index].to_ndarray(format="rgb24")
+        upright = np.rot90(picture[:, ::-1] if mirrored else picture, degrees // 90)
+        views[index] = np.stack(list(squares(upright, aspect if degrees % 180 == 0 else 1 / aspect, wants)))
+    clips = np.stack([np.stack([views[index] for index in clip], axis=1) for clip in chosen])
+    return clips.reshape(-1, *clips.shape[2:]), times[chosen]
+
+
+def answer(session, wants, clips):
+    """The probabilities of a video, out of the pixels of its clips."""
+    name = session.get_inputs()[0].name
+    if name == "frames":
+        return session.run(None, {name: np.ascontiguousarray(clips)})[0]
+    normal = (clips / 255 - np.array(wants["mean"])) / np.array(wants["std"])
+    (logits,) = session.run(None, {name: normal.transpose(0, 4, 1, 2, 3).astype(np.float32, order="C")})
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+MISTAKES = {
+    "its colours are in the order BGR": (..., slice(None, None, -1)),
+    "its frames run backwards": (slice(None), slice(None, None, -1)),
+}
+
+
+def named(differs, otherwise):
+    """What is wrong, where `differs` says whether clips differ from the golden ones once they are altered so."""
+    return next((what for what, how in MISTAKES.items() if not differs(how)), otherwise)
+
+
+def fault(session, wants, most, path, video):
+    """What this program or this machine does otherwise than the model's makers, by golden clips; None where nothing."""
+    golden = json.loads(path.read_text(encoding="utf-8"))
+    kept, about, block, size = golden["clips"], golden["video"], golden["block"], golden["size"]
+    clips = []
+    for clip in kept:
+        with av.open(io.BytesIO(base64.b64decode(clip["pixels"].partition(",")[2]))) as png:
+            clips.append(next(png.decode(video=0)).to_ndarray(format="rgb24").reshape(-1, size, size, 3))
+    clips = np.stack(clips)
+
+    def answers_differ(how):
+        pairs = zip(clips[how], kept, strict=True)
+        return any(
+            np.abs(answer(session, wants, one[None]) - clip["probabilities"]).max() > most for one, clip in pairs
+        )
+
+    if answers_differ(...):
+        return named(answers_differ, "it normalises by another mean or std, or the file is of another net")
+    samples = [video, path.with_name(about["name"])] if about else []
+    known = [
+        one for one in samples if one.is_file() and hashlib.sha256(one.read_bytes()).hexdigest() == about["sha256"]
+    ]
+    if not known:
+        return None
+    seen, times = see(known[0], wants | {"clips": len(kept), "crops": 1})
+    if np.abs(times - [clip["times_seconds"] for clip in kept]).max() > 1e-3:
+        return "it takes other frames: by another rate or stride, or clips that begin elsewhere"
+    means = seen.reshape(*seen.shape[:2], size // block, block, size // block, block, 3).mean(axis=(3, 5))
+
+    def pixels_differ(how):
+        return np.abs(means[how] - clips[:, :, ::block, ::block]).mean() > 2
+
+    if pixels_differ(...):
+        return named(pixels_differ, "it resizes or crops otherwise")
+    if np.abs(answer(session, wants, see(known[0], wants)[0]) - about["probabilities"]).max() > most:
+        return "it puts the crops or the answers of several clips together otherwise"
+    return None
+
+
+def predict(model, video):
+    """The labels of a model and the probabilities that it gives for a video."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    wants, most = json.loads(about["input"]), 1e-3 if about["precision"] == "fp32" else 0.2
+    golden = [path for path in (model.with_suffix(".golden.json"), model.with_name("golden.json")) if path.is_file()]
+    if not golden:
+        print(f"There are no golden clips beside {model}, so nobody has checked this answer.", file=sys.stderr)
+    elif wrong := fault(session, wants, most, golden[0], video):
+        sys.exit(f"{model} is not run as it was made to be: {wrong}.")
+    return json.loads(about["labels"]), answer(session, wants, see(video, wants)[0])
+
+
+if __name__ == "__main__":
+    labels, probabilities = predict(*map(pathlib.Path, sys.argv[1:3]))
+    for index in np.argsort(-probabilities)[:5]:
+        print(f"{probabilities[index]:6.1%}  {labels[index]}")

@@ -74,12 +74,16 @@ _BATCH_SIZES = (1, 3)
 )
 @root_option
 @click.option(
-    "--verify/--no-verify", default=True, show_default=True, help="Compare with torch on clips of a real video."
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Compare with torch on clips of a real video, and keep three of them with their answers beside the file, for "
+    "`stzoo verify`.",
 )
 @click.option(
     "--video",
     type=click.Path(path_type=Path),
-    help="The video whose clips are compared.  [default: the sample that ships with stzoo]",
+    help="The video whose clips are compared and kept.  [default: the sample that ships with stzoo]",
 )
 def export(
     model: str,
@@ -121,6 +125,7 @@ def export(
     reports = _reports(job.report)
     outcome = _write(predictor, job, pixels, items)
     _record(predictor, job, outcome, reports)
+    _keep_golden_clips(predictor, job, is_asked=verify, is_usual=video is None)
     _say(job, outcome)
     if outcome.exact is not None and not outcome.exact.passed:
         raise ExportError(
@@ -240,6 +245,19 @@ def _record(predictor: Predictor, job: _Job, outcome: _Outcome, reports: dict[st
         reports[job.output.name] = _facts(predictor, job, outcome) | _findings(job, outcome)
     if reports or job.report.exists():
         write_json(job.report, reports)
+
+
+def _keep_golden_clips(predictor: Predictor, job: _Job, *, is_asked: bool, is_usual: bool) -> None:
+    """Writes golden clips beside the file, unless the folder is that of the model's bundle and has them already."""
+    from stzoo.bundle import golden as files
+    from stzoo.prediction import golden
+
+    path = files.golden_of(job.output)
+    path.unlink(missing_ok=True)
+    kept = files.beside(job.output)
+    if not is_asked or (is_usual and kept is not None and files.read(kept).model_digest == predictor.digest):
+        return
+    golden.make(predictor, job.video).write(path)
 
 
 def _facts(predictor: Predictor, job: _Job, outcome: _Outcome) -> dict[str, Any]:

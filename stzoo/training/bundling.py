@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,12 @@ import stzoo
 from stzoo import card as cards
 from stzoo import nets
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
+from stzoo.bundle.golden import GOLDEN
 from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.measure import measure
+from stzoo.prediction import golden
+from stzoo.prediction.predictor import Predictor
 from stzoo.training.fingerprints import TRAINED_ON, trained_on
 from stzoo.training.provenance import provenance
 from stzoo.training.results import Candidate, SplitAccuracy
@@ -97,7 +101,11 @@ def save_bundle(
         scores=None if template is None else template.scores,
     )
     normalised = () if template is None else template.normalised
-    extra: dict[str, bytes | Path] = {TRAINED_ON: json.dumps(trained_on(videos)).encode()}
+    on_cpu = Predictor(copy.deepcopy(net), contract, labels, run.bundle_name, "cpu", digest=digest)
+    extra: dict[str, bytes | Path] = {
+        TRAINED_ON: json.dumps(trained_on(videos)).encode(),
+        GOLDEN: golden.make(on_cpu, golden.sample()).to_json().encode(),
+    }
     if template is not None:
         extra[template.figure.name] = template.figure
     return save(

@@ -5,5 +5,6 @@ address      web addresses of models, as references
 hub_cache    what the Hub's cache holds
 hub          the wire: what is fetched from a Hub and put there
 loading      load: from a reference to a model that predicts
+verifying    a model's golden clips, run on every runtime
 publishing   from a bundle to a Hub repository
 """

@@ -15,6 +15,8 @@ import stzoo
 from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo.bundle import Bundle, rebuild
+from stzoo.bundle import golden as golden_files
+from stzoo.bundle.golden import GOLDEN
 from stzoo.bundle.metadata import eval_results
 from stzoo.bundle.readme import render
 from stzoo.card import Card
@@ -24,6 +26,8 @@ from stzoo.export.to_onnx import Clips, compare
 from stzoo.figures.strategies import marginals_figure, strategy_figure
 from stzoo.files import packaged, write_text
 from stzoo.nets.measure import measure
+from stzoo.prediction import golden
+from stzoo.prediction.predictor import Predictor
 from stzoo.runtimes import open_session
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
@@ -104,7 +108,7 @@ def belongs(name: str) -> bool:
         return len(parts.parts) == 2 and parts.suffix == {"statistics": ".safetensors"}.get(parts.parts[0], ".yaml")
     if name.endswith(_PICTURES):
         return parts.parts[:-1] in ((), ("figures",))
-    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *bundles.EXPORTED)
+    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *bundles.EXPORTED, GOLDEN)
 
 
 def _verified_parameters(folder: Path, bundle: Bundle) -> int:
@@ -131,6 +135,7 @@ def _verified_parameters(folder: Path, bundle: Bundle) -> int:
     if exact is not None and not compare(net, exact.path, clips, (1,)).passed:
         raise BundleError(f"{exact.path} answers a clip otherwise than the net; export it again")
     _refuse_wrong_int8(folder, bundle, clips, logits.numpy())
+    _refuse_wrong_golden_clips(folder, Predictor(net, contract, bundle.labels, bundle.name, "cpu", digest=digest))
     return size.parameters
 
 
@@ -143,6 +148,17 @@ def _refuse_wrong_int8(folder: Path, bundle: Bundle, clips: Clips, logits: Logit
     before, after = (np.exp(scores) / np.exp(scores).sum() for scores in (logits - logits.max(), answer - answer.max()))
     if np.abs(after - before).max() > 0.5:
         raise BundleError(f"{file.path} answers a clip otherwise than the net; export it again")
+
+
+def _refuse_wrong_golden_clips(folder: Path, predictor: Predictor) -> None:
+    """Raises `BundleError` for golden clips of another net."""
+    path = golden_files.beside(folder)
+    if path is None:
+        return
+    clips = golden_files.read(path)
+    golden.refuse_another_model(clips, predictor)
+    if not golden.differences(clips, predictor, None).passed:
+        raise BundleError(f"{path} has other answers than the net gives; make it anew with `stzoo verify --make`")
 
 
 def _card(folder: Path, name: str) -> Card | None:

@@ -11,9 +11,12 @@ import pytest
 import stzoo
 from stzoo import bundle as bundles
 from stzoo import card as cards
+from stzoo.bundle import golden as golden_files
 from stzoo.bundle.readme import render
+from stzoo.bundle.tensors import digest
 from stzoo.card import Bundled
 from stzoo.files import packaged
+from stzoo.prediction import golden
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
@@ -65,6 +68,18 @@ def test_torch_and_onnx_agree_on_the_sample(name: str) -> None:
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores = (exponents / exponents.sum(axis=1, keepdims=True)).mean(axis=0)
     np.testing.assert_allclose(scores, model.scores(SAMPLE), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_clips_are_of_the_sample_and_torch_and_onnx_give_their_answers(name: str) -> None:
+    path = packaged("bundled") / name / golden_files.GOLDEN
+    assert path.stat().st_size <= 150_000
+    clips = golden_files.read(path)
+    for model in (stzoo.load(name, device="cpu"), stzoo.load(path.with_name("model.onnx"), runtime="onnxruntime")):
+        golden.refuse_another_model(clips, model)
+        assert golden.differences(clips, model, golden.find_video(clips, path.parent)).passed
+    assert clips.video is not None
+    assert clips.video.sha256 == digest(SAMPLE)
 
 
 def test_the_default_model_sees_that_the_camera_of_the_sample_stands_still() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from stzoo import bundle as bundles
+from stzoo.bundle import golden
 from stzoo.cli import export as command
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, ExportError, UsageError, VideoError
 from stzoo.export import to_int8, to_onnx
 from stzoo.export.to_int8 import Int8Comparison
 from stzoo.export.to_onnx import Agreement
+from stzoo.files import packaged
 from stzoo.metrics import Estimate
 from stzoo.prediction.predictor import Predictor
 from stzoo.runtimes.onnx_file import read
@@ -46,6 +49,9 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
     assert report["milliseconds_a_clip"] > 0
     assert report["provider"] == "CPUExecutionProvider"
     assert report["video"] == "clip.mp4"
+    kept = golden.read(tmp_path / "model.golden.json")
+    assert (kept.model_digest, kept.video.name) == (report["model_digest"], "clip.mp4")
+    assert (tmp_path / "model.golden.json").stat().st_size <= 300_000
     run(str(tiny_bundle), "-o", str(output), "--video", str(video), "--form", "volumes", "--replace")
     assert read(output).form == "volumes"
 
@@ -76,8 +82,20 @@ def test_a_net_that_differs_is_an_error_and_stays_for_inspection(
 
 def test_nothing_is_compared_when_told_so(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _instant_export(monkeypatch)
+    (tmp_path / "model.golden.json").write_text("of what stood here before")
     run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--no-verify")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_bundle_that_has_golden_clips_gets_no_second_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _instant_export(monkeypatch)
+    monkeypatch.setattr(to_onnx, "compare", lambda *_: PERFECT)
+    folder = Path(shutil.copytree(packaged("bundled") / "camera-motion-s", tmp_path / "camera-motion-s"))
+    run(str(folder), "-o", str(folder / "other.onnx"))
+    assert not (folder / "other.golden.json").exists()
+    shutil.copy(packaged("bundled") / "camera-motion-st" / "golden.json", folder)
+    run(str(folder), "-o", str(folder / "other.onnx"), "--replace")
+    assert golden.read(folder / "other.golden.json").model == "camera-motion-s"
 
 
 def test_the_sample_in_the_package_is_compared_by_default(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -10,12 +12,16 @@ import pytest
 import torch
 from torch import nn
 
+import stzoo
 from stzoo.contract import InputContract
 from stzoo.export import to_onnx
+from stzoo.files import packaged
 from stzoo.prediction.predictor import Predictor
 from tests.conftest import MakeVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_predict.py"
+SAMPLE = packaged("bundled") / "sample.mp4"
+MODEL = packaged("bundled") / "camera-motion-opt" / "model.onnx"
 CONTRACT = InputContract(frames=3, fps=5.0, clips=2, resize=24, crop=16)
 
 
@@ -33,16 +39,17 @@ class Corners(nn.Module):
         return 2 * torch.cat([*means[:3], means[3] - means[4]], dim=1)
 
 
-def answers(video: Path, model: Path, tmp_path: Path) -> dict[str, float]:
-    """What the example prints."""
-    program = f"import runpy, sys; sys.argv[1:] = {[str(model), str(video)]!r}; runpy.run_path({str(EXAMPLE)!r})\n"
-    program += "assert not {'torch', 'stzoo', 'cv2'} & set(sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+def answers(model: Path, video: Path, example: Path = EXAMPLE) -> dict[str, float]:
+    """What the example gives for a video, in a process without stzoo."""
+    program = (
+        f"import json, pathlib, runpy, sys\nexample = runpy.run_path({str(example)!r})\n"
+        f"labels, scores = example['predict'](pathlib.Path({str(model)!r}), pathlib.Path({str(video)!r}))\n"
+        "assert not {'torch', 'stzoo', 'cv2'} & set(sys.modules)\n"
+        "print(json.dumps(dict(zip(labels, scores.tolist()))))"
     )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
-    return {label: float(score.rstrip("%")) / 100 for score, label in lines}
+    return json.loads(done.stdout)
 
 
 def pixels(frames: int, height: int, width: int) -> np.ndarray:
@@ -86,7 +93,72 @@ def test_the_example_gives_what_stzoo_gives_and_does_without_it(
     options = {"width": width, "height": height, "pixels": pixels(frames, height, width)} | options
     video = make_video("a.mkv" if "times_ms" in options else "a.mp4", frames, **options)
     expected = Predictor(net, contract, labels, device="cpu").scores(video).tolist()
-    shown = answers(video, tmp_path / "model.onnx", tmp_path)
-    assert shown.keys() == set(labels)
-    for label, score in zip(labels, expected, strict=True):
-        assert shown[label] == pytest.approx(score, abs=0.006)
+    shown = answers(tmp_path / "model.onnx", video)
+    assert list(shown) == list(labels)
+    assert list(shown.values()) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_example_answers_as_stzoo_once_it_has_checked_itself() -> None:
+    model = stzoo.load("camera-motion-opt", device="cpu")
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, MODEL, SAMPLE], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    expected = "".join(f"{score:6.1%}  {label}\n" for label, score in model.predict(SAMPLE))
+    assert done.stdout == expected
+
+
+MISTAKES = {
+    "BGR for RGB": (
+        'picture = frames[index].to_ndarray(format="rgb24")',
+        'picture = frames[index].to_ndarray(format="bgr24")',
+    ),
+    "BGR into the net": ("normal = (clips / 255", "normal = (clips[..., ::-1] / 255"),
+    "a wrong mean": ('np.array(wants["mean"])', "np.full(3, 0.5)"),
+    "no division by 255": ("clips / 255 -", "clips -"),
+    "a wrong stride": ('1 / wants["fps"]', '2 / wants["fps"]'),
+    "clips from the beginning": ("starts[:, None] + offsets", "0 * starts[:, None] + offsets"),
+    "frames reversed": ("for index in clip]", "for index in clip[::-1]]"),
+    "resize without crop": ('wants["resize"], wants["crop"]', 'wants["crop"], wants["crop"]'),
+    "the best clip for the mean": (".mean(axis=0)", ".max(axis=0)"),
+}
+NAMED = {
+    "BGR for RGB": "its colours are in the order BGR",
+    "BGR into the net": "its colours are in the order BGR",
+    "a wrong mean": "it normalises by another mean",
+    "no division by 255": "it normalises by another mean",
+    "a wrong stride": "it takes other frames",
+    "clips from the beginning": "it takes other frames",
+    "frames reversed": "its frames run backwards",
+    "resize without crop": "it resizes or crops otherwise",
+    "the best clip for the mean": "it puts the crops or the answers of several clips together otherwise",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_copy_of_the_example_is_found_and_named(mistake: str, tmp_path: Path) -> None:
+    right, wrong = MISTAKES[mistake]
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    copy = tmp_path / "copy.py"
+    copy.write_text(text.replace(right, wrong), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, copy, MODEL, SAMPLE], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert f"model.onnx is not run as it was made to be: {NAMED[mistake]}" in done.stderr
+
+
+def test_the_example_says_that_nobody_has_checked_it_where_there_are_no_golden_clips(tmp_path: Path) -> None:
+    shutil.copy(MODEL, tmp_path / "model.onnx")
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, tmp_path / "model.onnx", SAMPLE],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "nobody has checked" in done.stderr
+    assert "still" in done.stdout

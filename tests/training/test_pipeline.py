@@ -27,6 +27,7 @@ from stzoo.training.stages import prepare
 from stzoo.training.sweep import sweep_folder
 from stzoo.training.voice import SILENT, Voice
 from stzoo.zoo import loading
+from stzoo.zoo.verifying import verify
 
 REPEATED = (
     "warmup.safetensors",
@@ -73,6 +74,7 @@ def finished(motions: Path, clip_cache: Path, tmp_path_factory: pytest.TempPathF
 
 def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions: Path) -> None:
     bundle = read_bundle(finished.bundle)
+    assert verify(finished.bundle, "torch").passed, "it has golden clips, with the answers of its own net"
     assert bundle.labels == ("still", "turn-left", "turn-right")
     assert bundle.posterior is not None
     assert (result := bundle.metrics[0]).split == "val"

@@ -16,10 +16,12 @@ import stzoo
 from hub_server import READER, WRITER, HubServer
 from stzoo import bundle as bundles
 from stzoo import card as cards
+from stzoo.bundle import golden as files
 from stzoo.card import Card
 from stzoo.cli.publish import publish as command
 from stzoo.errors import BundleError, HubError, UsageError
-from stzoo.zoo import publishing
+from stzoo.files import packaged
+from stzoo.zoo import publishing, verifying
 from stzoo.zoo.hub import Repository
 
 TOY = Repository("lab/toy")
@@ -66,6 +68,7 @@ def changed(folder: Path, name: str, change: Callable[[dict], None]) -> Path:
 
 
 def test_a_bundle_is_published_in_one_commit_and_loads(member: HubServer, folder: Path, card: Card) -> None:
+    verifying.make(folder)
     done = publishing.publish(folder, TOY)
     assert done.url == f"{member.url}/lab/toy"
     assert done.changed
@@ -76,6 +79,7 @@ def test_a_bundle_is_published_in_one_commit_and_loads(member: HubServer, folder
     assert "tiny-opt.md" not in member.files("lab/toy")
     model = stzoo.load("lab/toy", revision=done.commit)
     assert model.strategy == stzoo.load(folder).strategy
+    assert verifying.verify("lab/toy", "torch").passed
 
 
 def test_the_dry_run_writes_what_would_be_uploaded(member: HubServer, folder: Path, card: Card, tmp_path: Path) -> None:
@@ -166,6 +170,15 @@ def test_a_bundle_that_does_not_add_up_is_not_published(member: HubServer, folde
         copy = Path(shutil.copytree(folder, tmp_path / str(number)))
         with pytest.raises(BundleError, match=sentence):
             publishing.publish(changed(copy, name, change), TOY)
+    shutil.copy(packaged("bundled") / "camera-motion-opt" / "golden.json", folder)
+    with pytest.raises(BundleError, match="golden clips are of another model"):
+        publishing.publish(folder, TOY)
+    golden = files.read(verifying.make(folder))
+    clips = [clip.model_copy(update={"probabilities": (1.0, 0.0, 0.0)}) for clip in golden.clips]
+    golden.model_copy(update={"clips": tuple(clips)}).write(folder / files.GOLDEN)
+    with pytest.raises(BundleError, match="has other answers than the net gives"):
+        publishing.publish(folder, TOY)
+    (folder / files.GOLDEN).unlink()
     shutil.copy(folder / "model.safetensors", folder / "template.safetensors")
     with pytest.raises(BundleError, match="does not fit"):
         publishing.publish(folder, TOY)

@@ -1,0 +1,126 @@
+"""Whether a model answers here as it did where it was made: its golden clips, run on every runtime that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from stzoo import bundle as bundles
+from stzoo.errors import BundleError, StzooError, UsageError
+from stzoo.runtimes import Precision, Runtime, is_there
+from stzoo.zoo.loading import load
+from stzoo.zoo.reference import Ref, exported_file, find
+
+if TYPE_CHECKING:
+    from stzoo.bundle.golden import Golden
+    from stzoo.prediction.golden import Differences, Reading
+
+_ONNX_RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
+
+
+class Way(NamedTuple):
+    """What runs a model, and what it computes in."""
+
+    runtime: Runtime
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found out about one model."""
+
+    golden: Golden
+    video: Path | None
+    """The video that the clips are of, where it is at hand."""
+    reading: Reading | None
+    """How it was read anew."""
+    answers: dict[Way, Differences | str]
+    """What each runtime answers, or a sentence that says why it does not."""
+
+    @property
+    def passed(self) -> bool:
+        read = self.reading is None or self.reading.passed
+        return read and all(not isinstance(answer, str) and answer.passed for answer in self.answers.values())
+
+
+def verify(
+    ref: Ref,
+    runtime: Runtime | Literal["all"] = "all",
+    video: Path | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> Verification:
+    """Runs the golden clips of a model on one runtime, or on all that are installed and can run it.
+
+    Args:
+        ref: as `load` takes it.
+        runtime: an ONNX file is run by onnxruntime and openvino; a bundle by torch too, and in int8 where it has such a
+            file.
+        video: the video that the clips are of; by default one that is at hand, which need not be.
+        say: is told what takes long.
+
+    Raises `BundleError` for a model without golden clips, or with those of another model or video; `UsageError` for a
+    runtime that cannot run it; and what `load` raises for a model that is none.
+    """
+    from stzoo.bundle import golden as files
+    from stzoo.prediction import golden as clips
+
+    model = (
+        exported_file(ref) or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED, files.GOLDEN)).folder
+    )
+    path = files.beside(model)
+    if path is None:
+        raise BundleError(
+            f"{model} has no golden clips; make them with `stzoo verify {ref} --make`, or export it again"
+        )
+    golden = files.read(path)
+    video = clips.find_video(golden, path.parent) if video is None else clips.refuse_another_video(golden, video)
+    answers: dict[Way, Differences | str] = {}
+    reading = None
+    for way in _ways(model, runtime):
+        try:
+            predictor = load(ref, runtime=way.runtime, precision=way.precision, say=say)
+        except StzooError as error:
+            if runtime != "all":
+                raise
+            answers[way] = str(error)
+            continue
+        clips.refuse_another_model(golden, predictor)
+        answers[way] = clips.differences(golden, predictor, video)
+        if reading is None and video is not None:
+            reading = clips.read_anew(golden, video, predictor.contract)
+    return Verification(golden, video, reading, answers)
+
+
+def make(ref: Ref, video: Path | None = None) -> Path:
+    """Makes the golden clips of a bundle, with torch, of a video or of the sample; returns the file.
+
+    Raises `UsageError` for what is no bundle's folder on this machine, and what `load` and `read_clips` raise.
+    """
+    from stzoo.bundle import golden as files
+    from stzoo.prediction import golden as clips
+
+    if (file := exported_file(ref)) is not None:
+        raise UsageError(
+            f"{file} has golden clips from where it was exported; make them for the bundle, or export it again"
+        )
+    location = find(ref, offline=True)
+    if location.repository is not None:
+        raise UsageError(f"{ref} is what the Hub has; golden clips are made for the folder of a bundle")
+    path = location.folder / files.GOLDEN
+    clips.make(load(location.folder, device="cpu"), video or clips.sample()).write(path)
+    return path
+
+
+def _ways(model: Path, runtime: Runtime | Literal["all"]) -> Iterator[Way]:
+    """What can run the model here: torch, where it is a bundle, and the runtimes of ONNX files."""
+    is_bundle = model.is_dir()
+    asked = [*(["torch"] if is_bundle else []), *_ONNX_RUNTIMES] if runtime == "all" else [runtime]
+    for name in asked:
+        if runtime == "all" and not is_there(name):
+            continue
+        yield Way(name, "fp32")
+        if is_bundle and name != "torch" and (model / bundles.ONNX_INT8).exists():
+            yield Way(name, "int8")
