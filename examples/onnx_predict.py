@@ -104,11 +104,14 @@ def see(path, wants):
 
 def answer(session, wants, clips):
     """The probabilities of a video, out of the pixels of its clips."""
-    name = session.get_inputs()[0].name
+    name, (number, *_) = session.get_inputs()[0].name, session.get_inputs()[0].shape
     if name == "frames":
         return session.run(None, {name: np.ascontiguousarray(clips)})[0]
     normal = (clips / 255 - np.array(wants["mean"])) / np.array(wants["std"])
-    (logits,) = session.run(None, {name: normal.transpose(0, 4, 1, 2, 3).astype(np.float32, order="C")})
+    batch = normal.transpose(0, 4, 1, 2, 3).astype(np.float32, order="C")
+    step = number if isinstance(number, int) else len(batch)  # of what is portable the number is fixed
+    parts = [session.run(None, {name: batch[start : start + step]})[0] for start in range(0, len(batch), step)]
+    logits = np.concatenate(parts)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
 

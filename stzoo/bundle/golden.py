@@ -79,7 +79,9 @@ class Golden(_Value):
             raise ValueError(f"a clip of {self.frames} frames and size {self.size} is too large")
         if {len(clip.times_seconds) for clip in self.clips} != {self.frames}:
             raise ValueError(f"a clip has not the times of its {self.frames} frames")
-        answers = [*self.clips, *([self.video] if self.video is not None else [])]
+        answers: list[GoldenClip | GoldenVideo] = [*self.clips]
+        if self.video is not None:
+            answers.append(self.video)
         if len({len(answer.probabilities) for answer in answers}) != 1:
             raise ValueError("its answers have different numbers of classes")
         return self

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from stzoo.cli.export_report import REPORT, Graph, Job, Outcome, read_reports, record, say
 from stzoo.cli.labelled import labelled, root_option
-from stzoo.errors import DataError, ExportError, UsageError
-from stzoo.files import write_json
+from stzoo.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     from torch import nn
 
     from stzoo.contract import InputContract
     from stzoo.data.datasets import Item
-    from stzoo.export.to_int8 import Int8Comparison
     from stzoo.export.to_onnx import Agreement, Pixels
     from stzoo.prediction.predictor import Predictor
-    from stzoo.runtimes.onnx_file import Form
-
-REPORT = "export.json"
-_BATCH_SIZES = (1, 3)
+    from stzoo.runtimes.onnx_file import Form, Precision
 
 
 @click.command()
@@ -54,17 +47,25 @@ _BATCH_SIZES = (1, 3)
 )
 @click.option(
     "--form",
-    type=click.Choice(["images", "volumes"]),
+    type=click.Choice(["images", "volumes", "portable"]),
     default="images",
     show_default=True,
-    help="2D operations on images, which onnxruntime runs fastest, or 3D operations, which openvino does.",
+    help="2D operations on images, which onnxruntime runs fastest, or 3D operations, which openvino does. portable is "
+    "for phones and browsers: 2D operations on four dimensions at most, constant weights and static shapes.",
+)
+@click.option(
+    "--clips",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    help="How many clips a portable file takes at a time.  [default: 1]",
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
+    type=click.Choice(["fp32", "fp16", "int8"]),
     default="fp32",
     show_default=True,
-    help="int8 is quantised on clips of the videos of --calibrate, and measured on all of them.",
+    help="fp16 takes half the space, for targets that compute in it; int8 is quantised on clips of the videos of "
+    "--calibrate, and measured on all of them.",
 )
 @click.option(
     "--calibrate",
@@ -93,7 +94,8 @@ def export(
     with_preprocess: bool,
     any_size: bool,
     form: Form,
-    precision: str,
+    clips: int | None,
+    precision: Precision,
     calibrate: Path | None,
     root: Path | None,
     verify: bool,
@@ -101,9 +103,9 @@ def export(
 ) -> None:
     """Write a model as ONNX, checked against torch.
 
-    The file takes any number of clips at a time, and has the labels, the input contract, the strategy and the digest
-    of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in int8 one of the file
-    in fp32 that it is made of; the files are left for inspection.
+    The file takes any number of clips at a time, unless it is portable, and has the labels, the input contract, the
+    strategy and the digest of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in
+    int8 one of the file in fp32 that it is made of; the files are left for inspection.
     """
     from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
     from stzoo.files import packaged
@@ -113,60 +115,32 @@ def export(
     from stzoo.zoo.loading import load
 
     _refuse_contradictions(precision, calibrate, root, any_size)
+    if precision == "fp16" and form != "portable":
+        raise UsageError("what computes in fp16 wants a portable file; give --form portable too")
+    if clips is not None and form != "portable":
+        raise UsageError(f"a file of {form} takes any number of clips; leave --clips out, or give --form portable")
     if output.exists() and not replace:
         raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
-    graph = _Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, any_size, form)
-    job = _Job(output, graph, calibrate, video or packaged("bundled") / "sample.mp4")
+    graph = Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, any_size, form)
+    if form == "portable":
+        graph = graph._replace(clips_at_once=clips or 1)
+    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4")
     predictor = load(model, device="cpu")
     if isinstance(predictor.net, Session):
         raise UsageError(f"{model} is an exported file already; give the bundle that it was made of")
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
-    pixels = read_clips(Video(job.video), predictor.contract, max(_BATCH_SIZES)).clips if verify else None
-    reports = _reports(job.report)
+    most = max(graph.batch_sizes)
+    pixels = read_clips(Video(job.video), predictor.contract, most).clips if verify else None
+    reports = read_reports(job.report)
     outcome = _write(predictor, job, pixels, items)
-    _record(predictor, job, outcome, reports)
+    record(predictor, job, outcome, reports)
     _keep_golden_clips(predictor, job, is_asked=verify, is_usual=video is None)
-    _say(job, outcome)
+    say(job, outcome)
     if outcome.exact is not None and not outcome.exact.passed:
         raise ExportError(
             f"{output} does not agree with torch: a number differs by {outcome.exact.largest_difference:.1e}, more "
             f"than {TOLERANCE:.0e}, or a best label changes; do not use it, and see {job.report}"
         )
-
-
-class _Graph(NamedTuple):
-    """What the graph of the file is like, as `stzoo.export.to_onnx.export` takes it."""
-
-    opset: int
-    with_preprocess: bool
-    any_size: bool
-    form: Form
-
-
-class _Job(NamedTuple):
-    """What is written, the list that it is calibrated on for int8, and the video that it is compared with torch on."""
-
-    output: Path
-    graph: _Graph
-    calibrate: Path | None
-    video: Path
-
-    @property
-    def report(self) -> Path:
-        return self.output.with_name(REPORT)
-
-
-class _Outcome(NamedTuple):
-    """What was found out: about the files in fp32 and in int8 beside torch, and about the second beside the first."""
-
-    exact: Agreement | None
-    quantised: Agreement | None = None
-    comparison: Int8Comparison | None = None
-
-    @property
-    def written(self) -> Agreement | None:
-        """About the file that was written."""
-        return self.exact if self.comparison is None else self.quantised
 
 
 def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | None, is_special: bool) -> None:
@@ -180,19 +154,19 @@ def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | 
         raise UsageError("in int8 there are files that take clips of the model's input; leave --any-size out")
 
 
-def _write(predictor: Predictor, job: _Job, pixels: Pixels | None, items: Sequence[Item] | None) -> _Outcome:
+def _write(predictor: Predictor, job: Job, pixels: Pixels | None, items: Sequence[Item] | None) -> Outcome:
     """Writes the file: in fp32, compared with torch on `pixels` if they are given; in int8 where `items` are given.
 
-    Nothing is written in int8 where the file in fp32, which is temporary then, does not agree with torch.
+    Nothing is written in fp16 and int8 where the file in fp32, which is temporary then, does not agree with torch.
     """
-    from stzoo.export import to_onnx
+    from stzoo.export import to_fp16, to_onnx
     from stzoo.export.to_int8 import quantise_and_measure
     from stzoo.runtimes import Session
 
     net = predictor.net
     assert not isinstance(net, Session)
     with TemporaryDirectory() as folder:
-        exact = job.output if items is None else Path(folder) / job.output.name
+        exact = job.output if job.precision == "fp32" else Path(folder) / job.output.name
         to_onnx.export(
             net,
             exact,
@@ -207,47 +181,43 @@ def _write(predictor: Predictor, job: _Job, pixels: Pixels | None, items: Sequen
         def agreement(path: Path) -> Agreement | None:
             if pixels is None:
                 return None
-            return _compared(net, predictor.contract, path, pixels, job.graph.with_preprocess)
+            return _compared(net, predictor.contract, path, pixels, job.graph)
 
         about_exact = agreement(exact)
-        if items is None or (about_exact is not None and not about_exact.passed):
-            return _Outcome(about_exact)
-        comparison = quantise_and_measure(predictor, exact, job.output, items)
-        return _Outcome(about_exact, agreement(job.output), comparison)
+        if job.precision == "fp32" or (about_exact is not None and not about_exact.passed):
+            outcome = Outcome(about_exact)
+        elif items is None:
+            to_fp16.halve(exact, job.output)
+            outcome = Outcome(about_exact, agreement(job.output))
+        else:
+            comparison = quantise_and_measure(predictor, exact, job.output, items)
+            outcome = Outcome(about_exact, agreement(job.output), comparison)
+    if pixels is None or job.graph.clips_at_once is None or not job.output.exists():
+        return outcome
+    return outcome._replace(targets=_targets(net, predictor.contract, job, pixels))
 
 
-def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, with_preprocess: bool) -> Agreement:
+def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, graph: Graph) -> Agreement:
     from stzoo.export.to_onnx import VideoLevel, compare
     from stzoo.video.frames import normalise
 
-    if with_preprocess:
-        return compare(VideoLevel(net, contract), path, pixels, _BATCH_SIZES)
-    return compare(net, path, normalise(pixels, contract), _BATCH_SIZES)
+    if graph.with_preprocess:
+        return compare(VideoLevel(net, contract), path, pixels, graph.batch_sizes)
+    return compare(net, path, normalise(pixels, contract), graph.batch_sizes)
 
 
-def _reports(path: Path) -> dict[str, Any]:
-    """What is known of the files in the folder. Raises `DataError` when the file is about something else."""
-    if not path.exists():
-        return {}
-    try:
-        reports = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        reports = None
-    if not isinstance(reports, dict) or not all(isinstance(report, dict) for report in reports.values()):
-        raise DataError(f"{path} does not hold what stzoo writes about ONNX files; move it away")
-    return reports
+def _targets(net: nn.Module, contract: InputContract, job: Job, pixels: Pixels) -> dict[str, Any]:
+    import torch
+
+    from stzoo.export.targets import targets
+    from stzoo.video.frames import normalise
+
+    clips = normalise(pixels[: job.graph.clips_at_once], contract)
+    with torch.inference_mode():
+        return targets(job.output, clips, net(torch.from_numpy(clips)).numpy())
 
 
-def _record(predictor: Predictor, job: _Job, outcome: _Outcome, reports: dict[str, Any]) -> None:
-    """Writes what was found out about the file beside what is known of the others; nothing where there is nothing."""
-    reports.pop(job.output.name, None)
-    if outcome.exact is not None or outcome.comparison is not None:
-        reports[job.output.name] = _facts(predictor, job, outcome) | _findings(job, outcome)
-    if reports or job.report.exists():
-        write_json(job.report, reports)
-
-
-def _keep_golden_clips(predictor: Predictor, job: _Job, *, is_asked: bool, is_usual: bool) -> None:
+def _keep_golden_clips(predictor: Predictor, job: Job, *, is_asked: bool, is_usual: bool) -> None:
     """Writes golden clips beside the file, unless the folder is that of the model's bundle and has them already."""
     from stzoo.bundle import golden as files
     from stzoo.prediction import golden
@@ -258,54 +228,3 @@ def _keep_golden_clips(predictor: Predictor, job: _Job, *, is_asked: bool, is_us
     if not is_asked or (is_usual and kept is not None and files.read(kept).model_digest == predictor.digest):
         return
     golden.make(predictor, job.video).write(path)
-
-
-def _facts(predictor: Predictor, job: _Job, outcome: _Outcome) -> dict[str, Any]:
-    import onnx
-    import torch
-
-    import stzoo
-
-    return {
-        "model": predictor.name,
-        "model_digest": predictor.digest,
-        "sha256": hashlib.sha256(job.output.read_bytes()).hexdigest() if job.output.exists() else None,
-        "opset": job.graph.opset,
-        "precision": "fp32" if job.calibrate is None else "int8",
-        "passed": outcome.exact is None or outcome.exact.passed,
-        "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
-    }
-
-
-def _findings(job: _Job, outcome: _Outcome) -> dict[str, Any]:
-    """What is said of a file in fp32, and in int8 also of the file that it was made of."""
-    from stzoo.export.to_onnx import TOLERANCE
-
-    def beside_torch(agreement: Agreement | None) -> dict[str, Any]:
-        return {} if agreement is None else {**asdict(agreement), "video": job.video.name}
-
-    exact = beside_torch(outcome.exact)
-    if exact:
-        exact = {"tolerance": TOLERANCE, **exact}
-    if job.calibrate is None or outcome.comparison is None:
-        return exact
-    about = {"calibrated_on": job.calibrate.name, **asdict(outcome.comparison)}
-    return {"int8": {**about, "beside_torch": beside_torch(outcome.quantised), "made_of": exact}}
-
-
-def _say(job: _Job, outcome: _Outcome) -> None:
-    agreement, comparison = outcome.written, outcome.comparison
-    if job.output.exists():
-        click.echo(f"{job.output}: {job.output.stat().st_size / 1e6:.1f} MB, operator set {job.graph.opset}")
-    if comparison is not None:
-        click.echo(
-            f"In int8 on {comparison.videos} videos of {job.calibrate}: top-1 {comparison.top1_int8.value:.1%}, in "
-            f"fp32 {comparison.top1_fp32.value:.1%}; same best label {comparison.same_best_label:.0%}"
-        )
-    if agreement is not None:
-        click.echo(
-            f"Compared with torch on {job.video} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: "
-            f"largest difference of a {'probability' if job.graph.with_preprocess else 'logit'} "
-            f"{agreement.largest_difference:.1e}, same best label {agreement.top1_agreement:.0%}; "
-            f"{agreement.milliseconds_a_clip:.1f} ms a clip on {agreement.provider}"
-        )

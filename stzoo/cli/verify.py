@@ -49,7 +49,8 @@ def verify(
     """Check that a model answers here as it did where it was made.
 
     Its golden clips are run on every runtime, and the video that they are of is read anew where it is at hand. The exit
-    code is 1 where a probability differs by more than 1e-3 (in bf16 0.05, in int8 0.2), or the video is read otherwise.
+    code is 1 where a probability differs by more than 1e-3 (in fp16 0.02, in bf16 0.05, in int8 0.2), or the video is
+    read otherwise.
     """
     from stzoo.zoo import verifying
 

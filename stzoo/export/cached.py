@@ -62,6 +62,10 @@ def session(
     if concrete == "auto":
         concrete = "openvino" if precision == "bf16" or is_there("openvino") else "onnxruntime"
     refuse_impossible(concrete, device, precision)
+    if precision == "fp16":
+        raise UsageError(
+            f"a bundle is not run in fp16; write a file with `stzoo export {folder} --precision fp16`, and load that"
+        )
     forms: list[Form] = ["volumes", "images"] if concrete == "openvino" else ["images", "volumes"]
     try:
         file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +21,14 @@ from torch import Tensor, nn
 import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError, UsageError
+from stzoo.export.targets import refuse_unportable
 from stzoo.files import replacing
 from stzoo.inference import clip_scores, over_clips
 from stzoo.nets import is_template, merge
-from stzoo.nets.layout import Images, Volumes, laid_out
+from stzoo.nets.layout import Images, Layout, Portable, Volumes, laid_out
 from stzoo.runtimes import threads
 from stzoo.runtimes.graph import Graph
-from stzoo.runtimes.onnx_file import FRAMES, INPUT, OUTPUT, PROBABILITIES, Form
+from stzoo.runtimes.onnx_file import FRAMES, INPUT, MOST_BYTES, OUTPUT, PROBABILITIES, Form
 from stzoo.runtimes.onnxruntime_session import explaining, loads_operator_set, opened
 from stzoo.runtimes.values import FLOAT, UINT8, RefusalError
 from stzoo.strategies.strategy import Strategy
@@ -71,8 +73,14 @@ class _InForm(nn.Module):
         self.form = form
 
     def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
-        with laid_out(Images(clips.shape[0]) if self.form == "images" else Volumes()):
+        with laid_out(_layout(self.form, clips)):
             return self.net(clips)
+
+
+def _layout(form: Form, clips: Tensor) -> Layout:
+    if form == "volumes":
+        return Volumes()
+    return (Images if form == "images" else Portable)(clips.shape[0])
 
 
 class VideoLevel(nn.Module):
@@ -100,6 +108,7 @@ def export(
     with_preprocess: bool = False,
     any_size: bool = False,
     form: Form = "images",
+    clips_at_once: int | None = None,
 ) -> None:
     """Writes a fixed net on the CPU, merged, as an ONNX file, and checks that it is a valid one.
 
@@ -107,17 +116,23 @@ def export(
     [batch, classes]; `with_preprocess`, it takes uint8 `frames` [clips, frames, crop, crop, 3], the pixels of a video's
     clips in RGB, and gives the video's `probabilities` [classes]. With `any_size`, frames, height and width are free.
     The `form` changes no number but those of rounding: 2D operations on `images` are what onnxruntime runs fastest, 3D
-    operations on `volumes` what openvino does.
+    operations on `volumes` what openvino does. What is `portable` has 2D operations on tensors of four dimensions at
+    most, weights that are constants, and static shapes: it takes `clips_at_once` clips, and no other number.
     Its metadata has `name`, `stzoo_version`, `labels` and `input` (both JSON), `precision`, `form`, `model_digest` (the
     SHA-256 of the weights file, as `digest` gives it), `strategy` and `strategy_digest`.
 
     Raises `ExportError` for a template, for an operator set that cannot be written, and for what torch's exporter or
-    ONNX's checker refuses; `UsageError` for another suffix than .onnx, by which ONNX's readers choose a format.
+    ONNX's checker refuses; `UsageError` for another suffix than .onnx, by which ONNX's readers choose a format, and for
+    a number of clips where it is free, or none where it is not.
     """
     import onnx
 
     if Path(path).suffix.lower() != ".onnx":
         raise UsageError(f'{path} has the suffix "{Path(path).suffix}"; ONNX files are called .onnx')
+    if (form == "portable") != (clips_at_once is not None) or (clips_at_once is not None and any_size):
+        raise UsageError("a portable file takes a fixed number of clips of a fixed size, and no other file does")
+    if form == "portable" and with_preprocess:
+        raise UsageError("a portable file takes normalised clips, since targets lack what pixels need; give other ones")
     newest = OLDEST_OPSET if opset == OLDEST_OPSET else newest_opset()
     if not OLDEST_OPSET <= opset <= newest:
         raise ExportError(f"the operator set {opset} cannot be written; choose one from {OLDEST_OPSET} to {newest}")
@@ -136,12 +151,15 @@ def export(
         metadata |= {"strategy": strategy.text(), "strategy_digest": strategy.digest}
     graph: nn.Module = _InForm(merge(net.eval()), form)
     sizes = (contract.frames, contract.crop, contract.crop)
-    clips = torch.zeros(2, 3, *sizes)
+    number = 2 if clips_at_once is None else clips_at_once
+    clips = torch.zeros(number, 3, *sizes)
     free = {0: "batch"} | ({2: "frames", 3: "height", 4: "width"} if any_size else {})
     if with_preprocess:
         graph = VideoLevel(graph, contract)
-        clips = torch.zeros(2, *sizes, 3, dtype=torch.uint8)
+        clips = torch.zeros(number, *sizes, 3, dtype=torch.uint8)
         free = {0: "clips"} | ({1: "frames", 2: "height", 3: "width"} if any_size else {})
+    if clips_at_once is not None:
+        free = {}
     try:
         with _quietly():
             program = torch.onnx.export(
@@ -154,7 +172,9 @@ def export(
                 dynamic_shapes=(free,),
                 opset_version=opset,
             )
-        assert program is not None
+            assert program is not None
+            if form == "portable":
+                _fold_constants(program.model)
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()  # stack traces with the paths of this machine, half of a small file
         program.model.metadata_props.update(metadata)
@@ -174,10 +194,19 @@ def export(
     for axis, what in free.items():
         if dims[axis].dim_value:
             raise ExportError(f"{path} takes {dims[axis].dim_value} {what} only; the net's code fixes their number")
+    if form == "portable":
+        refuse_unportable(written)
     try:
         Graph(written).follow(UINT8 if with_preprocess else FLOAT, tuple(clips.shape))
     except RefusalError as error:
         raise ExportError(f"{path} {error}, so no file of this net would be read; tell the authors of stzoo") from error
+
+
+def _fold_constants(model: Any) -> None:
+    """Computes what follows from constants alone, whatever its size, so that every weight is one."""
+    from onnxscript import optimizer
+
+    optimizer.optimize(model, input_size_limit=MOST_BYTES, output_size_limit=MOST_BYTES)
 
 
 def newest_opset() -> int:

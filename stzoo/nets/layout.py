@@ -195,6 +195,34 @@ class Images(Views):
         return x.reshape(self.clips, -1, *x.shape[1:]).transpose(1, 2)
 
 
+class Portable(Images):
+    """`Images` in nothing but 2D operations on tensors of four dimensions at most, for a fixed number of clips."""
+
+    def from_volume(self, volume: VolumeView) -> Activation:
+        height, width = volume.shape[3:]
+        return volume.flatten(3).transpose(1, 2).reshape(-1, volume.shape[1], height, width)
+
+    def scaled_and_shifted(
+        self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
+    ) -> Activation:
+        return x * self.along_channels(scale) + self.along_channels(shift)
+
+    def lines(self, x: Activation) -> TimeView:
+        return x.reshape(self.clips, -1, x.shape[1], x.shape[2] * x.shape[3]).transpose(1, 2)
+
+    def convolve(
+        self, x: Activation, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size, groups: int
+    ) -> Activation:
+        if is_spatial(weight, stride) or is_temporal(weight, stride):
+            return super().convolve(x, weight, bias, stride, padding, groups)
+        # Frames within the kernel's reach become channels of one image, by a convolution that copies.
+        channels, reach = x.shape[1], weight.shape[2]
+        copies = torch.eye(reach, dtype=weight.dtype).repeat(channels, 1).view(-1, 1, reach, 1)
+        stacked = F.conv2d(self.lines(x), copies, None, (stride[0], 1), (padding[0], 0), groups=channels)
+        images = self.from_lines(stacked, x)
+        return F.conv2d(images, weight.flatten(1, 2), bias, stride[1:], padding[1:], groups=groups)
+
+
 class Volumes(Layout):
     """[clips, channels, frames, height, width], contiguous, as torch's own 3D modules have them."""
 

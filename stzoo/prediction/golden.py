@@ -34,7 +34,7 @@ from stzoo.video.video import Video
 CLIPS = 3
 """How many clips are kept of a video."""
 
-TOLERANCES: dict[Precision, float] = {"fp32": 1e-3, "bf16": 0.05, "int8": 0.2}
+TOLERANCES: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.02, "bf16": 0.05, "int8": 0.2}
 """The largest difference of a probability that passes, by what is computed in."""
 
 _SAME_SECONDS = 1e-3

@@ -15,7 +15,19 @@ import numpy as np
 from google.protobuf.message import Message
 
 from stzoo.runtimes import operators
-from stzoo.runtimes.values import FLOAT, INT8, INT32, INT64, UINT8, RefusalError, Shape, Value, require
+from stzoo.runtimes.values import (
+    FLOAT,
+    FLOAT16,
+    FLOATS,
+    INT8,
+    INT32,
+    INT64,
+    UINT8,
+    RefusalError,
+    Shape,
+    Value,
+    require,
+)
 from stzoo.validation import shortened
 
 OPERATOR_SETS = range(18, 31)
@@ -44,8 +56,9 @@ _FIELDS = {
 }  # fmt: skip
 """What a message may hold, by its name; a field that is not here is refused, and nothing in it is looked at."""
 
-_DTYPES = {FLOAT: "<f4", UINT8: "u1", INT8: "i1", INT32: "<i4", INT64: "<i8"}
+_DTYPES = {FLOAT: "<f4", FLOAT16: "<f2", UINT8: "u1", INT8: "i1", INT32: "<i4", INT64: "<i8"}
 _TYPED_FIELDS = {FLOAT: "float_data", UINT8: "int32_data", INT8: "int32_data", INT32: "int32_data", INT64: "int64_data"}
+"""Where numbers may stand but in `raw_data`; 16-bit floats stand there alone."""
 
 _MOST_NODES = 20_000
 _MOST_NUMBERS = 4096
@@ -200,11 +213,12 @@ def _constant(tensor: Any) -> Value:
         count, rest = divmod(len(tensor.raw_data), dtype.itemsize)
         array = np.frombuffer(tensor.raw_data, dtype, count)
     else:
+        require(tensor.data_type in _TYPED_FIELDS, f"has the tensor {name} without its numbers, or twice")
         array, rest = np.asarray(getattr(tensor, _TYPED_FIELDS[tensor.data_type])), 0
     fields = [field.name for field, _ in tensor.ListFields() if field.name.endswith("_data")]
     require(len(fields) == 1 and rest == 0, f"has the tensor {name} without its numbers, or twice")
     require(array.size == math.prod(shape), f"has the tensor {name} of shape {shape} with {array.size} numbers")
-    if tensor.data_type == FLOAT:
+    if tensor.data_type in FLOATS:
         require(bool(np.isfinite(array).all()), f"has the tensor {name} with numbers that are not finite")
     followed = tensor.data_type == INT64 and array.size <= _MOST_NUMBERS
     return Value(tensor.data_type, shape, tuple(array.tolist()) if followed else None, is_constant=True)

@@ -25,9 +25,10 @@ from stzoo.validation import problems, shortened
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
 
-Precision = Literal["fp32", "bf16", "int8"]
-Form = Literal["images", "volumes"]
-"""Whether a file has 2D operations on images and on lines through time, or 3D operations."""
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Form = Literal["images", "volumes", "portable"]
+"""Whether a file has 2D operations on images and on lines through time, or 3D operations, or such 2D operations as any
+target has: on tensors of four dimensions at most, with constant weights, for a fixed number of clips."""
 INPUT, OUTPUT = "clips", "logits"
 FRAMES, PROBABILITIES = "frames", "probabilities"
 """Input and output of a file that begins with pixels and ends with probabilities."""
@@ -62,6 +63,11 @@ class OnnxFile:
     shape: tuple[int | None, ...]
     """Of the clips, as [clips, 3, frames, H, W]; None where the graph takes any size."""
 
+    @property
+    def clips_at_once(self) -> int | None:
+        """The number of clips that the graph takes, and no other; None where it takes any."""
+        return self.shape[0]
+
     def takes(self, contract: InputContract) -> bool:
         """Whether the graph takes the contract's clips."""
         wanted = (None, 3, contract.frames, contract.crop, contract.crop)
@@ -95,7 +101,8 @@ class OnnxFile:
         """Raises `UnusableFileError` for a file whose graph cannot be run on one clip; asked before a runtime is."""
         sizes = self.contract.frames, self.contract.crop, self.contract.crop
         frames, height, width = (known or size for known, size in zip(self.shape[2:], sizes, strict=True))
-        self.refuse_input((1, frames, height, width, 3) if self.takes_pixels else (1, 3, frames, height, width))
+        clips = self.clips_at_once or 1
+        self.refuse_input((clips, frames, height, width, 3) if self.takes_pixels else (clips, 3, frames, height, width))
 
     def refuse_input(self, shape: tuple[int, ...]) -> None:
         """Raises `UnusableFileError` for an input that the graph cannot be run on, or would need too much for."""
@@ -165,7 +172,8 @@ def _shape(path: Path, model: Any) -> tuple[int | None, ...]:
     if ends == (FRAMES, PROBABILITIES) and len(shape) == 5:
         shape = shape[0], shape[4], shape[1], shape[2], shape[3]
     kind = FLOAT if ends == (INPUT, OUTPUT) else UINT8
-    if tensor.elem_type != kind or len(shape) != 5 or shape[0] is not None or shape[1] != 3 or min(_known(shape)) < 1:
+    fits = len(shape) == 5 and shape[1] == 3 and min(_known(shape)) >= 1 and (kind == FLOAT or shape[0] is None)
+    if tensor.elem_type != kind or not fits:
         raise UnusableFileError(
             f"{path} takes a tensor of shape {list(shape)}; clips are float32 [clips, 3, frames, H, W]"
         )
@@ -187,7 +195,7 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
             raise ValueError("labels")
         precision = metadata["precision"]
-        if precision not in ("fp32", "int8"):
+        if precision not in ("fp32", "fp16", "int8"):
             raise ValueError("precision")
         form = metadata.get("form", "images")
         if form not in get_args(Form):

@@ -13,14 +13,14 @@ from stzoo.runtimes.onnx_file import OnnxFile, Precision, UnusableFileError
 from stzoo.runtimes.session import Session
 from stzoo.telemetry import without_openvinos
 
-_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
 
 
 class OpenVinoSession(Session):
     """Runs in float32, which has to be asked for, or in bfloat16; in int8 where the file is quantised."""
 
     def __init__(self, file: OnnxFile, precision: Precision) -> None:
-        if (precision == "int8") != (file.precision == "int8"):
+        if precision != file.precision and (precision, file.precision) != ("bf16", "fp32"):
             raise UsageError(
                 f"{file.path} computes in {file.precision}, not in {precision}; write the other one with `stzoo export "
                 "--precision`."
@@ -41,7 +41,7 @@ class OpenVinoSession(Session):
         }
         try:
             model = core.read_model(model=file.content, weights=b"")
-            if not file.takes_pixels:
+            if not file.takes_pixels and file.clips_at_once is None:
                 model.reshape([1, *(size or -1 for size in file.shape[1:])])
             self._request = core.compile_model(model, "CPU", hints).create_infer_request()
         except RuntimeError as error:
@@ -50,7 +50,7 @@ class OpenVinoSession(Session):
     def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
         try:
             with self._alone:
-                if self.file.takes_pixels:
+                if self.file.takes_pixels or self.file.clips_at_once is not None:
                     return np.array(self._request.infer({0: batch})[0])
                 return np.concatenate([np.array(self._request.infer({0: clip[None]})[0]) for clip in batch])
         except RuntimeError as error:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from stzoo.runtimes.values import (
     FLOAT,
+    FLOATS,
     INT8,
     INT32,
     INT64,
@@ -20,6 +21,7 @@ from stzoo.runtimes.values import (
     UINT8,
     RefusalError,
     Value,
+    alike,
     axis_of,
     numbers_of,
     require,
@@ -42,26 +44,26 @@ class Operator(NamedTuple):
 
 
 def _same(inputs: Sequence[Value | None], _: Attributes) -> Value:
-    return replace(taken(inputs, 0, FLOAT), numbers=None)
+    return replace(taken(inputs, 0, *FLOATS), numbers=None)
 
 
 def _clip(inputs: Sequence[Value | None], _: Attributes) -> Value:
     for index in range(1, len(inputs)):
         if inputs[index] is not None:
-            require(taken(inputs, index, FLOAT).shape == (), "has a bound that is no single number")
-    return taken(inputs, 0, FLOAT)
+            require(alike(inputs, 0, index)[1].shape == (), "has a bound that is no single number")
+    return taken(inputs, 0, *FLOATS)
 
 
 def _arithmetic(compute: Callable[[int, int], int]) -> Follow:
     def follow(inputs: Sequence[Value | None], _: Attributes) -> Value:
-        one, other = taken(inputs, 0, FLOAT, INT64), taken(inputs, 1, FLOAT, INT64)
+        one, other = (taken(inputs, index, *FLOATS, INT64) for index in (0, 1))
         require(one.kind == other.kind, "has inputs of two types")
         rank = max(len(one.shape), len(other.shape))
         pairs = list(zip(*((1,) * (rank - len(value.shape)) + value.shape for value in (one, other)), strict=True))
         require(all(a == b or 1 in (a, b) for a, b in pairs), "has inputs whose shapes do not go together")
         shape = tuple(b if a == 1 else a for a, b in pairs)
-        if one.kind == FLOAT:
-            return Value(FLOAT, shape)
+        if one.kind in FLOATS:
+            return Value(one.kind, shape)
         firsts, seconds = numbers_of(inputs, 0), numbers_of(inputs, 1)
         size = math.prod(shape)
         require(rank < 2 and size == max(len(firsts), len(seconds)), "computes with whole numbers that are no shape")
@@ -78,13 +80,13 @@ def _quotient(dividend: int, divisor: int) -> int:
 
 
 def _transpose(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, order = taken(inputs, 0, FLOAT, UINT8), attributes.get("perm", ())
+    value, order = taken(inputs, 0, *FLOATS, UINT8), attributes.get("perm", ())
     require(sorted(order) == list(range(len(value.shape))), "has a permutation that is none")
     return Value(value.kind, tuple(value.shape[axis] for axis in order))
 
 
 def _reshape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, target = taken(inputs, 0, FLOAT, INT64, UINT8), list(numbers_of(inputs, 1))
+    value, target = taken(inputs, 0, *FLOATS, INT64, UINT8), list(numbers_of(inputs, 1))
     require(attributes.get("allowzero", 0) in (0, 1), "has an attribute out of range")
     for axis, size in enumerate(target):
         if size == 0 and not attributes.get("allowzero", 0) and axis < len(value.shape):
@@ -98,7 +100,7 @@ def _reshape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
 
 
 def _conv(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, weight = taken(inputs, 0, FLOAT), taken(inputs, 1, FLOAT)
+    value, weight = alike(inputs, 0, 1)
     group = attributes.get("group", 1)
     require(len(value.shape) in (4, 5) and len(weight.shape) == len(value.shape), "takes no images or volumes")
     require(weight.is_constant, "has weights that are computed")
@@ -106,17 +108,17 @@ def _conv(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
     fits = 1 <= group <= weight.shape[0] and weight.shape[0] % group == 0
     require(fits and weight.shape[1] * group == value.shape[1], "has weights for other channels")
     if len(inputs) == 3:
-        require(taken(inputs, 2, FLOAT).shape == weight.shape[:1], "has a bias of another shape")
-    return Value(FLOAT, (value.shape[0], weight.shape[0], *windows(value.shape[2:], weight.shape[2:], attributes)))
+        require(alike(inputs, 0, 2)[1].shape == weight.shape[:1], "has a bias of another shape")
+    return Value(value.kind, (value.shape[0], weight.shape[0], *windows(value.shape[2:], weight.shape[2:], attributes)))
 
 
 def _pool(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = taken(inputs, 0, FLOAT)
+    value = taken(inputs, 0, *FLOATS)
     require(len(value.shape) in (4, 5), "takes no images or volumes")
     flags = [attributes.get(name, 0) for name in ("ceil_mode", "count_include_pad")]
     require(set(flags) <= {0, 1} and attributes.get("storage_order", 0) == 0, "has an attribute out of range")
     counts = windows(value.shape[2:], tuple(attributes.get("kernel_shape", ())), attributes)
-    return Value(FLOAT, (*value.shape[:2], *counts))
+    return Value(value.kind, (*value.shape[:2], *counts))
 
 
 def _constant_of_shape(inputs: Sequence[Value | None], _: Attributes) -> Value:
@@ -124,30 +126,30 @@ def _constant_of_shape(inputs: Sequence[Value | None], _: Attributes) -> Value:
 
 
 def _batch_norm(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = taken(inputs, 0, FLOAT)
+    value, *others = alike(inputs, *range(5))
     require(attributes.get("training_mode", 0) == 0, "is in training")
     require(0 <= attributes.get("epsilon", 0.0) <= 1, "has an attribute out of range")
     wanted = value.shape[1:2]
-    require(bool(wanted) and all(taken(inputs, index, FLOAT).shape == wanted for index in range(1, 5)), "does not fit")
-    return Value(FLOAT, value.shape)
+    require(bool(wanted) and all(other.shape == wanted for other in others), "does not fit")
+    return Value(value.kind, value.shape)
 
 
 def _concat(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    values = [taken(inputs, index, FLOAT, INT64) for index in range(len(inputs))]
+    values = [taken(inputs, index, *FLOATS, INT64) for index in range(len(inputs))]
     first = values[0]
     axis = axis_of(attributes["axis"], len(first.shape))
     others = {(value.kind, value.shape[:axis], value.shape[axis + 1 :], len(value.shape)) for value in values}
     require(len(others) == 1, "has inputs whose shapes do not go together")
     shape = (*first.shape[:axis], sum(value.shape[axis] for value in values), *first.shape[axis + 1 :])
-    if first.kind == FLOAT:
-        return Value(FLOAT, shape)
+    if first.kind in FLOATS:
+        return Value(first.kind, shape)
     parts = [numbers_of(inputs, index) for index in range(len(inputs))]
     require(len(shape) == 1, "computes with whole numbers that are no shape")
     return Value(INT64, shape, tuple(number for part in parts for number in part))
 
 
 def _gather(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, places, where = taken(inputs, 0, FLOAT, INT64), numbers_of(inputs, 1), taken(inputs, 1, INT64).shape
+    value, places, where = taken(inputs, 0, *FLOATS, INT64), numbers_of(inputs, 1), taken(inputs, 1, INT64).shape
     axis = axis_of(attributes.get("axis", 0), len(value.shape))
     require(all(-value.shape[axis] <= place < value.shape[axis] for place in places), "has an index out of range")
     shape = (*value.shape[:axis], *where, *value.shape[axis + 1 :])
@@ -157,25 +159,25 @@ def _gather(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
 
 
 def _reduce_mean(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = taken(inputs, 0, FLOAT)
+    value = taken(inputs, 0, *FLOATS)
     axes = {axis_of(axis, len(value.shape)) for axis in numbers_of(inputs, 1)}
     require(len(axes) == len(numbers_of(inputs, 1)) > 0, "has the same axis twice, or none")
     require(attributes.get("keepdims", 1) in (0, 1) and not attributes.get("noop_with_empty_axes", 0), "does not fit")
     kept = attributes.get("keepdims", 1)
     shape = [1 if axis in axes else size for axis, size in enumerate(value.shape) if kept or axis not in axes]
-    return Value(FLOAT, tuple(shape))
+    return Value(value.kind, tuple(shape))
 
 
 def _gemm(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, weight = taken(inputs, 0, FLOAT), taken(inputs, 1, FLOAT)
+    value, weight = alike(inputs, 0, 1)
     require(len(value.shape) == len(weight.shape) == 2, "multiplies what are no matrices")
     require(attributes.get("transA", 0) == 0 and attributes.get("transB", 0) in (0, 1), "does not fit")
     require(all(math.isfinite(attributes.get(name, 1.0)) for name in ("alpha", "beta")), "does not fit")
     rows, columns = reversed(weight.shape) if attributes.get("transB", 0) else weight.shape
     require(rows == value.shape[1], "has weights for other channels")
     if len(inputs) == 3:
-        require(taken(inputs, 2, FLOAT).shape == (columns,), "has a bias of another shape")
-    return Value(FLOAT, (value.shape[0], columns))
+        require(alike(inputs, 0, 2)[1].shape == (columns,), "has a bias of another shape")
+    return Value(value.kind, (value.shape[0], columns))
 
 
 def _scaled(kinds: tuple[int, ...], given: int | None) -> Follow:
@@ -194,26 +196,26 @@ def _scaled(kinds: tuple[int, ...], given: int | None) -> Follow:
 
 
 def _cast(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    require(attributes["to"] == FLOAT, "makes numbers of a type that stzoo does not")
-    return Value(FLOAT, taken(inputs, 0, UINT8, INT64).shape)
+    require(attributes["to"] in FLOATS, "makes numbers of a type that stzoo does not")
+    return Value(attributes["to"], taken(inputs, 0, UINT8, INT64, *FLOATS).shape)
 
 
 def _softmax(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value = taken(inputs, 0, FLOAT)
+    value = taken(inputs, 0, *FLOATS)
     axis_of(attributes.get("axis", -1), len(value.shape))
     return value
 
 
 def _shape(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    shape = taken(inputs, 0, FLOAT, UINT8).shape[attributes.get("start", 0) : attributes.get("end", 8)]
+    shape = taken(inputs, 0, *FLOATS, UINT8).shape[attributes.get("start", 0) : attributes.get("end", 8)]
     return Value(INT64, (len(shape),), shape)
 
 
 def _split(inputs: Sequence[Value | None], attributes: Attributes) -> tuple[Value, ...]:
-    value, sizes = taken(inputs, 0, FLOAT), numbers_of(inputs, 1)
+    value, sizes = taken(inputs, 0, *FLOATS), numbers_of(inputs, 1)
     axis = axis_of(attributes.get("axis", 0), len(value.shape))
     require(sum(sizes) == value.shape[axis] and min(sizes, default=0) > 0, "has parts that are not the whole")
-    return tuple(Value(FLOAT, (*value.shape[:axis], size, *value.shape[axis + 1 :])) for size in sizes)
+    return tuple(Value(value.kind, (*value.shape[:axis], size, *value.shape[axis + 1 :])) for size in sizes)
 
 
 def _squeeze(inputs: Sequence[Value | None], _: Attributes) -> Value:
@@ -223,13 +225,13 @@ def _squeeze(inputs: Sequence[Value | None], _: Attributes) -> Value:
 
 
 def _pad(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
-    value, pads = taken(inputs, 0, FLOAT), numbers_of(inputs, 1)
+    value, pads = taken(inputs, 0, *FLOATS), numbers_of(inputs, 1)
     rank = len(value.shape)
     require(attributes.get("mode", b"constant") == b"constant", "pads by a rule")
     require(len(pads) == 2 * rank and all(0 <= pad <= MOST_WINDOW for pad in pads), "has a border out of range")
     if len(inputs) == 3 and inputs[2] is not None:
-        require(taken(inputs, 2, FLOAT).shape == (), "has a border of more than one number")
-    return Value(FLOAT, tuple(size + pads[axis] + pads[axis + rank] for axis, size in enumerate(value.shape)))
+        require(alike(inputs, 0, 2)[1].shape == (), "has a border of more than one number")
+    return Value(value.kind, tuple(size + pads[axis] + pads[axis + rank] for axis, size in enumerate(value.shape)))
 
 
 _WINDOW = {"kernel_shape": tuple, "strides": tuple, "pads": tuple, "dilations": tuple, "auto_pad": bytes}

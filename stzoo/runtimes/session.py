@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from stzoo.contract import InputContract
+from stzoo.errors import UsageError
 from stzoo.runtimes.onnx_file import OnnxFile, Precision
 from stzoo.video.frames import normalise
 
@@ -34,7 +35,8 @@ class Session(ABC):
     def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
         """The net's outputs for normalised clips.
 
-        Raises `BundleError` where the graph cannot be run on them, or answers with something else than logits.
+        Raises `BundleError` where the graph cannot be run on them, or answers with something else than logits;
+        `UsageError` where it takes so many clips at a time that these cannot be shared out.
         """
         return self._checked(clips)
 
@@ -43,11 +45,11 @@ class Session(ABC):
     ) -> Float64[np.ndarray, " classes"]:
         """The mean over the clips of the softmax of the logits, as `stzoo.inference.clip_scores` has it in torch.
 
-        Raises `BundleError` as `logits` does.
+        Raises as `logits` does.
         """
         if self.file.takes_pixels:
             return self._checked(clips).astype(np.float64)
-        step = clips_at_once(self.device)
+        step = self.file.clips_at_once or clips_at_once(self.device)
         total: Float64[np.ndarray, " classes"] | float = 0.0
         for start in range(0, len(clips), step):
             logits = self.logits(normalise(clips[start : start + step], contract)).astype(np.float64)
@@ -56,6 +58,16 @@ class Session(ABC):
         return np.asarray(total / len(clips), dtype=np.float64)
 
     def _checked(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        step = self.file.clips_at_once or len(batch)
+        if len(batch) % step:
+            raise UsageError(
+                f"{self.file.path} takes {step} clips at a time, and these are {len(batch)}; ask for a multiple of "
+                f"{step}, or export it with other --clips."
+            )
+        parts = [self._answer(batch[start : start + step]) for start in range(0, len(batch), step)]
+        return np.concatenate(parts)
+
+    def _answer(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         self.file.refuse_input(batch.shape)
         answer = np.asarray(self._run(batch), dtype=np.float32)
         self.file.refuse_answer(answer, len(batch))

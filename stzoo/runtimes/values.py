@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-FLOAT, UINT8, INT8, INT32, INT64 = 1, 2, 3, 6, 7
+FLOAT, UINT8, INT8, INT32, INT64, FLOAT16 = 1, 2, 3, 6, 7, 10
 """ONNX's numbers of the types that a file may have."""
+
+FLOATS = (FLOAT, FLOAT16)
 
 Shape = tuple[int, ...]
 
@@ -50,6 +52,13 @@ def taken(inputs: Sequence[Value | None], index: int, *kinds: int) -> Value:
         raise RefusalError(f"lacks its input {index + 1}")
     require(value.kind in kinds, f"has an input {index + 1} of a type that it does not take")
     return value
+
+
+def alike(inputs: Sequence[Value | None], *indices: int) -> tuple[Value, ...]:
+    """Inputs that must be there, all of them floats of one type."""
+    values = tuple(taken(inputs, index, *FLOATS) for index in indices)
+    require(len({value.kind for value in values}) == 1, "has inputs of two types")
+    return values
 
 
 def numbers_of(inputs: Sequence[Value | None], index: int) -> tuple[int, ...]:

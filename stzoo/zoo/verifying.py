@@ -88,7 +88,7 @@ def verify(
             answers[way] = str(error)
             continue
         clips.refuse_another_model(golden, predictor)
-        answers[way] = clips.differences(golden, predictor, video)
+        answers[Way(way.runtime, predictor.precision)] = clips.differences(golden, predictor, video)
         if reading is None and video is not None:
             reading = clips.read_anew(golden, video, predictor.contract)
     return Verification(golden, video, reading, answers)

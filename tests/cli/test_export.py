@@ -54,6 +54,24 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
     assert (tmp_path / "model.golden.json").stat().st_size <= 300_000
     run(str(tiny_bundle), "-o", str(output), "--video", str(video), "--form", "volumes", "--replace")
     assert read(output).form == "volumes"
+    text = run(str(tiny_bundle), "-o", str(output), "--video", str(video), "--form", "portable", "--replace")
+    assert "nnapi: takes" in text
+    report = json.loads((tmp_path / "export.json").read_text())["model.onnx"]
+    assert report["batch_sizes"] == [1]
+    assert {name: facts["how"][:7] for name, facts in report["targets"].items()} == {
+        "onnxruntime": "run",
+        "openvino": "run",
+        "coreml": "not run",
+        "nnapi": "not run",
+    }
+    text = run(str(tiny_bundle), "-o", str(tmp_path / "half.onnx"), "--form", "portable", "--precision", "fp16")
+    report = json.loads((tmp_path / "export.json").read_text())["half.onnx"]
+    assert (report["precision"], report["passed"]) == ("fp16", True)
+    assert report["fp16"]["beside_torch"]["largest_difference"] > report["fp16"]["made_of"]["largest_difference"]
+    with pytest.raises(UsageError, match="give --form portable too"):
+        run(str(tiny_bundle), "-o", str(tmp_path / "other.onnx"), "--precision", "fp16")
+    with pytest.raises(UsageError, match="leave --clips out, or give --form portable"):
+        run(str(tiny_bundle), "-o", str(output), "--clips", "2", "--replace")
 
 
 def test_a_file_that_exists_is_not_overwritten_silently(tiny_bundle: Path, tmp_path: Path) -> None:

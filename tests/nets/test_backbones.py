@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +24,13 @@ from stzoo.bundle import Bundle, rebuild
 from stzoo.contract import InputContract
 from stzoo.errors import ContractError, UsageError
 from stzoo.export import to_onnx
+from stzoo.export.targets import targets
 from stzoo.nets import BACKBONES, Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DENSENET121, DENSENET169, DENSENET201, DENSENET_TINY
 from stzoo.nets.fusion import Fusion, named_gates, set_noise
 from stzoo.nets.inception import InceptionSizes, MixedSizes
-from stzoo.nets.layout import Images, Volumes, laid_out
+from stzoo.nets.layout import Images, Portable, Volumes, laid_out
 from stzoo.nets.measure import measure
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101
@@ -329,7 +331,7 @@ def test_every_layout_gives_the_same_logits(kind: Kind) -> None:
     for net in (plain := net_of(kind, mixed(small(kind))), nets.merge(plain.eval())):
         with torch.no_grad():
             expected = net(clips)
-        for way in (Images(len(clips)), Volumes()):
+        for way in (Images(len(clips)), Portable(len(clips)), Volumes()):
             with torch.no_grad(), laid_out(way):
                 torch.testing.assert_close(net(clips), expected, rtol=1e-4, atol=1e-4)
 
@@ -346,6 +348,23 @@ def test_onnxruntime_gives_the_same_logits(kind: Kind, tmp_path: Path) -> None:
     to_onnx.export(net, path, contract, [str(label) for label in range(CLASSES)])
     agreement = to_onnx.compare(net, path, clips.numpy())
     assert agreement.passed, agreement
+
+
+@pytest.mark.parametrize(("name", "unit"), [*zip(BACKBONES, itertools.cycle(["S+ST", "ST", "S"]), strict=False)])
+def test_every_backbone_has_a_portable_form(name: str, unit: str, tmp_path: Path) -> None:
+    kind = kinds(name)[0]
+    shape, clips = small(kind), clips_for(kind, 1)[:, :, :, : least_of(kind)[1]].numpy()
+    net = net_of(kind, shape.uniform(unit)).eval()
+    contract = InputContract(frames=clips.shape[2], fps=1.0, resize=clips.shape[3], crop=clips.shape[3])
+    path = tmp_path / "model.onnx"
+    to_onnx.export(net, path, contract, [str(label) for label in range(CLASSES)], form="portable", clips_at_once=1)
+    with torch.inference_mode():
+        known = targets(path, clips, net(torch.from_numpy(clips)).numpy())
+    for runtime in ("onnxruntime", "openvino"):
+        assert known[runtime]["largest_difference"] <= 1e-4
+    for provider in ("coreml", "nnapi"):
+        assert known[provider]["partitions"] == 1
+        assert known[provider]["supported_nodes"] == known[provider]["nodes"]
 
 
 @of_every_kind

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stzoo.nets.layout import ChannelsLast, Images, Layout, Views, Volumes, laid_out, layout
+from stzoo.nets.layout import ChannelsLast, Images, Layout, Portable, Views, Volumes, laid_out, layout
 
 KERNELS = [(1, 1, 1), (3, 1, 1), (1, 3, 3), (5, 7, 7), (3, 3, 3), (1, 1, 3)]
 STRIDES = [(1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 2, 2), (3, 2, 1)]
@@ -17,9 +17,9 @@ volumes = st.builds(
 )
 
 
-def both(clips: int) -> list[Views]:
+def views_of(clips: int) -> list[Views]:
     """The layouts that are to compute what `Volumes` does."""
-    return [ChannelsLast(), Images(clips)]
+    return [ChannelsLast(), Images(clips), Portable(clips)]
 
 
 def kept(kernel: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -36,7 +36,7 @@ def test_every_layout_convolves_like_volumes(
     weight = torch.randn(outputs * groups, x.shape[1] // groups, *kernel)
     bias = torch.randn(outputs * groups)
     expected = Volumes().convolve(x, weight, bias, stride, kept(kernel), groups)
-    for views in both(len(x)):
+    for views in views_of(len(x)):
         found = views.convolve(views.from_volume(x), weight, bias, stride, kept(kernel), groups)
         torch.testing.assert_close(views.volume(found), expected, rtol=1e-4, atol=1e-4)
 
@@ -47,7 +47,7 @@ def test_every_layout_pools_like_volumes(
     x: Tensor, what: str, kernel: tuple[int, int, int], stride: tuple[int, int, int]
 ) -> None:
     expected = Volumes().pool(x, what, kernel, stride, kept(kernel))
-    for views in both(len(x)):
+    for views in views_of(len(x)):
         found = views.pool(views.from_volume(x), what, kernel, stride, kept(kernel))
         torch.testing.assert_close(views.volume(found), expected)
 
@@ -56,7 +56,7 @@ def test_every_layout_pools_like_volumes(
 @given(volumes, st.integers(1, 3))
 def test_what_goes_by_axes_means_the_same_in_every_layout(x: Tensor, stride: int) -> None:
     values = torch.arange(1.0, x.shape[1] + 1)
-    for way in (*both(len(x)), Volumes()):
+    for way in (*views_of(len(x)), Volumes()):
         y = way.from_volume(x)
         assert y.shape[way.channels] == x.shape[1]
         torch.testing.assert_close(way.mean(y), x.mean(dim=(2, 3, 4)))
