@@ -8,6 +8,7 @@ A module a command:
     diff         `stzoo diff`
     export       `stzoo export`
     verify       `stzoo verify`
+    benchmark    `stzoo benchmark`
     publish      `stzoo publish`
     measure      `stzoo measure`
     train        `stzoo train`
@@ -81,6 +82,7 @@ COMMANDS = {
     "diff": Entry("stzoo.cli.diff:diff", "Show where two strategies differ."),
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),
     "verify": Entry("stzoo.cli.verify:verify", "Check that a model answers here as it did where it was made."),
+    "benchmark": Entry("stzoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),
     "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +13,7 @@ import rich_click as click
 
 from stzoo.card import Bundled, Card
 from stzoo.cli.drawing import UNKNOWN, accuracy, billions, console, fits, megabytes, millions, plain_table, print_parts
-from stzoo.cli.options import format_option
+from stzoo.cli.options import format_option_of
 from stzoo.errors import HubError, ModelNotFoundError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ _HEADINGS = {
     "size": "size:right",
     "weights": "weights",
 }
+_FACTS = (
+    "name", "title", "dataset", "task", "backbone", "strategy", "parameters", "multiply_adds", "bytes", "weights",
+    "bundled",
+)  # fmt: skip
+_MEASURED = ("metric", "value", "low", "high", "n", "split", "protocol", "model")
+"""Columns of the CSV: fields of `ModelLine` and of `Result`."""
 _DISPENSABLE = ("size", "strategy", "backbone", "multiply-adds", "task")
 """The columns that a narrow terminal has no room for, the first to go first."""
 _STRATEGY = (
@@ -122,7 +130,7 @@ class _Entry(NamedTuple):
 @click.option("--dataset", help="Only models of this dataset, such as camera, k400 or Kinetics-400.")
 @click.option("--max-params", type=click.FloatRange(min=0), help="Only models of at most so many million parameters.")
 @click.option("--bundled", is_flag=True, help="Only models whose weights are in the package.")
-@format_option
+@format_option_of("text", "json", "csv", default="text", help="text for people, json or csv for programs.")
 def list_models_command(
     pattern: str, dataset: str | None, max_params: float | None, bundled: bool, format_: str
 ) -> None:
@@ -144,11 +152,24 @@ def list_models_command(
         entries = [entry for entry in entries if (entry.line.parameters or float("inf")) <= max_params * 1e6]
     if format_ == "json":
         click.echo(json.dumps([asdict(entry.line) for entry in entries], indent=2, ensure_ascii=False))
+    elif format_ == "csv":
+        click.echo(_csv(entries), nl=False)
     elif entries:
         output = console()
         print_parts(*_parts(entries, output), output=output)
     else:
         raise ModelNotFoundError("no model is left after these filters; `stzoo list` shows every model.")
+
+
+def _csv(entries: Sequence[_Entry]) -> str:
+    """A line a model: what is known of it, and the accuracy that the table quotes, as a fraction with its protocol."""
+    stream = io.StringIO()
+    table = csv.DictWriter(stream, [*_FACTS, *_MEASURED], lineterminator="\n")
+    table.writeheader()
+    for line, headline in entries:
+        measured = {} if headline is None else headline.model_dump(mode="json", include=set(_MEASURED))
+        table.writerow({name: getattr(line, name) for name in _FACTS} | measured)
+    return stream.getvalue()
 
 
 def _of_dataset(listed: list[Card], dataset: str) -> list[Card]:

@@ -6,5 +6,6 @@ hub_cache    what the Hub's cache holds
 hub          the wire: what is fetched from a Hub and put there
 loading      load: from a reference to a model that predicts
 verifying    a model's golden clips, run on every runtime
+benchmarking  how fast a model is here
 publishing   from a bundle to a Hub repository
 """

@@ -79,7 +79,7 @@ def verify(
     video = clips.find_video(golden, path.parent) if video is None else clips.refuse_another_video(golden, video)
     answers: dict[Way, Differences | str] = {}
     reading = None
-    for way in _ways(model, runtime):
+    for way in ways(model, runtime):
         try:
             predictor = load(ref, runtime=way.runtime, precision=way.precision, say=say)
         except StzooError as error:
@@ -114,7 +114,7 @@ def make(ref: Ref, video: Path | None = None) -> Path:
     return path
 
 
-def _ways(model: Path, runtime: Runtime | Literal["all"]) -> Iterator[Way]:
+def ways(model: Path, runtime: Runtime | Literal["all"] = "all") -> Iterator[Way]:
     """What can run the model here: torch, where it is a bundle, and the runtimes of ONNX files."""
     is_bundle = model.is_dir()
     asked = [*(["torch"] if is_bundle else []), *_ONNX_RUNTIMES] if runtime == "all" else [runtime]

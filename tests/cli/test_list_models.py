@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -32,6 +34,15 @@ def test_the_list_says_what_is_known_and_what_is_not(zoo: Path) -> None:
     lost = next(line for line in text.splitlines() if line.strip().startswith("toy-lost"))
     assert "missing from this installation" in lost
     assert "¹ toy, test, 200 videos: 2 clips." in text
+
+
+def test_the_list_as_csv_has_a_line_a_model_with_the_accuracy_that_the_table_quotes(zoo: Path) -> None:
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(run("--format", "csv")))}
+    assert list(rows) == ["toy-lost", "toy-never", "toy-opt"]
+    measured = [rows["toy-opt"][name] for name in ("metric", "value", "low", "high", "n", "split", "protocol")]
+    assert measured == ["top1", "0.9", "0.85", "0.94", "200", "test", "2 clips"]
+    assert int(rows["toy-opt"]["parameters"]) > 0
+    assert [rows["toy-never"][name] for name in ("parameters", "value", "weights")] == ["", "", "not trained yet"]
 
 
 def test_the_list_as_json_has_every_field(zoo: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_runtime_that_is_not_installed_is_named(file: OnnxFile, monkeypatch: p
     ("runtime", "precision", "sentence"),
     [
         ("onnx", "fp32", 'no runtime "onnx"; choose one of auto, torch, onnxruntime, openvino'),
-        ("auto", "fp16", 'no precision "fp16"; choose one of fp32, bf16, int8. Did you mean'),
+        ("auto", "fp17", 'no precision "fp17"; choose one of fp32, fp16, bf16, int8. Did you mean'),
     ],
 )
 def test_what_nobody_knows_is_named_with_what_there_is(runtime: str, precision: str, sentence: str) -> None:
