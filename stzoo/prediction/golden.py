@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -41,7 +41,7 @@ _SAME_SECONDS = 1e-3
 _SAME_PIXELS = 2.0
 """Of 255, on average: decoders and filters differ by less."""
 
-_MISTAKES = {
+_MISTAKES: dict[str, Any] = {
     "as if its colours were in the order BGR": (..., slice(None, None, -1)),
     "as if its frames ran backwards": (slice(None), slice(None, None, -1)),
 }
@@ -84,11 +84,7 @@ def make(predictor: Predictor, video: Path) -> Golden:
     """
     contract = predictor.contract
     pixels, times = _read(video, contract)
-    for block in (size for size in range(1, contract.crop + 1) if contract.crop % size == 0):
-        clips = mosaic(pixels, block)
-        pictures = [packed(clip) for clip in clips]
-        if sum(map(len, pictures)) <= MOST_PIXEL_BYTES:
-            break
+    block, clips, pictures = _small_enough(pixels)
     whole = None
     if video.is_file():
         scores = predictor.scores_of(read_clips(Video(video), contract).clips)
@@ -107,6 +103,17 @@ def make(predictor: Predictor, video: Path) -> Golden:
         ),
         video=whole,
     )
+
+
+def _small_enough(pixels: Pixels) -> tuple[int, Pixels, list[str]]:
+    """The smallest blocks with which the pictures take no more than they may, the clips in them, and the pictures."""
+    size, block = pixels.shape[2], 1
+    while True:
+        clips = mosaic(pixels, block)
+        pictures = [packed(clip) for clip in clips]
+        if block == size or sum(map(len, pictures)) <= MOST_PIXEL_BYTES:
+            return block, clips, pictures
+        block = next(larger for larger in range(block + 1, size + 1) if size % larger == 0)
 
 
 def differences(golden: Golden, predictor: Predictor, video: Path | None) -> Differences:

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from stzoo import bundle as bundles
 from stzoo.errors import BundleError, StzooError, UsageError
-from stzoo.runtimes import Precision, Runtime, is_there
+from stzoo.runtimes import RUNTIMES, Precision, Runtime, is_there
 from stzoo.zoo.loading import load
 from stzoo.zoo.reference import Ref, exported_file, find
 
 if TYPE_CHECKING:
     from stzoo.bundle.golden import Golden
     from stzoo.prediction.golden import Differences, Reading
-
-_ONNX_RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
 
 class Way(NamedTuple):
@@ -117,9 +115,8 @@ def make(ref: Ref, video: Path | None = None) -> Path:
 def ways(model: Path, runtime: Runtime | Literal["all"] = "all") -> Iterator[Way]:
     """What can run the model here: torch, where it is a bundle, and the runtimes of ONNX files."""
     is_bundle = model.is_dir()
-    asked = [*(["torch"] if is_bundle else []), *_ONNX_RUNTIMES] if runtime == "all" else [runtime]
-    for name in asked:
-        if runtime == "all" and not is_there(name):
+    for name in RUNTIMES if runtime == "all" else (runtime,):
+        if runtime == "all" and not (is_there(name) and (is_bundle or name != "torch")):
             continue
         yield Way(name, "fp32")
         if is_bundle and name != "torch" and (model / bundles.ONNX_INT8).exists():
