@@ -15,25 +15,25 @@ from pathlib import Path
 
 import ray
 
-from stzoo.cli.inputs import files
+from stzoo.cli.inputs import videos
 from stzoo.files import replacing
 from stzoo.ray_stage import PredictStage
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Predict many videos with Ray Data.")
-    parser.add_argument("inputs", nargs="+", metavar="FILE|FOLDER|PATTERN|-")
+    parser.add_argument("inputs", nargs="+", metavar="FILE|FOLDER|PATTERN")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="JSON lines")
     parser.add_argument("--model", default="camera-motion-opt", metavar="NAME")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes, each with a model of its own")
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="videos that a worker takes at a time")
     arguments = parser.parse_args()
 
-    paths = [os.path.abspath(path) for path in files(arguments.inputs)]
+    paths = [os.path.abspath(video.path) for video in videos(arguments.inputs)]
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     blocks = -(-len(paths) // arguments.batch)
-    videos = ray.data.from_items([{"path": path} for path in paths], override_num_blocks=blocks)
-    rows = videos.map_batches(
+    dataset = ray.data.from_items([{"path": path} for path in paths], override_num_blocks=blocks)
+    rows = dataset.map_batches(
         PredictStage,
         fn_constructor_kwargs={"model": arguments.model},
         batch_size=arguments.batch,

@@ -18,6 +18,10 @@ MOST_VIDEO_PIXELS = 2**31
 """The most that the clips and crops of one video may hold together."""
 
 
+CHANGEABLE = frozenset(["clips", "crops", "frames", "stride_frames", "fps"])
+"""What `InputContract.changed` takes."""
+
+
 class InputContract(BaseModel):
     """Which frames of a video a net sees, and how each is resized, cropped and normalised.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.nets import is_template
+from stzoo.nets import Classifier, is_template
 
 
 def to_input(
@@ -28,6 +28,13 @@ def clip_scores(
 ) -> Float[Tensor, "clips classes"]:
     """The softmax of the net's logits, on the clips' own device: what `over_clips` averages."""
     return net(to_input(clips, contract)).float().softmax(dim=1)
+
+
+def clip_vectors(
+    net: Classifier, clips: UInt8[Tensor, "clips frames height width 3"], contract: InputContract
+) -> Float[Tensor, "clips features"]:
+    """What enters the net's head, on the clips' own device."""
+    return net.vectors(to_input(clips, contract)).float()
 
 
 def over_clips(scores: Float[Tensor, "*videos clips classes"]) -> Float[Tensor, "*videos classes"]:

@@ -28,7 +28,7 @@ class PredictStage:
         topk: how many labels a row has, best first.
         device: as `stzoo.load` takes it.
         runtime: as `stzoo.load` takes it; by default the one that `stzoo predict` takes.
-        frame_rate: frames a second of videos that are folders of frames.
+        fps: frames a second of videos that are folders of frames.
 
     Raises:
         StzooError: what `stzoo.load` raises.
@@ -41,10 +41,10 @@ class PredictStage:
         topk: int = 5,
         device: str | None = None,
         runtime: Runtime | Literal["auto"] = "auto",
-        frame_rate: float | None = None,
+        fps: float | None = None,
     ) -> None:
         self.predictor = load(model, device=device, runtime=runtime)
-        self.topk, self.frame_rate = topk, frame_rate
+        self.topk, self.fps = topk, fps
 
     def __call__(self, batch: Mapping[str, Iterable[Any]]) -> dict[str, np.ndarray]:
         """Predicts the videos in the column `path`; one that cannot be read has an `error` and stops nothing.
@@ -54,7 +54,7 @@ class PredictStage:
             where there is none) and `json` (the whole row, as a line of JSON).
         """
         paths = [str(path) for path in batch["path"]]
-        results = score_files(self.predictor, [Video(path, self.frame_rate) for path in paths], workers=0)
+        results = score_files(self.predictor, [Video(path, self.fps) for path in paths], workers=0)
         rows = [row(self.predictor, result, self.topk) for result in results]
         best = [entry["predictions"][0] if "predictions" in entry else {} for entry in rows]
         return {

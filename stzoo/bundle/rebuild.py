@@ -14,7 +14,7 @@ from stzoo import bundle as bundles
 from stzoo import nets
 from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, StzooError, listed
+from stzoo.errors import BundleError, StzooError, UsageError, listed
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
@@ -103,9 +103,12 @@ def architecture_of(folder: Path, bundle: Bundle) -> Architecture:
 def fitting_strategy(
     strategy: Strategy | str, architecture: Architecture, posterior: Posterior | None = None
 ) -> Strategy:
-    """A strategy as given or by name. Raises `StrategyError` when it does not fit the architecture."""
+    """A strategy as given or by name. Raises `StrategyError` when it does not fit, `UsageError` for neither."""
     if isinstance(strategy, str):
         return named(strategy, architecture.backbone, architecture.sites, posterior)
+    given: object = strategy
+    if not isinstance(given, Strategy):
+        raise UsageError(f"a strategy is a Strategy or the name of one, and {given!r:.40} is neither")
     strategy.check(architecture.backbone, architecture.sites)
     return strategy
 

@@ -2,6 +2,7 @@
 
 A module a command:
     predict      `stzoo predict`
+    embed        `stzoo embed`
     evaluate     `stzoo evaluate`
     list_models  `stzoo list`
     show         `stzoo show`
@@ -76,6 +77,7 @@ class Entry:
 
 COMMANDS = {
     "predict": Entry("stzoo.cli.predict:predict", "Say what happens in one or more video files."),
+    "embed": Entry("stzoo.cli.embed:embed", "Write what a model makes of videos as vectors, to search among them."),
     "evaluate": Entry("stzoo.cli.evaluate:evaluate", "Measure a model on labelled videos."),
     "list": Entry("stzoo.cli.list_models:list_models_command", "List the models of the zoo."),
     "show": Entry("stzoo.cli.show:show", "Show one model: its strategy, marginals and numbers."),

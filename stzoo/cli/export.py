@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     help="Take the pixels of a video's clips, uint8 [clips, frames, height, width, 3] in RGB, and give the video's "
     "probabilities: normalisation, softmax and the mean over clips inside.",
 )
+@click.option("--with-features", is_flag=True, help="Give what enters the classifier too, as a second output.")
 @click.option(
     "--any-size",
     is_flag=True,
@@ -92,6 +93,7 @@ def export(
     replace: bool,
     opset: int | None,
     with_preprocess: bool,
+    with_features: bool,
     any_size: bool,
     form: Form,
     clips: int | None,
@@ -121,7 +123,9 @@ def export(
         raise UsageError(f"a file of {form} takes any number of clips; leave --clips out, or give --form portable")
     if output.exists() and not replace:
         raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
-    graph = Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, any_size, form)
+    if with_features and (precision != "fp32" or form == "portable"):
+        raise UsageError("--with-features is about files of images or volumes in fp32; leave it out, or the others")
+    graph = Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, with_features, any_size, form)
     if form == "portable":
         graph = graph._replace(clips_at_once=clips or 1)
     job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4")
@@ -198,9 +202,13 @@ def _write(predictor: Predictor, job: Job, pixels: Pixels | None, items: Sequenc
 
 
 def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, graph: Graph) -> Agreement:
-    from stzoo.export.to_onnx import VideoLevel, compare
+    from stzoo.export.around import VideoLevel, WithFeatures
+    from stzoo.export.to_onnx import compare
+    from stzoo.nets import Classifier
     from stzoo.video.frames import normalise
 
+    if graph.with_features and isinstance(net, Classifier):
+        net = WithFeatures(net)
     if graph.with_preprocess:
         return compare(VideoLevel(net, contract), path, pixels, graph.batch_sizes)
     return compare(net, path, normalise(pixels, contract), graph.batch_sizes)

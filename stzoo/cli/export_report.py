@@ -27,6 +27,7 @@ class Graph(NamedTuple):
 
     opset: int
     with_preprocess: bool
+    with_features: bool
     any_size: bool
     form: Form
     clips_at_once: int | None = None
@@ -138,9 +139,9 @@ def say(job: Job, outcome: Outcome) -> None:
     if agreement is not None:
         click.echo(
             f"Compared with torch on {job.video} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: "
-            f"largest difference of a {'probability' if job.graph.with_preprocess else 'logit'} "
-            f"{agreement.largest_difference:.1e}, same best label {agreement.top1_agreement:.0%}; "
-            f"{agreement.milliseconds_a_clip:.1f} ms a clip on {agreement.provider}"
+            f"largest difference of a {'probability' if job.graph.with_preprocess else 'logit'}"
+            f"{' or feature' if job.graph.with_features else ''} {agreement.largest_difference:.1e}, same best label "
+            f"{agreement.top1_agreement:.0%}; {agreement.milliseconds_a_clip:.1f} ms a clip on {agreement.provider}"
         )
     for target, facts in (outcome.targets or {}).items():
         click.echo(f"{target}: {_said_of_target(facts)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import rich_click as click
 
+from stzoo import DEFAULT_MODEL
 from stzoo.terminal.cleaning import exact_output
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ _RUNTIME_OPTIONS = (
         show_default=True,
         help="bf16 is openvino's; int8 takes a file that stzoo export has written with --precision int8.",
     ),
+)
+model_option = click.option(
+    "--model",
+    metavar="NAME",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
 )
 frame_rate_option = click.option(
     "--frame-rate",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import rich_click as click
 
-from stzoo import DEFAULT_MODEL
-from stzoo.cli.inputs import files
+from stzoo.cli.inputs import videos as videos_of
 from stzoo.cli.options import (
     format_option_of,
     frame_rate_option,
     loaded,
+    model_option,
     protocol_options,
     runtime_options,
     workers_option,
@@ -39,13 +39,7 @@ _RESUMABLE = ("jsonl", "csv")
 @click.command()
 @click.pass_context
 @click.argument("inputs", metavar="FILE|FOLDER|PATTERN|- ...", nargs=-1, required=True)
-@click.option(
-    "--model",
-    metavar="NAME",
-    default=DEFAULT_MODEL,
-    show_default=True,
-    help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
-)
+@model_option
 @protocol_options
 @frame_rate_option
 @click.option(
@@ -90,22 +84,23 @@ def predict(
     over_time: OverTime,
     **wishes: Any,
 ) -> None:
-    """Say what happens in videos: files, folders with all that is in them, patterns, or a list on standard input (-).
+    """Say what happens in videos: files, folders with all that is in them, patterns, or standard input (-).
+
+    Standard input is a video, or a list of paths, one a line.
 
     A file that cannot be read is named on standard error, the others are predicted all the same, and the exit code is
     1. A file that is cut off is predicted from what can be decoded, with a warning on standard error.
     """
     form = format_ or _form(output)
     _refuse(output, form, resume)
-    paths = files(inputs, frames=frame_rate is not None)
-    over_time.refuse(len(paths), form, output, resume=resume, workers=workers)
+    videos = videos_of(inputs, frame_rate, resume=resume)
+    over_time.refuse(len(videos), form, output, resume=resume, workers=workers)
     predictor = loaded(model, **wishes)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
     if resume and output is not None and output.exists():
         done, broken = resumed(output, form, predictor, answers)
-        paths = [path for path in paths if path not in done]
-    videos = [Video(path, frame_rate) for path in paths]
+        videos = [video for video in videos if video.path not in done]
     written = len(done)
     kept = _saying_what_is_kept(output, form, lambda: f"{written} of {len(done) + len(videos)} videos")
     with kept, _opened(output, resume) as stream:

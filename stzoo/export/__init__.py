@@ -1,5 +1,6 @@
 """Fixed nets as ONNX files.
 
+around    what is put around a net before it is written
 to_onnx   written in fp32 and compared with torch
 targets   where a portable file runs, and what is known of each target
 to_fp16   in half the bits

@@ -15,20 +15,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
-from torch import Tensor, nn
+from jaxtyping import Float32, UInt8
+from torch import nn
 
 import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError, UsageError
+from stzoo.export.around import InForm, VideoLevel, WithFeatures
 from stzoo.export.targets import refuse_unportable
 from stzoo.files import replacing
-from stzoo.inference import clip_scores, over_clips
-from stzoo.nets import is_template, merge
-from stzoo.nets.layout import Images, Layout, Portable, Volumes, laid_out
+from stzoo.nets import Classifier, is_template, merge
 from stzoo.runtimes import threads
 from stzoo.runtimes.graph import Graph
-from stzoo.runtimes.onnx_file import FRAMES, INPUT, MOST_BYTES, OUTPUT, PROBABILITIES, Form
+from stzoo.runtimes.onnx_file import FEATURES, FRAMES, INPUT, MOST_BYTES, OUTPUT, PROBABILITIES, Form
 from stzoo.runtimes.onnxruntime_session import explaining, loads_operator_set, opened
 from stzoo.runtimes.values import FLOAT, UINT8, RefusalError
 from stzoo.strategies.strategy import Strategy
@@ -50,7 +49,7 @@ class Agreement:
     """How far onnxruntime is from torch on the same clips, over every batch size that was tried."""
 
     largest_difference: float
-    """Of a logit; of a probability where the file gives probabilities."""
+    """Of a logit, or of a probability where the file gives probabilities; and of a feature where it gives them."""
     top1_agreement: float
     batch_sizes: tuple[int, ...]
     milliseconds_a_clip: float
@@ -64,37 +63,6 @@ class Agreement:
         return self.largest_difference <= TOLERANCE and self.top1_agreement == 1.0
 
 
-class _InForm(nn.Module):
-    """A net whose activations are laid out as its operations in the file shall be."""
-
-    def __init__(self, net: nn.Module, form: Form) -> None:
-        super().__init__()
-        self.net = net
-        self.form = form
-
-    def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
-        with laid_out(_layout(self.form, clips)):
-            return self.net(clips)
-
-
-def _layout(form: Form, clips: Tensor) -> Layout:
-    if form == "volumes":
-        return Volumes()
-    return (Images if form == "images" else Portable)(clips.shape[0])
-
-
-class VideoLevel(nn.Module):
-    """Pixels of a video's clips to the probabilities of the video: normalisation, net, softmax, and mean over clips."""
-
-    def __init__(self, net: nn.Module, contract: InputContract) -> None:
-        super().__init__()
-        self.net = net
-        self.contract = contract
-
-    def forward(self, frames: UInt8[Tensor, "clips frames height width 3"]) -> Float[Tensor, " classes"]:
-        return over_clips(clip_scores(self.net, frames, self.contract))
-
-
 def export(
     net: nn.Module,
     path: Path | str,
@@ -106,6 +74,7 @@ def export(
     digest: str = "",
     opset: int = OLDEST_OPSET,
     with_preprocess: bool = False,
+    with_features: bool = False,
     any_size: bool = False,
     form: Form = "images",
     clips_at_once: int | None = None,
@@ -114,16 +83,18 @@ def export(
 
     The model takes float32 `clips` [batch, 3, frames, crop, crop], normalised as the contract says, and gives `logits`
     [batch, classes]; `with_preprocess`, it takes uint8 `frames` [clips, frames, crop, crop, 3], the pixels of a video's
-    clips in RGB, and gives the video's `probabilities` [classes]. With `any_size`, frames, height and width are free.
+    clips in RGB, and gives the video's `probabilities` [classes]. `with_features` it gives `features` too, what enters
+    the classifier: [batch, width], or [width] of the video. With `any_size`, frames, height and width are free.
     The `form` changes no number but those of rounding: 2D operations on `images` are what onnxruntime runs fastest, 3D
     operations on `volumes` what openvino does. What is `portable` has 2D operations on tensors of four dimensions at
     most, weights that are constants, and static shapes: it takes `clips_at_once` clips, and no other number.
     Its metadata has `name`, `stzoo_version`, `labels` and `input` (both JSON), `precision`, `form`, `model_digest` (the
     SHA-256 of the weights file, as `digest` gives it), `strategy` and `strategy_digest`.
 
-    Raises `ExportError` for a template, for an operator set that cannot be written, and for what torch's exporter or
-    ONNX's checker refuses; `UsageError` for another suffix than .onnx, by which ONNX's readers choose a format, and for
-    a number of clips where it is free, or none where it is not.
+    Raises `ExportError` for a template, for a net that shows no features where they are wanted, for an operator set
+    that cannot be written, and for what torch's exporter or ONNX's checker refuses; `UsageError` for another suffix
+    than .onnx, by which ONNX's readers choose a format, and for a number of clips where it is free, or none where it
+    is not.
     """
     import onnx
 
@@ -149,7 +120,12 @@ def export(
     }
     if strategy is not None:
         metadata |= {"strategy": strategy.text(), "strategy_digest": strategy.digest}
-    graph: nn.Module = _InForm(merge(net.eval()), form)
+    merged = merge(net.eval())
+    if with_features:
+        if not isinstance(merged, Classifier):
+            raise ExportError(f"a {type(net).__name__} does not show what enters its head; leave the features out")
+        merged = WithFeatures(merged)
+    graph: nn.Module = InForm(merged, form)
     sizes = (contract.frames, contract.crop, contract.crop)
     number = 2 if clips_at_once is None else clips_at_once
     clips = torch.zeros(number, 3, *sizes)
@@ -168,7 +144,7 @@ def export(
                 dynamo=True,
                 verbose=False,
                 input_names=[FRAMES if with_preprocess else INPUT],
-                output_names=[PROBABILITIES if with_preprocess else OUTPUT],
+                output_names=[PROBABILITIES if with_preprocess else OUTPUT, *[FEATURES] * with_features],
                 dynamic_shapes=(free,),
                 opset_version=opset,
             )
@@ -222,7 +198,8 @@ def compare(
 ) -> Agreement:
     """Runs the ONNX file on onnxruntime and the net in torch on the CPU, on the same clips.
 
-    `net` takes what the file takes: a `VideoLevel` is compared with a file that has the preprocessing inside. For every
+    `net` takes and gives what the file does: a `VideoLevel` is compared with a file that has the preprocessing inside,
+    and one `WithFeatures` with a file that gives them. For every
     batch size the first so many clips are taken, so there must be at least the largest of them.
 
     Raises `ExportError` when onnxruntime refuses the file.
@@ -237,10 +214,11 @@ def compare(
             batch = np.ascontiguousarray(clips[:size])
             assert len(batch) == size
             with torch.inference_mode():
-                expected = net(torch.from_numpy(batch)).numpy()
-            (answer,) = session.run(None, {name: batch})
-            differences.append(np.abs(answer - expected).max())
-            agreements.append(np.mean(answer.argmax(axis=-1) == expected.argmax(axis=-1)))
+                outputs = net(torch.from_numpy(batch))
+            expected = [output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))]
+            answers = session.run(None, {name: batch})
+            differences += [np.abs(ours - theirs).max() for ours, theirs in zip(answers, expected, strict=True)]
+            agreements.append(np.mean(answers[0].argmax(axis=-1) == expected[0].argmax(axis=-1)))
         first = np.ascontiguousarray(clips[:1])
         seconds = statistics.median(_seconds(lambda: session.run(None, {name: first})) for _ in range(_TIMED_RUNS))
     return Agreement(

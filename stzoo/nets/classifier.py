@@ -64,6 +64,10 @@ class Classifier(nn.Module, ABC):
         """Everything between the clips and the average."""
 
     def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
+        return self.head(self.vectors(clips))
+
+    def vectors(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
+        """What enters the head: the features of every clip, averaged over frames and positions."""
         if min(clips.shape[-2:]) < self.smallest_size:
             raise ContractError(
                 f"clips of {clips.shape[-1]}x{clips.shape[-2]} pixels are too small for this net; "
@@ -73,7 +77,7 @@ class Classifier(nn.Module, ABC):
             raise ContractError(
                 f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
             )
-        return self.head(self._dropped(layout().mean(self.features(layout().from_volume(clips)))))
+        return self._dropped(layout().mean(self.features(layout().from_volume(clips))))
 
     def _dropped(self, x: Float[Tensor, "clips features"]) -> Float[Tensor, "clips features"]:
         if self.dropout_draws is None or not self.training:

@@ -1,28 +1,29 @@
-"""Video file -> scores: a net together with the way it wants to see and the names of its classes."""
+"""Video -> scores: a net together with the way it wants to see and the names of its classes."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, UsageError
+from stzoo.errors import UsageError
+from stzoo.prediction.clips import Clips, OfClips, mean_of_each
 from stzoo.prediction.timeline import Timeline, follow
-from stzoo.runtimes import Precision, Runtime, Session
+from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once
 from stzoo.strategies.strategy import Strategy
+from stzoo.video.given import Channels, Fps, VideoLike, VideosLike, are_several, given_video, given_videos
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from stzoo.runtimes.torch_net import TorchNet
 
 
 class VideoWarning(UserWarning):
@@ -38,7 +39,7 @@ class Prediction(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictor:
-    """A fixed net that takes video files. The attributes can be read and not set; `to` gives one on another device.
+    """A fixed net that takes videos. The attributes can be read and not set; `to` gives one on another device.
 
     Raises:
         UsageError: the net is a template, the device does not exist, or an ONNX file takes other clips than the
@@ -61,11 +62,11 @@ class Predictor:
     strategy: Strategy | None = dataclasses.field(default=None, kw_only=True, repr=False)
     digest: str = dataclasses.field(default="", kw_only=True, repr=False)
     """SHA-256 of the weights file; empty where the net's weights are not those of one."""
-    _runner: TorchNet | Session = dataclasses.field(init=False, repr=False)
+    _runner: Runner = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
-        runner: TorchNet | Session
+        runner: Runner
         if isinstance(self.net, Session):
             if not self.net.file.takes(self.contract):
                 raise UsageError(
@@ -101,21 +102,41 @@ class Predictor:
             )
         return dataclasses.replace(self, device=device)
 
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # a list of single frames is one video
+        self, video: VideoLike, topk: int = 5, clips: int | None = None, *, fps: Fps = None, channels: Channels = "rgb"
+    ) -> list[Prediction]: ...
+
+    @overload
     def predict(
-        self, path: Path | str, topk: int = 5, clips: int | None = None, *, frame_rate: float | None = None
-    ) -> list[Prediction]:
+        self,
+        video: Sequence[VideoLike],
+        topk: int = 5,
+        clips: int | None = None,
+        *,
+        fps: Fps = None,
+        channels: Channels = "rgb",
+    ) -> list[list[Prediction]]: ...
+
+    def predict(
+        self, video: VideosLike, topk: int = 5, clips: int | None = None, *, fps: Fps = None, channels: Channels = "rgb"
+    ) -> list[Prediction] | list[list[Prediction]]:
         """The `topk` most probable classes of a video, best first; all of them where there are fewer.
 
         Args:
-            path: a video file of any length, frame rate and size; or a folder of frames, also within a zip file.
+            video: a path (a file, a folder of frames, either in a zip file), the bytes of a file, a binary file that
+                is open, uint8 frames, or an object that decodes, as `stzoo.video.given.VideoLike` has them all; or a
+                list of any of these, which gives a list, in its order.
             topk: how many classes, at least 1.
             clips: clips spread uniformly over the video; by default as many as the net's contract says.
-            frame_rate: frames a second of a folder of frames.
+            fps: frames a second of frames, in a folder or in memory; files and decoders say their own.
+            channels: `bgr` where frames in memory have OpenCV's order of colours.
 
         Raises:
-            VideoError: the file cannot be read; the sentence says why.
+            VideoError: the video cannot be read; the sentence says why.
             BundleError: the net answers with numbers that are not finite.
-            UsageError: `topk` or `clips` is below 1, or a folder lacks the `frame_rate` that the contract needs.
+            UsageError: `topk` or `clips` is below 1, what was given is no video, or frames lack the `fps` that the
+                contract needs.
 
         Warns:
             VideoWarning: the file is cut off or damaged, and the prediction is about the part that can be decoded.
@@ -123,7 +144,34 @@ class Predictor:
         number: object = topk
         if not isinstance(number, int | np.integer) or topk < 1:
             raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
-        return self.best(self._scores(Video(path, frame_rate), clips), topk)
+        scores = self._means(self._runner.clip_scores, given_videos(video, fps, channels), clips)
+        found = [self.best(of_video, topk) for of_video in scores]
+        return found if are_several(video) else found[0]
+
+    def embed(
+        self, video: VideosLike, clips: int | None = None, *, fps: Fps = None, channels: Channels = "rgb"
+    ) -> Float32[np.ndarray, "*videos numbers"]:
+        """What a video is like, as a vector: the mean over its clips of what enters the classifier.
+
+        A list of videos gives a row for each. Arguments, errors and warnings are those of `predict`; `UsageError` also
+        for a net that does not show what enters its classifier.
+        """
+        found = list(self._means(self._runner.clip_vectors, given_videos(video, fps, channels), clips))
+        return np.stack(found) if are_several(video) else found[0]
+
+    def features(
+        self, video: VideoLike, clips: int | None = None, *, fps: Fps = None, channels: Channels = "rgb"
+    ) -> dict[str, Float32[np.ndarray, "clips _channels _frames _height _width"]]:
+        """What leaves every stage of the net, by the stage's name, for every clip of one video; in torch alone.
+
+        Arguments, errors and warnings are those of `predict`; `UsageError` also on another runtime.
+        """
+        if isinstance(self._runner, Session):
+            raise UsageError(f"{self.runtime} shows no stages of a net; load it with the runtime torch.")
+        from stzoo.runtimes.torch_net import TorchNet
+
+        assert isinstance(self._runner, TorchNet)
+        return self._runner.stage_features(self._read(given_video(video, fps, channels), clips), self.contract)
 
     def best(self, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Prediction]:
         """The `topk` classes with the highest scores, best first."""
@@ -131,46 +179,84 @@ class Predictor:
         return [Prediction(self.labels[index], float(scores[index])) for index in ranked.tolist()]
 
     def scores(
-        self, path: Path | str, clips: int | None = None, *, frame_rate: float | None = None
-    ) -> Float32[np.ndarray, " classes"]:
+        self, video: VideosLike, clips: int | None = None, *, fps: Fps = None, channels: Channels = "rgb"
+    ) -> Float32[np.ndarray, "*videos classes"]:
         """The probability of every class: the mean over the clips of the softmax of the logits.
 
-        Arguments, errors and warnings are those of `predict`.
+        A list of videos gives a row for each. Arguments, errors and warnings are those of `predict`.
         """
-        return self._scores(Video(path, frame_rate), clips)
+        found = list(self._means(self._runner.clip_scores, given_videos(video, fps, channels), clips))
+        return np.stack(found) if are_several(video) else found[0]
 
-    def timeline(
+    @overload
+    def timeline(  # type: ignore[overload-overlap]
         self,
-        path: Path | str,
+        video: VideoLike,
         window_seconds: float = 2.0,
         hop_seconds: float = 1.0,
         *,
-        frame_rate: float | None = None,
-    ) -> Timeline:
+        fps: Fps = None,
+        channels: Channels = "rgb",
+    ) -> Timeline: ...
+
+    @overload
+    def timeline(
+        self,
+        video: Sequence[VideoLike],
+        window_seconds: float = 2.0,
+        hop_seconds: float = 1.0,
+        *,
+        fps: Fps = None,
+        channels: Channels = "rgb",
+    ) -> list[Timeline]: ...
+
+    def timeline(
+        self,
+        video: VideosLike,
+        window_seconds: float = 2.0,
+        hop_seconds: float = 1.0,
+        *,
+        fps: Fps = None,
+        channels: Channels = "rgb",
+    ) -> Timeline | list[Timeline]:
         """The scores of a window that moves along a video; arguments and errors are those of `predict` and of
         `stzoo.prediction.timeline.follow`.
 
         Warns as `predict` does.
         """
-        timeline = follow(
-            Video(path, frame_rate),
-            self.contract,
-            self.labels,
-            self.scores_of,
-            window_seconds=window_seconds,
-            hop_seconds=hop_seconds,
-        )
-        for sentence in timeline.warnings:
-            warnings.warn(sentence, VideoWarning, stacklevel=2)
-        return timeline
+        several = are_several(video)
+        timelines = [
+            follow(
+                each,
+                self.contract,
+                self.labels,
+                self.scores_of,
+                window_seconds=window_seconds,
+                hop_seconds=hop_seconds,
+            )
+            for each in given_videos(video, fps, channels)
+        ]
+        _warn(sentence for timeline in timelines for sentence in timeline.warnings)
+        return timelines if several else timelines[0]
 
-    def _scores(self, video: Video, clips: int | None) -> Float32[np.ndarray, " classes"]:
+    def _means(
+        self, of_clips: OfClips, videos: Iterable[Video], clips: int | None
+    ) -> Iterator[Float32[np.ndarray, " numbers"]]:
+        """What the net says of every video; on a GPU it is given the clips of several at a time."""
+        read = (self._read(video, clips) for video in videos)
+        at_once = clips_at_once(str(self.device).partition(":")[0])
+        return mean_of_each(of_clips, read, self.contract, self.name, at_once=at_once)
+
+    def _read(self, video: Video, clips: int | None) -> Clips:
         read = read_clips(video, self.contract, clips)
-        for sentence in read.warnings:
-            warnings.warn(sentence, VideoWarning, stacklevel=3)
-        return self.scores_of(read.clips)
+        _warn(read.warnings)
+        return read.clips
 
-    def scores_of(self, clips: UInt8[np.ndarray, "clips frames height width 3"]) -> Float32[np.ndarray, " classes"]:
+    def vector_of(self, clips: Clips) -> Float32[np.ndarray, " numbers"]:
+        """What `embed` gives, of clips that have been read already, as `scores_of` takes them."""
+        return next(mean_of_each(self._runner.clip_vectors, [clips], self.contract, self.name))
+
+    def scores_of(self, clips: Clips) -> Float32[np.ndarray, " classes"]:
         """What `scores` gives, of clips that have been read already, as `read_clips` reads them.
 
         Args:
@@ -180,27 +266,13 @@ class Predictor:
             UsageError: the clips are of another kind or shape.
             BundleError: as `predict`.
         """
-        _check_clips(clips, self.contract)
-        scores = self._runner.scores(np.ascontiguousarray(clips), self.contract)
-        if not np.isfinite(scores).all():
-            raise BundleError(
-                f"the net{f' {self.name}' if self.name else ''} answers with numbers that are not finite; its weights "
-                "or its input contract cannot be right"
-            )
-        return scores.astype(np.float32)
+        return next(mean_of_each(self._runner.clip_scores, [clips], self.contract, self.name))
 
 
-def _check_clips(clips: object, contract: InputContract) -> None:
-    """Raises `UsageError` for what is no array of clips that the contract describes."""
-    wanted = (contract.frames, contract.crop, contract.crop, 3)
-    shape = f"uint8 [{'views' if contract.crops > 1 else 'clips'}, {', '.join(map(str, wanted))}]"
-    if not isinstance(clips, np.ndarray):
-        raise UsageError(f"clips are given as a NumPy array, {shape}, and these are of type {type(clips).__name__}.")
-    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[1:] != wanted:
-        raise UsageError(
-            f"this model takes clips as {shape}, and these are {clips.dtype} {list(clips.shape)}; read them as "
-            "stzoo.video.reader.read_clips does."
-        )
-    if len(clips) == 0 or len(clips) % contract.crops:
-        crops = f" of {contract.crops} crops each" if contract.crops > 1 else ""
-        raise UsageError(f"{len(clips)} views are not one or more clips{crops}; give all that belong to the video.")
+def _warn(sentences: Iterable[str]) -> None:
+    """Warns of a video, in the line that called stzoo."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("stzoo."):
+        frame, level = frame.f_back, level + 1
+    for sentence in sentences:
+        warnings.warn(sentence, VideoWarning, stacklevel=level)

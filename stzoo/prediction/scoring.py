@@ -1,4 +1,4 @@
-"""Files -> scores, in the order of the files: each has scores or a reason, and many are read ahead by processes."""
+"""Files -> scores or vectors, in the order of the files: each has its own or a reason; processes read many ahead."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from stzoo.video.video import Video
 from stzoo.video.workers import read_many
 
 SECONDS_A_FILE = 60.0
+Reads = Iterator[tuple[Video, VideoClips | VideoError]]
+
 _FILES_A_WORKER, _MOST_WORKERS = 8, 16
 
 
@@ -36,6 +38,14 @@ class Scored:
     warnings: tuple[str, ...]
     decode_seconds: float
     compute_seconds: float
+
+
+class Embedded(NamedTuple):
+    """What a net makes of one file."""
+
+    path: str
+    vector: Float32[np.ndarray, " numbers"]
+    warnings: tuple[str, ...]
 
 
 class Failed(NamedTuple):
@@ -70,16 +80,31 @@ def score_files(
     Raises:
         UsageError: an argument is out of range.
     """
+    return _scored(predictor, _read_ahead(predictor.contract, videos, workers, seconds_a_file), frame_order)
+
+
+def embed_files(
+    predictor: Predictor,
+    videos: Sequence[Video],
+    *,
+    workers: int | None = None,
+    seconds_a_file: float = SECONDS_A_FILE,
+) -> Iterator[Embedded | Failed]:
+    """The vector of every video, as `predictor.embed` gives it; arguments and errors are those of `score_files`."""
+    return _embedded(predictor, _read_ahead(predictor.contract, videos, workers, seconds_a_file))
+
+
+def _read_ahead(contract: InputContract, videos: Sequence[Video], workers: int | None, seconds_a_file: float) -> Reads:
+    """Every video with its clips, read by processes where there are any."""
     count = worker_count(len(videos)) if workers is None else workers
     if count < 0:
         raise UsageError(f"{count} workers were asked for; ask for 0, to read files one after the other, or more.")
     if count:
-        reads = read_many(videos, predictor.contract, workers=count, seconds_a_file=seconds_a_file)
-        return _scored(predictor, reads, frame_order)
-    return _scored(predictor, _one_by_one(videos, predictor.contract), frame_order)
+        return read_many(videos, contract, workers=count, seconds_a_file=seconds_a_file)
+    return _one_by_one(videos, contract)
 
 
-def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Iterator[tuple[Video, VideoClips | VideoError]]:
+def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Reads:
     for video in videos:
         try:
             yield video, read_clips(video, contract)
@@ -89,9 +114,7 @@ def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Iterator[tu
             yield video, VideoError(unexpected(video.place, error))
 
 
-def _scored(
-    predictor: Predictor, reads: Iterator[tuple[Video, VideoClips | VideoError]], frame_order: FrameOrder
-) -> Iterator[Scored | Failed]:
+def _scored(predictor: Predictor, reads: Reads, frame_order: FrameOrder) -> Iterator[Scored | Failed]:
     for video, read in reads:
         path = str(video.path)
         if isinstance(read, VideoError):
@@ -101,3 +124,11 @@ def _scored(
         scores = predictor.scores_of(reordered_views(read.clips, frame_order, video.place.name))
         seconds = time.perf_counter() - began
         yield Scored(path, scores, read.times_seconds, read.info, read.warnings, read.decode_seconds, seconds)
+
+
+def _embedded(predictor: Predictor, reads: Reads) -> Iterator[Embedded | Failed]:
+    for video, read in reads:
+        if isinstance(read, VideoError):
+            yield Failed(str(video.path), str(read))
+        else:
+            yield Embedded(str(video.path), predictor.vector_of(read.clips), read.warnings)

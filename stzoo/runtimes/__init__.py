@@ -2,7 +2,7 @@
 
 availability         what is installed and built in here
 choosing             which runtime opens a file, and what none can do
-session              what an ONNX file is once a runtime has opened it
+session              what runs clips: what an ONNX file is once a runtime has opened it
 onnx_file            an ONNX file that nobody vouches for
 graph                its graph, read into plain values and followed before it is run
 values               its tensors, as far as they are known without running it
@@ -15,16 +15,18 @@ torch_net            a net in torch
 from stzoo.runtimes.availability import has_gpu, is_there, threads
 from stzoo.runtimes.choosing import INSTALL, RUNTIMES, open_session, refuse_impossible, refuse_unknown
 from stzoo.runtimes.onnx_file import OnnxFile, Precision, UnusableFileError
-from stzoo.runtimes.session import Runtime, Session
+from stzoo.runtimes.session import Runner, Runtime, Session, clips_at_once
 
 __all__ = [
     "INSTALL",
     "RUNTIMES",
     "OnnxFile",
     "Precision",
+    "Runner",
     "Runtime",
     "Session",
     "UnusableFileError",
+    "clips_at_once",
     "has_gpu",
     "is_there",
     "open_session",

@@ -39,7 +39,7 @@ def refuse_unknown(runtime: str, precision: str) -> None:
         ("precision", precision, get_args(Precision)),
     ):
         if word not in known:
-            hint = did_you_mean(word, known)
+            hint = did_you_mean(str(word), known)
             raise UsageError(f'there is no {what} "{word}"; choose one of {", ".join(known)}.{hint}')
 
 

@@ -67,6 +67,10 @@ _MOST_NUMBERS = 4096
 _MOST_GROWTH, _MOST_HELD_GROWTH, _MOST_WORK = 64, 256, 2**23
 """The largest tensor and all that is held at a time, as multiples of the input; multiply-adds for a number of it."""
 
+_QUANTISING = frozenset(["QuantizeLinear", "DequantizeLinear"])
+_AFTER_HEAD = _QUANTISING | {"Add", "Softmax", "ReduceMean", "Reshape", "Squeeze", "Identity"}
+"""What may stand between a classifier's matrix product and the output."""
+
 _SMALL, _SMALL_WORK = 2**20, 2**30
 """So many numbers and so much work are never too many, however small the input is."""
 
@@ -93,7 +97,7 @@ class Graph:
         versions = {entry.domain: entry.version for entry in model.opset_import}
         require(versions.get("") in OPERATOR_SETS, f"has the operator set {versions.get('')}")
         require(len(model.graph.node) <= _MOST_NODES, f"has {len(model.graph.node)} nodes")
-        require(len(model.graph.input) == len(model.graph.output) == 1, "has several inputs or outputs")
+        require(len(model.graph.input) == 1 and len(model.graph.output) in (1, 2), "has several inputs or outputs")
         self.input, self.output = model.graph.input[0].name, model.graph.output[0].name
         self._constants = {tensor.name: _constant(tensor) for tensor in model.graph.initializer}
         require(len(self._constants) == len(model.graph.initializer), "has two tensors of one name")
@@ -102,7 +106,9 @@ class Graph:
         require(max(names.values()) == 1, "has two tensors of one name")
         self._declared = [*model.graph.value_info, *model.graph.output]
         self._uses = Counter(name for node in self._nodes for name in node.inputs)
-        self._results: dict[tuple[int, Shape], Value] = {}
+        self._results: dict[tuple[int, Shape], dict[str, Value]] = {}
+        self.vectors = model.graph.output[1].name if len(model.graph.output) == 2 else self._entering_head()
+        """The tensor of what enters the classifier: the second output, or what a graph with one holds; else None."""
 
     def follow(self, kind: int, shape: Shape) -> Value:
         """What the graph gives for an input of a type and shape, without running it.
@@ -112,8 +118,25 @@ class Graph:
         if (kind, shape) not in self._results:
             values = self._followed(Value(kind, shape))
             self._refuse_other_shapes(values)
-            self._results[kind, shape] = values[self.output]
-        return self._results[kind, shape]
+            self._results[kind, shape] = {name: values[name] for name in (self.output, self.vectors) if name}
+        return self._results[kind, shape][self.output]
+
+    def follow_vectors(self, kind: int, shape: Shape) -> Value:
+        """What `follow` says, of `vectors`."""
+        self.follow(kind, shape)
+        require(self.vectors is not None, "ends in no classifier")
+        return self._results[kind, shape][str(self.vectors)]
+
+    def _entering_head(self) -> str | None:
+        """What enters the last matrix product before the output."""
+        makers = {name: node for node in self._nodes for name in node.outputs}
+        node, is_before = makers.get(self.output), False
+        while node is not None and (is_before or node.operator in ("Gemm", "MatMul") or node.operator in _AFTER_HEAD):
+            if is_before and node.operator not in _QUANTISING:
+                return node.outputs[0]
+            is_before |= node.operator in ("Gemm", "MatMul")
+            node = makers.get(node.inputs[0]) if node.inputs else None
+        return None
 
     def _followed(self, start: Value) -> dict[str, Value]:
         values = {**self._constants, self.input: start}
@@ -141,7 +164,8 @@ class Graph:
                 uses[name] -= 1
                 if not uses[name] and name in values and not values[name].is_constant:
                     held -= values[name].size
-        require(self.output in values, f"never makes {shortened(repr(self.output))}")
+        for wanted in filter(None, (self.output, self.vectors)):
+            require(wanted in values, f"never makes {shortened(repr(wanted))}")
         return values
 
     def _refuse_other_shapes(self, values: Mapping[str, Value]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from stzoo.bundle.reading import parse_json
 from stzoo.bundle.schema import Classes
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, StrategyError
+from stzoo.errors import BundleError, StrategyError, UsageError
 from stzoo.files import stand_in
 from stzoo.runtimes.graph import Graph
 from stzoo.runtimes.values import FLOAT, UINT8, RefusalError
@@ -30,6 +31,8 @@ Form = Literal["images", "volumes", "portable"]
 """Whether a file has 2D operations on images and on lines through time, or 3D operations, or such 2D operations as any
 target has: on tensors of four dimensions at most, with constant weights, for a fixed number of clips."""
 INPUT, OUTPUT = "clips", "logits"
+FEATURES = "features"
+"""A second output of either kind of file: what enters the classifier."""
 FRAMES, PROBABILITIES = "frames", "probabilities"
 """Input and output of a file that begins with pixels and ends with probabilities."""
 
@@ -60,6 +63,8 @@ class OnnxFile:
     form: Form
     takes_pixels: bool
     """Whether it takes the pixels of a video's clips and gives its probabilities, or normalised clips for logits."""
+    gives_vectors: bool
+    """Whether what enters the classifier is its second output."""
     shape: tuple[int | None, ...]
     """Of the clips, as [clips, 3, frames, H, W]; None where the graph takes any size."""
 
@@ -114,6 +119,27 @@ class OnnxFile:
         if answer.kind != FLOAT or answer.shape != wanted:
             raise UnusableFileError(f"{self.path} gives {list(answer.shape)} numbers in place of {list(wanted)}")
 
+    def giving_vectors(self) -> OnnxFile:
+        """The same file with what enters the classifier as its second output, in memory.
+
+        Raises `UsageError` where the graph does not end in a classifier.
+        """
+        import onnx
+
+        if self.graph.vectors is None or self.clips_at_once not in (None, 1) or self.precision == "fp16":
+            raise UsageError(
+                f"{self.path} does not show what enters its classifier; write it again with `stzoo export "
+                "--with-features`, or choose the runtime torch"
+            )
+        model = onnx.load_model_from_string(self.content)
+        model.graph.output.append(onnx.helper.make_tensor_value_info(self.graph.vectors, FLOAT, None))
+        return dataclasses.replace(self, content=model.SerializeToString(), gives_vectors=True)
+
+    def refuse_vector(self, vector: np.ndarray[Any, np.dtype[Any]]) -> None:
+        """Raises `BundleError` for what no classifier takes of one clip: not one row of finite numbers."""
+        if vector.size != vector.shape[-1] or not np.isfinite(vector).all():
+            raise BundleError(f"{self.path} gives features of shape {list(vector.shape)}, or none that are finite")
+
     def answer_shape(self, clips: int) -> tuple[int, ...]:
         """What the graph gives for so many clips."""
         return (len(self.labels),) if self.takes_pixels else (clips, len(self.labels))
@@ -163,9 +189,11 @@ def read(path: Path) -> OnnxFile:
 def _shape(path: Path, model: Any) -> tuple[int | None, ...]:
     graph = model.graph
     ends = graph.input[0].name, graph.output[0].name
-    if ends not in ((INPUT, OUTPUT), (FRAMES, PROBABILITIES)):
+    others = [output.name for output in graph.output[1:]]
+    if ends not in ((INPUT, OUTPUT), (FRAMES, PROBABILITIES)) or others not in ([], [FEATURES]):
         raise UnusableFileError(
-            f"{path} does not take `{INPUT}` and give `{OUTPUT}` alone; it is no model for prediction"
+            f"{path} does not take `{INPUT}` and give `{OUTPUT}`, alone or with `{FEATURES}`; it is no model for "
+            "prediction"
         )
     tensor = graph.input[0].type.tensor_type
     shape = tuple(dim.dim_value or None for dim in tensor.shape.dim)
@@ -209,6 +237,7 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
             "precision": precision,
             "form": form,
             "takes_pixels": model.graph.input[0].name == FRAMES,
+            "gives_vectors": len(model.graph.output) == 2,
         }
     except (BundleError, StrategyError) as error:
         raise UnusableFileError(

@@ -30,11 +30,13 @@ class OnnxRuntimeSession(Session):
         super().__init__("onnxruntime", file, "cuda" if on_gpu else "cpu", precision)
         self._session = opened(file.content, self.device, str(file.path))
 
-    def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    def _of(self, file: OnnxFile) -> OnnxRuntimeSession:
+        return OnnxRuntimeSession(file, self.device, self.precision)
+
+    def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> list[np.ndarray[Any, np.dtype[Any]]]:
         graph = self.file.graph
         with explaining(f"onnxruntime cannot run {self.file.path}", BundleError):
-            (answer,) = self._session.run([graph.output], {graph.input: batch})
-        return np.asarray(answer)
+            return [np.asarray(answer) for answer in self._session.run(None, {graph.input: batch})]
 
 
 def opened(model: bytes | str, device: str, name: str, kind: type[StzooError] = UnusableFileError) -> Any:

@@ -47,14 +47,22 @@ class OpenVinoSession(Session):
         except RuntimeError as error:
             raise UnusableFileError(f"openvino refuses {file.path}: {_reason(error)}") from error
 
-    def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    def _of(self, file: OnnxFile) -> OpenVinoSession:
+        return OpenVinoSession(file, self.precision)
+
+    def _run(self, batch: np.ndarray[Any, np.dtype[Any]]) -> list[np.ndarray[Any, np.dtype[Any]]]:
         try:
             with self._alone:
                 if self.file.takes_pixels or self.file.clips_at_once is not None:
-                    return np.array(self._request.infer({0: batch})[0])
-                return np.concatenate([np.array(self._request.infer({0: clip[None]})[0]) for clip in batch])
+                    return self._infer(batch)
+                answers = [self._infer(clip[None]) for clip in batch]
+                return [np.concatenate(outputs) for outputs in zip(*answers, strict=True)]
         except RuntimeError as error:
             raise BundleError(f"openvino cannot run {self.file.path}: {_reason(error)}") from error
+
+    def _infer(self, batch: np.ndarray[Any, np.dtype[Any]]) -> list[np.ndarray[Any, np.dtype[Any]]]:
+        answers = self._request.infer({0: batch})
+        return [np.array(answers[output]) for output in range(len(answers))]
 
 
 def _reason(error: RuntimeError) -> str:

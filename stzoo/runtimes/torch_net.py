@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
-from torch import nn
+from jaxtyping import Float32, Float64, UInt8
+from torch import Tensor, nn
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.inference import clip_scores, over_clips
-from stzoo.nets import is_template, merge
-from stzoo.runtimes.session import clips_at_once
+from stzoo.inference import clip_scores, clip_vectors
+from stzoo.nets import Classifier, is_template, merge
+from stzoo.nets.layout import Activation, ChannelsLast
+from stzoo.runtimes.session import Runner, clips_at_once
 
 
 class _Merged(NamedTuple):
@@ -24,7 +27,7 @@ class _Merged(NamedTuple):
     net: nn.Module
 
 
-class TorchNet:
+class TorchNet(Runner):
     """Puts a net into eval mode and on a device, and runs a merged copy of it.
 
     The copy is made when it is first needed and again when a weight has changed, so the weights are held twice. With
@@ -41,16 +44,45 @@ class TorchNet:
         self.net.eval().to(self.device)
         self._merged: _Merged | None = None
 
-    def scores(
+    def clip_scores(
         self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
-    ) -> Float64[np.ndarray, " classes"]:
-        """The mean over the clips of the softmax of the logits."""
+    ) -> Float64[np.ndarray, "clips classes"]:
+        """The softmax of the logits of every clip."""
         _refuse_after_fork()
         net = self._net_to_run()
         with torch.inference_mode():
             batches = torch.from_numpy(clips).split(clips_at_once(self.device.type))
             scores = [clip_scores(net, batch.to(self.device), contract).cpu() for batch in batches]
-            return over_clips(torch.cat(scores).double()).numpy()
+            return torch.cat(scores).double().numpy()
+
+    def clip_vectors(
+        self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
+    ) -> Float64[np.ndarray, "clips numbers"]:
+        """What enters the net's head for every clip. Raises `UsageError` for a net that is no `Classifier`."""
+        _refuse_after_fork()
+        net = self._net_to_run()
+        if not isinstance(net, Classifier):
+            raise UsageError(f"a {type(net).__name__} does not show what enters its head; give a Classifier of stzoo.")
+        with torch.inference_mode():
+            batches = torch.from_numpy(clips).split(clips_at_once(self.device.type))
+            vectors = [clip_vectors(net, batch.to(self.device), contract).cpu() for batch in batches]
+            return torch.cat(vectors).double().numpy()
+
+    def stage_features(
+        self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
+    ) -> dict[str, Float32[np.ndarray, "clips _channels _frames _height _width"]]:
+        """What leaves every stage of the net, by its name. Raises `UsageError` as `clip_vectors` does."""
+        _refuse_after_fork()
+        if not isinstance(self.net, Classifier):
+            raise UsageError(f"a {type(self.net).__name__} has no stages to look into; give a Classifier of stzoo.")
+        kept: dict[str, list[Tensor]] = {name: [] for name in self.net.stages}
+        with ExitStack() as stack, torch.inference_mode():
+            for name in kept:
+                hook = partial(_keep, kept[name])
+                stack.callback(self.net.get_submodule(name).register_forward_hook(hook).remove)
+            for batch in torch.from_numpy(clips).split(clips_at_once(self.device.type)):
+                clip_vectors(self.net, batch.to(self.device), contract)
+        return {name: torch.cat(parts).numpy() for name, parts in kept.items()}
 
     def _net_to_run(self) -> nn.Module:
         if any(module._forward_hooks or module._forward_pre_hooks for module in self.net.modules()):
@@ -60,6 +92,11 @@ class TorchNet:
         if self._merged is None or self._merged.made_of != made_of:
             self._merged = _Merged(made_of, merge(self.net))
         return self._merged.net
+
+
+def _keep(kept: list[Tensor], stage: nn.Module, inputs: object, output: Activation) -> None:
+    """Keeps what leaves a stage: a copy, for what follows may write over it."""
+    kept.append(ChannelsLast().volume(output).float().cpu().clone(memory_format=torch.contiguous_format))
 
 
 _computed_in: int | None = None

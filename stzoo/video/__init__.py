@@ -1,7 +1,9 @@
 """From one video to uint8 clips, and to a video with labels on it. No torch in here.
 
 A video's frames:
-    video      what a video is on disk: its path, and the frame rate that pictures do not say
+    video      what a video is: its path or what is in memory, and the frame rate that pictures do not say
+    given      what a caller in Python may give as a video
+    held       videos in memory: bytes, frames, and objects that decode
     container  opening a file with PyAV, and a decoder that survives damage
     mp4        what PyAV does not say of an MP4 file
     listing    which frames a file holds, from its index or its packets

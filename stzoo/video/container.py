@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import av
 
 from stzoo.errors import VideoError
-from stzoo.video.kinds import unsupported_kind, why_no_video
+from stzoo.video.held import HeldFile, Place
+from stzoo.video.kinds import HEAD, is_text, unsupported_kind, why_no_video
 from stzoo.video.mp4 import lacks_index
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _NOT_VIDEO = frozenset({"tty", "hls", "concat", "dash"})
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(path: Place) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its picture track, closed afterwards; the other tracks are not read.
 
     Of several it is the one that FFmpeg takes for the best.
@@ -44,7 +45,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     _check_is_media(path)
     try:
-        container = av.open(str(path.absolute()), mode="r", options=dict(_OPTIONS), metadata_errors="ignore")
+        container = _container(path)
     except PermissionError as error:
         raise VideoError(f"{path} may not be read; check its permissions.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -84,10 +85,10 @@ def picture_tracks(container: InputContainer) -> list[VideoStream]:
 
 
 @contextmanager
-def opened_sound(path: Path) -> Iterator[tuple[InputContainer, AudioStream] | None]:
+def opened_sound(path: Place) -> Iterator[tuple[InputContainer, AudioStream] | None]:
     """The container and its first sound track, closed afterwards; None where there is none that can be read."""
     try:
-        container = av.open(str(path.absolute()), mode="r", options=dict(_OPTIONS), metadata_errors="ignore")
+        container = _container(path)
     except (av.FFmpegError, OSError, ValueError):
         yield None
         return
@@ -126,14 +127,32 @@ class Decoder:
         yield from self.decode(None)
 
 
-def _check_is_media(path: Path) -> None:
+def _container(path: Place) -> InputContainer:
+    if isinstance(path, HeldFile):
+        options = _OPTIONS | {"protocol_whitelist": "none"}  # bytes must not open any file either
+        return av.open(path.open(), mode="r", options=options, metadata_errors="ignore")
+    return av.open(str(path.absolute()), mode="r", options=dict(_OPTIONS), metadata_errors="ignore")
+
+
+def _check_is_media(path: Place) -> None:
+    head = path.content[:HEAD] if isinstance(path, HeldFile) else _head(path)
+    if not head:
+        raise VideoError(f"{path} is empty (0 bytes); copy or download it again.")
+    if (kind := unsupported_kind(head)) is not None:
+        raise VideoError(f"{path} is {kind}.")
+    if is_text(head):
+        raise VideoError(f"{path} is a text file, not a video; give a video file.")
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file. Raises `VideoError` for what is none, or cannot be opened."""
     try:
         if path.is_dir():
             raise VideoError(why_no_video(path))
         if path.exists() and not path.is_file():
             raise VideoError(f"{path} is not a regular file but a pipe, socket or device; give a video file.")
         with path.open("rb") as file:
-            head = file.read(4096)
+            return file.read(HEAD)
     except FileNotFoundError as error:
         if address := _WEB.match(str(path)):
             rest = str(path)[address.end() :]
@@ -146,14 +165,3 @@ def _check_is_media(path: Path) -> None:
         raise VideoError(
             f"{path} cannot be opened ({getattr(error, 'strerror', None) or error}); check the path."
         ) from error
-    if not head:
-        raise VideoError(f"{path} is empty (0 bytes); copy or download it again.")
-    if (kind := unsupported_kind(head)) is not None:
-        raise VideoError(f"{path} is {kind}.")
-    text = re.sub(rb"[\x80-\xff]{1,3}\Z", b"", head) if len(head) == 4096 else head
-    try:
-        is_text = "\0" not in text.decode("utf-8")
-    except UnicodeDecodeError:
-        is_text = False
-    if is_text:
-        raise VideoError(f"{path} is a text file, not a video; give a video file.")

@@ -18,6 +18,7 @@ from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.errors import VideoError
 from stzoo.video.container import Decoder, opened, picture_tracks
+from stzoo.video.held import HeldFile, Place
 from stzoo.video.listing import Listing, listing
 from stzoo.video.shortcuts import Shortcuts
 
@@ -105,16 +106,16 @@ Transform = Callable[..., UInt8[np.ndarray, "... size size 3"]]
 """What is kept of a frame; takes, as `pixel_aspect`, how much wider than high its pixels are shown."""
 
 
-def probe(path: Path | str) -> VideoInfo:
+def probe(path: Path | HeldFile | str) -> VideoInfo:
     """Reads a file's index, or its packets where it has none, and decodes the first frame.
 
     Raises:
         VideoError: no such file, not a regular file, an empty file, a text file, not a video, no video track, pictures
             of more than `container.MAX_PIXELS`, or no frame that can be decoded.
     """
-    path = Path(path)
-    with opened(path) as (container, stream):
-        listed, first = listing(path, Decoder(container, stream))
+    place, path = (path if isinstance(path, HeldFile) else Path(path)), Path(str(path))
+    with opened(place) as (container, stream):
+        listed, first = listing(place, Decoder(container, stream))
         if first is None or listed.packets == 0:
             raise VideoError(f"{path} holds no frame that can be decoded; it may be cut off or damaged.")
         if listed.times and stream.time_base is not None:
@@ -147,24 +148,28 @@ def read_frames(
     info: VideoInfo,
     indices: Int64[np.ndarray, " wanted"],
     transform: Callable[[UInt8[np.ndarray, "height width 3"]], Transformed],
+    *,
+    place: Place | None = None,
 ) -> dict[int, Transformed]:
     """Decodes what the wanted frames need and hands each of them, upright RGB, to `transform`, in ascending order.
 
-    Only wanted frames are converted, one at a time, so memory holds one frame of the file's size.
+    Only wanted frames are converted, one at a time, so memory holds one frame of the file's size. The `place` is where
+    the video is, if not at `info.path`.
 
     Returns:
         Index -> what `transform` made of the frame. A frame that could not be decoded is missing.
     """
     wanted = np.unique(indices)
-    frames = {index: transform(frame) for index, frame in stream_frames(info, wanted)}
+    frames = {index: transform(frame) for index, frame in stream_frames(info, wanted, place=place)}
     missing = wanted[[index not in frames for index in wanted.tolist()]]
     if len(missing) and not (info.counted or info.truncated):
-        frames |= {index: transform(frame) for index, frame in stream_frames(info, missing, in_order=True)}
+        rest = stream_frames(info, missing, in_order=True, place=place)
+        frames |= {index: transform(frame) for index, frame in rest}
     return frames
 
 
 def stream_frames(
-    info: VideoInfo, wanted: Int64[np.ndarray, " wanted"], *, in_order: bool = False
+    info: VideoInfo, wanted: Int64[np.ndarray, " wanted"], *, in_order: bool = False, place: Place | None = None
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
     """The wanted frames, upright RGB, each with its index, one at a time; one that is not found is left out.
 
@@ -172,26 +177,30 @@ def stream_frames(
         info: the video.
         wanted: indices, ascending, each once.
         in_order: decode the file from its start; this finds frames of damaged files that the shortest way misses.
+        place: where the video is, if not at `info.path`.
     """
     reformatter = VideoReformatter()
     if in_order or info.counted or info.truncated or (np.diff(info.stamps) <= 0).any():
         missing = set(wanted.tolist())
-        for index, frame in _decoded(info) if missing else ():
+        for index, frame in _decoded(info, place) if missing else ():
             if index in missing:
                 missing.remove(index)
                 yield index, _upright(frame, info, reformatter)
                 if not missing:
                     return
         return
-    with opened(info.path) as (container, stream):
+    with opened(place or info.path) as (container, stream):
         shortcuts = Shortcuts(Decoder(container, stream), info.stamps, info.keyframes)
         for index, frame in shortcuts.frames(wanted):
             yield index, _upright(frame, info, reformatter)
 
 
-def decodable(info: VideoInfo) -> VideoInfo:
-    """The same video with only those frames that can really be decoded, in order; reads the whole file."""
-    seen = [index for index, _ in _decoded(info)]
+def decodable(info: VideoInfo, place: Place | None = None) -> VideoInfo:
+    """The same video with only those frames that can really be decoded, in order; reads the whole file.
+
+    The `place` is where the video is, if not at `info.path`.
+    """
+    seen = [index for index, _ in _decoded(info, place)]
     counted = info.counted or seen != sorted(set(seen))
     timestamps = info.timestamps_seconds[: len(seen)] if counted else info.timestamps_seconds[seen]
     return dataclasses.replace(
@@ -205,9 +214,9 @@ def decodable(info: VideoInfo) -> VideoInfo:
     )
 
 
-def _decoded(info: VideoInfo) -> Iterator[tuple[int, VideoFrame]]:
+def _decoded(info: VideoInfo, place: Place | None) -> Iterator[tuple[int, VideoFrame]]:
     """Every frame that can be decoded from the start on, with its index in `info.timestamps_seconds`."""
-    with opened(info.path) as (container, stream):
+    with opened(place or info.path) as (container, stream):
         index_at = {stamp: index for index, stamp in enumerate(info.stamps.tolist())}
         for count, frame in enumerate(Decoder(container, stream).frames()):
             index = count if info.counted or frame.pts is None else index_at.get(frame.pts)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import struct
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING
+
+from stzoo.video.held import Place, size_of
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -15,7 +17,7 @@ _TS_PACKETS = {188: 0, 192: 4, 204: 0}  # bytes of a transport packet and where 
 _MOST_BLOCKS = 10_000_000  # of a GIF: a file of nothing but empty ones must not keep anybody busy
 
 
-def ends_early(path: Path, kind: str, stream: VideoStream, packets: int, end_seconds: float) -> bool:
+def ends_early(path: Place, kind: str, stream: VideoStream, packets: int, end_seconds: float) -> bool:
     """Whether a file of a `kind` of container ends before its track does.
 
     Of the track, `packets` up to `end_seconds` could be read.
@@ -42,10 +44,10 @@ def _promised_seconds(stream: VideoStream) -> float:
     return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3]) if match else 0.0
 
 
-def _breaks_a_riff_chunk(path: Path) -> bool:
+def _breaks_a_riff_chunk(path: Place) -> bool:
     """Whether the list of frames in an AVI file's last RIFF list ends beyond the file, or was never closed."""
     with path.open("rb") as file:
-        end = os.fstat(file.fileno()).st_size
+        end = size_of(path)
         start = 0
         while start + 12 <= end:
             kind, size = struct.unpack("<4sI", _read(file, start, 8))
@@ -57,7 +59,7 @@ def _breaks_a_riff_chunk(path: Path) -> bool:
     return False
 
 
-def _breaks_frames(file: BinaryIO, start: int, end: int) -> bool:
+def _breaks_frames(file: BufferedIOBase, start: int, end: int) -> bool:
     """Whether the list of frames among the chunks between two bytes is missing, not closed, or ends too late."""
     while start + 12 <= end:
         kind, size, name = struct.unpack("<4sI4s", _read(file, start, 12))
@@ -67,7 +69,7 @@ def _breaks_frames(file: BinaryIO, start: int, end: int) -> bool:
     return True
 
 
-def _has_a_trailer(path: Path) -> bool:
+def _has_a_trailer(path: Place) -> bool:
     """Whether the blocks of a GIF end with a trailer, the byte 0x3B."""
     with path.open("rb") as file:
         header = file.read(13)
@@ -101,17 +103,17 @@ def _colours(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _breaks_a_transport_packet(path: Path) -> bool:
+def _breaks_a_transport_packet(path: Place) -> bool:
     """Whether an MPEG-TS file ends amid one of its packets of constant size: nothing else in it tells its end."""
     with path.open("rb") as file:
         head = file.read(4096)
     for size, sync in _TS_PACKETS.items():
         marks = head[sync::size]
         if marks and set(marks) == {0x47}:
-            return path.stat().st_size % size > 0
+            return size_of(path) % size > 0
     return False
 
 
-def _read(file: BinaryIO, start: int, length: int) -> bytes:
+def _read(file: BufferedIOBase, start: int, length: int) -> bytes:
     file.seek(start)
     return file.read(length)

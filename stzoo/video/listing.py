@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from jaxtyping import Int64
 
 from stzoo.video.container import Decoder
 from stzoo.video.endings import ends_early
+from stzoo.video.held import Place, size_of
 from stzoo.video.mp4 import composition_offsets
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Listing(NamedTuple):
     """How long the last frame is shown, where the file says so."""
 
 
-def listing(path: Path, decoder: Decoder) -> tuple[Listing, VideoFrame | None]:
+def listing(path: Place, decoder: Decoder) -> tuple[Listing, VideoFrame | None]:
     """What a file says about its frames, and the first one of them that can be decoded."""
     container, stream = decoder.container, decoder.stream
     tally, first = _Tally(container, stream), None
@@ -198,7 +198,7 @@ def _is_near(times: Int64[np.ndarray, " times"], time: int, distance: float) -> 
     return bool(high > low)
 
 
-def _indexed(path: Path, container: InputContainer, stream: VideoStream, tally: _Tally) -> Listing | None:
+def _indexed(path: Place, container: InputContainer, stream: VideoStream, tally: _Tally) -> Listing | None:
     """The listing out of the file's own index; `None` where it has none that is complete and agrees with `tally`."""
     entries, kind = stream.index_entries, container.format.name
     if tally.corrupt or not tally.timed or stream.time_base is None or not len(entries):
@@ -207,7 +207,7 @@ def _indexed(path: Path, container: InputContainer, stream: VideoStream, tally: 
         return None
     rows = np.array([(entry.timestamp, entry.pos, entry.size, entry.flags) for entry in entries], dtype=np.int64)
     times, positions, sizes, flags = rows.T
-    if (positions + sizes).max() > path.stat().st_size or (flags & _DISCARD).any() or (sizes <= 0).any():
+    if (positions + sizes).max() > size_of(path) or (flags & _DISCARD).any() or (sizes <= 0).any():
         return None
     if kind == "avi":
         if not _in_order(stream, times.tolist()):

@@ -7,14 +7,15 @@ An index gives decoding times. A file with B-frames shows its frames in another 
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from io import BufferedIOBase
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
+
+from stzoo.video.held import Place, size_of
 
 _MAX_BOXES = 10_000  # a file of nothing but empty boxes must not keep anybody busy
 
@@ -26,7 +27,7 @@ class _Box(NamedTuple):
     end: int
 
 
-def composition_offsets(path: Path, track: int, samples: int) -> Int64[np.ndarray, " samples"] | None:
+def composition_offsets(path: Place, track: int, samples: int) -> Int64[np.ndarray, " samples"] | None:
     """Distance from decoding to showing of every sample of a track, in the track's time base.
 
     Args:
@@ -39,7 +40,7 @@ def composition_offsets(path: Path, track: int, samples: int) -> Int64[np.ndarra
     """
     try:
         with path.open("rb") as file:
-            top = list(_boxes(file, 0, os.fstat(file.fileno()).st_size))
+            top = list(_boxes(file, 0, size_of(path)))
             if any(box.kind == b"moof" for box in top):
                 return None
             for movie in (box for box in top if box.kind == b"moov"):
@@ -51,16 +52,16 @@ def composition_offsets(path: Path, track: int, samples: int) -> Int64[np.ndarra
     return None
 
 
-def lacks_index(path: Path) -> bool:
+def lacks_index(path: Place) -> bool:
     """Whether a file begins as an MP4 or MOV file does and ends before its index, the `moov` box, is whole."""
     kinds = []
     with contextlib.suppress(OSError, ValueError, struct.error), path.open("rb") as file:
-        for box in _boxes(file, 0, os.fstat(file.fileno()).st_size):
+        for box in _boxes(file, 0, size_of(path)):
             kinds.append(box.kind)
     return kinds[:1] == [b"ftyp"] and not {b"moov", b"meta"} & {*kinds}  # a still picture has `meta` instead
 
 
-def _offsets(file: BinaryIO, track: _Box, samples: int) -> Int64[np.ndarray, " samples"] | None:
+def _offsets(file: BufferedIOBase, track: _Box, samples: int) -> Int64[np.ndarray, " samples"] | None:
     level = [track]
     for kind in (b"mdia", b"minf", b"stbl"):
         level = _inside(file, level, kind)
@@ -80,7 +81,7 @@ def _offsets(file: BinaryIO, track: _Box, samples: int) -> Int64[np.ndarray, " s
     return np.repeat(table["offset"].astype(np.int64), lengths)
 
 
-def _track_number(file: BinaryIO, track: _Box) -> int | None:
+def _track_number(file: BufferedIOBase, track: _Box) -> int | None:
     for header in _inside(file, [track], b"tkhd"):
         file.seek(header.start)
         version = file.read(1)
@@ -89,11 +90,11 @@ def _track_number(file: BinaryIO, track: _Box) -> int | None:
     return None
 
 
-def _inside(file: BinaryIO, parents: list[_Box], kind: bytes) -> list[_Box]:
+def _inside(file: BufferedIOBase, parents: list[_Box], kind: bytes) -> list[_Box]:
     return [box for parent in parents for box in _boxes(file, parent.start, parent.end) if box.kind == kind]
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[_Box]:
+def _boxes(file: BufferedIOBase, start: int, end: int) -> Iterator[_Box]:
     """The boxes that lie one after another between two bytes of the file."""
     for _ in range(_MAX_BOXES):
         if start + 8 > end:

@@ -42,7 +42,7 @@ def read_clips(video: Video, contract: InputContract, clips: int | None = None) 
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
-        UsageError: a folder of frames without `frame_rate`, while the contract wants frames a second.
+        UsageError: frames without `frame_rate`, while the contract wants frames a second.
     """
     count = contract.clips if clips is None else clips
     began = time.perf_counter()
@@ -82,8 +82,8 @@ def read_chosen(video: Video, choose: Choose, transform: Transform, contract: In
     source = look_into(video)
     if contract.fps is not None and not source.timed:
         raise UsageError(
-            f"{video.place} is a folder of frames, and {contract.fps:g} frames a second are wanted of it; say how many "
-            "a second it holds (--frame-rate, in Python frame_rate), or count frames (stride_frames in place of fps)."
+            f"{video.place} holds frames and not their rate, and {contract.fps:g} a second are wanted of it; say how "
+            "many a second it holds (--frame-rate, in Python fps), or count frames (stride_frames in place of fps)."
         )
     return source.read(choose, transform)
 

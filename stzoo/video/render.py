@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,6 +17,7 @@ from stzoo.errors import UsageError, VideoError
 from stzoo.files import replacing
 from stzoo.video.container import opened_sound
 from stzoo.video.decode import VideoInfo
+from stzoo.video.held import HeldFrames
 from stzoo.video.overlay import Lines, Overlay
 from stzoo.video.source import Source, open_source
 from stzoo.video.video import Video
@@ -72,7 +73,7 @@ def render(
         with replacing(output) as temporary, ExitStack() as stack:
             target = stack.enter_context(av.open(str(temporary), "w", format=container))
             stream = _add_pictures(target, source.info)
-            sound = _Sound(stack.enter_context(opened_sound(video.place)), target, source.info)
+            sound = _Sound(stack.enter_context(_sound_of(video)), target, source.info)
             lasting: dict[int, int] = {}
             for seconds, frame in _labelled(source, lines_at, advance):
                 lasting[frame.pts or 0] = frame.duration
@@ -85,6 +86,13 @@ def render(
     if sound.refused is None:
         return ()
     return (f"{output} has no sound: {sound.refused} cannot be copied into {output.suffix}; .mkv takes more kinds.",)
+
+
+def _sound_of(video: Video) -> AbstractContextManager[tuple[InputContainer, AudioStream] | None]:
+    """The sound of a video, where it has any; frames in memory have none."""
+    if isinstance(video.held, HeldFrames):
+        return nullcontext()
+    return opened_sound(video.held or video.place)
 
 
 def _add_pictures(target: OutputContainer, info: VideoInfo) -> VideoStream:

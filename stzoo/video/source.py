@@ -1,4 +1,4 @@
-"""A video that is open, whether it is a file, a folder of pictures, or one in a zip file: its frames, wanted or all."""
+"""A video that is open, whether it is a file, a folder of pictures or in memory: its frames, wanted or all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -22,6 +23,7 @@ from stzoo.video.decode import (
     stream_frames,
 )
 from stzoo.video.frames import stacked
+from stzoo.video.held import HeldFile, HeldFrames, Place
 from stzoo.video.images import FrameFolder, describe, find_frames, read_picture, read_pictures
 from stzoo.video.video import Video
 
@@ -70,9 +72,13 @@ class Source(ABC):
 
 def look_into(video: Video) -> Source:
     """Opens a video, whatever it is kept as. Raises `VideoError` where that cannot be; the sentence says why."""
+    if isinstance(video.held, HeldFrames):
+        return _Held.of(video.held, video.frame_rate)
+    if isinstance(video.held, HeldFile):
+        return _File(probe(video.held), video.held)
     folder = find_frames(video)
     if folder is None:
-        return _File(probe(video.place))
+        return _File(probe(video.place), video.place)
     return _Pictures.of(folder, np.arange(len(folder.names)))
 
 
@@ -81,24 +87,27 @@ def open_source(video: Video) -> Source:
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
-        UsageError: a folder of frames without `frame_rate`.
+        UsageError: frames without `frame_rate`.
     """
     source = look_into(video)
     if not source.timed:
         raise UsageError(
-            f"{video.path} is a folder of frames; say how many a second it holds (--frame-rate, in Python frame_rate)."
+            f"{video.place} holds frames and not their rate; say how many a second it holds (--frame-rate, in Python "
+            "fps)."
         )
     return source.in_order()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _File(Source):
+    place: Place
     from_start: bool = False
     """Decode the file from its start, which finds frames that the shortest way misses."""
 
     def read(self, choose: Choose, transform: Transform) -> Excerpt:
         indices = choose(self.info)
-        frames = read_frames(self.info, indices.ravel(), partial(transform, pixel_aspect=self.info.pixel_aspect))
+        upright = partial(transform, pixel_aspect=self.info.pixel_aspect)
+        frames = read_frames(self.info, indices.ravel(), upright, place=self.place)
         if len(frames) == len(np.unique(indices)):
             return Excerpt(stacked(indices, frames), self.info)
         if self.from_start:
@@ -109,13 +118,13 @@ class _File(Source):
         return self.repaired() if self.info.truncated else self
 
     def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Iterator[tuple[int, Frame]]:
-        return stream_frames(self.info, wanted, in_order=self.from_start)
+        return stream_frames(self.info, wanted, in_order=self.from_start, place=self.place)
 
     def repaired(self) -> Source:
-        info = decodable(self.info)
+        info = decodable(self.info, self.place)
         if info.frames == 0:
             raise VideoError(f"{info.path} holds no frame that can be decoded; it may be cut off or damaged.")
-        return _File(info, from_start=True)
+        return _File(info, self.place, from_start=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,3 +161,45 @@ class _Pictures(Source):
     def repaired(self) -> Source:
         good = [row for row in self.rows.tolist() if read_picture(self.folder, row) is not None]
         return self.of(self.folder, np.array(good, dtype=np.int64)).in_order()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Held(Source):
+    """Frames in memory: nothing about them is damaged."""
+
+    held: HeldFrames
+    timed: bool = True
+
+    @classmethod
+    def of(cls, held: HeldFrames, rate: float | None) -> _Held:
+        """Frames that know their times, or have a rate."""
+        times = held.times_seconds()
+        timed = times is not None or rate is not None
+        info = VideoInfo(
+            path=Path(held.name),
+            width=held.size[1],
+            height=held.size[0],
+            rotation_degrees=0,
+            mirrored=False,
+            timestamps_seconds=np.arange(held.count) / (rate or 1.0) if times is None else times,
+            counted=not timed,
+            truncated=False,
+            pixel_aspect=held.pixel_aspect,
+            last_seconds=None if rate is None or times is not None else 1 / rate,
+        )
+        return cls(info, held, timed)
+
+    def read(self, choose: Choose, transform: Transform) -> Excerpt:
+        indices = choose(self.info)
+        upright = partial(transform, pixel_aspect=self.info.pixel_aspect)
+        kept = {index: upright(frame) for index, frame in self.frames(np.unique(indices))}
+        return Excerpt(stacked(indices, kept), self.info)
+
+    def in_order(self) -> Source:
+        return self
+
+    def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Iterator[tuple[int, Frame]]:
+        return self.held.pictures(wanted)
+
+    def repaired(self) -> Source:
+        return self

@@ -1,4 +1,4 @@
-"""A video on disk, whatever it is kept as: a file, a folder of numbered pictures, or such a folder in a zip file."""
+"""A video, whatever it is kept as: a file, a folder of numbered pictures, such a folder in a zip file, or memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import re
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from stzoo.video.held import HeldFile, HeldFrames
 
 _SUFFIXES = """
 3g2 3gp 3gp2 3gpp amv asf av1 avc avi bik cavs dif divx dv evo f4v flc fli flv gif gxf h261 h263 h264 h265 hevc 264 265
@@ -37,13 +41,15 @@ class Video:
     path: Path | str
     """As its user wrote it: results name it so."""
     frame_rate: float | None = None
-    """Frames a second of a folder of pictures, above 0 and at most 1000; a file says its own."""
+    """Frames a second of pictures in a folder or in memory, above 0 and at most 1000; a file says its own."""
+    held: HeldFile | HeldFrames | None = None
+    """What is in memory in place of the path, which then only names it; `stzoo.video.given` makes it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | os.PathLike):
             raise UsageError(
-                f"a video is given by its path, and this is {_named(self.path)}; give several videos one by one, and "
-                "clips that are read already to scores_of."
+                f"a video is a path, bytes, an open binary file, uint8 frames or a decoder, and this is "
+                f"{_named(self.path)}; give clips that are read already to scores_of."
             )
         if self.path == "":
             raise UsageError("an empty path was given; give the path of a video")
@@ -57,8 +63,8 @@ class Video:
 
     @property
     def place(self) -> Path:
-        """The path, for opening."""
-        return Path(self.path)
+        """The path, for opening; of what is in memory, what sentences call it."""
+        return Path(self.path if self.held is None else self.held.name)
 
     @property
     def exists(self) -> bool:

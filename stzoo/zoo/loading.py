@@ -15,6 +15,7 @@ from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo.card import Card, NetDescription
+from stzoo.contract import CHANGEABLE
 from stzoo.errors import UsageError
 from stzoo.zoo import hub
 from stzoo.zoo.reference import Location, Ref, exported_file, find, meaning_of, text_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from stzoo.prediction.predictor import Prediction, Predictor
     from stzoo.runtimes import Precision, Runtime, Session
     from stzoo.strategies.strategy import Strategy
+    from stzoo.video.given import Channels, VideoLike
 
 
 class BatchNormWarning(UserWarning):
@@ -81,6 +83,7 @@ def load(
 
     Warns `BatchNormWarning` when the batch-norm statistics are a template's, which belong to a mixture of nets.
     """
+    _refuse_other_kinds(calibrate, protocol)
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
     variant = _Variant(strategy, weights is not None, videos)
     asked_device = None if device is None else str(device).removesuffix(":0")
@@ -103,20 +106,21 @@ def load(
 
 
 def predict(
-    path: Path | str,
+    video: VideoLike,
     model: Ref = DEFAULT_MODEL,
     topk: int = 5,
     clips: int | None = None,
     *,
-    frame_rate: float | None = None,
+    fps: float | None = None,
+    channels: Channels = "rgb",
     device: str | None = None,
 ) -> list[Prediction]:
     """The `topk` most probable classes of a video, best first, by a model that is loaded for this one call.
 
-    For several videos, load the model once: `stzoo.load(model)`, and call its `predict`, whose arguments, errors and
-    warnings these are. `model` and `device` are what `stzoo.load` takes; it raises for a model as that does.
+    To predict more than once, load the model once: `stzoo.load(model)`, and call its `predict`, whose arguments, errors
+    and warnings these are. `model` and `device` are what `stzoo.load` takes; it raises for a model as that does.
     """
-    return load(model, device=device).predict(path, topk, clips, frame_rate=frame_rate)
+    return load(model, device=device).predict(video, topk, clips, fps=fps, channels=channels)
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,13 @@ class _Source:
         """Sees to it that those of the files are in the folder that the bundle has."""
         if self.location.repository is not None:
             hub.fetch(self.location.repository, files, offline=self.offline, token=self.token)
+
+
+def _refuse_other_kinds(calibrate: object, protocol: object) -> None:
+    if not isinstance(calibrate, Path | Iterable) or isinstance(calibrate, bytes):
+        raise UsageError(f"calibrate takes the path of a video or several, and {calibrate!r:.40} is neither")
+    if not isinstance(protocol, Mapping) or not set(protocol) <= CHANGEABLE:
+        raise UsageError(f"protocol maps some of {', '.join(sorted(CHANGEABLE))} to numbers; it is {protocol!r:.80}")
 
 
 def _refuse_contradictions(variant: _Variant, engine: _Engine) -> None:

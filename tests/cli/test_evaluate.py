@@ -95,7 +95,7 @@ def test_folders_of_frames_are_measured_at_their_rate(tmp_path: Path) -> None:
     common = ("evaluate", MODEL, "--data", tmp_path / "data", "--clips", 1, "--format", "json")
     lacking = run(*common, "--out", tmp_path / "lacking")
     assert lacking.exit_code == 1
-    assert "is a folder of frames" in lacking.stderr
+    assert "holds frames and not their rate" in lacking.stderr
     result = run(*common, "--out", tmp_path / "out", "--frame-rate", 12)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["frame_rate"] == 12.0

@@ -2,12 +2,23 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from stzoo.cli.inputs import files
+from stzoo.cli.inputs import videos
 from stzoo.errors import UsageError
+from stzoo.video.held import HeldFile
+from tests.conftest import MakeVideo
+
+
+def files(arguments: Iterable[str], *, frames: bool = False) -> list[str]:
+    return [str(video.path) for video in videos(arguments, 10.0 if frames else None)]
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
 
 
 @pytest.fixture
@@ -85,10 +96,10 @@ def test_what_means_nothing_is_kept_to_be_named(folder: Path) -> None:
 
 
 def test_standard_input_lists_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{folder}/a b.mp4\r\n\n{folder}/sub\n"))
+    pipe(monkeypatch, os.fsencode(f"{folder}/a b.mp4\r\n\n{folder}/sub\n"))
     assert files(["-", "x.mp4"]) == [f"{folder}/a b.mp4", f"{folder}/sub/c.mkv", "x.mp4"]
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
-    with pytest.raises(UsageError, match="lists no video"):
+    pipe(monkeypatch, b"\n")
+    with pytest.raises(UsageError, match="holds no video and lists none"):
         files(["-"])
 
 
@@ -105,3 +116,29 @@ def test_folders_of_numbered_pictures_are_videos_if_asked_for(folder: Path) -> N
     assert files([str(folder)], frames=True) == videos
     assert files([str(folder)]) == [path for path in videos if path != str(folder / "frames")]
     assert files([str(folder / "frames")], frames=True) == [str(folder / "frames")]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts", "a.gif", "a.y4m"])
+def test_standard_input_is_a_video_or_a_list_of_them(
+    name: str, make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"codec": "rawvideo"} if name == "a.y4m" else {"codec": "libx264"} if name == "a.ts" else {}
+    content = make_video(name, 3, **options).read_bytes()
+    pipe(monkeypatch, content)
+    first, again, other = videos(["-", "-", "b.mp4"], 25.0)
+    assert first == again
+    assert isinstance(first.held, HeldFile)
+    assert (first.path, str(first.place), first.held.content) == ("-", "standard input", content)
+    assert (other.path, other.held) == ("b.mp4", None)
+
+
+def test_a_list_that_zero_bytes_divide_is_no_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, "videos/é.mp4\0b.mp4\0".encode())
+    with pytest.raises(UsageError, match="standard input holds zero bytes"):
+        videos(["-"])
+    pipe(monkeypatch, b"-\n")
+    (video,) = videos(["-"])
+    assert (video.path, video.held) == ("-", None)
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UsageError, match="standard input is closed"):
+        videos(["-"])

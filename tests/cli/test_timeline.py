@@ -136,6 +136,6 @@ def test_folders_of_frames_in_a_folder_are_videos_at_a_rate(tmp_path: Path) -> N
         assert {row["video"]["fps"] for row in rows} == {5.0}
         lacking = run(tmp_path / "v" / "1", "--format", "jsonl", *options)
         assert lacking.exit_code == 1
-        assert "is a folder of frames" in json.loads(lacking.stdout)["error"]
+        assert "holds frames and not their rate" in json.loads(lacking.stdout)["error"]
     assert run(tmp_path / "v" / "1", "--frame-rate", 5, "--render", tmp_path / "out.mp4").exit_code == 0
     assert probe(tmp_path / "out.mp4").fps == pytest.approx(5.0)

@@ -11,14 +11,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, UsageError, VideoError
+from stzoo.export import to_onnx
+from stzoo.files import packaged
 from stzoo.nets import Architecture, fixed, fixed_net, grow
 from stzoo.prediction.predictor import Prediction, Predictor, VideoWarning
+from stzoo.runtimes import Runtime
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
 from tests.conftest import MakeVideo
+from tests.video.test_given import AS_FILE, AS_FRAMES, decoded
+from tests.video.test_held import FakeDecoder
 
 CONTRACT = InputContract(frames=4, fps=5.0, clips=3, resize=24, crop=16, short_video="stretch")
 LABELS = ("dark", "middle", "bright", "never")
@@ -218,8 +224,87 @@ def test_clips_come_with_all_of_their_crops(predictor: Predictor) -> None:
     np.testing.assert_array_equal(predictor.scores_of(views[:, :, ::-1]), predictor.scores_of(views[:, :, ::-1].copy()))
 
 
+def test_several_videos_are_answered_in_their_order(predictor: Predictor, make_video: MakeVideo) -> None:
+    path, other = make_video("a.mp4", 20), make_video("dark.mp4", 4)
+    frames = np.full((9, 32, 48, 3), 200, np.uint8)
+    several = [path, frames, other.read_bytes()]
+    alone = [predictor.scores(video, fps=10.0) for video in several]
+    np.testing.assert_array_equal(predictor.scores(several, fps=10.0), alone)
+    assert predictor.predict(several, topk=1, fps=10.0) == [predictor.best(scores, 1) for scores in alone]
+    timelines = predictor.timeline(several, 1.0, 0.5, fps=10.0)
+    assert [timeline.path for timeline in timelines] == [str(path), "<frames 2>", "<bytes 3>"]
+    np.testing.assert_array_equal(timelines[1].scores, predictor.timeline(frames, 1.0, 0.5, fps=10.0).scores)
+    assert predictor.scores([other]).shape == (1, 4)
+    with pytest.raises(VideoError, match=r"missing\.mp4 does not exist"):
+        predictor.scores([path, "missing.mp4"])
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_frames_score_as_the_file_that_they_come_from_on_every_runtime(runtime: Runtime, tmp_path: Path) -> None:
+    pytest.importorskip(runtime)
+    model = stzoo.load("camera-motion-s", device="cpu", runtime=runtime)
+    sample = packaged("bundled") / "sample.mp4"
+    frames = decoded(sample)
+    expected = model.scores(sample)
+    for kind, as_frames in AS_FRAMES.items():
+        video, fps = (FakeDecoder(frames, fps=25.0), None) if kind == "decoder" else (as_frames(frames), 25.0)
+        np.testing.assert_array_equal(model.scores(video, fps=fps), expected, err_msg=kind)
+    np.testing.assert_array_equal(model.scores(frames[..., ::-1], fps=25.0, channels="bgr"), expected)
+    for kind, as_file in AS_FILE.items():
+        np.testing.assert_array_equal(model.scores(as_file(sample)), expected, err_msg=kind)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_vectors_are_the_same_on_every_runtime(runtime: Runtime, tmp_path: Path) -> None:
+    pytest.importorskip(runtime)
+    sample = packaged("bundled") / "sample.mp4"
+    model = stzoo.load("camera-motion-s", device="cpu")
+    vector = model.embed(sample)
+    assert (vector.shape, vector.dtype) == ((model.net.head.in_features,), np.float32)
+    np.testing.assert_allclose(
+        stzoo.load("camera-motion-s", device="cpu", runtime=runtime).embed(sample), vector, atol=1e-4
+    )
+    for options in ({}, {"with_preprocess": True}):
+        path = tmp_path / "a.onnx"
+        to_onnx.export(model.net, path, model.contract, model.labels, with_features=True, **options)
+        exported = stzoo.load(path, device="cpu", runtime=runtime)
+        np.testing.assert_allclose(exported.embed(sample), vector, atol=1e-4)
+        np.testing.assert_allclose(exported.scores(sample), model.scores(sample), atol=1e-4)
+
+
+def test_a_vector_is_the_mean_of_what_enters_the_head(net_predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20)
+    clips = torch.from_numpy(normalise(read_clips(Video(path), net_predictor.contract).clips, net_predictor.contract))
+    heard: list[Tensor] = []
+    hook = net_predictor.net.head.register_forward_pre_hook(lambda module, inputs: heard.append(inputs[0]))
+    with torch.inference_mode():
+        net_predictor.net(clips)
+    hook.remove()
+    np.testing.assert_allclose(net_predictor.embed(path), heard[0].mean(dim=0).numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(net_predictor.embed([path, path]), [net_predictor.embed(path)] * 2)
+
+
+def test_every_stage_shows_its_features(net_predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 20)
+    features = net_predictor.features(path)
+    assert list(features) == net_predictor.net.stages
+    last = features[net_predictor.net.stages[-1]]
+    assert {of_stage.shape[0] for of_stage in features.values()} == {CONTRACT.clips}
+    np.testing.assert_allclose(last.mean(axis=(0, 2, 3, 4)), net_predictor.embed(path), rtol=1e-4, atol=1e-5)
+
+
+def test_a_net_without_a_head_to_look_into_says_so(predictor: Predictor, make_video: MakeVideo) -> None:
+    path = make_video("a.mp4", 4)
+    with pytest.raises(UsageError, match="a Brightness does not show what enters its head"):
+        predictor.embed(path)
+    with pytest.raises(UsageError, match="a Brightness has no stages"):
+        predictor.features(path)
+    with pytest.raises(UsageError, match="onnxruntime shows no stages"):
+        stzoo.load("camera-motion-s", device="cpu", runtime="onnxruntime").features(path)
+
+
 KINDS = """
-import numpy, sys, torch
+import numpy, sys, torch, warnings
 import stzoo
 from stzoo.errors import UsageError
 
@@ -228,14 +313,23 @@ model = stzoo.load("camera-motion-opt", device="cpu")
 good = numpy.zeros((1, 8, 64, 64, 3), numpy.uint8)
 assert model.scores_of(good).shape == (len(model.labels),)
 calls = []
-for wrong in (numpy.zeros((2, 8, 8, 3), numpy.uint8), [path], open(path, "rb"), 0, None, path.encode()):
-    calls += [(call, (wrong,), {}) for call in (model.predict, model.scores, model.timeline, stzoo.predict, stzoo.load)]
+frames = numpy.zeros((2, 8, 8, 3), numpy.uint8)
+closed = open(path, "rb")
+closed.close()
+for wrong in (frames, frames[0], frames / 255, frames.tolist(), [path, 0], [], [[]], closed, 0, None, {"path": path}):
+    calls += [(call, (wrong,), {}) for call in (model.predict, model.embed, model.timeline)]
+calls += [(call, (wrong,), {}) for call in (stzoo.predict, stzoo.load) for wrong in (frames, [path, 0], 0, None)]
 for wrong in ("5", 2.5):
     calls += [(model.predict, (path,), {name: wrong}) for name in ("topk", "clips")]
-calls.append((model.predict, (path,), {"frame_rate": "12"}))
+calls.append((model.predict, (path,), {"fps": "12"}))
+calls += [(model.predict, (frames,), {"fps": rate}) for rate in (0, float("nan"))]
+calls.append((model.predict, (frames,), {"fps": 5, "channels": "grb"}))
+calls.append((model.predict, (path,), {"channels": "bgr"}))
 for wrong in (good[0], good.astype(numpy.float32), torch.from_numpy(good), good.tolist(), None):
     calls.append((model.scores_of, (wrong,), {}))
 calls += [(stzoo.load, ("camera-motion-opt",), {"device": wrong}) for wrong in (3.5, ["cpu"], "meta")]
+wishes = {"calibrate": 3, "protocol": {"x": 3}, "strategy": 3, "runtime": 3, "precision": 3, "revision": 3}
+calls += [(stzoo.load, ("camera-motion-opt",), {name: value}) for name, value in wishes.items()]
 for call, values, options in calls:
     try:
         call(*values, **options)
@@ -243,17 +337,22 @@ for call, values, options in calls:
         assert str(error) and "\\n" not in str(error)
     else:
         raise AssertionError((call, values, options))
+for call in (model.predict, model.scores, model.timeline, stzoo.predict):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call(sys.argv[2])
+    assert {warning.filename for warning in caught} == {"<string>"}  # this program
 print(len(calls))
 """
 
 
-def test_values_of_another_kind_get_a_sentence(make_video: MakeVideo) -> None:
+def test_values_of_another_kind_get_a_sentence(make_video: MakeVideo, cut_off_video: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", KINDS, str(make_video("a.mp4", 4))],
+        [sys.executable, "-c", KINDS, str(make_video("a.mp4", 4)), str(cut_off_video)],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "43\n"
+    assert done.stdout == "64\n"

@@ -53,7 +53,7 @@ def test_one_call_predicts_as_the_loaded_model_does(tiny_bundle: Path, make_vide
     expected = stzoo.load(tiny_bundle, device="cpu").predict(video, 2, clips=1)
     assert stzoo.predict(video, tiny_bundle, 2, clips=1, device="cpu") == expected
     write_frames(tmp_path / "walk")
-    assert stzoo.predict(tmp_path / "walk", tiny_bundle, frame_rate=10.0, device="cpu")
+    assert stzoo.predict(tmp_path / "walk", tiny_bundle, fps=10.0, device="cpu")
     assert inspect.signature(stzoo.predict).parameters["model"].default in stzoo.list_models()
 
 
@@ -91,7 +91,7 @@ def test_folders_of_frames_need_a_rate(predictor: Predictor, tmp_path: Path) -> 
     path = str(tmp_path / "frames")
     (found,) = score_files(predictor, [Video(path, 12.0)])
     assert isinstance(found, Scored)
-    np.testing.assert_array_equal(found.scores, predictor.scores(path, frame_rate=12.0))
+    np.testing.assert_array_equal(found.scores, predictor.scores(path, fps=12.0))
     (failed,) = score_files(predictor, [Video(path)])
     assert isinstance(failed, Failed)
     assert "say how many a second it holds" in failed.reason

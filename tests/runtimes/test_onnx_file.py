@@ -76,6 +76,10 @@ def leave_weights_inside_a_branch(proto: onnx.ModelProto) -> None:
     proto.graph.node.append(helper.make_node("If", ["clips"], ["y"], then_branch=inner, else_branch=inner))
 
 
+def other_output(proto: onnx.ModelProto) -> None:
+    proto.graph.output.append(helper.make_tensor_value_info(proto.graph.node[0].output[0], 1, None))
+
+
 def rename_input(proto: onnx.ModelProto) -> None:
     proto.graph.input[0].name = "image"
 
@@ -114,6 +118,7 @@ def break_contract(proto: onnx.ModelProto) -> None:
         (leave_weights, "'weight' in another file"),
         (leave_weights_inside_a_branch, "'a tensor' in another file"),
         (rename_input, "does not take `clips`"),
+        (other_output, "does not take `clips` and give `logits`, alone or with `features`"),
         (take_bytes, "clips are float32"),
         (fix_batch, "clips are float32"),
         (forget_labels, "no labels of stzoo"),

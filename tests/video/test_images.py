@@ -103,7 +103,7 @@ def test_a_video_of_which_all_that_is_looked_at_is_damaged_is_given_up(
 
 def test_frames_a_second_need_a_rate_and_counted_frames_do_not(tmp_path: Path) -> None:
     write_frames(tmp_path / "clip", 6)
-    with pytest.raises(UsageError, match="frame_rate"):
+    with pytest.raises(UsageError, match="in Python fps"):
         read_clips(Video(tmp_path / "clip"), CONTRACT)
     counted = CONTRACT.model_copy(update={"fps": None, "stride_frames": 2})
     np.testing.assert_allclose(levels(read_clips(Video(tmp_path / "clip"), counted, 1).clips), [[0, 2, 4, 5]], atol=0.5)

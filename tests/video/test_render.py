@@ -10,6 +10,7 @@ import pytest
 from stzoo.errors import UsageError, VideoError
 from stzoo.video import render as module
 from stzoo.video.decode import VideoInfo, probe, read_frames
+from stzoo.video.given import given_video
 from stzoo.video.render import render
 from stzoo.video.video import Video
 from tests.conftest import LEVELS, MakeVideo
@@ -109,6 +110,16 @@ def test_sound_is_copied_up_to_the_end_of_the_pictures(make_video: MakeVideo, tm
     assert after[-1][0] <= 0.5
 
 
+def test_what_is_in_memory_is_rendered_as_its_file(make_video: MakeVideo, tmp_path: Path) -> None:
+    path = make_video("a.mp4", 5, audio=True)
+    for video in (Video(path), given_video(path.read_bytes()), given_video(frames_of(path)[1].astype(np.uint8), 10.0)):
+        assert render(video, tmp_path / "out.mp4", labels) == ()
+        if video.held is None:
+            expected = frames_of(tmp_path / "out.mp4")[1], sound_of(tmp_path / "out.mp4")
+        np.testing.assert_array_equal(frames_of(tmp_path / "out.mp4")[1], expected[0])
+        assert sound_of(tmp_path / "out.mp4") == ([] if str(video.path) == "<frames>" else expected[1])
+
+
 def test_sound_that_does_not_fit_is_left_out_with_a_sentence(make_video: MakeVideo, tmp_path: Path) -> None:
     silent = make_video("a.mp4", 5)
     path = tmp_path / "b.mkv"
@@ -140,7 +151,7 @@ def test_one_frame_is_a_video(make_video: MakeVideo, tmp_path: Path, name: str) 
 def test_a_folder_of_frames_is_written_at_its_rate(tmp_path: Path) -> None:
     write_frames(tmp_path / "v", 6)
     (tmp_path / "v" / "00003.jpg").write_bytes(b"")
-    with pytest.raises(UsageError, match="frame_rate"):
+    with pytest.raises(UsageError, match="in Python fps"):
         render(Video(tmp_path / "v"), tmp_path / "out.mp4", labels)
     render(Video(tmp_path / "v", 5.0), tmp_path / "out.mp4", labels)
     np.testing.assert_allclose(probe(tmp_path / "out.mp4").timestamps_seconds, [0, 0.2, 0.6, 0.8, 1.0], atol=1e-3)

@@ -45,7 +45,7 @@ def test_only_pictures_can_lack_a_rate(make_video: MakeVideo, tmp_path: Path) ->
     write_frames(tmp_path / "folder", 3)
     assert look_into(Video(make_video("a.mp4", 3))).timed
     assert not look_into(Video(tmp_path / "folder")).timed
-    with pytest.raises(UsageError, match="folder is a folder of frames; say how many a second it holds"):
+    with pytest.raises(UsageError, match="folder holds frames and not their rate; say how many a second it holds"):
         open_source(Video(tmp_path / "folder"))
 
 
@@ -54,10 +54,10 @@ def test_nothing_decodable_is_an_error(make_video: MakeVideo, tmp_path: Path, mo
         return VideoInfo(info.path, 1, 1, 0, False, np.zeros(0), True, True)
 
     source = look_into(Video(make_video("a.mp4", 4)))
-    monkeypatch.setattr(module, "read_frames", lambda *_: {})
+    monkeypatch.setattr(module, "read_frames", lambda *_, **__: {})
     with pytest.raises(VideoError, match="differently each time"):
         source.read(lambda info: np.arange(info.frames), square)
-    monkeypatch.setattr(module, "decodable", lose_all)
+    monkeypatch.setattr(module, "decodable", lambda info, _: lose_all(info))
     with pytest.raises(VideoError, match="no frame that can be decoded"):
         source.read(lambda info: np.arange(info.frames), square)
     (tmp_path / "folder").mkdir()

@@ -102,7 +102,7 @@ def test_times_start_at_the_first_frame(make_video: MakeVideo) -> None:
 
 def test_folders_of_frames_need_a_rate_and_their_damage_is_passed_over(tmp_path: Path) -> None:
     write_frames(tmp_path / "v", 20)
-    with pytest.raises(UsageError, match="frame_rate"):
+    with pytest.raises(UsageError, match="in Python fps"):
         Windows(Video(tmp_path / "v"), CONTRACT, 1.0, 1.0)
     whole = Windows(Video(tmp_path / "v", 10.0), CONTRACT, 1.0, 0.5)
     expected = [levels(window.clips) for window in whole]
@@ -118,8 +118,9 @@ def test_folders_of_frames_need_a_rate_and_their_damage_is_passed_over(tmp_path:
 
 
 def test_a_frame_that_cannot_be_decoded_is_passed_over(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lossy(info: VideoInfo, wanted: np.ndarray, *, in_order: bool = False) -> object:
-        return (pair for pair in stream_frames(info, wanted, in_order=in_order) if in_order or pair[0] != 12)
+    def lossy(info: VideoInfo, wanted: np.ndarray, *, in_order: bool, **where: object) -> object:
+        frames = stream_frames(info, wanted, in_order=in_order, **where)
+        return (pair for pair in frames if in_order or pair[0] != 12)
 
     monkeypatch.setattr(source, "stream_frames", lossy)
     path = make_video("a.mp4", 20)

@@ -191,6 +191,6 @@ def test_a_folder_without_its_rate_is_a_reason_and_not_the_end(tmp_path: Path, m
         ours.send(Video(path))
     threading.Thread(target=workers._serve, args=(theirs, CONTRACT, None)).start()
     assert ours.recv() == workers._READY
-    assert "is a folder of frames" in ours.recv()
+    assert "holds frames and not their rate" in ours.recv()
     assert "does not exist" in ours.recv()
     ours.close()
