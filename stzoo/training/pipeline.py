@@ -10,7 +10,8 @@ from stzoo.errors import TrainingError
 from stzoo.figures.strategies import marginals_figure
 from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
-from stzoo.space.selection import SelectionClips, baselines, pruned, scores_text, selection_score
+from stzoo.space.one_shot import SelectionClips, pruned, selection_score
+from stzoo.space.selection import baselines, scores_text
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
 from stzoo.training.bundling import BundledTemplate, save_bundle
@@ -37,8 +38,12 @@ def train(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[Spl
         return _finish_template(stages, tables.selection.strategies)
 
 
-def select(run: Run, strategies: int, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[SplitAccuracy]:
+def select(
+    run: Run, strategies: int, cache: Path, voice: Voice, ranks: Ranks = ALONE, *, exhaustive: bool = False
+) -> list[SplitAccuracy]:
     """Selects among more strategies of a trained template, and makes the bundle anew; what was scored before counts.
+
+    Strategies race, unless the selection is to be `exhaustive` and to ask each about all videos.
 
     Raises `TrainingError` when the run has no template yet.
     """
@@ -47,7 +52,7 @@ def select(run: Run, strategies: int, cache: Path, voice: Voice, ranks: Ranks = 
         raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
     stages = prepare(run, cache, voice, ranks)
     with run.alone(ranks):
-        return _finish_template(stages, strategies)
+        return _finish_template(stages, strategies, exhaustive=exhaustive)
 
 
 def _finish_fixed(stages: Stages) -> list[SplitAccuracy]:
@@ -59,10 +64,10 @@ def _finish_fixed(stages: Stages) -> list[SplitAccuracy]:
     return accuracies
 
 
-def _finish_template(stages: Stages, strategies: int) -> list[SplitAccuracy]:
+def _finish_template(stages: Stages, strategies: int, *, exhaustive: bool = False) -> list[SplitAccuracy]:
     run, ranks = stages.run, stages.machine.ranks
     template = stages.variational()
-    selected = stages.select(template, strategies)
+    selected = stages.select(template, strategies, exhaustive=exhaustive)
     _say_which_is_best(stages, selected, strategies)
     candidates = _pruned_candidates(template, selected.winner.strategy, stages.selection)
     shipped = candidates[0]
@@ -86,7 +91,7 @@ def _say_which_is_best(stages: Stages, selected: Selected, strategies: int) -> N
         stages.voice.say(f"{scored} strategies were scored before and all of them count; {strategies} were asked for.")
     stages.voice.say(
         f"Of {scored} strategies that with index {winner.index} in {stages.run.path('scores.csv')} is the best: "
-        f"{winner.score.accuracy:.4f} on the selection split."
+        f"cross-entropy {winner.score.cross_entropy:.4f}, accuracy {winner.score.accuracy:.4f} on the selection split."
     )
 
 
@@ -102,7 +107,10 @@ def _better(stages: Stages, selected: Selected, winner: Candidate, finetuned: Ca
     """The one of both that the bundle gets: finetuned weights only where they are better on the selection split."""
     score = selection_score(finetuned.net, stages.selection)
     better = finetuned if score.sort_key < selected.winner.score.sort_key else winner
-    stages.voice.say(f"Finetuned it reaches {score.accuracy:.4f} there; the bundle gets the {better.how} weights.")
+    stages.voice.say(
+        f"Finetuned it has {score.cross_entropy:.4f} and {score.accuracy:.4f} there; "
+        f"the bundle gets the {better.how} weights."
+    )
     return better
 
 

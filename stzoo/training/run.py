@@ -9,6 +9,7 @@ seconds.json             how long every epoch took
 warmup.safetensors       the all-open net that the template grew from
 template.safetensors     the template with its learnt gates
 scores.csv               every sampled strategy
+answers.npz              what every strategy answered on the selection split, as far as it was asked
 finetuned-*.safetensors  the winner after finetuning, if the recipe asks for it; named by its strategy's digest
 fixed.safetensors        a [fixed] recipe's net
 metrics.json             the final measurements

@@ -15,7 +15,10 @@ from stzoo import nets
 from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Stage
-from stzoo.space.selection import SampledStrategy, best, pruned, score_strategies
+from stzoo.space.judge import Judge
+from stzoo.space.one_shot import pruned
+from stzoo.space.race import cost
+from stzoo.space.selection import SampledStrategy, best, score_strategies
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
 from stzoo.training.blueprint import Blueprint, template_tables
@@ -70,19 +73,27 @@ class Stages:
             self.voice.say(sentence)
         return template
 
-    def select(self, template: Classifier, strategies: int) -> Selected:
-        """Scores sampled strategies on the selection split; the file of scores grows until it has enough."""
-        with counting("selection", strategies, unit="strategies", show=self.voice.progress) as bar:
-            sampled = score_strategies(
+    def select(self, template: Classifier, strategies: int, *, exhaustive: bool = False) -> Selected:
+        """Races sampled strategies on the selection split; the file of scores grows until it has enough."""
+        videos = len(self.selection.labels)
+        answers = strategies * videos if exhaustive else cost(strategies, videos)
+        with counting("selection", answers, unit="answers", show=self.voice.progress) as bar:
+            judge = Judge(
                 template,
                 self.selection,
+                self.run.path("answers.npz"),
+                ranks=self.machine.ranks,
+                advance=bar.advance,
+            )
+            bar.skip(min(answers, judge.answered))
+            sampled = score_strategies(
+                judge,
                 strategies=strategies,
                 seed=self.run.recipe.seed,
                 scores_file=self.run.path("scores.csv"),
-                advance=bar.advance,
-                skip=bar.skip,
-                ranks=self.machine.ranks,
+                exhaustive=exhaustive,
             )
+            bar.reach(answers, answers)
         return Selected(sampled, best(sampled))
 
     def finetune(self, template: Classifier, winner: Strategy) -> Classifier | None:
