@@ -73,6 +73,11 @@ class Judge:
         """How many answers it has, of all strategies together."""
         return sum(len(one.right) for one in self._answers.values())
 
+    @property
+    def asked(self) -> tuple[Strategy, ...]:
+        """The strategies that were asked, in the order in which they were first."""
+        return tuple(self._answers)
+
     def seen(self, strategy: Strategy) -> int:
         """How many videos a strategy was asked about."""
         return len(self._answers[strategy].right) if strategy in self._answers else 0

@@ -29,12 +29,17 @@ class Rung(NamedTuple):
     videos: int
 
 
+def stops(videos: int) -> tuple[int, int, int]:
+    """A few of so many videos, more of them, and all: where a race looks who goes on."""
+    few, more = (max(least, round(part * videos)) for least, part in zip((_FIRST, _SECOND), _PARTS, strict=True))
+    return min(few, videos), min(more, videos), videos
+
+
 def rungs(strategies: int, videos: int) -> list[Rung]:
     """The rungs of a race: 100 strategies and 480 videos give 100 at 64, 25 at 192 and 7 at 480."""
-    first, second = (max(least, round(part * videos)) for least, part in zip((_FIRST, _SECOND), _PARTS, strict=True))
     steps: list[Rung] = []
     left = strategies
-    for seen in (first, second, videos):
+    for seen in stops(videos):
         if left > FINALISTS and seen < videos:
             steps.append(Rung(left, seen))
             left = max(FINALISTS, -(-left // KEPT))

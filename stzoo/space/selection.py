@@ -41,10 +41,11 @@ class NetSize(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SampledStrategy:
-    """The strategy with that `index` in a posterior's stream, with its one-shot score and what its net costs.
+class ScoredStrategy:
+    """A strategy with its one-shot score and what its net costs.
 
-    The score is over so many `videos` of the selection split.
+    The `index` is that in the stream of draws from a posterior, or in the order in which strategies were judged. The
+    score is over so many `videos` of the selection split.
     """
 
     index: int
@@ -69,7 +70,7 @@ def score_strategies(
     seed: int,
     scores_file: Path,
     exhaustive: bool = False,
-) -> list[SampledStrategy]:
+) -> list[ScoredStrategy]:
     """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and races them on the selection split.
 
     Every strategy has a score in the end, those that fall behind one over fewer videos; where it is to be `exhaustive`,
@@ -94,9 +95,9 @@ def score_strategies(
     }
     asked = [strategy for strategy in dict.fromkeys(drawn) if strategy not in stays]
 
-    def sampled() -> list[SampledStrategy]:
+    def sampled() -> list[ScoredStrategy]:
         return [
-            SampledStrategy(
+            ScoredStrategy(
                 index,
                 stays[strategy] if strategy in stays else judge.score(strategy),
                 judge.videos if strategy in stays else judge.seen(strategy),
@@ -119,7 +120,7 @@ def score_strategies(
     return sampled()
 
 
-def best(sampled: Sequence[SampledStrategy]) -> SampledStrategy:
+def best(sampled: Sequence[ScoredStrategy]) -> ScoredStrategy:
     """Of the strategies with most videos that with least cross-entropy; of equal ones the most accurate, the first."""
     most = max(sample.videos for sample in sampled)
     return min(
@@ -128,7 +129,7 @@ def best(sampled: Sequence[SampledStrategy]) -> SampledStrategy:
     )
 
 
-def scores_text(sampled: Sequence[SampledStrategy]) -> str:
+def scores_text(sampled: Sequence[ScoredStrategy]) -> str:
     """The scores as CSV, a line a strategy, with `FIELDS` as its head."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")

@@ -10,10 +10,13 @@ from stzoo.errors import TrainingError
 from stzoo.figures.strategies import marginals_figure
 from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
-from stzoo.space.one_shot import SelectionClips, pruned, selection_score
+from stzoo.space.frontier import Point
+from stzoo.space.one_shot import SelectionClips, pruned
 from stzoo.space.selection import baselines, scores_text
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
+from stzoo.training.budgets import find_within
 from stzoo.training.bundling import BundledTemplate, save_bundle
 from stzoo.training.results import Candidate, SplitAccuracy, measure_candidates, write_metrics
 from stzoo.training.run import Run
@@ -27,7 +30,7 @@ def train(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[Spl
 
     Raises `TrainingError`, `DataError` and `VideoError` as its stages do.
     """
-    if ranks.of_leader(run.bundle.exists()):
+    if ranks.of_leader(run.is_finished):
         return []
     stages, tables = prepare(run, cache, voice, ranks), run.recipe.template
     with run.alone(ranks):
@@ -35,7 +38,10 @@ def train(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[Spl
             return _finish_fixed(stages)
         if ranks.leads:
             share_warm_up(run, sweep_folder(run.folder))
-        return _finish_template(stages, tables.selection.strategies)
+        accuracies = _finish_template(stages, tables.selection.strategies)
+        if run.budgets:
+            find_within(stages, stages.variational(), run.budgets)
+        return accuracies
 
 
 def select(
@@ -47,12 +53,29 @@ def select(
 
     Raises `TrainingError` when the run has no template yet.
     """
-    template_tables(run)
-    if not ranks.of_leader(run.weights("variational").exists()):
-        raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
+    _refuse_untrained(run, ranks)
     stages = prepare(run, cache, voice, ranks)
     with run.alone(ranks):
         return _finish_template(stages, strategies, exhaustive=exhaustive)
+
+
+def select_within(
+    run: Run, budgets: Sequence[Budget], cache: Path, voice: Voice, ranks: Ranks = ALONE, *, frontier: bool = False
+) -> list[Point]:
+    """Finds, measures and bundles the best strategy of a trained template within each budget, as `find_within` does.
+
+    Raises `TrainingError` when the run has no template yet, `UsageError` for a budget that pays for none or for all.
+    """
+    _refuse_untrained(run, ranks)
+    stages = prepare(run, cache, voice, ranks)
+    with run.alone(ranks):
+        return find_within(stages, stages.variational(), budgets, frontier=frontier)
+
+
+def _refuse_untrained(run: Run, ranks: Ranks) -> None:
+    template_tables(run)
+    if not ranks.of_leader(run.weights("variational").exists()):
+        raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
 
 
 def _finish_fixed(stages: Stages) -> list[SplitAccuracy]:
@@ -74,7 +97,7 @@ def _finish_template(stages: Stages, strategies: int, *, exhaustive: bool = Fals
     finetuned = stages.finetune(template, shipped.strategy)
     if finetuned is not None:
         candidates.append(Candidate("opt-finetuned", "finetuned", shipped.strategy, finetuned))
-        shipped = _better(stages, selected, shipped, candidates[-1])
+        shipped = stages.better(selected.winner.score, shipped, candidates[-1])
     accuracies = _measured(stages, candidates)
     if ranks.leads:
         figure = _figure(run, template, shipped.strategy)
@@ -101,17 +124,6 @@ def _pruned_candidates(template: Classifier, winner: Strategy, clips: SelectionC
     return [
         Candidate(name, "pruned", strategy, pruned(template, strategy, clips)) for name, strategy in strategies.items()
     ]
-
-
-def _better(stages: Stages, selected: Selected, winner: Candidate, finetuned: Candidate) -> Candidate:
-    """The one of both that the bundle gets: finetuned weights only where they are better on the selection split."""
-    score = selection_score(finetuned.net, stages.selection)
-    better = finetuned if score.sort_key < selected.winner.score.sort_key else winner
-    stages.voice.say(
-        f"Finetuned it has {score.cross_entropy:.4f} and {score.accuracy:.4f} there; "
-        f"the bundle gets the {better.how} weights."
-    )
-    return better
 
 
 def _measured(stages: Stages, candidates: Sequence[Candidate]) -> list[SplitAccuracy]:

@@ -16,9 +16,9 @@ from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Stage
 from stzoo.space.judge import Judge
-from stzoo.space.one_shot import pruned
+from stzoo.space.one_shot import SelectionScore, pruned, selection_score
 from stzoo.space.race import cost
-from stzoo.space.selection import SampledStrategy, best, score_strategies
+from stzoo.space.selection import ScoredStrategy, best, score_strategies
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
 from stzoo.training.blueprint import Blueprint, template_tables
@@ -29,6 +29,7 @@ from stzoo.training.initial import initialise, record_origin
 from stzoo.training.loop import Assignment, fit
 from stzoo.training.machine import Machine, machine_of, shared_scores
 from stzoo.training.objective import divergence
+from stzoo.training.results import Candidate
 from stzoo.training.run import Run, checkpoint_of
 from stzoo.training.threads import choose_threads
 from stzoo.training.voice import SILENT, Voice
@@ -37,8 +38,8 @@ from stzoo.training.voice import SILENT, Voice
 class Selected(NamedTuple):
     """Every strategy that has a score, and the best of them."""
 
-    sampled: list[SampledStrategy]
-    winner: SampledStrategy
+    sampled: list[ScoredStrategy]
+    winner: ScoredStrategy
 
 
 class Stages:
@@ -102,6 +103,16 @@ class Stages:
             return None
         net = copy.deepcopy(pruned(template, winner, self.selection))
         return self._trained("finetune", net, winner=winner)
+
+    def better(self, score: SelectionScore, winner: Candidate, finetuned: Candidate) -> Candidate:
+        """The one of both that a bundle gets: finetuned weights only where they are better on the selection split."""
+        its = selection_score(finetuned.net, self.selection)
+        chosen = finetuned if its.sort_key < score.sort_key else winner
+        self.voice.say(
+            f"Finetuned it has {its.cross_entropy:.4f} and {its.accuracy:.4f} there; "
+            f"the bundle gets the {chosen.how} weights."
+        )
+        return chosen
 
     def _trained(
         self,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.inference import to_input
+from stzoo.nets.densenet import DENSENET_TINY
 from stzoo.nets.fusion import named_gates
 from stzoo.space.one_shot import SelectionClips
 
@@ -42,3 +45,19 @@ def data(calibrated: bool = True, videos: int = VIDEOS, at_once: int = 64) -> Se
     labels = np.arange(videos) % CLASSES
     device = torch.device("cpu")
     return SelectionClips(clips, labels, CONTRACT, device, calibration if calibrated else None, at_once)
+
+
+@pytest.fixture(scope="module")
+def small_backbone() -> Iterator[None]:
+    """A backbone `densenet_small` of three sites: a dense layer, a transition, a dense layer."""
+    sizes = replace(DENSENET_TINY, block_layers=(1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(nets.BACKBONES, "densenet_small", replace(nets.BACKBONES["densenet_tiny"], sizes=sizes))
+        yield
+
+
+def make_small_template() -> nn.Module:
+    """A template of `densenet_small`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nets.template("densenet_small", CLASSES, initial_drop=0.3).eval()

@@ -18,18 +18,20 @@ from stzoo.space.judge import Judge
 from stzoo.space.one_shot import one_shot_score
 from stzoo.space.trie import Trie
 from stzoo.strategies.strategy import Strategy
-from tests.space.clips import VIDEOS, data, make_template
+from tests.space.clips import VIDEOS, data, make_small_template, small_backbone  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def template() -> nn.Module:
-    return make_template()
+def template(small_backbone: None) -> nn.Module:  # noqa: F811
+    return make_small_template()
 
 
 @pytest.fixture(scope="module")
 def drawn(template: nn.Module) -> list[Strategy]:
     posterior = nets.posterior(template)
-    return [posterior.sample(0, index) for index in range(5)]
+    drawn = list(dict.fromkeys(posterior.sample(0, index) for index in range(30)))[:5]
+    assert len(drawn) == 5
+    return drawn
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_a_file_of_something_else_is_refused(template: nn.Module, drawn: list[St
     path = tmp_path / "answers.npz"
     Judge(template, data(), path).ask(drawn[:2])
     written = path.read_bytes()
-    other = make_template()
+    other = make_small_template()
     with torch.no_grad():
         for _, _, gate, _ in named_gates(other):
             gate.logit += 1e-3

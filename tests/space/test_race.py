@@ -11,12 +11,12 @@ from stzoo import nets
 from stzoo.space import race as module
 from stzoo.space.judge import Judge
 from stzoo.space.race import FINALISTS, Rung, cost, race, rungs
-from tests.space.clips import data, make_template
+from tests.space.clips import data, make_small_template, small_backbone  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def template() -> nn.Module:
-    return make_template()
+def template(small_backbone: None) -> nn.Module:  # noqa: F811
+    return make_small_template()
 
 
 def test_a_hundred_strategies_take_three_rungs() -> None:
@@ -44,7 +44,7 @@ def test_the_better_ones_go_on(template: nn.Module, monkeypatch: pytest.MonkeyPa
     for name, value in {"_FIRST": 4, "_SECOND": 10, "FINALISTS": 2}.items():
         monkeypatch.setattr(module, name, value)
     posterior = nets.posterior(template)
-    drawn = [posterior.sample(0, index) for index in range(12)]
+    drawn = list(dict.fromkeys(posterior.sample(0, index) for index in range(100)))[:12]
     clips = data(videos=20)
     every = Judge(template, clips)
     every.ask(drawn)

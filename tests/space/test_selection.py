@@ -19,7 +19,7 @@ from stzoo.ranks import ALONE
 from stzoo.space import judge, race
 from stzoo.space.judge import Judge
 from stzoo.space.one_shot import SelectionScore, one_shot_score
-from stzoo.space.selection import FIELDS, NetSize, SampledStrategy, baselines, best, score_strategies
+from stzoo.space.selection import FIELDS, NetSize, ScoredStrategy, baselines, best, score_strategies
 from stzoo.space.trie import Trie
 from stzoo.strategies.names import UNIFORM
 from stzoo.strategies.strategy import ALL_BRANCHES, Strategy
@@ -33,7 +33,7 @@ def template() -> nn.Module:
     return make_template()
 
 
-def score(template: nn.Module, path: Path, **changes: Any) -> list[SampledStrategy]:
+def score(template: nn.Module, path: Path, **changes: Any) -> list[ScoredStrategy]:
     asked = Judge(
         template,
         changes.pop("clips", data()),
@@ -45,7 +45,7 @@ def score(template: nn.Module, path: Path, **changes: Any) -> list[SampledStrate
 
 
 @pytest.fixture(scope="module")
-def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[SampledStrategy], bytes]:
+def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[ScoredStrategy], bytes]:
     """An uninterrupted selection: its scores and its file."""
     path = tmp_path_factory.mktemp("selection") / "scores.csv"
     return score(template, path), path.read_bytes()
@@ -74,7 +74,7 @@ def hash_of(net: nn.Module) -> dict[str, bytes]:
 
 
 def test_strategies_are_drawn_from_the_posterior_and_scored_on_the_clips(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes]
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes]
 ) -> None:
     scored, _ = finished
     posterior = nets.posterior(template)
@@ -89,7 +89,7 @@ def test_strategies_are_drawn_from_the_posterior_and_scored_on_the_clips(
         assert row.log_probability == pytest.approx(posterior.log_probability(row.strategy), abs=1e-6)
 
 
-def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[SampledStrategy], bytes]) -> None:
+def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[ScoredStrategy], bytes]) -> None:
     scored, written = finished
     rows = list(csv.DictReader(written.decode().splitlines()))
     assert tuple(rows[0]) == FIELDS
@@ -107,7 +107,7 @@ def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[Sa
 
 
 def test_a_file_of_an_older_version_is_read_and_goes_on(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path, computed: list[Strategy]
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path, computed: list[Strategy]
 ) -> None:
     scored, written = finished
     path = tmp_path / "scores.csv"
@@ -138,7 +138,7 @@ def test_selection_leaves_the_template_as_it_was(tmp_path: Path) -> None:
 
 
 def test_in_eval_mode_or_not_a_template_gives_the_same(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
 ) -> None:
     assert score(copy.deepcopy(template).train(), tmp_path / "scores.csv", strategies=2) == finished[0][:2]
 
@@ -146,7 +146,7 @@ def test_in_eval_mode_or_not_a_template_gives_the_same(
 @pytest.mark.parametrize("kept", range(DRAWN + 1))
 def test_a_selection_goes_on_from_what_is_written(
     template: nn.Module,
-    finished: tuple[list[SampledStrategy], bytes],
+    finished: tuple[list[ScoredStrategy], bytes],
     tmp_path: Path,
     kept: int,
     computed: list[Strategy],
@@ -192,7 +192,7 @@ def test_a_race_that_is_stopped_ends_the_same(template: nn.Module, tmp_path: Pat
 
 @pytest.mark.usefixtures("three_rungs")
 def test_an_exhaustive_selection_asks_all_about_all_videos(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "scores.csv"
     score(template, path)
@@ -213,7 +213,7 @@ def test_what_was_raced_before_counts_where_more_are_drawn(template: nn.Module, 
 
 
 def test_what_was_scored_counts_where_fewer_are_asked_for_and_more_go_on(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(finished[1])
@@ -244,7 +244,7 @@ def test_a_strategy_drawn_twice_is_computed_once(tmp_path: Path, computed: list[
 
 
 def test_scores_of_another_seed_are_refused(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(finished[1])
@@ -268,7 +268,7 @@ def test_scores_of_another_template_are_refused_even_if_it_draws_the_same(tmp_pa
 
 @pytest.mark.parametrize("damage", ["cut", "word", "strategy", "foreign", "column", "reordered", "missing"])
 def test_a_file_that_is_no_list_of_scores_is_refused(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path, damage: str
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path, damage: str
 ) -> None:
     path = tmp_path / "scores.csv"
     lines = finished[1].decode().splitlines(keepends=True)
@@ -293,9 +293,9 @@ def test_a_file_that_is_no_list_of_scores_is_refused(
         score(template, path)
 
 
-def row(index: int, videos: int, accuracy: float, cross_entropy: float) -> SampledStrategy:
+def row(index: int, videos: int, accuracy: float, cross_entropy: float) -> ScoredStrategy:
     score, strategy = SelectionScore(accuracy, cross_entropy), Strategy("net", {"L1": "S"})
-    return SampledStrategy(index, score, videos, -1.0, strategy, NetSize(1, 1))
+    return ScoredStrategy(index, score, videos, -1.0, strategy, NetSize(1, 1))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def alone(template: nn.Module, strategy: Strategy, batches: Sequence[Tensor], cl
 
 
 @of_every_kind
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(drawn=st.data())
 def test_every_net_says_to_the_bit_what_it_says_alone(kind: Kind, drawn: st.DataObject) -> None:
     some = drawn.draw(st.lists(strategies(small(kind)), min_size=1, max_size=6, unique=True))
