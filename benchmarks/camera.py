@@ -26,7 +26,8 @@ from stzoo.figures.strategies import posteriors_side_by_side
 from stzoo.files import write_json
 from stzoo.inference import video_scores
 from stzoo.metrics import accuracy
-from stzoo.space.selection import baselines, pruned
+from stzoo.space.one_shot import pruned
+from stzoo.space.selection import baselines
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables

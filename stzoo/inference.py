@@ -25,9 +25,9 @@ def to_input(
 
 def clip_scores(
     net: Callable[[Tensor], Tensor], clips: UInt8[Tensor, "clips frames height width 3"], contract: InputContract
-) -> Float[Tensor, "clips classes"]:
+) -> Float[Tensor, "*nets clips classes"]:
     """The softmax of the net's logits, on the clips' own device: what `over_clips` averages."""
-    return net(to_input(clips, contract)).float().softmax(dim=1)
+    return net(to_input(clips, contract)).float().softmax(dim=-1)
 
 
 def clip_vectors(
@@ -50,8 +50,9 @@ def video_scores(
     device: torch.device | str = "cpu",
     at_once: int = 64,
     advance: Callable[[int], None] = lambda videos: None,
-) -> Float32[np.ndarray, "videos classes"]:
-    """The mean over a video's clips of the net's softmax.
+) -> Float32[np.ndarray, "*nets videos classes"]:
+    """The mean over a video's clips of the net's softmax; of each of several nets that take the same clips, if `net`
+    gives logits with one more axis before those of one.
 
     The net gets the clips of whole videos, `at_once` of them at most, or as many of one video. `advance` is told how
     many videos each step finished.
@@ -67,7 +68,8 @@ def video_scores(
         videos = max(1, at_once // clips.shape[1])
         for start in range(0, len(clips), videos):
             batch = torch.from_numpy(np.array(clips[start : start + videos])).to(device)
-            of_clips = torch.cat([clip_scores(net, part, contract) for part in batch.flatten(0, 1).split(at_once)])
-            scores.append(over_clips(of_clips.view(len(batch), -1, of_clips.shape[1])).cpu().numpy())
+            parts = batch.flatten(0, 1).split(at_once)
+            of_clips = torch.cat([clip_scores(net, part, contract) for part in parts], dim=-2)
+            scores.append(over_clips(of_clips.unflatten(-2, (len(batch), -1))).cpu().numpy())
             advance(len(batch))
-    return np.concatenate(scores)
+    return np.concatenate(scores, axis=-2)

@@ -17,8 +17,8 @@ from stzoo.errors import DataError, UsageError
 if TYPE_CHECKING:
     from stzoo.nets.classifier import Classifier
     from stzoo.space.effects import Effects, Trust
+    from stzoo.space.one_shot import SelectionClips
     from stzoo.space.record import EffectsRecord
-    from stzoo.space.selection import SelectionClips
 
 _CALIBRATION_VIDEOS, _CALIBRATION_BATCH = 256, 64
 _CLASSES_SHOWN = 3
@@ -173,7 +173,7 @@ def _of_bundle(
     from stzoo.bundle import rebuild
     from stzoo.data.cache import open_clips
     from stzoo.inference import to_input
-    from stzoo.space.selection import SelectionClips
+    from stzoo.space.one_shot import SelectionClips
     from stzoo.zoo.reference import find
 
     folder = find(model, files=(*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE)).folder

@@ -59,10 +59,11 @@ def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:
         on_splits = {measured.split: measured for measured in accuracies if measured.name == name}
         first = next(iter(on_splits.values()))
         counts = first.strategy.counts()
-        cells = [_percentages(measured.accuracy) for measured in on_splits.values()]
+        cells = [percentages(measured.accuracy) for measured in on_splits.values()]
         shown.add_row(name, HOW[first.how], *cells, " / ".join(str(counts.get(unit, 0)) for unit in units))
     return shown
 
 
-def _percentages(accuracy: Estimate) -> str:
+def percentages(accuracy: Estimate) -> str:
+    """A share in per cent with its interval."""
     return f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.1f}–{100 * accuracy.high:.1f})"

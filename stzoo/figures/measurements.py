@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int64
 
 from stzoo.figures.style import COLOURS, FAINT, INK, STYLE, bare, save_figure
-from stzoo.metrics import Calibration
+from stzoo.metrics import Calibration, Estimate
 from stzoo.prediction.timeline import Timeline
 
 if TYPE_CHECKING:
-    pass
+    from matplotlib.axes import Axes
 
 _MATTERS = 0.1  # a class that is best in no window is drawn where its score reaches this
 _LINES = 6  # classes of a timeline that are drawn, as many as there are colours
@@ -65,6 +65,55 @@ def confusion_figure(
         axes.set_title(f"{title}\n{numbers}their share of the row", loc="left", fontsize=9, color=INK)
         bare(axes)
         save_figure(figure, path)
+
+
+def frontier_figure(
+    lines: Mapping[str, Sequence[tuple[int, Estimate]]],
+    named: Mapping[str, tuple[int, Estimate]],
+    path: Path | str,
+    title: str,
+) -> None:
+    """Draws accuracy with its 95 % interval against multiply-adds: a line for each kind of net, and dots with names.
+
+    The first of the `lines` stands out. The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another
+    one.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    colours = [COLOURS[unit] for unit in ("S+ST", "T", "S", "ST", "S+T", "S+T+ST")]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        for place, (name, points) in enumerate(lines.items()):
+            costs = [cost / 1e6 for cost, _ in sorted(points, key=lambda point: point[0])]
+            _interval(
+                axes,
+                costs,
+                [accuracy for _, accuracy in sorted(points, key=lambda point: point[0])],
+                fmt="-o" if place == 0 else ":o",
+                lw=2.0 if place == 0 else 1.1,
+                color=colours[place % len(colours)],
+                label=name,
+                zorder=4 if place == 0 else 3,
+            )
+        for name, (cost, accuracy) in named.items():
+            _interval(axes, [cost / 1e6], [accuracy], fmt="D", lw=0.8, color=INK, zorder=2)
+            axes.annotate(name, (cost / 1e6, 100 * accuracy.value), (4, 4), textcoords="offset points", fontsize=7)
+        axes.set_xlabel("multiply-adds a clip, millions", fontsize=9, color=INK)
+        axes.set_ylabel("accuracy in % (95 % interval)", fontsize=9, color=INK)
+        axes.set_title(title, loc="left", fontsize=9, color=INK)
+        axes.grid(color="#E6E6E6", linewidth=0.7, zorder=0)
+        axes.legend(fontsize=7.5, frameon=False)
+        bare(axes)
+        save_figure(figure, path)
+
+
+def _interval(axes: Axes, costs: Sequence[float], accuracies: Sequence[Estimate], **style: Any) -> None:
+    below = [100 * (accuracy.value - accuracy.low) for accuracy in accuracies]
+    above = [100 * (accuracy.high - accuracy.value) for accuracy in accuracies]
+    values = [100 * accuracy.value for accuracy in accuracies]
+    axes.errorbar(costs, values, yerr=(below, above), ms=4, elinewidth=0.8, **style)
 
 
 def reliability_figure(calibration: Calibration, path: Path | str, title: str) -> None:

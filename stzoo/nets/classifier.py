@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,9 @@ from stzoo.nets.recompute import Recompute
 
 
 class Classifier(nn.Module, ABC):
-    """Clips to logits, by the features and the `head` of a backbone.
+    """Clips to logits, by what stands before the stages of a backbone, the stages, what stands after them, and `head`.
+
+    The sites are in the stages. A stage is a sequence of blocks or one block.
 
     `smallest_size` is the least side in pixels, the product of all spatial strides, so that the last features see at
     least one whole position; `fewest_frames` the least number of frames.
@@ -55,19 +58,44 @@ class Classifier(nn.Module, ABC):
 
     def stage_in_parts(self, stage: nn.Module, x: Activation, recompute: Recompute) -> Activation:
         """A stage by `recompute`: each of its blocks where it is a sequence of them, else the whole."""
-        for part in stage if isinstance(stage, nn.Sequential) else [stage]:
+        for part in _blocks(stage):
             x = recompute(part, part, x)
         return x
 
     @abstractmethod
-    def features(self, x: Activation) -> Activation:
-        """Everything between the clips and the average."""
+    def before_stages(self, x: Activation) -> Activation:
+        """What the first stage reads."""
+
+    @abstractmethod
+    def after_stages(self, x: Activation) -> Activation:
+        """What the average is taken of."""
 
     def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
         return self.head(self.vectors(clips))
 
     def vectors(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
         """What enters the head: the features of every clip, averaged over frames and positions."""
+        return self._averaged(self.through_stages(self._enter(clips)))
+
+    def parts(self) -> list[Callable[[Tensor], Tensor]]:
+        """What `forward` does, in order: what stands before the stages, every block of them, and the rest.
+
+        Each takes what the one before gave; the first takes clips, the last gives logits. A block is a module.
+        """
+        stages = [self.get_submodule(name) for name in self.stages]
+        return [self._enter, *(block for stage in stages for block in _blocks(stage)), self._leave]
+
+    def _enter(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Activation:
+        self._check(clips)
+        return self.before_stages(layout().from_volume(clips))
+
+    def _leave(self, x: Activation) -> Float[Tensor, "clips classes"]:
+        return self.head(self._averaged(x))
+
+    def _averaged(self, x: Activation) -> Float[Tensor, "clips features"]:
+        return self._dropped(layout().mean(self.after_stages(x)))
+
+    def _check(self, clips: Float[Tensor, "clips 3 frames height width"]) -> None:
         if min(clips.shape[-2:]) < self.smallest_size:
             raise ContractError(
                 f"clips of {clips.shape[-1]}x{clips.shape[-2]} pixels are too small for this net; "
@@ -77,9 +105,12 @@ class Classifier(nn.Module, ABC):
             raise ContractError(
                 f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
             )
-        return self._dropped(layout().mean(self.features(layout().from_volume(clips))))
 
     def _dropped(self, x: Float[Tensor, "clips features"]) -> Float[Tensor, "clips features"]:
         if self.dropout_draws is None or not self.training:
             return F.dropout(x, self.dropout, self.training)
         return x * (self.dropout_draws >= self.dropout).to(x.dtype) / (1.0 - self.dropout)
+
+
+def _blocks(stage: nn.Module) -> list[nn.Module]:
+    return list(stage) if isinstance(stage, nn.Sequential) else [stage]

@@ -233,8 +233,10 @@ class DenseNet3d(Classifier):
         self.norm = BatchNorm(channels)
         self.head = nn.Linear(channels, classes)
 
-    def features(self, x: Activation) -> Activation:
-        x = self.through_stages(max_pool(self.stem(x), self.pool_kernel, self.pool_stride))
+    def before_stages(self, x: Activation) -> Activation:
+        return max_pool(self.stem(x), self.pool_kernel, self.pool_stride)
+
+    def after_stages(self, x: Activation) -> Activation:
         return F.relu(self.norm(x), inplace=True)
 
     def stage_in_parts(self, stage: nn.Module, x: Activation, recompute: Recompute) -> Activation:

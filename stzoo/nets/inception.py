@@ -185,6 +185,9 @@ class Inception3d(Classifier):
             channels = module.outputs(channels)
         self.head = nn.Linear(channels, classes)
 
-    def features(self, x: Activation) -> Activation:
+    def before_stages(self, x: Activation) -> Activation:
         x = self.stem2(max_pool(self.stem(x), self.pool_kernel, (1, 2, 2)))
-        return self.through_stages(max_pool(x, (1, 3, 3), (1, 2, 2)))
+        return max_pool(x, (1, 3, 3), (1, 2, 2))
+
+    def after_stages(self, x: Activation) -> Activation:
+        return x

@@ -142,5 +142,8 @@ class MobileNet3d(Classifier):
         self.last = _activated(inputs, sizes.head_width)
         self.head = nn.Linear(sizes.head_width, classes)
 
-    def features(self, x: Activation) -> Activation:
-        return self.last(self.through_stages(self.first(self.stem(x))))
+    def before_stages(self, x: Activation) -> Activation:
+        return self.first(self.stem(x))
+
+    def after_stages(self, x: Activation) -> Activation:
+        return self.last(x)

@@ -156,5 +156,8 @@ class ResNet3d(Classifier):
             self.add_stage(f"stage{stage}", modules)
         self.head = nn.Linear(inputs, classes)
 
-    def features(self, x: Activation) -> Activation:
-        return self.through_stages(max_pool(self.stem(x), self.pool_kernel, (1, 2, 2)))
+    def before_stages(self, x: Activation) -> Activation:
+        return max_pool(self.stem(x), self.pool_kernel, (1, 2, 2))
+
+    def after_stages(self, x: Activation) -> Activation:
+        return x

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import Field, field_validator
 
+from stzoo.errors import UsageError
 from stzoo.recipe.base import Rate, Table, Text
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.names import FORMS
 from stzoo.strategies.posterior import INITIAL_DROP, TEMPERATURE
 
@@ -119,10 +121,22 @@ class Selection(Table):
     """[selection]: how many strategies are drawn from the posterior, and how their batch norm is prepared."""
 
     strategies: Annotated[int, Field(ge=1, le=100_000)] = 100
+    budgets: Annotated[
+        tuple[Text, ...],
+        Field(description='multiply-adds a clip, such as "50M": the best strategy within each gets a bundle, too'),
+    ] = ()
     batch_norm: Annotated[
         Literal["re-estimated", "template"], Field(description="statistics of a drawn net: its own, or the template's")
     ] = "re-estimated"
     batch_norm_clips: Annotated[int, Field(ge=1, le=1_000_000, description="training clips to re-estimate from")] = 256
+
+    @field_validator("budgets")
+    @classmethod
+    def _budgets_can_be_read(cls, budgets: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(dict.fromkeys(Budget.parse(text).text for text in budgets))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
 
 
 class Fixed(Optimisation):

@@ -6,19 +6,18 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
 from stzoo import nets
-from stzoo.inference import to_input, video_scores
+from stzoo.inference import to_input
 from stzoo.metrics import Mean, mean_over_sources, rank_correlation
 from stzoo.nets import Architecture, merge
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.measure import measure
-from stzoo.space.selection import SelectionClips, pruned
+from stzoo.space.one_shot import Answers, SelectionClips, pruned
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import NONE, Site, Strategy, open_branches
 
@@ -85,13 +84,6 @@ class Trust:
         return rank_correlation(np.array(self.predicted), np.array(self.measured))
 
 
-class _Answers(NamedTuple):
-    """What a net says of some videos: the cross-entropy of each in nats, and whether its answer is right (1) or not."""
-
-    losses: Float64[np.ndarray, " videos"]
-    right: Float64[np.ndarray, " videos"]
-
-
 def closings(architecture: Architecture) -> Iterator[tuple[Site, str, Strategy]]:
     """Every branch that can be closed alone, with its site, and the strategy that closes it and no other."""
     everything = architecture.all_open
@@ -131,14 +123,15 @@ def measure_effects(
     order = np.random.default_rng(seed).permutation(len(data.clips))
     clip = {"frames": data.contract.frames, "height": data.contract.crop, "width": data.contract.crop}
     everything = pruned(template, architecture.all_open, data)
-    reached = _answers(everything, data, np.arange(len(order)))
+    reached = data.answers(everything)
     multiply_adds = measure(architecture, architecture.all_open, **clip).multiply_adds
     effects_by_branch = {(effect.site, effect.branch): effect for effect in known}
     for site, branch, strategy in closings(architecture):
         if (site.name, branch) not in effects_by_branch:
             net = pruned(template, strategy, data)
             rows, answers = _enough_answers(net, data, order, reached, sources, enough)
-            losses, right = answers.losses - reached.losses[rows], reached.right[rows] - answers.right
+            losses = answers.losses - reached.losses[rows]
+            right = reached.right[rows].astype(np.float64) - answers.right
             effects_by_branch[site.name, branch] = Effect(
                 site.name,
                 branch,
@@ -176,32 +169,24 @@ def check_sum(
     drawn = tuple(even.sample(seed, index) for index in range(strategies))
     measured = []
     for strategy in drawn:
-        answers = _answers(pruned(template, strategy, data), data, np.arange(len(data.clips)))
-        measured.append(float(answers.losses.mean()))
+        measured.append(float(data.answers(pruned(template, strategy, data)).losses.mean()))
         advance()
     return Trust(drawn, tuple(map(effects.predicted, drawn)), tuple(measured))
-
-
-def _answers(net: Classifier, data: SelectionClips, rows: Int64[np.ndarray, " videos"]) -> _Answers:
-    scores = video_scores(net, data.clips[rows], data.contract, device=data.device, at_once=data.at_once)
-    labels = data.labels[rows]
-    likelihoods = np.maximum(scores[np.arange(len(rows)), labels].astype(np.float64), 1e-12)
-    return _Answers(-np.log(likelihoods), (scores.argmax(axis=1) == labels).astype(np.float64))
 
 
 def _enough_answers(
     net: Classifier,
     data: SelectionClips,
     order: Int64[np.ndarray, " all"],
-    reached: _Answers,
+    reached: Answers,
     sources: Sequence[str],
     enough: float,
-) -> tuple[Int64[np.ndarray, " videos"], _Answers]:
+) -> tuple[Int64[np.ndarray, " videos"], Answers]:
     """The rows of the videos that a net needs, and what it says of them."""
-    answers = _Answers(np.zeros(0), np.zeros(0))
+    answers = Answers(np.zeros(0, np.float32), np.zeros(0, np.bool_))
     for end in range(BLOCK, len(order) + BLOCK, BLOCK):
-        block = _answers(net, data, order[end - BLOCK : end])
-        answers = _Answers(*(np.concatenate(parts) for parts in zip(answers, block, strict=True)))
+        block = data.answers(net, order[end - BLOCK : end])
+        answers = Answers(*(np.concatenate(parts) for parts in zip(answers, block, strict=True)))
         rows = order[: len(answers.losses)]
         change = mean_over_sources(answers.losses - reached.losses[rows], [sources[row] for row in rows])
         if len(rows) >= 2 * BLOCK and change.error <= enough:

@@ -1,49 +1,36 @@
-"""Strategies drawn from a template's posterior, each evaluated without training, and the best of them."""
+"""Strategies drawn from a template's posterior, each judged without training, and the best of them."""
 
 from __future__ import annotations
 
 import csv
 import functools
 import io
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
-import torch
-from jaxtyping import Float, Int64, UInt8
-from torch import Tensor
 
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import StrategyError, TrainingError
 from stzoo.files import write_text
-from stzoo.inference import video_scores
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.measure import measure
-from stzoo.nets.reestimation import reestimate_batch_norm
-from stzoo.ranks import ALONE, Ranks
-from stzoo.strategies.names import uniform_names
+from stzoo.space.judge import Judge
+from stzoo.space.one_shot import SelectionScore
+from stzoo.space.race import race
+from stzoo.strategies.names import MOST_PROBABLE, uniform_names
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
 
 FIELDS = (
-    *("index", "accuracy", "cross_entropy", "log_probability", "parameters", "multiply_adds", "digest", "strategy"),
+    *("index", "accuracy", "cross_entropy", "videos", "log_probability"),
+    *("parameters", "multiply_adds", "digest", "strategy"),
 )
-"""The columns of a file of scores. `multiply_adds` are those of one clip; files of stzoo 0.1 lack both sizes."""
+"""The columns of a file of scores. `multiply_adds` are those of one clip, `videos` those that the score is taken over.
 
-
-class SelectionScore(NamedTuple):
-    """Accuracy and mean cross-entropy in nats of a fixed net on the selection split."""
-
-    accuracy: float
-    cross_entropy: float
-
-    @property
-    def sort_key(self) -> tuple[float, float]:
-        """Is least for the best net: the most accurate, and of equally accurate ones that with less cross-entropy."""
-        return -self.accuracy, self.cross_entropy
+Files of stzoo 0.1 lack `videos`, which were all, and both sizes.
+"""
 
 
 class NetSize(NamedTuple):
@@ -54,134 +41,105 @@ class NetSize(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SampledStrategy:
-    """The strategy with that `index` in a posterior's stream, with its one-shot score and what its net costs."""
+class ScoredStrategy:
+    """A strategy with its one-shot score and what its net costs.
+
+    The `index` is that in the stream of draws from a posterior, or in the order in which strategies were judged. The
+    score is over so many `videos` of the selection split.
+    """
 
     index: int
     score: SelectionScore
+    videos: int
     log_probability: float
     strategy: Strategy
     size: NetSize
-
-
-@dataclass(frozen=True, eq=False)
-class SelectionClips:
-    """The clips that strategies are compared on, and how a net's batch norm is prepared for them.
-
-    A net is given `at_once` clips at most. `calibration` gives the batches of training clips that batch-norm statistics
-    are re-estimated from; None keeps the template's.
-    """
-
-    clips: UInt8[np.ndarray, "videos clips frames height width 3"]
-    labels: Int64[np.ndarray, " videos"]
-    contract: InputContract
-    device: torch.device
-    calibration: Callable[[], Iterator[Float[Tensor, "clips 3 frames height width"]]] | None
-    at_once: int = 64
-
-
-def pruned(template: Classifier, strategy: Strategy, data: SelectionClips) -> Classifier:
-    """The strategy's fixed net in eval mode, with batch-norm statistics of its own unless the template's are kept."""
-    net = nets.prune(template, strategy).eval()
-    if data.calibration is not None:
-        reestimate_batch_norm(net, data.calibration())
-    return net
-
-
-def selection_score(net: Classifier, data: SelectionClips) -> SelectionScore:
-    """What a net reaches, rounded as the file of scores holds it: a resumed selection compares the same values."""
-    scores = video_scores(net, data.clips, data.contract, device=data.device, at_once=data.at_once)
-    likelihood = np.log(np.maximum(scores[np.arange(len(scores)), data.labels], 1e-12))
-    right = (scores.argmax(axis=1) == data.labels).mean()
-    return SelectionScore(round(float(right), 6), round(float(-likelihood.mean()), 6))
-
-
-def one_shot_score(template: Classifier, strategy: Strategy, data: SelectionClips) -> SelectionScore:
-    """What a strategy reaches that is pruned out of the template, its batch norm re-estimated, nothing trained."""
-    return selection_score(pruned(template, strategy, data), data)
 
 
 def baselines(template: Classifier) -> dict[str, Strategy]:
     """The strategies measured beside the winner: `most-probable`, and every uniform one by its name, such as `sst`."""
     architecture = nets.architecture(template)
     uniform = {name: architecture.uniform(unit) for name, unit in uniform_names(architecture.sites).items()}
-    return {"most-probable": nets.posterior(template).most_probable(), **uniform}
+    return {MOST_PROBABLE: nets.posterior(template).most_probable(), **uniform}
 
 
 def score_strategies(
-    template: Classifier,
-    data: SelectionClips,
+    judge: Judge,
     *,
     strategies: int,
     seed: int,
     scores_file: Path,
-    advance: Callable[[], None] = lambda: None,
-    skip: Callable[[int], None] = lambda count: None,
-    ranks: Ranks = ALONE,
-) -> list[SampledStrategy]:
-    """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and scores each on the selection split.
+    exhaustive: bool = False,
+) -> list[ScoredStrategy]:
+    """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and races them on the selection split.
 
-    Where more were scored before, all of those are returned: a strategy that has a score never drops out.
+    Every strategy has a score in the end, those that fall behind one over fewer videos; where it is to be `exhaustive`,
+    all are asked about all videos. Where more were drawn before, all of those are returned: a strategy that has a score
+    never drops out.
 
-    Every score is written to `scores_file` (CSV) as it comes; those that are there already are not computed again. A
-    strategy that is drawn twice is computed once. `skip` is told how many are there, and `advance` of every further
-    one. The template is left as it was. Of several `ranks` each scores a whole strategy at a time, and the leading one
-    reads and writes the file.
+    All scores are in `scores_file` (CSV) after every rung. Those over all videos that are there already and that the
+    judge has no answers to, as files of stzoo 0.1 have them, stay and are not computed again. The template is left as
+    it was.
 
     Raises `TrainingError` when the file holds scores of another posterior, or is no file of scores.
     """
-    posterior = nets.posterior(template)
-    size_of = _counting_sizes(template, data.contract)
-    sampled = ranks.of_leader(_read(scores_file, posterior, seed, size_of) if ranks.leads else [])
-    scores = {sample.strategy: sample.score for sample in sampled}
-    if sampled:
-        skip(min(len(sampled), strategies))
-    while len(sampled) < strategies:
-        drawn, new = _next_draws(posterior, seed, range(len(sampled), strategies), scores, ranks.count)
-        score = one_shot_score(template, new[ranks.rank], data) if ranks.rank < len(new) else None
-        for strategy, its_score in zip(new, ranks.of_all(score), strict=False):
-            assert its_score is not None
-            scores[strategy] = its_score
-        for strategy in drawn:
-            log_probability = round(posterior.log_probability(strategy), 6)
-            size = size_of(strategy)
-            sampled.append(SampledStrategy(len(sampled), scores[strategy], log_probability, strategy, size))
-        if ranks.leads:
-            write_text(scores_file, scores_text(sampled))
-        for _ in drawn:
-            advance()
-    return sampled
+    posterior = nets.posterior(judge.template)
+    size_of = _counting_sizes(judge.template, judge.data.contract)
+    there = _read(scores_file, posterior, seed, judge.videos) if judge.ranks.leads else []
+    there = judge.ranks.of_leader(there)
+    drawn = [posterior.sample(seed, index) for index in range(max(strategies, len(there)))]
+    stays = {
+        strategy: score
+        for strategy, (score, videos) in zip(drawn, there, strict=False)
+        if videos == judge.videos and not judge.seen(strategy)
+    }
+    asked = [strategy for strategy in dict.fromkeys(drawn) if strategy not in stays]
+
+    def sampled() -> list[ScoredStrategy]:
+        return [
+            ScoredStrategy(
+                index,
+                stays[strategy] if strategy in stays else judge.score(strategy),
+                judge.videos if strategy in stays else judge.seen(strategy),
+                round(posterior.log_probability(strategy), 6),
+                strategy,
+                size_of(strategy),
+            )
+            for index, strategy in enumerate(drawn)
+        ]
+
+    def write() -> None:
+        if judge.ranks.leads:
+            write_text(scores_file, scores_text(sampled()))
+
+    if exhaustive:
+        judge.ask(asked)
+        write()
+    else:
+        race(judge, asked, write)
+    return sampled()
 
 
-def _next_draws(
-    posterior: Posterior, seed: int, indices: Sequence[int], scored: Container[Strategy], most: int
-) -> tuple[list[Strategy], list[Strategy]]:
-    """The next strategies of a stream, in which at most so many have no score yet; and these alone, each once."""
-    drawn: list[Strategy] = []
-    new: list[Strategy] = []
-    for index in indices:
-        strategy = posterior.sample(seed, index)
-        if strategy not in scored and strategy not in new:
-            if len(new) == most:
-                break
-            new.append(strategy)
-        drawn.append(strategy)
-    return drawn, new
+def best(sampled: Sequence[ScoredStrategy]) -> ScoredStrategy:
+    """Of the strategies with most videos that with least cross-entropy; of equal ones the most accurate, the first."""
+    most = max(sample.videos for sample in sampled)
+    return min(
+        (sample for sample in sampled if sample.videos == most),
+        key=lambda sample: (sample.score.sort_key, sample.index),
+    )
 
 
-def best(sampled: Sequence[SampledStrategy]) -> SampledStrategy:
-    """The most accurate strategy; of equally accurate ones, that with the lower cross-entropy, then the first."""
-    return min(sampled, key=lambda sample: (sample.score.sort_key, sample.index))
-
-
-def scores_text(sampled: Sequence[SampledStrategy]) -> str:
+def scores_text(sampled: Sequence[ScoredStrategy]) -> str:
     """The scores as CSV, a line a strategy, with `FIELDS` as its head."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(FIELDS)
     for sample in sampled:
-        numbers = (f"{number:.6f}" for number in (*sample.score, sample.log_probability))
-        lines.writerow((sample.index, *numbers, *sample.size, sample.strategy.digest[:12], sample.strategy.text()))
+        accuracy, cross_entropy, log_probability = (
+            f"{number:.6f}" for number in (*sample.score, sample.log_probability)
+        )
+        of_strategy = (*sample.size, sample.strategy.digest[:12], sample.strategy.text())
+        lines.writerow((sample.index, accuracy, cross_entropy, sample.videos, log_probability, *of_strategy))
     return text.getvalue()
 
 
@@ -197,16 +155,17 @@ def _counting_sizes(template: Classifier, contract: InputContract) -> Callable[[
     return size_of
 
 
-def _read(path: Path, posterior: Posterior, seed: int, size_of: Callable[[Strategy], NetSize]) -> list[SampledStrategy]:
+def _read(path: Path, posterior: Posterior, seed: int, videos: int) -> list[tuple[SelectionScore, int]]:
+    """The scores of a file, and over how many of the `videos` each is taken."""
     if not path.exists():
         return []
-    sampled = []
+    scores = []
     with path.open(newline="", encoding="utf-8") as file:
         for index, line in enumerate(csv.DictReader(file)):
             try:
                 strategy = Strategy.from_text(line["strategy"])
                 score = SelectionScore(float(line["accuracy"]), float(line["cross_entropy"]))
-                log_probability = float(line["log_probability"])
+                log_probability, seen = float(line["log_probability"]), int(line.get("videos", videos))
             except (KeyError, TypeError, ValueError, AttributeError, StrategyError) as error:
                 raise TrainingError(
                     f"line {index + 2} of {path} is not a strategy's scores; move the file away to score again"
@@ -217,5 +176,5 @@ def _read(path: Path, posterior: Posterior, seed: int, size_of: Callable[[Strate
                     f"line {index + 2} of {path} was not drawn from this posterior with seed {seed}; "
                     "move the file away to score again"
                 )
-            sampled.append(SampledStrategy(index, score, log_probability, strategy, size_of(strategy)))
-    return sampled
+            scores.append((score, seen))
+    return scores

@@ -75,8 +75,11 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def counting(description: str, total: int, *, unit: str, completed: int = 0, show: bool = True) -> Iterator[Bar]:
-    """Draws `description`, a bar, `completed`/`total`, `unit`s a second and the time left, until the block ends."""
+def counting(description: str, total: int | None, *, unit: str, completed: int = 0, show: bool = True) -> Iterator[Bar]:
+    """Draws `description`, a bar, `completed`/`total`, `unit`s a second and the time left, until the block ends.
+
+    A `total` of None is not known beforehand.
+    """
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

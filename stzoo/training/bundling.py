@@ -37,14 +37,15 @@ Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 class BundledTemplate:
     """What a bundle keeps of the template that its net was selected from.
 
-    `scores` is the CSV of the sampled strategies, `figure` the file that shows the posterior; `normalised` are other
-    nets of the template with batch-norm statistics of their own.
+    `scores` is the CSV of the judged strategies, `figure` the file that shows the posterior; `normalised` are other
+    nets of the template with batch-norm statistics of their own. `weights` says whether the template's own are kept.
     """
 
     net: Classifier
     scores: str
     figure: Path
     normalised: Sequence[Candidate] = ()
+    weights: bool = True
 
 
 def save_bundle(
@@ -56,17 +57,19 @@ def save_bundle(
     template: BundledTemplate | None = None,
     videos: Iterable[Video] = (),
     processes: int = 1,
+    name: str | None = None,
 ) -> Path:
-    """Writes the run's bundle with one of its candidates, and with those of the `accuracies` that are this one's.
+    """Writes a bundle with one of a run's candidates, and with those of the `accuracies` that are this one's.
 
-    A net that was trained alone has no `template`. The `videos` are those of the training list. So many `processes`
-    have made it.
+    It is the run's own bundle unless it has another `name`. A net that was trained alone has no `template`. The
+    `videos` are those of the training list. So many `processes` have made it.
     """
+    name = name or run.bundle_name
     net, contract = shipped.net, run.recipe.input
     shape = architecture(net)
     weights = _arrays(net.state_dict().items())
     digest = hashlib.sha256(serialise(weights)).hexdigest()
-    card = cards.named(run.bundle_name) if run.bundle_name in cards.names() else None
+    card = cards.named(name) if name in cards.names() else None
     results = tuple(
         Result(
             dataset=run.recipe.name if card is None else card.dataset,
@@ -84,7 +87,7 @@ def save_bundle(
     )
     size = measure(shape, shipped.strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
     config = Config(
-        name=run.bundle_name,
+        name=name,
         backbone=Backbone(name=shape.backbone, options=dict(shape.options)),
         classes=Classes.of(labels),
         strategy=shipped.strategy,
@@ -109,10 +112,10 @@ def save_bundle(
     if template is not None:
         extra[template.figure.name] = template.figure
     return save(
-        run.bundle,
+        run.bundle_called(name),
         bundle,
         weights,
-        None if template is None else _arrays(template.net.state_dict().items()),
+        None if template is None or not template.weights else _arrays(template.net.state_dict().items()),
         extra,
         statistics={other.strategy: _arrays(other.net.named_buffers()) for other in normalised},
         card=card,

@@ -22,7 +22,7 @@ from stzoo.errors import DataError, quoted
 from stzoo.inference import to_input
 from stzoo.pool import processors
 from stzoo.recipe import Recipe, Selection
-from stzoo.space.selection import SelectionClips
+from stzoo.space.one_shot import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, Mirrored, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.training.voice import SILENT, Voice

@@ -10,9 +10,13 @@ from stzoo.errors import TrainingError
 from stzoo.figures.strategies import marginals_figure
 from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
-from stzoo.space.selection import SelectionClips, baselines, pruned, scores_text, selection_score
+from stzoo.space.frontier import Point
+from stzoo.space.one_shot import SelectionClips, pruned
+from stzoo.space.selection import baselines, scores_text
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
+from stzoo.training.budgets import find_within
 from stzoo.training.bundling import BundledTemplate, save_bundle
 from stzoo.training.results import Candidate, SplitAccuracy, measure_candidates, write_metrics
 from stzoo.training.run import Run
@@ -26,7 +30,7 @@ def train(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[Spl
 
     Raises `TrainingError`, `DataError` and `VideoError` as its stages do.
     """
-    if ranks.of_leader(run.bundle.exists()):
+    if ranks.of_leader(run.is_finished):
         return []
     stages, tables = prepare(run, cache, voice, ranks), run.recipe.template
     with run.alone(ranks):
@@ -34,20 +38,44 @@ def train(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[Spl
             return _finish_fixed(stages)
         if ranks.leads:
             share_warm_up(run, sweep_folder(run.folder))
-        return _finish_template(stages, tables.selection.strategies)
+        accuracies = _finish_template(stages, tables.selection.strategies)
+        if run.budgets:
+            find_within(stages, stages.variational(), run.budgets)
+        return accuracies
 
 
-def select(run: Run, strategies: int, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[SplitAccuracy]:
+def select(
+    run: Run, strategies: int, cache: Path, voice: Voice, ranks: Ranks = ALONE, *, exhaustive: bool = False
+) -> list[SplitAccuracy]:
     """Selects among more strategies of a trained template, and makes the bundle anew; what was scored before counts.
+
+    Strategies race, unless the selection is to be `exhaustive` and to ask each about all videos.
 
     Raises `TrainingError` when the run has no template yet.
     """
+    _refuse_untrained(run, ranks)
+    stages = prepare(run, cache, voice, ranks)
+    with run.alone(ranks):
+        return _finish_template(stages, strategies, exhaustive=exhaustive)
+
+
+def select_within(
+    run: Run, budgets: Sequence[Budget], cache: Path, voice: Voice, ranks: Ranks = ALONE, *, frontier: bool = False
+) -> list[Point]:
+    """Finds, measures and bundles the best strategy of a trained template within each budget, as `find_within` does.
+
+    Raises `TrainingError` when the run has no template yet, `UsageError` for a budget that pays for none or for all.
+    """
+    _refuse_untrained(run, ranks)
+    stages = prepare(run, cache, voice, ranks)
+    with run.alone(ranks):
+        return find_within(stages, stages.variational(), budgets, frontier=frontier)
+
+
+def _refuse_untrained(run: Run, ranks: Ranks) -> None:
     template_tables(run)
     if not ranks.of_leader(run.weights("variational").exists()):
         raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
-    stages = prepare(run, cache, voice, ranks)
-    with run.alone(ranks):
-        return _finish_template(stages, strategies)
 
 
 def _finish_fixed(stages: Stages) -> list[SplitAccuracy]:
@@ -59,17 +87,17 @@ def _finish_fixed(stages: Stages) -> list[SplitAccuracy]:
     return accuracies
 
 
-def _finish_template(stages: Stages, strategies: int) -> list[SplitAccuracy]:
+def _finish_template(stages: Stages, strategies: int, *, exhaustive: bool = False) -> list[SplitAccuracy]:
     run, ranks = stages.run, stages.machine.ranks
     template = stages.variational()
-    selected = stages.select(template, strategies)
+    selected = stages.select(template, strategies, exhaustive=exhaustive)
     _say_which_is_best(stages, selected, strategies)
     candidates = _pruned_candidates(template, selected.winner.strategy, stages.selection)
     shipped = candidates[0]
     finetuned = stages.finetune(template, shipped.strategy)
     if finetuned is not None:
         candidates.append(Candidate("opt-finetuned", "finetuned", shipped.strategy, finetuned))
-        shipped = _better(stages, selected, shipped, candidates[-1])
+        shipped = stages.better(selected.winner.score, shipped, candidates[-1])
     accuracies = _measured(stages, candidates)
     if ranks.leads:
         figure = _figure(run, template, shipped.strategy)
@@ -86,7 +114,7 @@ def _say_which_is_best(stages: Stages, selected: Selected, strategies: int) -> N
         stages.voice.say(f"{scored} strategies were scored before and all of them count; {strategies} were asked for.")
     stages.voice.say(
         f"Of {scored} strategies that with index {winner.index} in {stages.run.path('scores.csv')} is the best: "
-        f"{winner.score.accuracy:.4f} on the selection split."
+        f"cross-entropy {winner.score.cross_entropy:.4f}, accuracy {winner.score.accuracy:.4f} on the selection split."
     )
 
 
@@ -96,14 +124,6 @@ def _pruned_candidates(template: Classifier, winner: Strategy, clips: SelectionC
     return [
         Candidate(name, "pruned", strategy, pruned(template, strategy, clips)) for name, strategy in strategies.items()
     ]
-
-
-def _better(stages: Stages, selected: Selected, winner: Candidate, finetuned: Candidate) -> Candidate:
-    """The one of both that the bundle gets: finetuned weights only where they are better on the selection split."""
-    score = selection_score(finetuned.net, stages.selection)
-    better = finetuned if score.sort_key < selected.winner.score.sort_key else winner
-    stages.voice.say(f"Finetuned it reaches {score.accuracy:.4f} there; the bundle gets the {better.how} weights.")
-    return better
 
 
 def _measured(stages: Stages, candidates: Sequence[Candidate]) -> list[SplitAccuracy]:

@@ -9,6 +9,8 @@ seconds.json             how long every epoch took
 warmup.safetensors       the all-open net that the template grew from
 template.safetensors     the template with its learnt gates
 scores.csv               every sampled strategy
+answers.npz              what every strategy answered on the selection split, as far as it was asked
+budgets/                 the search within budgets: every judged strategy, and what the found ones reach
 finetuned-*.safetensors  the winner after finetuning, if the recipe asks for it; named by its strategy's digest
 fixed.safetensors        a [fixed] recipe's net
 metrics.json             the final measurements
@@ -35,6 +37,7 @@ from stzoo.files import write_json, write_text
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Recipe, Stage
 from stzoo.recipe import read as read_recipe
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.trackers import Tracker, flat
 
@@ -109,10 +112,11 @@ class Run:
 
     def _refuse_another_recipe(self) -> None:
         if (difference := _difference(self.path("recipe.toml"), self.recipe)) is not None:
-            more = difference.startswith("selection.strategies ")
+            way = {"selection.strategies": "draw more strategies from", "selection.budgets": "search budgets in"}
+            instead = way.get(difference.partition(" ")[0])
             raise TrainingError(
                 f"{self.folder} holds a run of another recipe ({difference}); choose another folder with --out, "
-                + ("draw more strategies from this one with stzoo select, " if more else "")
+                + (f"{instead} this one with stzoo select, " if instead else "")
                 + "or remove this one"
             )
 
@@ -148,7 +152,26 @@ class Run:
 
     @property
     def bundle(self) -> Path:
-        return self.folder / "bundles" / self.bundle_name
+        return self.bundle_called(self.bundle_name)
+
+    def bundle_called(self, name: str) -> Path:
+        """The folder of one of the run's bundles."""
+        return self.folder / "bundles" / name
+
+    def budget_name(self, budget: Budget) -> str:
+        """What the bundle of the best strategy within a budget is called, such as `camera-motion-50M`."""
+        return f"{self.recipe.name}-{budget}"
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Those of the recipe."""
+        return () if self.recipe.selection is None else tuple(map(Budget.parse, self.recipe.selection.budgets))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every bundle that the recipe asks for is there."""
+        names = [self.bundle_name, *map(self.budget_name, self.budgets)]
+        return all(self.bundle_called(name).exists() for name in names)
 
     def record(self, stage: str, epoch: int, numbers: Mapping[str, Any]) -> None:
         """Appends an epoch to metrics.jsonl, in place of what an interrupted attempt wrote of it or after it."""
@@ -229,4 +252,5 @@ def _is_from(entry: Mapping[str, Any], stage: str, epoch: int) -> bool:
 
 def _half_written(folder: Path) -> list[Path]:
     """Files and bundles under temporary names, which a process leaves behind when it is killed while it writes."""
-    return [*folder.glob(".*.tmp"), *folder.glob("bundles/.*.tmp"), *folder.glob("bundles/.*.old")]
+    patterns = (".*.tmp", "bundles/.*.tmp", "bundles/.*.old", "budgets/**/.*.tmp")
+    return [path for pattern in patterns for path in folder.glob(pattern)]

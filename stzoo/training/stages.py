@@ -16,7 +16,10 @@ from stzoo.nets.classifier import Classifier
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Stage
-from stzoo.space.selection import SampledStrategy, best, pruned, score_strategies
+from stzoo.space.judge import Judge
+from stzoo.space.one_shot import SelectionScore, pruned, selection_score
+from stzoo.space.race import cost
+from stzoo.space.selection import ScoredStrategy, best, score_strategies
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
 from stzoo.training.blueprint import Blueprint, template_tables
@@ -27,6 +30,7 @@ from stzoo.training.initial import initialise, record_origin
 from stzoo.training.loop import Assignment, fit
 from stzoo.training.machine import Machine, machine_of, shared_scores
 from stzoo.training.objective import divergence
+from stzoo.training.results import Candidate
 from stzoo.training.run import Run, checkpoint_of
 from stzoo.training.threads import choose_threads
 from stzoo.training.voice import SILENT, Voice
@@ -35,8 +39,8 @@ from stzoo.training.voice import SILENT, Voice
 class Selected(NamedTuple):
     """Every strategy that has a score, and the best of them."""
 
-    sampled: list[SampledStrategy]
-    winner: SampledStrategy
+    sampled: list[ScoredStrategy]
+    winner: ScoredStrategy
 
 
 class Stages:
@@ -71,19 +75,27 @@ class Stages:
             self.voice.say(sentence)
         return template
 
-    def select(self, template: Classifier, strategies: int) -> Selected:
-        """Scores sampled strategies on the selection split; the file of scores grows until it has enough."""
-        with counting("selection", strategies, unit="strategies", show=self.voice.progress) as bar:
-            sampled = score_strategies(
+    def select(self, template: Classifier, strategies: int, *, exhaustive: bool = False) -> Selected:
+        """Races sampled strategies on the selection split; the file of scores grows until it has enough."""
+        videos = len(self.selection.labels)
+        answers = strategies * videos if exhaustive else cost(strategies, videos)
+        with counting("selection", answers, unit="answers", show=self.voice.progress) as bar:
+            judge = Judge(
                 template,
                 self.selection,
+                self.run.path("answers.npz"),
+                ranks=self.machine.ranks,
+                advance=bar.advance,
+            )
+            bar.skip(min(answers, judge.answered))
+            sampled = score_strategies(
+                judge,
                 strategies=strategies,
                 seed=self.run.recipe.seed,
                 scores_file=self.run.path("scores.csv"),
-                advance=bar.advance,
-                skip=bar.skip,
-                ranks=self.machine.ranks,
+                exhaustive=exhaustive,
             )
+            bar.reach(answers, answers)
         return Selected(sampled, best(sampled))
 
     def finetune(self, template: Classifier, winner: Strategy) -> Classifier | None:
@@ -92,6 +104,16 @@ class Stages:
             return None
         net = copy.deepcopy(pruned(template, winner, self.selection))
         return self._trained("finetune", net, winner=winner)
+
+    def better(self, score: SelectionScore, winner: Candidate, finetuned: Candidate) -> Candidate:
+        """The one of both that a bundle gets: finetuned weights only where they are better on the selection split."""
+        its = selection_score(finetuned.net, self.selection)
+        chosen = finetuned if its.sort_key < score.sort_key else winner
+        self.voice.say(
+            f"Finetuned it has {its.cross_entropy:.4f} and {its.accuracy:.4f} there; "
+            f"the bundle gets the {chosen.how} weights."
+        )
+        return chosen
 
     def _trained(
         self,

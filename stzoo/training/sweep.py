@@ -14,7 +14,8 @@ from stzoo import nets
 from stzoo.files import replacing, write_text
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Recipe
-from stzoo.space.selection import baselines, one_shot_score
+from stzoo.space.one_shot import one_shot_score
+from stzoo.space.selection import baselines
 from stzoo.training.blueprint import template_tables
 from stzoo.training.faults import drops_of
 from stzoo.training.initial import recorded_origin

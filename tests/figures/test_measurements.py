@@ -7,9 +7,9 @@ import pytest
 
 from stzoo.errors import UsageError
 from stzoo.figures import style
-from stzoo.figures.measurements import confusion_figure, reliability_figure, timeline_figure
+from stzoo.figures.measurements import confusion_figure, frontier_figure, reliability_figure, timeline_figure
 from stzoo.figures.style import FontWarning
-from stzoo.metrics import calibration
+from stzoo.metrics import Estimate, calibration
 from stzoo.video.fonts import FAMILY, Fonts
 from tests.prediction.test_timeline import timeline_of
 
@@ -37,6 +37,18 @@ def test_a_confusion_matrix_says_how_many_videos_a_share_is_of(tmp_path: Path) -
     text = (tmp_path / "c.svg").read_text()
     for cell in ("3", "75 %", "100", "25 %", "300"):
         assert f"<!-- {cell} -->" in text
+
+
+def test_a_frontier_names_its_nets_and_is_drawn_the_same_every_time(tmp_path: Path) -> None:
+    lines = {"found": [(60_000_000, Estimate(0.9, 0.8, 0.95, 50)), (46_000_000, Estimate(0.7, 0.6, 0.8, 50))]}
+    for name in ("a.svg", "b.svg"):
+        frontier_figure(lines, {"sst": (69_000_000, Estimate(1.0, 0.9, 1.0, 50))}, tmp_path / name, "toy")
+    text = (tmp_path / "a.svg").read_text()
+    assert text == (tmp_path / "b.svg").read_text()
+    for word in ("found", "sst", "toy", "multiply-adds a clip, millions"):
+        assert f"<!-- {word} -->" in text
+    with pytest.raises(UsageError, match="suffix"):
+        frontier_figure(lines, {}, tmp_path / "a.gif", "toy")
 
 
 def test_a_reliability_diagram_is_drawn_the_same_every_time(tmp_path: Path) -> None:

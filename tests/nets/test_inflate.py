@@ -136,7 +136,8 @@ def branch_outputs(net: nn.Module, clip: Tensor) -> dict[str, dict[str, Tensor]]
 def features(net: nn.Module, clip: Tensor) -> Tensor:
     """The middle frame's features, averaged over its positions."""
     with torch.no_grad():
-        return net.features(clip.permute(0, 2, 3, 4, 1).contiguous())[:, BORDER].mean(dim=(1, 2))
+        x = net.before_stages(clip.permute(0, 2, 3, 4, 1).contiguous())
+        return net.after_stages(net.through_stages(x))[:, BORDER].mean(dim=(1, 2))
 
 
 @pytest.mark.parametrize("temporal", ["average", "centre"])

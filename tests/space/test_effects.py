@@ -16,9 +16,9 @@ from stzoo.nets.densenet import DENSENET_TINY
 from stzoo.nets.measure import measure
 from stzoo.space import effects as module
 from stzoo.space.effects import Effect, Effects, check_sum, closings, measure_effects
-from stzoo.space.selection import one_shot_score, pruned
+from stzoo.space.one_shot import one_shot_score, pruned
 from stzoo.strategies.strategy import NONE, Strategy, open_branches
-from tests.space.test_selection import CLASSES, VIDEOS, data
+from tests.space.clips import CLASSES, VIDEOS, data
 
 SOURCES = [f"source {row // 2}" for row in range(VIDEOS)]
 

@@ -3,51 +3,29 @@ from __future__ import annotations
 import copy
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stzoo import nets
-from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
-from stzoo.inference import to_input, video_scores
 from stzoo.nets.fusion import named_gates
 from stzoo.nets.measure import measure
-from stzoo.nets.reestimation import reestimate_batch_norm
-from stzoo.space import selection
-from stzoo.space.selection import (
-    FIELDS,
-    NetSize,
-    SampledStrategy,
-    SelectionClips,
-    SelectionScore,
-    baselines,
-    best,
-    pruned,
-    score_strategies,
-)
+from stzoo.ranks import ALONE
+from stzoo.space import judge, race
+from stzoo.space.judge import Judge
+from stzoo.space.one_shot import SelectionScore, one_shot_score
+from stzoo.space.selection import FIELDS, NetSize, ScoredStrategy, baselines, best, score_strategies
+from stzoo.space.trie import Trie
 from stzoo.strategies.names import UNIFORM
 from stzoo.strategies.strategy import ALL_BRANCHES, Strategy
+from tests.space.clips import VIDEOS, data, make_template
 
-CONTRACT = InputContract(frames=2, fps=5.0, resize=32, crop=32)
-VIDEOS, CLASSES, DRAWN = 7, 3, 6
-
-
-def make_template(shift: float = 0.0, certain: bool = False) -> nn.Module:
-    """Gates with drop rates around one half, or the same two strategies again and again."""
-    torch.manual_seed(0)
-    template = nets.template("densenet_tiny", CLASSES)
-    with torch.no_grad():
-        for index, (site, _, gate, _) in enumerate(named_gates(template)):
-            gate.logit.fill_(0.2 * (index % 7) - 0.6 + shift)
-            if certain and site != "B1.L1":
-                gate.logit.fill_(-30.0)
-    return template.eval()
+DRAWN = 6
 
 
 @pytest.fixture(scope="module")
@@ -55,25 +33,19 @@ def template() -> nn.Module:
     return make_template()
 
 
-def data(calibrated: bool = True) -> SelectionClips:
-    rng = np.random.default_rng(0)
-    clips = rng.integers(0, 256, (VIDEOS, 1, 2, 32, 32, 3), dtype=np.uint8)
-    training = torch.from_numpy(rng.integers(0, 256, (8, 2, 32, 32, 3), dtype=np.uint8))
-
-    def calibration() -> Iterator[Tensor]:
-        for part in training.split(4):
-            yield to_input(part, CONTRACT)
-
-    labels = np.arange(VIDEOS) % CLASSES
-    return SelectionClips(clips, labels, CONTRACT, torch.device("cpu"), calibration if calibrated else None)
-
-
-def score(template: nn.Module, path: Path, **changes: Any) -> list[SampledStrategy]:
-    return score_strategies(template, data(), **({"strategies": DRAWN, "seed": 0, "scores_file": path} | changes))
+def score(template: nn.Module, path: Path, **changes: Any) -> list[ScoredStrategy]:
+    asked = Judge(
+        template,
+        changes.pop("clips", data()),
+        path.with_name("answers.npz"),
+        ranks=changes.pop("ranks", ALONE),
+        advance=changes.pop("advance", lambda answers: None),
+    )
+    return score_strategies(asked, **({"strategies": DRAWN, "seed": 0, "scores_file": path} | changes))
 
 
 @pytest.fixture(scope="module")
-def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[SampledStrategy], bytes]:
+def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[ScoredStrategy], bytes]:
     """An uninterrupted selection: its scores and its file."""
     path = tmp_path_factory.mktemp("selection") / "scores.csv"
     return score(template, path), path.read_bytes()
@@ -82,14 +54,19 @@ def finished(template: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> t
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[Strategy]:
     """The strategies for which a net is evaluated from here on."""
-    strategies: list[Strategy] = []
+    computed: list[Strategy] = []
 
-    def watched(template: nn.Module, strategy: Strategy, data: SelectionClips) -> nn.Module:
-        strategies.append(strategy)
-        return pruned(template, strategy, data)
+    def watched(template: nn.Module, strategies: Sequence[Strategy]) -> Trie:
+        computed.extend(strategies)
+        return Trie(template, strategies)
 
-    monkeypatch.setattr(selection, "pruned", watched)
-    return strategies
+    monkeypatch.setattr(judge, "Trie", watched)
+    return computed
+
+
+def without_answers(path: Path) -> None:
+    """Leaves of a selection what stzoo 0.1 had left of it."""
+    path.with_name("answers.npz").unlink(missing_ok=True)
 
 
 def hash_of(net: nn.Module) -> dict[str, bytes]:
@@ -97,24 +74,22 @@ def hash_of(net: nn.Module) -> dict[str, bytes]:
 
 
 def test_strategies_are_drawn_from_the_posterior_and_scored_on_the_clips(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes]
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes]
 ) -> None:
     scored, _ = finished
     posterior = nets.posterior(template)
     assert [row.index for row in scored] == list(range(DRAWN))
     assert [row.strategy for row in scored] == [posterior.sample(0, index) for index in range(DRAWN)]
     assert len({row.strategy for row in scored}) == DRAWN
-    for row in scored[:3]:
-        net = nets.prune(template, row.strategy).eval()
-        reestimate_batch_norm(net, data().calibration())  # type: ignore[misc]
-        scores = video_scores(net, data().clips, CONTRACT)
-        labels = data().labels
-        assert row.score.accuracy == pytest.approx((scores.argmax(1) == labels).mean(), abs=1e-6)
-        assert row.score.cross_entropy == pytest.approx(-np.log(scores[np.arange(VIDEOS), labels]).mean(), abs=1e-5)
+    for row in scored:
+        score = one_shot_score(template, row.strategy, data())
+        assert row.score.accuracy == score.accuracy
+        assert row.score.cross_entropy == pytest.approx(score.cross_entropy, abs=2e-6)
+        assert row.videos == VIDEOS
         assert row.log_probability == pytest.approx(posterior.log_probability(row.strategy), abs=1e-6)
 
 
-def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[SampledStrategy], bytes]) -> None:
+def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[ScoredStrategy], bytes]) -> None:
     scored, written = finished
     rows = list(csv.DictReader(written.decode().splitlines()))
     assert tuple(rows[0]) == FIELDS
@@ -123,6 +98,7 @@ def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[Sa
         assert float(line["accuracy"]) == row.score.accuracy
         assert float(line["cross_entropy"]) == row.score.cross_entropy
         assert float(line["log_probability"]) == row.log_probability
+        assert int(line["videos"]) == row.videos
         assert Strategy.from_text(line["strategy"]) == row.strategy
         assert line["digest"] == row.strategy.digest[:12]
         size = measure(nets.architecture(template), row.strategy, frames=2, height=32, width=32)
@@ -131,20 +107,25 @@ def test_the_file_holds_every_score(template: nn.Module, finished: tuple[list[Sa
 
 
 def test_a_file_of_an_older_version_is_read_and_goes_on(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path, computed: list[Strategy]
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path, computed: list[Strategy]
 ) -> None:
     scored, written = finished
     path = tmp_path / "scores.csv"
     rows = list(csv.DictReader(written.decode().splitlines()))[:2]
     with path.open("w", newline="") as file:
         table = csv.DictWriter(
-            file, [name for name in FIELDS if name not in ("parameters", "multiply_adds")], extrasaction="ignore"
+            file,
+            [name for name in FIELDS if name not in ("videos", "parameters", "multiply_adds")],
+            extrasaction="ignore",
         )
         table.writeheader()
         table.writerows(rows)
     assert score(template, path) == scored
-    assert len(computed) == len(scored) - 2
+    assert computed == [row.strategy for row in scored[2:]]
     assert path.read_bytes() == written
+    computed.clear()
+    assert score(template, path) == scored
+    assert not computed
 
 
 def test_selection_leaves_the_template_as_it_was(tmp_path: Path) -> None:
@@ -157,7 +138,7 @@ def test_selection_leaves_the_template_as_it_was(tmp_path: Path) -> None:
 
 
 def test_in_eval_mode_or_not_a_template_gives_the_same(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
 ) -> None:
     assert score(copy.deepcopy(template).train(), tmp_path / "scores.csv", strategies=2) == finished[0][:2]
 
@@ -165,7 +146,7 @@ def test_in_eval_mode_or_not_a_template_gives_the_same(
 @pytest.mark.parametrize("kept", range(DRAWN + 1))
 def test_a_selection_goes_on_from_what_is_written(
     template: nn.Module,
-    finished: tuple[list[SampledStrategy], bytes],
+    finished: tuple[list[ScoredStrategy], bytes],
     tmp_path: Path,
     kept: int,
     computed: list[Strategy],
@@ -173,34 +154,66 @@ def test_a_selection_goes_on_from_what_is_written(
     scored, written = finished
     path = tmp_path / "scores.csv"
     path.write_bytes(b"".join(written.splitlines(keepends=True)[: 1 + kept]))
-    advanced: list[None] = []
-    skipped: list[int] = []
-    assert score(template, path, advance=lambda: advanced.append(None), skip=skipped.append) == scored
+    advanced: list[int] = []
+    assert score(template, path, advance=advanced.append) == scored
     assert path.read_bytes() == written
     assert computed == [row.strategy for row in scored[kept:]]
-    assert (len(advanced), skipped) == (DRAWN - kept, [kept] if kept else [])
+    assert sum(advanced) == (DRAWN - kept) * VIDEOS
 
 
-def test_a_selection_stopped_between_strategies_ends_the_same(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
-) -> None:
+@pytest.fixture
+def three_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six strategies at three videos, two at five, and one at seven."""
+    for name, value in {"_FIRST": 3, "_SECOND": 5, "FINALISTS": 1}.items():
+        monkeypatch.setattr(race, name, value)
+
+
+@pytest.mark.usefixtures("three_rungs")
+@pytest.mark.parametrize("stopped", range(1, 4))
+def test_a_race_that_is_stopped_ends_the_same(template: nn.Module, tmp_path: Path, stopped: int) -> None:
+    raced = score(template, tmp_path / "straight" / "scores.csv")
+    assert sorted(row.videos for row in raced) == [3, 3, 3, 3, 5, 7]
+    assert best(raced).videos == 7
     path, done = tmp_path / "scores.csv", 0
 
-    def stop() -> None:
+    def stop(answers: int) -> None:
         nonlocal done
         done += 1
-        if done == 2:
+        if done == stopped:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         score(template, path, advance=stop)
-    assert len(path.read_text().splitlines()) == 3
-    assert score(template, path) == finished[0]
+    assert path.exists() == (stopped > 1)
+    assert score(template, path) == raced
+    assert path.read_bytes() == (tmp_path / "straight" / "scores.csv").read_bytes()
+    assert path.with_name("answers.npz").read_bytes() == (tmp_path / "straight" / "answers.npz").read_bytes()
+
+
+@pytest.mark.usefixtures("three_rungs")
+def test_an_exhaustive_selection_asks_all_about_all_videos(
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.csv"
+    score(template, path)
+    assert score(template, path, exhaustive=True) == finished[0]
+    assert score(template, path) == finished[0], "a strategy that has a score keeps it"
     assert path.read_bytes() == finished[1]
 
 
+@pytest.mark.usefixtures("three_rungs")
+def test_what_was_raced_before_counts_where_more_are_drawn(template: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    first = score(template, path, strategies=4)
+    more = score(template, path, strategies=12)
+    at_once = score(template, tmp_path / "at once" / "scores.csv", strategies=12)
+    for before, row, straight in zip(first, more, at_once, strict=False):
+        assert row.videos == max(before.videos, straight.videos)
+    assert best(more).score.cross_entropy <= min(best(first).score.cross_entropy, best(at_once).score.cross_entropy)
+
+
 def test_what_was_scored_counts_where_fewer_are_asked_for_and_more_go_on(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(finished[1])
@@ -222,6 +235,7 @@ def test_a_strategy_drawn_twice_is_computed_once(tmp_path: Path, computed: list[
 
     # Nor again after a stop, when it is in the file.
     written = path.read_bytes()
+    without_answers(path)
     path.write_bytes(b"".join(written.splitlines(keepends=True)[:-1]))
     computed.clear()
     assert score(template, path, strategies=8) == scored
@@ -230,7 +244,7 @@ def test_a_strategy_drawn_twice_is_computed_once(tmp_path: Path, computed: list[
 
 
 def test_scores_of_another_seed_are_refused(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path
 ) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(finished[1])
@@ -254,7 +268,7 @@ def test_scores_of_another_template_are_refused_even_if_it_draws_the_same(tmp_pa
 
 @pytest.mark.parametrize("damage", ["cut", "word", "strategy", "foreign", "column", "reordered", "missing"])
 def test_a_file_that_is_no_list_of_scores_is_refused(
-    template: nn.Module, finished: tuple[list[SampledStrategy], bytes], tmp_path: Path, damage: str
+    template: nn.Module, finished: tuple[list[ScoredStrategy], bytes], tmp_path: Path, damage: str
 ) -> None:
     path = tmp_path / "scores.csv"
     lines = finished[1].decode().splitlines(keepends=True)
@@ -279,38 +293,25 @@ def test_a_file_that_is_no_list_of_scores_is_refused(
         score(template, path)
 
 
-def row(index: int, accuracy: float, cross_entropy: float) -> SampledStrategy:
+def row(index: int, videos: int, accuracy: float, cross_entropy: float) -> ScoredStrategy:
     score, strategy = SelectionScore(accuracy, cross_entropy), Strategy("net", {"L1": "S"})
-    return SampledStrategy(index, score, -1.0, strategy, NetSize(1, 1))
+    return ScoredStrategy(index, score, videos, -1.0, strategy, NetSize(1, 1))
 
 
 @pytest.mark.parametrize(
     ("rows", "winner"),
     [
-        ([(0.5, 1.0), (0.7, 2.0), (0.6, 0.1)], 1),  # accuracy first
-        ([(0.5, 1.0), (0.7, 2.0), (0.7, 0.9)], 2),  # then cross-entropy
-        ([(0.7, 1.0), (0.7, 1.0), (0.7, 1.0)], 0),  # then the first
-        ([(0.1, 5.0)], 0),
+        ([(9, 0.5, 1.0), (9, 0.7, 2.0), (9, 0.6, 0.1)], 2),  # cross-entropy first
+        ([(9, 0.5, 1.0), (9, 0.7, 1.0), (9, 0.6, 1.0)], 1),  # then accuracy
+        ([(9, 0.7, 1.0), (9, 0.7, 1.0), (9, 0.7, 1.0)], 0),  # then the first
+        ([(3, 0.9, 0.1), (9, 0.7, 2.0), (5, 0.9, 0.1)], 1),  # of those that have seen most
+        ([(1, 0.1, 5.0)], 0),
     ],
 )
-def test_the_best_is_the_most_accurate_then_the_surest_then_the_first(
-    rows: list[tuple[float, float]], winner: int
-) -> None:
+def test_the_best_is_the_surest_of_those_that_have_seen_most(rows: list[tuple[int, float, float]], winner: int) -> None:
     scored = [row(index, *numbers) for index, numbers in enumerate(rows)]
     assert best(scored).index == winner
     assert best(scored[::-1]).index == winner
-
-
-def test_a_pruned_net_has_batch_norm_statistics_of_its_own_if_wanted(template: nn.Module) -> None:
-    strategy = nets.architecture(template).uniform("ST")
-    kept, renewed = (pruned(template, strategy, data(calibrated)) for calibrated in (False, True))
-    buffers = dict(template.named_buffers())
-    assert not kept.training
-    assert not renewed.training
-    assert all(torch.equal(buffer, buffers[name]) for name, buffer in kept.named_buffers())
-    means = [name for name in dict(renewed.named_buffers()) if name.endswith("running_mean")]
-    assert not any(torch.equal(renewed.get_buffer(name), buffers[name]) for name in means)
-    assert all(parameter is dict(template.named_parameters())[name] for name, parameter in renewed.named_parameters())
 
 
 def test_baselines_are_the_uniform_strategies_and_the_most_probable(template: nn.Module) -> None:

@@ -14,13 +14,14 @@ from stzoo.inference import to_input
 from stzoo.nets import posterior
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import read
+from stzoo.space.one_shot import pruned
 from stzoo.training import loop
 from stzoo.training.machine import Machine, shared_scores
 from stzoo.training.pipeline import train as train_run
 from stzoo.training.processes import joined
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
-from tests.space import test_selection
+from tests.space import clips, test_selection
 from tests.training.test_loop import net_of, optimisation, train
 
 TABLE: dict[str, Any] = {"epochs": 2, "head_epochs": 1, "batch_size": 3, "dropout": 0.5, "ema": 0.5}
@@ -38,10 +39,10 @@ def trained(folder: Path, machine: Machine, **changes: Any) -> tuple[nn.Module, 
 
 def scored(folder: Path, ranks: Ranks = ALONE) -> list[float]:
     """Leaves scores.csv in `folder`; accuracies, and the scores of one net on seven videos."""
-    template = test_selection.make_template()
+    template = clips.make_template()
     sampled = test_selection.score(template, folder / "scores.csv", strategies=4, ranks=ranks)
-    data = test_selection.data()
-    net = test_selection.pruned(template, posterior(template).most_probable(), data)
+    data = clips.data()
+    net = pruned(template, posterior(template).most_probable(), data)
     machine = Machine(torch.device("cpu"), ranks=ranks)
     scores = shared_scores(net, data.clips, data.contract, machine, at_once=2)
     return [sample.score.accuracy for sample in sampled] + scores.ravel().tolist()

@@ -208,7 +208,7 @@ def test_finetuned_weights_that_are_no_better_on_the_selection_split_are_not_shi
     run.path("scores.csv").unlink()
     labels = prepare(run, clip_cache, SILENT).selection.labels
     answers = np.eye(3, dtype=np.float32)[(labels + np.array([0, 1, 1])) % 3]
-    monkeypatch.setattr("stzoo.space.selection.video_scores", lambda *_, **__: answers)
+    monkeypatch.setattr("stzoo.space.one_shot.video_scores", lambda *_, **__: answers)
     said: list[str] = []
     select(run, 1, clip_cache, Voice(said.append, progress=False))
     assert "Finetuned it reaches 0.3333 there; the bundle gets the pruned weights." in said

@@ -1,0 +1,170 @@
+"""What selection costs, one strategy at a time, along a trie and in a race, and which strategy each of them chooses.
+
+    stzoo data make camera --seed 1 --clips 1600 --out data/camera-1
+    python benchmarks/select.py --data data/camera-1 --seeds 5
+
+takes the template inside the package, camera-motion-opt, and its hundred strategies. For every seed the videos are
+parted anew, by picture, into a selection split of 480 and others, of which 256 give batch norm its statistics and the
+rest is held out. Time is processor time. That of one strategy at a time is measured on a few and multiplied; how they
+are computed changes no answer: the trie's are compared with theirs, bit by bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from side_by_side import machine
+from torch import Tensor
+
+from stzoo import bundle as bundles
+from stzoo import nets
+from stzoo.bundle import rebuild
+from stzoo.contract import InputContract
+from stzoo.data.cache import open_clips
+from stzoo.data.datasets import read_list
+from stzoo.files import write_json
+from stzoo.inference import to_input
+from stzoo.nets.classifier import Classifier
+from stzoo.space.judge import Judge
+from stzoo.space.one_shot import SelectionClips, pruned
+from stzoo.space.race import race
+from stzoo.strategies.strategy import Strategy
+from stzoo.zoo.reference import find
+
+DRAWN, SELECTED, CALIBRATING, BATCH = 100, 480, 256, 64
+
+
+def read_data(
+    root: Path, labels: tuple[str, ...], contract: InputContract, cache: Path
+) -> tuple[SelectionClips, list[str]]:
+    """One clip of every video of a made set, and the picture that it shows."""
+    items = [item for name in ("train", "val", "test") for item in read_list(root / f"motion/{name}.txt", root, labels)]
+    pictures = {row["path"]: row["picture"] for row in csv.DictReader((root / "clips.csv").open())}
+    held = open_clips(cache, items, contract, max_broken=0.0, progress=True)
+    clips = SelectionClips(held.clips, held.labels, contract, torch.device("cpu"), None)
+    return clips, [pictures[str(item.path.relative_to(root))] for item in items]
+
+
+def parted(pictures: list[str], seed: int) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
+    """Rows of whole pictures until there are enough to select on, and the others."""
+    random = np.random.default_rng(seed)
+    names = np.array(sorted(set(pictures)))
+    of = np.array(pictures)
+    chosen: list[int] = []
+    for name in random.permutation(names):
+        if len(chosen) < SELECTED:
+            chosen += np.flatnonzero(of == name).tolist()
+    rows = random.permutation(chosen)[:SELECTED]
+    return rows, np.setdiff1d(np.arange(len(pictures)), chosen)
+
+
+def split_of(
+    data: SelectionClips, rows: Int64[np.ndarray, " a"], calibrating: Int64[np.ndarray, " b"]
+) -> SelectionClips:
+    def calibration() -> Iterator[Tensor]:
+        for part in np.array_split(calibrating, CALIBRATING // BATCH):
+            yield to_input(torch.from_numpy(np.array(data.clips[part, 0])), data.contract)
+
+    return dataclasses.replace(data, clips=data.clips[rows], labels=data.labels[rows], calibration=calibration)
+
+
+def one_seed(
+    template: Classifier, data: SelectionClips, pictures: list[str], strategies: list[Strategy], seed: int, timed: int
+) -> dict[str, Any]:
+    rows, others = parted(pictures, seed)
+    calibrating, held_out = others[:CALIBRATING], others[CALIBRATING:]
+    selection = split_of(data, rows, calibrating)
+    random = np.random.default_rng(seed)
+
+    began = time.process_time()
+    some = random.choice(len(strategies), timed, replace=False).tolist()
+    alone = {number: selection.answers(pruned(template, strategies[number], selection)) for number in some}
+    one_by_one = (time.process_time() - began) / timed * len(strategies)
+
+    began = time.process_time()
+    every = Judge(template, selection)
+    every.order = np.arange(len(rows))
+    every.ask(strategies)
+    trie = time.process_time() - began
+    equal = all(
+        np.array_equal(every.answers(strategies[number]).likelihoods, answers.likelihoods)
+        for number, answers in alone.items()
+    )
+
+    began = time.process_time()
+    raced = race(Judge(template, selection), strategies)
+    racing = time.process_time() - began
+
+    by_accuracy = min(strategies, key=lambda one: (-every.score(one).accuracy, every.score(one).cross_entropy))
+    by_cross_entropy = min(strategies, key=every.loss)
+    rank = sorted(strategies, key=every.loss).index(raced[0]) + 1
+    rest = split_of(data, held_out, calibrating)
+    held = Judge(template, rest)
+    held.ask([by_accuracy, by_cross_entropy, raced[0]])
+    return {
+        "seed": seed,
+        "strategies": len(strategies),
+        "held_out_videos": len(held_out),
+        "seconds_one_by_one": one_by_one,
+        "seconds_trie": trie,
+        "seconds_race": racing,
+        "equal_to_the_bit": equal,
+        "rank_of_the_race": rank,
+        "held_out": {
+            "by accuracy": held.loss(by_accuracy),
+            "by cross-entropy": held.loss(by_cross_entropy),
+            "race": held.loss(raced[0]),
+        },
+    }
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    """The table of docs/results/select.md."""
+    print("| seed | one by one | trie | race | equal bits | rank | held out: by accuracy | by cross-entropy | race |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for result in results:
+        alone, trie, racing = (result[f"seconds_{way}"] for way in ("one_by_one", "trie", "race"))
+        held = " | ".join(f"{loss:.4f}" for loss in result["held_out"].values())
+        print(
+            f"| {result['seed']} | {alone:.0f} s | {trie:.1f} s ({alone / trie:.1f}) | {racing:.1f} s "
+            f"({alone / racing:.1f}) | {'yes' if result['equal_to_the_bit'] else 'no'} | "
+            f"{result['rank_of_the_race']} | {held} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="what `stzoo data make camera` left")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--timed", type=int, default=3, help="strategies that are timed one by one")
+    parser.add_argument("--out", type=Path, help="also write every number as JSON")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = find("camera-motion-opt", files=(*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE)).folder
+    bundle = bundles.read(folder)
+    template = rebuild.template_of(folder, bundle)
+    contract = bundle.contract.changed(clips=1)
+    data, pictures = read_data(options.data, bundle.labels, contract, options.data / "cache")
+    posterior = nets.posterior(template)
+    strategies = list(dict.fromkeys(posterior.sample(0, index) for index in range(DRAWN)))
+    results = []
+    for seed in range(options.seeds):
+        results.append(one_seed(template, data, pictures, strategies, seed, options.timed))
+        show(results[-1:])
+    print(f"{len(strategies)} different strategies of {DRAWN}; {machine()}")
+    if options.out is not None:
+        write_json(options.out, {"machine": machine(), "results": results})
+
+
+if __name__ == "__main__":
+    main()

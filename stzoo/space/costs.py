@@ -1,0 +1,159 @@
+"""What strategies cost, as a sum over sites, and the strategies of least price among those within a budget."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from stzoo.contract import InputContract
+from stzoo.nets import Architecture
+from stzoo.nets.measure import Measurement, measure
+from stzoo.strategies.strategy import NONE, Site, Strategy
+
+Prices = Mapping[str, Mapping[str, float]]
+"""By site in network order, and by unit."""
+
+_BINS = 256
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What every unit of every site costs besides the `rest` of a net: the space that is searched, and its price list.
+
+    A site has the units that it is sampled with: a site with a single branch may be closed, no other is.
+    """
+
+    backbone: str
+    rest: int
+    units: Mapping[str, Mapping[str, int]] = field(repr=False)
+
+    def of(self, strategy: Strategy) -> int:
+        """What a strategy of this space costs. Raises `KeyError` for one that has other units."""
+        return self.rest + sum(self.units[site][unit] for site, unit in strategy.units.items())
+
+    def has(self, strategy: Strategy) -> bool:
+        """Whether a strategy is in this space."""
+        return all(unit in self.units[site] for site, unit in strategy.units.items())
+
+    @cached_property
+    def cheapest(self) -> Strategy:
+        """Of equally cheap units the one that comes first."""
+        return Strategy(self.backbone, {site: min(units, key=lambda u: units[u]) for site, units in self.units.items()})
+
+    @cached_property
+    def dearest(self) -> Strategy:
+        """Of equally dear units the one that comes first."""
+        return Strategy(self.backbone, {site: max(units, key=lambda u: units[u]) for site, units in self.units.items()})
+
+
+def units_of(site: Site) -> tuple[str, ...]:
+    """The units that a site is sampled with."""
+    return site.units if site.has_choice or not site.closable else (NONE, *site.units)
+
+
+class SizeCosts(NamedTuple):
+    """Both sizes of a net as sums over sites: its parameters, and the multiply-adds of one clip."""
+
+    parameters: Costs
+    multiply_adds: Costs
+
+
+def size_costs(architecture: Architecture, contract: InputContract) -> SizeCosts:
+    """Every unit measured in the net that has everything else open."""
+    clip = {"frames": contract.frames, "height": contract.crop, "width": contract.crop}
+    everything = architecture.all_open
+    whole = measure(architecture, everything, **clip)
+    sizes = {
+        site.name: {
+            unit: measure(architecture, Strategy(architecture.backbone, {**everything.units, site.name: unit}), **clip)
+            for unit in units_of(site)
+        }
+        for site in architecture.sites
+    }
+    return SizeCosts(*(_costs(architecture, whole, sizes, name) for name in SizeCosts._fields))
+
+
+def _costs(
+    architecture: Architecture, whole: Measurement, sizes: Mapping[str, Mapping[str, Measurement]], name: str
+) -> Costs:
+    """The costs of which a `Measurement` has the name."""
+    rest: int = getattr(whole, name)
+    units = {}
+    for site, measured in sizes.items():
+        counts = {unit: int(getattr(size, name)) for unit, size in measured.items()}
+        least = min(counts.values())
+        units[site] = {unit: count - least for unit, count in counts.items()}
+        rest -= getattr(whole, name) - least
+    return Costs(architecture.backbone, rest, units)
+
+
+class _State(NamedTuple):
+    """The units of the first sites; compared by price and cost, and then by when it was found."""
+
+    price: float
+    cost: int
+    number: int
+    unit: str
+    before: _State | None
+
+
+def least_within(prices: Prices, costs: Costs, budget: int, count: int = 1) -> list[Strategy]:
+    """The strategies whose prices have the least sum among those that cost no more than a budget, the least first.
+
+    Up to `count` of them, exact but for what falls into one of 256 bins of cost: in each, after every site, only that
+    many with the least sum go on. None where the cheapest strategy is dearer.
+    """
+    numbers = itertools.count()
+    least = [min(units.values()) for units in costs.units.values()]
+    to_come = np.cumsum([0, *reversed(least)])[::-1][1:].tolist()
+    states = [_State(0.0, costs.rest, next(numbers), "", None)]
+    for (site, units), still in zip(costs.units.items(), to_come, strict=True):
+        bins: dict[int, list[_State]] = {}
+        for state in states:
+            for unit, cost in units.items():
+                total = state.cost + cost
+                if total + still <= budget:
+                    step = _State(state.price + prices[site][unit], total, next(numbers), unit, state)
+                    bins.setdefault(total * _BINS // max(1, budget), []).append(step)
+        states = [state for _, found in sorted(bins.items()) for state in heapq.nsmallest(count, found)]
+    return [_strategy(state, costs) for state in heapq.nsmallest(count, states)]
+
+
+def _strategy(state: _State | None, costs: Costs) -> Strategy:
+    units = []
+    while state is not None and state.before is not None:
+        units.append(state.unit)
+        state = state.before
+    return Strategy(costs.backbone, dict(zip(costs.units, reversed(units), strict=True)))
+
+
+def random_within(costs: Costs, budget: int, seed: int, index: int) -> Strategy:
+    """Random strategy number `index` of the stream `seed` that a budget just pays for.
+
+    Starts at the cheapest strategy and gives sites, in random order, one of the units that the budget still pays for,
+    every one as likely; so it is filled, and the first sites are not favoured.
+
+    Raises `ValueError` where the cheapest strategy is dearer.
+    """
+    if costs.of(costs.cheapest) > budget:
+        raise ValueError(f"no strategy costs {budget} or less")
+    random = np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
+    units = dict(costs.cheapest.units)
+    left = budget - costs.of(costs.cheapest)
+    while dearer := {site: found for site in units if (found := _dearer(costs.units[site], units[site], left))}:
+        site = list(dearer)[int(random.integers(len(dearer)))]
+        unit = dearer[site][int(random.integers(len(dearer[site])))]
+        left -= costs.units[site][unit] - costs.units[site][units[site]]
+        units[site] = unit
+    return Strategy(costs.backbone, units)
+
+
+def _dearer(costs: Mapping[str, int], unit: str, left: int) -> list[str]:
+    """The units of a site that cost more than one of them, but no more than that."""
+    return [other for other, cost in costs.items() if 0 < cost - costs[unit] <= left]

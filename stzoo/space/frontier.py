@@ -1,0 +1,128 @@
+"""What nets reach at their cost: those found within budgets beside others, on videos that chose none of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stzoo.metrics import Estimate, mean_over_sources, share
+from stzoo.nets import Architecture
+from stzoo.space.costs import Costs, least_within, random_within
+from stzoo.space.one_shot import Answers
+from stzoo.strategies.literature import bottom_heavy, top_heavy
+from stzoo.strategies.names import MOST_PROBABLE
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
+
+FOUND, RANDOM = "found", "random"
+RANDOMS = 7
+"""Random strategies of every budget, of which the median is told."""
+
+FIELDS = (
+    *("budget", "net", "multiply_adds", "accuracy", "low", "high", "cross_entropy", "n"),
+    *("less_than_found", "less_low", "less_high", "strategy"),
+)
+"""The columns of the table. `less_than_found` is how much more of the videos the net found for this budget gets right,
+with the 95 % interval of this difference over sources."""
+
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one net reaches: `net` says what it is, `budget` within how many multiply-adds; None for one beside all.
+
+    `lead` is how much more of the same videos the net found for the budget gets right.
+    """
+
+    budget: int | None
+    net: str
+    cost: int
+    accuracy: Estimate
+    cross_entropy: float
+    strategy: Strategy
+    lead: Estimate | None
+
+
+def rivals(architecture: Architecture, costs: Costs, posterior: Posterior, budget: int) -> dict[str, Strategy]:
+    """What a found strategy stands beside, by name.
+
+    Patterns of the literature filled to the budget, the most probable strategy within it, and `RANDOMS` random ones
+    that it just pays for.
+    """
+    sites = architecture.sites
+    choices = sum(site.has_choice for site in sites)
+    filled: dict[str, Strategy] = {}
+    for name, pattern in {"top-heavy": top_heavy, "bottom-heavy": bottom_heavy}.items():
+        for count in range(choices + 1):
+            strategy = pattern(architecture.backbone, sites, count)
+            if costs.of(strategy) <= budget:
+                filled[name] = strategy
+    with np.errstate(divide="ignore"):
+        surprise = {
+            site: {unit: float(-np.log(probability)) for unit, probability in units.items()}
+            for site, units in posterior.distribution().items()
+        }
+    filled[MOST_PROBABLE] = least_within(surprise, costs, budget)[0]
+    for index in range(RANDOMS):
+        filled[f"{RANDOM} {index + 1}"] = random_within(costs, budget, 0, index)
+    return filled
+
+
+def points(
+    nets: Mapping[str, Strategy],
+    costs: Costs,
+    answers: Mapping[Strategy, Answers],
+    sources: Sequence[str],
+    budget: int | None = None,
+) -> list[Point]:
+    """What nets reach on the same videos; where one of them is `FOUND`, with how far the others are behind it.
+
+    Of the random ones that with the median accuracy stands for all.
+    """
+    middle = _median([name for name in nets if name.startswith(RANDOM)], nets, answers)
+    found = answers[nets[FOUND]] if FOUND in nets else None
+    kept = {name: strategy for name, strategy in nets.items() if not name.startswith(RANDOM) or name == middle}
+    return [
+        Point(
+            budget,
+            f"median of {RANDOMS} {RANDOM}" if name == middle else name,
+            costs.of(strategy),
+            share(answers[strategy].right),
+            float(answers[strategy].losses.mean()),
+            strategy,
+            None if found is None or name == FOUND else lead(found, answers[strategy], sources),
+        )
+        for name, strategy in kept.items()
+    ]
+
+
+def lead(first: Answers, second: Answers, sources: Sequence[str]) -> Estimate:
+    """How much more of the same videos one net gets right than another, with its 95 % interval over sources."""
+    difference = first.right.astype(np.float64) - second.right
+    mean = mean_over_sources(difference, sources)
+    return Estimate(mean.value, mean.value - _Z * mean.error, mean.value + _Z * mean.error, len(difference))
+
+
+def table(found: Sequence[Point]) -> str:
+    """The points as CSV, with `FIELDS` as its head."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(FIELDS)
+    for point in found:
+        accuracy = point.accuracy
+        shares = [f"{number:.6f}" for number in (accuracy.value, accuracy.low, accuracy.high, point.cross_entropy)]
+        behind = point.lead
+        less = ["", "", ""] if behind is None else [f"{n:.6f}" for n in (behind.value, behind.low, behind.high)]
+        of_net = ("" if point.budget is None else point.budget, point.net, point.cost)
+        lines.writerow((*of_net, *shares, accuracy.n, *less, point.strategy.text()))
+    return text.getvalue()
+
+
+def _median(names: Sequence[str], nets: Mapping[str, Strategy], answers: Mapping[Strategy, Answers]) -> str | None:
+    ranked = sorted(names, key=lambda name: (answers[nets[name]].right.mean(), name))
+    return ranked[len(ranked) // 2] if ranked else None

@@ -1,0 +1,194 @@
+"""The best strategies of a template within budgets: searched, measured beside others, finetuned and bundled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stzoo import nets
+from stzoo.errors import UsageError
+from stzoo.figures.measurements import frontier_figure
+from stzoo.figures.strategies import marginals_figure
+from stzoo.files import write_text
+from stzoo.nets.classifier import Classifier
+from stzoo.space.costs import Costs, SizeCosts, size_costs
+from stzoo.space.frontier import FOUND, Point, points, rivals, table
+from stzoo.space.judge import Judge
+from stzoo.space.one_shot import pruned
+from stzoo.space.search import search
+from stzoo.space.selection import NetSize, ScoredStrategy, baselines, scores_text
+from stzoo.strategies.budget import Budget
+from stzoo.strategies.strategy import Strategy
+from stzoo.terminal.progress import counting
+from stzoo.training.bundling import BundledTemplate, save_bundle
+from stzoo.training.results import Candidate, measure_candidates
+from stzoo.training.stages import Stages
+
+FINETUNED = "found, finetuned"
+_FRONTIER = (0.05, 0.15, 0.3, 0.5, 0.75)  # of the way from the cheapest strategy to the dearest
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """A template whose strategies are searched, with what they cost and answer."""
+
+    stages: Stages
+    template: Classifier
+    sizes: SizeCosts
+    judge: Judge
+
+    @property
+    def costs(self) -> Costs:
+        return self.sizes.multiply_adds
+
+    def scores(self) -> str:
+        """Every strategy that was judged, in the order in which it first was, with its cost."""
+        posterior = nets.posterior(self.template)
+        judged = [strategy for strategy in self.judge.asked if self.costs.has(strategy)]
+        return scores_text(
+            [
+                ScoredStrategy(
+                    index,
+                    self.judge.score(strategy),
+                    self.judge.seen(strategy),
+                    round(posterior.log_probability(strategy), 6),
+                    strategy,
+                    NetSize(self.sizes.parameters.of(strategy), self.costs.of(strategy)),
+                )
+                for index, strategy in enumerate(judged)
+            ]
+        )
+
+    def write_scores(self) -> None:
+        if self.judge.ranks.leads:
+            write_text(self.stages.run.path("budgets/scores.csv"), self.scores())
+
+
+def find_within(
+    stages: Stages, template: Classifier, budgets: Sequence[Budget], *, frontier: bool = False
+) -> list[Point]:
+    """Finds, measures and bundles the best strategy within each budget; what was done before is not done again.
+
+    With `frontier` budgets from the cheapest strategy to the dearest are taken where none are given, and the uniform
+    and the most probable strategies stand beside. Scores, table and figure are in the run's folder `budgets`.
+
+    Raises `UsageError` for a budget that pays for no strategy, or for all of them.
+    """
+    run, ranks = stages.run, stages.machine.ranks
+    sizes = size_costs(stages.blueprint.architecture, stages.selection.contract)
+    budgets = list(dict.fromkeys(budgets)) or spread(sizes.multiply_adds)
+    check(budgets, sizes.multiply_adds, run.recipe.name)
+    posterior = nets.posterior(template)
+    with counting("search", None, unit="answers", show=stages.voice.progress) as bar:
+        judge = Judge(template, stages.selection, run.path("answers.npz"), ranks=ranks, advance=bar.advance)
+        space = _Search(stages, template, sizes, judge)
+        compared: dict[Budget, dict[str, Strategy]] = {}
+        for budget in budgets:
+            most = budget.multiply_adds
+            others = rivals(stages.blueprint.architecture, space.costs, posterior, most)
+            found = search(judge, space.costs, most, rivals=others.values(), after=space.write_scores)
+            compared[budget] = {FOUND: found.strategy, **others}
+            stages.voice.say(
+                f"Within {budget}: cross-entropy {found.cross_entropy:.4f} on the selection split at "
+                f"{space.costs.of(found.strategy) / 1e6:.1f} M multiply-adds a clip, after {found.races} races."
+            )
+    space.write_scores()
+    beside = baselines(template) if frontier else {}
+    return _measured(space, compared, beside)
+
+
+def spread(costs: Costs) -> list[Budget]:
+    """Budgets between the cheapest strategy and the dearest, closer to the cheapest, in whole units of a hundredth."""
+    least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
+    budgets = []
+    for part in _FRONTIER:
+        exact = least + part * (most - least)
+        step = 10 ** max(0, len(str(most)) - 3)
+        budgets.append(Budget(min(most, -(-round(exact) // step) * step)))
+    return list(dict.fromkeys(budgets))
+
+
+def check(budgets: Sequence[Budget], costs: Costs, name: str) -> None:
+    """Raises `UsageError` for a budget that pays for no strategy, or for more than the dearest."""
+    least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
+    for budget in budgets:
+        if not least <= budget.multiply_adds <= most:
+            what = "below the cheapest" if budget.multiply_adds < least else "above the dearest"
+            raise UsageError(
+                f"the budget {budget} is {what} strategy of {name}; "
+                f"give between {Budget(least)} and {Budget(most)} multiply-adds a clip"
+            )
+
+
+def _measured(
+    space: _Search, compared: Mapping[Budget, Mapping[str, Strategy]], beside: Mapping[str, Strategy]
+) -> list[Point]:
+    """Every net once on validation, the table and the figure, and a bundle for each budget."""
+    stages = space.stages
+    run, ranks = stages.run, stages.machine.ranks
+    cache, contract = stages.data.test("val")
+    clips = dataclasses.replace(stages.selection, clips=cache.clips, labels=cache.labels, contract=contract)
+    sources = [item.source for item in cache.items]
+    strategies = dict.fromkeys(one for named in (*compared.values(), beside) for one in named.values())
+    with counting("validation", len(strategies) * len(cache), unit="answers", show=stages.voice.progress) as bar:
+        judge = Judge(space.template, clips, run.path("budgets/answers-val.npz"), ranks=ranks, advance=bar.advance)
+        bar.skip(judge.answered)
+        judge.ask(strategies)
+    order = [sources[row] for row in judge.order]
+    answers = {strategy: judge.answers(strategy) for strategy in strategies}
+    reached = points(beside, space.costs, answers, order)
+    for budget, named in compared.items():
+        reached += points(named, space.costs, answers, order, budget.multiply_adds)
+        finetuned = _bundled(space, budget, named[FOUND])
+        if finetuned is not None:
+            its = clips.answers(finetuned, judge.order)
+            reached += points({FINETUNED: named[FOUND]}, space.costs, {named[FOUND]: its}, order, budget.multiply_adds)
+    if ranks.leads:
+        write_text(run.path("budgets/frontier.csv"), table(reached))
+        _draw(space, reached)
+    return reached
+
+
+def _bundled(space: _Search, budget: Budget, strategy: Strategy) -> Classifier | None:
+    """Writes the bundle of a budget; gives the net of the strategy after finetuning, where the recipe asks for it."""
+    stages = space.stages
+    run = stages.run
+    name = run.budget_name(budget)
+    candidates = [Candidate(name, "pruned", strategy, pruned(space.template, strategy, stages.selection))]
+    shipped = candidates[0]
+    net = stages.finetune(space.template, strategy)
+    if net is not None:
+        candidates.append(Candidate(f"{name}-finetuned", "finetuned", strategy, net))
+        shipped = stages.better(space.judge.score(strategy), shipped, candidates[1])
+    accuracies = measure_candidates([shipped], stages.data, stages.machine, progress=stages.voice.progress)
+    if stages.machine.ranks.leads:
+        figure = run.path(f"budgets/{budget}/marginals.png")
+        marginals_figure(nets.posterior(space.template), strategy, figure, name)
+        template = BundledTemplate(space.template, space.scores(), figure, weights=False)
+        videos, processes = stages.data.listed, stages.machine.ranks.count
+        save_bundle(
+            run,
+            stages.data.labels,
+            shipped,
+            accuracies,
+            template=template,
+            videos=videos,
+            processes=processes,
+            name=name,
+        )
+    return net
+
+
+def _draw(space: _Search, reached: Sequence[Point]) -> None:
+    """One line for each kind of net within budgets, a named dot for each of the others."""
+    lines: dict[str, list[Point]] = {}
+    for point in reached:
+        if point.budget is not None:
+            lines.setdefault(point.net, []).append(point)
+    frontier_figure(
+        {name: [(point.cost, point.accuracy) for point in along] for name, along in lines.items()},
+        {point.net: (point.cost, point.accuracy) for point in reached if point.budget is None},
+        space.stages.run.path("budgets/frontier.png"),
+        space.stages.run.recipe.name,
+    )

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+from stzoo import nets
+from stzoo.contract import InputContract
+from stzoo.nets import Architecture
+from stzoo.space.costs import Costs, least_within, size_costs
+from stzoo.space.frontier import FIELDS, FOUND, RANDOMS, lead, points, rivals, table
+from stzoo.space.one_shot import Answers
+from stzoo.strategies.names import named
+from stzoo.strategies.posterior import Posterior
+from stzoo.strategies.strategy import Strategy
+from tests.space.clips import small_backbone  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("small_backbone")
+
+
+@pytest.fixture(scope="module")
+def shape(small_backbone: None) -> Architecture:  # noqa: F811
+    return Architecture("densenet_small", 3, {})
+
+
+@pytest.fixture(scope="module")
+def costs(shape: Architecture) -> Costs:
+    return size_costs(shape, InputContract(frames=2, fps=1.0, resize=32, crop=32)).multiply_adds
+
+
+def posterior_of(shape: Architecture) -> Posterior:
+    return Posterior(
+        shape.backbone,
+        {site.name: {"S": 0.9 - 0.1 * place, "ST": 0.2} for place, site in enumerate(shape.sites)},
+    )
+
+
+def test_rivals_are_filled_to_the_budget(shape: Architecture, costs: Costs) -> None:
+    posterior = posterior_of(shape)
+    for part in (0.0, 0.4, 1.0):
+        budget = round(costs.of(costs.cheapest) + part * (costs.of(costs.dearest) - costs.of(costs.cheapest)))
+        others = rivals(shape, costs, posterior, budget)
+        assert len(others) == 3 + RANDOMS
+        assert all(costs.of(strategy) <= budget for strategy in others.values())
+        for name in ("top-heavy", "bottom-heavy"):
+            counts = [named(f"{name}:{count}", shape.backbone, shape.sites) for count in range(4)]
+            larger = counts[counts.index(others[name]) + 1 :]
+            assert all(costs.of(strategy) > budget for strategy in larger)
+        likely = posterior.log_probability(others["most-probable"])
+        free = {site: dict.fromkeys(units, 0.0) for site, units in costs.units.items()}
+        within = least_within(free, costs, budget, count=100)
+        assert likely == pytest.approx(max(posterior.log_probability(strategy) for strategy in within))
+
+
+def test_a_posterior_that_rules_units_out_still_has_a_most_probable(shape: Architecture, costs: Costs) -> None:
+    certain = Posterior(shape.backbone, {site.name: {"S": 1.0, "ST": 0.0} for site in shape.sites})
+    assert set(rivals(shape, costs, certain, costs.of(costs.dearest))["most-probable"].units.values()) == {"ST"}
+    assert set(rivals(shape, costs, certain, costs.of(costs.cheapest))["most-probable"].units.values()) == {"S"}
+
+
+def answers(right: str) -> Answers:
+    correct = np.array([letter == "1" for letter in right])
+    return Answers(np.where(correct, 0.5, 0.25).astype(np.float32), correct)
+
+
+def test_points_stand_beside_the_found_net(shape: Architecture, costs: Costs) -> None:
+    every = [costs.cheapest, *least_within({s: dict.fromkeys(u, 0.0) for s, u in costs.units.items()}, costs, 10**9, 6)]
+    first, second, *random = dict.fromkeys(every)
+    named_nets = {FOUND: first, "top-heavy": second, **{f"random {place}": one for place, one in enumerate(random)}}
+    rights = ["1111", "1100", *(["0000", "0001", "0111", "1111"][: len(random)])]
+    reached = points(
+        named_nets,
+        costs,
+        dict(zip(named_nets.values(), map(answers, rights), strict=True)),
+        ["a", "a", "b", "c"],
+        budget=99,
+    )
+    assert [point.net for point in reached] == [FOUND, "top-heavy", f"median of {RANDOMS} random"]
+    assert [point.accuracy.value for point in reached] == [1.0, 0.5, 0.75]
+    assert reached[0].lead is None
+    assert reached[1].lead is not None
+    assert reached[1].lead.value == 0.5
+    assert reached[1].cross_entropy == pytest.approx((math.log(2) + math.log(4)) / 2)
+    lines = list(csv.DictReader(table(reached).splitlines()))
+    assert tuple(lines[0]) == FIELDS
+    assert [line["budget"] for line in lines] == ["99"] * 3
+    assert lines[0]["less_than_found"] == ""
+    assert float(lines[1]["less_than_found"]) == 0.5
+    assert Strategy.from_text(lines[1]["strategy"]) == second
+    assert int(lines[1]["multiply_adds"]) == costs.of(second)
+
+
+def test_a_lead_is_paired_and_counts_sources() -> None:
+    first, second = answers("111100"), answers("110000")
+    sources = ["a", "b", "c", "d", "e", "f"]
+    ahead = lead(first, second, sources)
+    assert ahead.value == pytest.approx(1 / 3)
+    assert ahead.low < ahead.value < ahead.high
+    together = lead(first, second, ["a", "b", "c", "c", "e", "f"])
+    assert together.value == ahead.value
+    assert together.high > ahead.high
+    same = lead(first, first, sources)
+    assert (same.value, same.low, same.high, same.n) == (0.0, 0.0, 0.0, 6)
+
+
+def test_nets_beside_all_budgets_have_no_lead(shape: Architecture, costs: Costs) -> None:
+    (point,) = points({"sst": shape.all_open}, costs, {shape.all_open: answers("10")}, ["a", "b"])
+    assert (point.budget, point.lead, point.cost) == (None, None, costs.of(shape.all_open))
+    assert table([point]).splitlines()[1].startswith(f",sst,{point.cost},0.5")
+    assert nets.BACKBONES["densenet_small"]

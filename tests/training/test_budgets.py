@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from stzoo import nets
+from stzoo.bundle import is_bundle
+from stzoo.bundle import read as read_bundle
+from stzoo.errors import TrainingError, UsageError
+from stzoo.nets.measure import measure
+from stzoo.recipe import Recipe, read
+from stzoo.space import frontier, search
+from stzoo.space.costs import Costs
+from stzoo.space.frontier import FOUND, Point
+from stzoo.strategies.budget import Budget
+from stzoo.strategies.strategy import Strategy
+from stzoo.training.budgets import FINETUNED, check, spread
+from stzoo.training.checkpoint import save_weights
+from stzoo.training.pipeline import select_within, train
+from stzoo.training.run import Run
+from stzoo.training.voice import SILENT, Voice
+from stzoo.zoo import loading
+
+BUDGET = Budget(6_500_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "PROPOSED", 3)
+        patch.setattr(search, "RACES", 2)
+        patch.setattr(frontier, "RANDOMS", 3)
+        yield
+
+
+def with_template(folder: Path, recipe: Recipe) -> Run:
+    """A run whose template nobody has trained."""
+    run = Run(folder, recipe)
+    run.begin()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        template = nets.template("densenet_tiny", 3)
+    save_weights(run.weights("variational"), template)
+    save_weights(run.weights("warmup"), nets.prune(template, nets.architecture(template).all_open))
+    return run
+
+
+@pytest.fixture(scope="module")
+def searched(motions: Path, clip_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Point]]:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'"])
+    run = with_template(tmp_path_factory.mktemp("budgets") / "smoke", recipe)
+    return run, select_within(run, [BUDGET], clip_cache, SILENT)
+
+
+def test_a_budget_gets_the_best_net_that_it_pays_for(searched: tuple[Run, list[Point]]) -> None:
+    run, points = searched
+    assert [point.net for point in points] == [
+        *(FOUND, "top-heavy", "bottom-heavy", "most-probable", "median of 3 random", FINETUNED),
+    ]
+    assert all(point.cost <= BUDGET.multiply_adds and point.accuracy.n == 9 for point in points)
+    bundle = read_bundle(run.bundle_called("smoke-6.5M"))
+    assert bundle.strategy == points[0].strategy == points[-1].strategy
+    assert bundle.config.multiply_adds == points[0].cost
+    assert bundle.posterior is not None
+    assert not (run.bundle_called("smoke-6.5M") / "template.safetensors").exists()
+    (result, *_) = bundle.metrics
+    shipped = {point.accuracy.value for point in (points[0], points[-1])}
+    assert result.value in shipped
+    assert loading.load(str(run.bundle_called("smoke-6.5M"))).labels == bundle.labels
+
+
+def test_every_judged_strategy_is_in_the_scores_with_its_cost(searched: tuple[Run, list[Point]]) -> None:
+    run, points = searched
+    text = run.path("budgets/scores.csv").read_text()
+    assert read_bundle(run.bundle_called("smoke-6.5M")).scores == text
+    lines = list(csv.DictReader(text.splitlines()))
+    assert [int(line["index"]) for line in lines] == list(range(len(lines)))
+    judged = {line["strategy"]: line for line in lines}
+    assert {point.strategy.text() for point in points} <= set(judged)
+    for line in lines[:: len(lines) // 3]:
+        strategy = Strategy.from_text(line["strategy"])
+        size = measure(nets.Architecture("densenet_tiny", 3, {}), strategy, frames=4, height=32, width=32)
+        assert (int(line["parameters"]), int(line["multiply_adds"])) == (size.parameters, size.multiply_adds)
+    found = judged[points[0].strategy.text()]
+    whole = [line for line in lines if line["videos"] == found["videos"]]
+    within = [line for line in whole if int(line["multiply_adds"]) <= BUDGET.multiply_adds]
+    assert min(float(line["cross_entropy"]) for line in within) == float(found["cross_entropy"])
+    frontier_lines = list(csv.DictReader(run.path("budgets/frontier.csv").read_text().splitlines()))
+    assert [line["net"] for line in frontier_lines] == [point.net for point in points]
+    assert run.path("budgets/frontier.png").stat().st_size > 10_000
+
+
+def test_the_same_again_asks_nothing(
+    searched: tuple[Run, list[Point]], clip_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, points = searched
+    monkeypatch.setattr("stzoo.space.judge.Trie", None)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*.csv")}
+    said: list[str] = []
+    assert select_within(run, [BUDGET], clip_cache, Voice(said.append, progress=False)) == points
+    assert {path: path.read_bytes() for path in run.folder.rglob("*.csv")} == before
+    assert any(re.match(r"Within 6\.5M: cross-entropy \d\.\d{4} on the selection split at \d", line) for line in said)
+
+
+def test_budgets_of_a_recipe_are_part_of_its_training(
+    searched: tuple[Run, list[Point]], motions: Path, clip_cache: Path, tmp_path: Path
+) -> None:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.budgets=['6500k']"])
+    assert recipe.selection is not None
+    assert recipe.selection.budgets == ("6.5M",)
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}))
+    assert not run.is_finished
+    train(run, clip_cache, SILENT)
+    assert run.is_finished
+    assert {path.name for path in (run.folder / "bundles").iterdir() if is_bundle(path)} == {"smoke-opt", "smoke-6.5M"}
+    assert loading.load(str(run.folder)).name == "smoke-opt"
+    with pytest.raises(TrainingError, match=r"selection\.budgets .* search budgets in this one with stzoo select"):
+        Run(run.folder, run.recipe.model_copy(update={"selection": searched[0].recipe.selection}))
+
+
+def test_budgets_that_pay_for_none_or_for_all_are_refused_before_anything_is_asked(
+    motions: Path, clip_cache: Path, tmp_path: Path
+) -> None:
+    run = with_template(tmp_path / "smoke", read("recipes/smoke.toml", [f"data.root='{motions}'"]))
+    for text, words in (("1M", "below the cheapest"), ("1G", "above the dearest")):
+        sentence = rf"the budget {text} is {words} strategy of smoke; give between [\d.]+M and [\d.]+M multiply-adds"
+        with pytest.raises(UsageError, match=sentence):
+            select_within(run, [Budget.parse("6.5M"), Budget.parse(text)], clip_cache, SILENT)
+    assert not run.path("answers.npz").exists()
+    assert not run.path("budgets").exists()
+
+
+def test_a_frontier_spreads_budgets_over_the_space() -> None:
+    costs = Costs("net", 40_123_456, {f"L{place}": {"S": 0, "ST": 1_000_001, "S+ST": 2_000_002} for place in range(15)})
+    budgets = spread(costs)
+    assert [budget.text for budget in budgets] == ["41.7M", "44.7M", "49.2M", "55.2M", "62.7M"]
+    check(budgets, costs, "net")
+    small = Costs("net", 5, {"L1": {"S": 0, "ST": 2}})
+    check(spread(small), small, "net")
