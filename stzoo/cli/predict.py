@@ -20,6 +20,7 @@ from stzoo.cli.options import (
     loaded,
     protocol_options,
     runtime_options,
+    weights_option,
     workers_option,
 )
 from stzoo.cli.timeline import OverTime, timeline_options
@@ -44,8 +45,10 @@ _RESUMABLE = ("jsonl", "csv")
     metavar="NAME",
     default=DEFAULT_MODEL,
     show_default=True,
-    help='A name from "stzoo list", the folder of a bundle, or ORG/NAME of the Hub.',
+    help='A name from "stzoo list", the folder of a bundle, ORG/NAME of the Hub, or a net of torchvision such as '
+    "torchvision:r3d_18.",
 )
+@weights_option
 @protocol_options
 @frame_rate_option
 @click.option(

@@ -1,4 +1,4 @@
-"""What all backbones have around their features: a check of the clips before them, an average and a head after them."""
+"""What all nets have around their features: a check of the clips before them, a head after them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from stzoo.nets.recompute import Recompute
 
 
 class Classifier(nn.Module, ABC):
-    """Clips to logits, by the features and the `head` of a backbone.
+    """Clips to logits, by the pooled features of a net and its `head`.
 
     `smallest_size` is the least side in pixels, the product of all spatial strides, so that the last features see at
-    least one whole position; `fewest_frames` the least number of frames.
+    least one whole position; `fewest_frames` the least number of frames. Where `takes_no_other` is set, they are the
+    only ones.
 
     `recompute`, where it is given, runs every part of the stages in training. `dropout_draws` holds the numbers in
     [0, 1) that say which features the next forward pass drops; None takes them from torch's generator.
@@ -34,11 +35,46 @@ class Classifier(nn.Module, ABC):
         super().__init__()
         self.smallest_size = smallest_size
         self.fewest_frames = fewest_frames
+        self.takes_no_other = False
         self.dropout = dropout
         self.architecture: object = None
-        self.stages: list[str] = []
         self.recompute: Recompute | None = None
         self.dropout_draws: Float[Tensor, "clips features"] | None = None
+
+    @abstractmethod
+    def pooled(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
+        """Everything between the clips and the head."""
+
+    def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
+        frames, height, width = clips.shape[2:]
+        least = self.smallest_size
+        if self.takes_no_other and (frames, height, width) != (self.fewest_frames, least, least):
+            raise ContractError(
+                f"this net takes clips of {self.fewest_frames} frames of {least}x{least} pixels and no others, not of "
+                f"{frames} frames of {width}x{height}"
+            )
+        if min(height, width) < least:
+            raise ContractError(
+                f"clips of {width}x{height} pixels are too small for this net; use at least {least}x{least}"
+            )
+        if frames < self.fewest_frames:
+            raise ContractError(
+                f"clips of {frames} frames are too short for this net; use at least {self.fewest_frames}"
+            )
+        return self.head(self._dropped(self.pooled(clips)))
+
+    def _dropped(self, x: Float[Tensor, "clips features"]) -> Float[Tensor, "clips features"]:
+        if self.dropout_draws is None or not self.training:
+            return F.dropout(x, self.dropout, self.training)
+        return x * (self.dropout_draws >= self.dropout).to(x.dtype) / (1.0 - self.dropout)
+
+
+class StagedClassifier(Classifier):
+    """A net of ours: its features lie in the current layout, and what computes them is added stage by stage."""
+
+    def __init__(self, smallest_size: int, fewest_frames: int, dropout: float) -> None:
+        super().__init__(smallest_size, fewest_frames, dropout)
+        self.stages: list[str] = []
 
     def add_stage(self, name: str, stage: nn.Module) -> None:
         """Appends what `through_stages` runs, as the net's child of that name."""
@@ -63,19 +99,5 @@ class Classifier(nn.Module, ABC):
     def features(self, x: Activation) -> Activation:
         """Everything between the clips and the average."""
 
-    def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
-        if min(clips.shape[-2:]) < self.smallest_size:
-            raise ContractError(
-                f"clips of {clips.shape[-1]}x{clips.shape[-2]} pixels are too small for this net; "
-                f"use at least {self.smallest_size}x{self.smallest_size}"
-            )
-        if clips.shape[2] < self.fewest_frames:
-            raise ContractError(
-                f"clips of {clips.shape[2]} frames are too short for this net; use at least {self.fewest_frames}"
-            )
-        return self.head(self._dropped(layout().mean(self.features(layout().from_volume(clips)))))
-
-    def _dropped(self, x: Float[Tensor, "clips features"]) -> Float[Tensor, "clips features"]:
-        if self.dropout_draws is None or not self.training:
-            return F.dropout(x, self.dropout, self.training)
-        return x * (self.dropout_draws >= self.dropout).to(x.dtype) / (1.0 - self.dropout)
+    def pooled(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
+        return layout().mean(self.features(layout().from_volume(clips)))
