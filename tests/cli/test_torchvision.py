@@ -35,6 +35,9 @@ def test_the_list_has_torchvisions_numbers_apart_from_ours() -> None:
     assert entries[0]["theirs"]["top1"] == 77.715
     assert not {"metrics", "top1", "accuracy"} & entries[0].keys()
     assert "torchvision" not in run("list").stdout
+    table = run("list", "--source", "torchvision", "--format", "csv").stdout.splitlines()
+    assert table[0].startswith("name,parameters,multiply_adds,their_top1")
+    assert table[4].startswith("torchvision:s3d,8320048,143827304448,68.368,88.05,clip,1 clip of 128 frames")
     assert run("list", "--source", "torchvision", "--max-params", "9", "--format", "json").stdout.count('"name"') == 1
     assert "leave them out" in run("list", "--source", "torchvision", "--bundled").stderr
     assert "no net of torchvision is left" in run("list", "x*", "--source", "torchvision").stderr
@@ -80,6 +83,7 @@ def test_weights_are_for_torchvisions_nets(small_swin: Path, tiny_bundle: Path, 
         ("evaluate", tiny_bundle, "--data", tmp_path),
         ("export", tiny_bundle, "-o", tmp_path / "a.onnx"),
         ("finetune", tiny_bundle, "--data", tmp_path),
+        ("benchmark", tiny_bundle),
     ):
         refused = run(*words, "--weights", small_swin)
         assert refused.exit_code == 2
