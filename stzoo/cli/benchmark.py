@@ -48,10 +48,9 @@ def benchmark(model: str, threads: tuple[int, ...], video: Path | None, weights:
     from stzoo.zoo import benchmarking
 
     path = video or sample()
+    ref, say = resolved(model, weights), partial(click.echo, err=True)
     with counting("Measuring", 1, unit="processes", show=sys.stderr.isatty()) as bar:
-        rows = benchmarking.benchmark(
-            resolved(model, weights), path, threads, say=partial(click.echo, err=True), advance=bar.reach
-        )
+        rows = benchmarking.benchmark(ref, path, threads, say=say, advance=bar.reach)
     machine = benchmarking.machine()
     if format_ == "json":
         facts = {"model": model, "video": path.name, "machine": machine, "ways": [asdict(row) for row in rows]}
