@@ -74,6 +74,9 @@ def weights(size, side, shrinks):
 def squares(pixels, aspect, wants):
     """The crops of a frame, [crops, crop, crop, 3]: the square part, scaled, of which the middle is kept."""
     (height, width), short, crop = pixels.shape[:2], wants["resize"], wants["crop"]
+    if wants["interpolation"] == "bilinear":
+        yield from bilinear_squares(pixels, aspect, wants)
+        return
     side = min(height, width * aspect)
     tall, wide = max(1, round(side)), max(1, min(width, round(side / aspect)))
     across = (short - crop) // 2
@@ -86,6 +89,20 @@ def squares(pixels, aspect, wants):
         along = int((short - crop) * place)
         top, left = (along, across) if height > width * aspect else (across, along)
         yield np.rint(scaled[top : top + crop, left : left + crop]).astype(np.uint8)
+
+
+def bilinear_squares(pixels, aspect, wants):
+    """The same where all of the frame is scaled, to a short side or to a pair of sides, each pixel between four."""
+    (height, width), resize, crop = pixels.shape[:2], wants["resize"], wants["crop"]
+    shown = (height, width * aspect)
+    long = resize if isinstance(resize, list) else int(resize * max(shown) / min(shown))
+    tall, wide = long if isinstance(resize, list) else (resize, long) if shown[0] <= shown[1] else (long, resize)
+    rows, columns = weights(height, tall, False), weights(width, wide, False)
+    for place in (0.0, 0.5, 1.0) if wants["crops"] == 3 else (0.5,):
+        down, across = (place, 0.5) if tall > wide else (0.5, place)
+        top, left = round((tall - crop) * down), round((wide - crop) * across)
+        kept = rows[top : top + crop], pixels.astype(float), columns[left : left + crop]
+        yield np.rint(np.einsum("rh,hwc,kw->rkc", *kept, optimize=True)).astype(np.uint8)
 
 
 def see(path, wants):

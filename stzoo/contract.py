@@ -10,6 +10,7 @@ from stzoo.errors import UsageError
 from stzoo.validation import problems
 
 Triple = tuple[float, float, float]
+Side = Annotated[int, Field(ge=8, le=4096)]
 
 MOST_CLIP_PIXELS = 2**26
 """The largest clip: 1024 frames of 256 x 256, sixteen of 2048 x 2048."""
@@ -44,7 +45,10 @@ class InputContract(BaseModel):
     crops: Annotated[
         Literal[1, 3], Field(description="spatial crops a clip: the centre, and both ends of the long side with it")
     ] = 1
-    resize: Annotated[int, Field(ge=8, le=4096, description="short side in pixels before the crop")]
+    resize: Annotated[
+        Side | tuple[Side, Side],
+        Field(description="short side in pixels before the crop; or height and width, whatever the frame's own are"),
+    ]
     crop: Annotated[int, Field(ge=8, le=4096, description="side of the square crop in pixels")]
     mean: Annotated[Triple, Field(description="RGB mean of pixel / 255")] = (0.485, 0.456, 0.406)
     std: Annotated[Triple, Field(description="RGB standard deviation of pixel / 255")] = (0.229, 0.224, 0.225)
@@ -53,7 +57,11 @@ class InputContract(BaseModel):
         Field(description="a video shorter than a clip: repeat its last frame, or spread the clip's frames over it"),
     ] = "repeat-last"
     interpolation: Annotated[
-        Literal["area"], Field(description="OpenCV's area filter when shrinking, bilinear when enlarging")
+        Literal["area", "bilinear"],
+        Field(
+            description="area: OpenCV's area filter when shrinking, bilinear when enlarging; bilinear: torch's, "
+            "between the four nearest pixels also when shrinking"
+        ),
     ] = "area"
     decoder: Annotated[Literal["pyav"], Field(description="every frame decoded in order")] = "pyav"
 
@@ -62,7 +70,20 @@ class InputContract(BaseModel):
         """In one line, for people: `3 clips of 8 frames, 4 frames a second, short side 72, centre crop 64`."""
         clips = f"{self.clips} clip{'s' if self.clips > 1 else ''}"
         frames = f"{self.frames} frame{'s' if self.frames > 1 else ''}"
-        return f"{clips} of {frames}, {self.rate}, short side {self.resize}, {self._crops_text}"
+        return f"{clips} of {frames}, {self.rate}, {self._resize_text}, {self._crops_text}"
+
+    @property
+    def short_side(self) -> int:
+        """The shorter side in pixels before the crop."""
+        return self.resize if isinstance(self.resize, int) else min(self.resize)
+
+    def with_short_side(self, pixels: int) -> InputContract:
+        """The same contract but for the size before the crop: a pair of sides keeps its shape."""
+        resize: int | tuple[int, int] = pixels
+        if not isinstance(self.resize, int):
+            height, width = (round(side * pixels / self.short_side) for side in self.resize)
+            resize = height, width
+        return self.model_copy(update={"resize": resize})
 
     @property
     def rate(self) -> str:
@@ -108,6 +129,11 @@ class InputContract(BaseModel):
             raise UsageError(f"the input cannot be changed so: {problems(error)}") from error
 
     @property
+    def _resize_text(self) -> str:
+        size = f"short side {self.resize}" if isinstance(self.resize, int) else f"{self.resize[1]}x{self.resize[0]}"
+        return size if self.interpolation == "area" else f"{size} {self.interpolation}"
+
+    @property
     def _crops_text(self) -> str:
         return f"centre crop {self.crop}" if self.crops == 1 else f"{self.crops} crops {self.crop} along the long side"
 
@@ -118,8 +144,10 @@ class InputContract(BaseModel):
                 raise ValueError('sampling = "segments" goes with neither fps nor stride_frames')
         elif (self.fps is None) == (self.stride_frames is None):
             raise ValueError("set exactly one of fps and stride_frames")
-        if self.crop > self.resize:
-            raise ValueError(f"crop {self.crop} is larger than the resized short side {self.resize}")
+        if self.crop > self.short_side:
+            raise ValueError(f"crop {self.crop} is larger than the resized short side {self.short_side}")
+        if not isinstance(self.resize, int) and self.interpolation == "area":
+            raise ValueError(f'resize to a pair of sides, {list(self.resize)}, needs interpolation = "bilinear"')
         pixels = self.frames * self.crop**2
         if pixels > MOST_CLIP_PIXELS:
             raise ValueError(

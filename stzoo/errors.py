@@ -8,7 +8,7 @@ StzooError               anything below; the command line prints the sentence an
 ├── VideoError           a video that cannot be read
 ├── DataError            a dataset, list or cache that cannot be used
 ├── BundleError          a bundle folder that is broken or not to be trusted
-├── WeightsError         2D weights that are missing, broken or made for another net
+├── WeightsError         weights of torchvision that are missing, broken or made for another net
 ├── ModelNotFoundError   a model name that nobody knows, or that has no weights yet
 ├── HubError             a Hub that refuses or cannot be reached, or a transfer that failed
 ├── TrainingError        a run that cannot start or go on
@@ -62,7 +62,7 @@ class BundleError(StzooError):
 
 
 class WeightsError(StzooError):
-    """2D weights that are missing, broken or made for another net."""
+    """Weights of torchvision that are missing, broken or made for another net."""
 
 
 class ModelNotFoundError(StzooError):

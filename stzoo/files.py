@@ -13,6 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+CACHE = "STZOO_CACHE"
+"""The environment variable that names the folder of what stzoo keeps; by default `stzoo` in the user's cache."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
@@ -75,6 +78,13 @@ def without_folders(text: str) -> str:
 def slug(text: str, kept: str, otherwise: str) -> str:
     """A text as the name of a file: what is not `kept`, as in `a-z0-9`, becomes hyphens, but at the ends."""
     return re.sub(f"[^{kept}]+", "-", text).strip("-.") or otherwise
+
+
+def cache_folder(kind: Literal["onnx", "torchvision"]) -> Path:
+    """Where files made on the way are kept: exported ones, and bundles of torchvision's weights."""
+    folder = os.environ.get(CACHE)
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.path.expanduser(folder or f"{home}/stzoo")) / kind
 
 
 def packaged(folder: Literal["recipes", "cards", "bundled"]) -> Path:

@@ -97,6 +97,16 @@ def write_video(
             output.mux(sound.encode(None))
 
 
+def write_dark_and_bright(folder: Path) -> Path:
+    """A folder with a folder a class: five videos of six frames in each of two classes."""
+    rng = np.random.default_rng(0)
+    for name, brightness in (("dark", 60), ("bright", 200)):
+        for index in range(5):
+            pixels = rng.integers(0, 50, (6, 40, 48, 3), dtype=np.uint8) + np.uint8(brightness)
+            write_video(folder / name / f"{index}.mp4", 6, fps=5, pixels=pixels)
+    return folder
+
+
 def remux(source: Path, target: Path, keep: Callable[[int], bool]) -> None:
     """Copies those packets of the first track of `source` whose number `keep` accepts, without encoding them again."""
     with av.open(str(source)) as container, av.open(str(target), "w") as output:
@@ -185,6 +195,41 @@ def template_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory)
             buffer[:] = 0.25
     folder = tmp_path_factory.mktemp("bundles") / "tiny-opt"
     return bundles.save(folder, bundle, bundles.read_weights(tiny_bundle), arrays, statistics={st: buffers})
+
+
+@pytest.fixture
+def small_swin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`torchvision:swin_small`, a net of torchvision that is small enough for a test, and a file of weights for it.
+
+    All that is known of torchvision's nets is known of it: it is built by torchvision's own code.
+    """
+    import torch
+    from torchvision.models import _api
+    from torchvision.models.video.swin_transformer import SwinTransformer3d
+
+    from stzoo import nets
+    from stzoo.nets.torchvision import FAMILIES, TorchvisionNet, no_sites
+    from stzoo.zoo import torchvision
+
+    def build(*, weights: object = None, progress: bool = True, num_classes: int = 400) -> SwinTransformer3d:
+        return SwinTransformer3d([2, 4, 4], 8, [2, 2], [1, 2], [2, 3, 3], num_classes=num_classes)
+
+    name = "swin_small"
+    contract = InputContract(frames=4, fps=5.0, clips=2, resize=(40, 54), crop=32, interpolation="bilinear")
+    published = torchvision.Published(name, "swin_small-01234567.pth", contract, 50.0, 60.0, 1, 1)
+    monkeypatch.setitem(_api.BUILTIN_MODELS, name, build)
+    monkeypatch.setitem(FAMILIES, name, FAMILIES["swin3d_t"])
+    monkeypatch.setitem(nets.TORCHVISION, name, nets.Backbone(TorchvisionNet, no_sites, name, ("none",)))
+    monkeypatch.setitem(torchvision.NETS, name, published)
+    monkeypatch.setenv("STZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = build()
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    torch.save(net.state_dict(), tmp_path / "swin.pth")
+    return tmp_path / "swin.pth"
 
 
 @pytest.fixture

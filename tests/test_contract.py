@@ -78,6 +78,18 @@ def test_changes_out_of_range_are_refused(changes: dict[str, Any], sentence: str
         InputContract(**GOOD).changed(**changes)
 
 
+def test_a_pair_of_sides_is_bilinear() -> None:
+    pair = InputContract(**GOOD | {"resize": (80, 107), "crop": 64, "interpolation": "bilinear"})
+    assert "107x80 bilinear, centre crop 64" in pair.text
+    assert pair.short_side == 80
+    assert pair.with_short_side(160).resize == (160, 214)
+    assert InputContract.model_validate_json(pair.model_dump_json()) == pair
+    with pytest.raises(ValidationError, match=r'resize to a pair of sides, \[80, 107\], needs interpolation = "bilin'):
+        InputContract(**GOOD | {"resize": (80, 107), "crop": 64})
+    with pytest.raises(ValidationError, match="crop 96 is larger than the resized short side 80"):
+        InputContract(**GOOD | {"resize": (80, 107), "crop": 96, "interpolation": "bilinear"})
+
+
 def test_segments_need_no_distance_between_frames() -> None:
     contract = InputContract(frames=8, sampling="segments", resize=72, crop=64)
     assert contract.text == "1 clip of 8 frames, one out of each equal part of the video, short side 72, centre crop 64"

@@ -25,6 +25,7 @@ WITHOUT_TORCH = (
     "stzoo.recipe",
     "stzoo.zoo.reference",
     "stzoo.zoo.hub",
+    "stzoo.zoo.torchvision",
     "stzoo.runtimes.onnxruntime_session",
     "stzoo.runtimes.openvino_session",
     "stzoo.prediction.scoring",
@@ -69,8 +70,13 @@ def test_networks_never_see_a_video(name: str) -> None:
     run(f"import sys; sys.modules['av'] = sys.modules['cv2'] = None; import {name}")
 
 
-def test_torchvision_is_imported_for_imagenet_weights_alone() -> None:
-    run("import sys; sys.modules['torchvision'] = None; import stzoo.prediction.predictor, stzoo.training.pipeline")
+def test_torchvision_is_imported_for_its_weights_and_its_nets_alone() -> None:
+    run(
+        "import sys; sys.modules['torchvision'] = None\n"
+        "import stzoo.prediction.predictor, stzoo.training.pipeline, stzoo.export.to_onnx, stzoo.zoo.publishing\n"
+        "from stzoo.files import packaged\n"
+        "stzoo.predict(packaged('bundled') / 'sample.mp4', clips=1, device='cpu')"
+    )
 
 
 def test_video_never_sees_a_network() -> None:

@@ -30,6 +30,7 @@ What they share:
     train_recipe    a recipe trained, and the table of what it reaches
     own_data        a run on a user's own videos
     dry_run         `--dry-run` of `stzoo train` and `stzoo finetune`
+    torchvision     the nets of torchvision in lists
     drawing         tables and bars in the terminal
     interrupts      how an interrupted command ends
 """

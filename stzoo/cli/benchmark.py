@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from stzoo.cli.drawing import UNKNOWN, plain_table, print_parts
-from stzoo.cli.options import format_option_of
+from stzoo.cli.options import format_option_of, resolved, weights_option
 
 if TYPE_CHECKING:
     from stzoo.zoo.benchmarking import Failed, Speed
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The video that is predicted.  [default: the sample that ships with stzoo]",
 )
+@weights_option
 @format_option_of("text", "json", "csv", default="text", help="text for people, json or csv for programs.")
-def benchmark(model: str, threads: tuple[int, ...], video: Path | None, format_: str) -> None:
+def benchmark(model: str, threads: tuple[int, ...], video: Path | None, weights: Path | None, format_: str) -> None:
     """Measure how fast a model is here, in every runtime, precision and number of threads.
 
     Each is a process of its own, one after the other, of some ten seconds: what else the machine does is measured too.
@@ -47,8 +48,9 @@ def benchmark(model: str, threads: tuple[int, ...], video: Path | None, format_:
     from stzoo.zoo import benchmarking
 
     path = video or sample()
+    ref, say = resolved(model, weights), partial(click.echo, err=True)
     with counting("Measuring", 1, unit="processes", show=sys.stderr.isatty()) as bar:
-        rows = benchmarking.benchmark(model, path, threads, say=partial(click.echo, err=True), advance=bar.reach)
+        rows = benchmarking.benchmark(ref, path, threads, say=say, advance=bar.reach)
     machine = benchmarking.machine()
     if format_ == "json":
         facts = {"model": model, "video": path.name, "machine": machine, "ways": [asdict(row) for row in rows]}

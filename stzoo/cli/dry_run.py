@@ -89,7 +89,7 @@ def _blank_net(recipe: Recipe, classes: int) -> Classifier:
 def _facts(recipe: Recipe) -> dict[str, str]:
     net, augment = recipe.net, recipe.augment
     training = recipe.training_input
-    sides = augment.short_sides or (augment.strip_size or recipe.input.resize,)
+    sides = augment.short_sides or (augment.strip_size or recipe.input.short_side,)
     branches = ",".join(net.branches) + (", stem of single frames" if net.stem_frames else "")
     trained = "template, from which a strategy is selected"
     if recipe.fixed is not None:

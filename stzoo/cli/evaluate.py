@@ -19,7 +19,9 @@ from stzoo.cli.options import (
     frame_rate_option,
     loaded,
     protocol_options,
+    resolved,
     runtime_options,
+    weights_option,
     workers_option,
 )
 from stzoo.errors import UsageError, VideoError
@@ -54,6 +56,7 @@ _MOST_CALIBRATING = 100
     type=click.Path(path_type=Path, exists=True),
     help=f"Videos, of which at most {_MOST_CALIBRATING} re-estimate the net's batch-norm statistics.",
 )
+@weights_option
 @protocol_options
 @click.option(
     "--frame-order",
@@ -80,6 +83,7 @@ def evaluate(
     root: Path | None,
     strategy: str | None,
     calibrate: Path | None,
+    weights: Path | None,
     out: Path | None,
     workers: int | None,
     frame_rate: float | None,
@@ -94,6 +98,7 @@ def evaluate(
     """
     from stzoo.evaluation import evaluate as measure
 
+    model = resolved(model, weights)
     calibrating = [] if calibrate is None else _calibrating(model, calibrate, root)
     predictor = loaded(model, **wishes, strategy=strategy, calibrate=calibrating)
     items = _own_val(model) if data is None else labelled(data, root, predictor.labels)

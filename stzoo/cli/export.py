@@ -11,6 +11,7 @@ import rich_click as click
 
 from stzoo.cli.export_report import REPORT, Graph, Job, Outcome, read_reports, record, say
 from stzoo.cli.labelled import labelled, root_option
+from stzoo.cli.options import resolved, weights_option
 from stzoo.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The ONNX file to write. What was found out about it is written into {REPORT} beside it.",
 )
+@weights_option
 @click.option("--replace", is_flag=True, help="Let a file that stands there make way.")
 @click.option("--opset", type=int, help="ONNX's operator set.  [default: the oldest that torch writes]")
 @click.option(
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
 def export(
     model: str,
     output: Path,
+    weights: Path | None,
     replace: bool,
     opset: int | None,
     with_preprocess: bool,
@@ -129,7 +132,7 @@ def export(
     if form == "portable":
         graph = graph._replace(clips_at_once=clips or 1)
     job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4")
-    predictor = load(model, device="cpu")
+    predictor = load(resolved(model, weights), device="cpu")
     if isinstance(predictor.net, Session):
         raise UsageError(f"{model} is an exported file already; give the bundle that it was made of")
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from stzoo.cli.options import resolved, weights_option
 from stzoo.cli.own_data import own_folder, train_own
 
 
@@ -37,6 +38,7 @@ from stzoo.cli.own_data import own_folder, train_own
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Class names in order, one a line.  [default: the folders, or the labels of the list]",
 )
+@weights_option
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="[default: as many as make about 500 steps, 5 to 40]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/DATA-MODEL]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, as for stzoo train.")
@@ -53,6 +55,7 @@ def finetune(
     val: Path | None,
     root: Path | None,
     classes: Path | None,
+    weights: Path | None,
     epochs: int | None,
     out: Path | None,
     overrides: tuple[str, ...],
@@ -74,6 +77,7 @@ def finetune(
     from stzoo.zoo.reference import find
 
     folder, name = own_folder(out, data, re.split("[/@]", model.rstrip("/"))[-1])
+    model = resolved(model, weights)
     bundle = bundles.read(find(model).folder)
     videos = own_videos(
         data, val, root=root, classes=None if classes is None else read_classes(classes), known=bundle.labels

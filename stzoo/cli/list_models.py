@@ -129,10 +129,17 @@ class _Entry(NamedTuple):
 @click.argument("pattern", default="*")
 @click.option("--dataset", help="Only models of this dataset, such as camera, k400 or Kinetics-400.")
 @click.option("--max-params", type=click.FloatRange(min=0), help="Only models of at most so many million parameters.")
+@click.option(
+    "--source",
+    type=click.Choice(["stzoo", "torchvision"]),
+    default="stzoo",
+    show_default=True,
+    help="Whose models: the zoo's own, or the nets that torchvision publishes, with its numbers.",
+)
 @click.option("--bundled", is_flag=True, help="Only models whose weights are in the package.")
 @format_option_of("text", "json", "csv", default="text", help="text for people, json or csv for programs.")
 def list_models_command(
-    pattern: str, dataset: str | None, max_params: float | None, bundled: bool, format_: str
+    pattern: str, dataset: str | None, max_params: float | None, source: str, bundled: bool, format_: str
 ) -> None:
     """List the models of the zoo, or those whose name matches PATTERN, such as 'camera-*'.
 
@@ -142,6 +149,13 @@ def list_models_command(
     from stzoo import card as cards
     from stzoo.zoo.loading import list_models
 
+    if source == "torchvision":
+        from stzoo.cli.torchvision import list_nets
+
+        if dataset is not None or bundled:
+            raise UsageError("--dataset and --bundled are about the zoo's own models; leave them out")
+        list_nets(pattern, max_params, format_)
+        return
     matching = [cards.named(name) for name in list_models(pattern)]
     if not matching:
         raise ModelNotFoundError(f'no model matches "{pattern}"; `stzoo list` shows every model.')

@@ -14,7 +14,7 @@ from stzoo.strategies.names import FORMS
 
 @click.command()
 @click.argument("backbone")
-@click.option("--strategy", default="sst", show_default=True, help=f"{FORMS}, or a file.")
+@click.option("--strategy", help=f"{FORMS}, or a file.  [default: sst, where there are sites]")
 @click.option("--branches", default="S,ST", show_default=True, help="S,ST or S,T,ST: what a site can open.")
 @click.option("--classes", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Outputs of the net.")
 @click.option("--frames", type=click.IntRange(1, 1024), default=16, show_default=True, help="Frames of a clip.")
@@ -25,7 +25,7 @@ from stzoo.strategies.names import FORMS
 @format_option
 def measure(
     backbone: str,
-    strategy: str,
+    strategy: str | None,
     branches: str,
     classes: int,
     frames: int,
@@ -38,24 +38,30 @@ def measure(
     """Count the parameters of a network, and the multiply-adds and activations of one clip.
 
     Convolutions and linear layers count: what they multiply, and the elements of their outputs. Nothing is computed, so
-    large networks answer at once; --latency takes longer.
+    large networks answer at once; --latency takes longer. BACKBONE may be a net of torchvision, such as r3d_18.
     """
     from stzoo.nets import Architecture
     from stzoo.nets import measure as measuring
     from stzoo.strategies.names import named
 
     options = branch_options(branches)
+    stride = {} if temporal_stride == "none" else {"temporal_stride": temporal_stride}
     stem = {} if stem_frames is None else {"stem_frames": stem_frames}
-    architecture = Architecture(backbone, classes, {"temporal_stride": temporal_stride, **stem, **options})
-    with naming_branches(strategy, options):
-        units = named(strategy, backbone, architecture.sites)
+    architecture = Architecture(backbone, classes, {**stride, **stem, **options})
+    units = architecture.all_open
+    if strategy is None and architecture.sites:
+        strategy = "sst"
+    if strategy is not None:
+        with naming_branches(strategy, options):
+            units = named(strategy, backbone, architecture.sites)
     clip = {"frames": frames, "height": size, "width": size}
     counts = measuring.measure(architecture, units, **clip)
     speed = measuring.measure_latency(architecture, units, **clip) if latency else None
     if format_ == "json":
         click.echo(json.dumps(asdict(counts) | ({"latency": asdict(speed)} if speed else {})))
         return
-    click.echo(f"{backbone}, strategy {strategy}, {classes} classes, clip {frames}x{size}x{size}")
+    shown = "" if strategy is None else f", strategy {strategy}"
+    click.echo(f"{backbone}{shown}, {classes} classes, clip {frames}x{size}x{size}")
     click.echo(f"parameters     {counts.parameters:>15,}")
     click.echo(f"multiply-adds  {counts.multiply_adds:>15,}")
     click.echo(f"activations    {counts.activations:>15,}")

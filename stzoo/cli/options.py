@@ -73,6 +73,12 @@ frame_rate_option = click.option(
     type=click.FloatRange(0, 1000, min_open=True),
     help="Folders of numbered pictures are videos with so many frames a second.",
 )
+weights_option = click.option(
+    "--weights",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Of a model torchvision:NAME, weights in a local file, as torchvision saves them (.pth, .safetensors).",
+)
 workers_option = click.option(
     "--workers",
     metavar="N",
@@ -103,6 +109,13 @@ def _exact_for_programs(context: click.Context, parameter: click.Parameter, form
 format_option = format_option_of("text", "json", default="text", help="text for people, json for programs.")
 
 
+def resolved(model: str, weights: Path | None) -> str:
+    """The reference of a model, or the folder of a bundle of it with the weights of a file."""
+    from stzoo.zoo.torchvision import with_weights
+
+    return model if weights is None else str(with_weights(model, weights))
+
+
 def protocol_options(command: Command) -> Command:
     """Adds `--clips --crops --frames --stride --fps`; by default a model's own contract holds."""
     for option in reversed(_OPTIONS):
@@ -128,6 +141,7 @@ def loaded(
     frames: int | None,
     stride: int | None,
     fps: float | None,
+    weights: Path | None = None,
     strategy: str | None = None,
     calibrate: Sequence[Path] = (),
 ) -> Predictor:
@@ -143,7 +157,7 @@ def loaded(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BatchNormWarning)
         predictor = load(
-            model,
+            resolved(model, weights),
             device=device,
             runtime=runtime,
             precision=precision,

@@ -20,6 +20,7 @@ from stzoo.cli.options import (
     model_option,
     protocol_options,
     runtime_options,
+    weights_option,
     workers_option,
 )
 from stzoo.cli.timeline import OverTime, timeline_options
@@ -40,6 +41,7 @@ _RESUMABLE = ("jsonl", "csv")
 @click.pass_context
 @click.argument("inputs", metavar="FILE|FOLDER|PATTERN|- ...", nargs=-1, required=True)
 @model_option
+@weights_option
 @protocol_options
 @frame_rate_option
 @click.option(

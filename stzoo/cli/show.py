@@ -16,8 +16,10 @@ from stzoo.cli.list_models import ModelLine, Opened
 from stzoo.cli.options import format_option
 from stzoo.cli.rendering import refuse_figure, say_written
 from stzoo.cli.strategy_names import PUBLISHED, bound_strategy, branch_options, by_name, naming_branches
+from stzoo.cli.torchvision import show_net
 from stzoo.errors import ModelNotFoundError, UsageError, listed
 from stzoo.strategies.names import FORMS
+from stzoo.zoo import torchvision
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
@@ -54,13 +56,19 @@ def show(
 ) -> None:
     """Show one model: its strategy and marginals site by site, its input, labels and numbers.
 
-    MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, or published:sthv1 and the
-    like for what the paper publishes. With --strategy it may also be a backbone, such as densenet121.
+    MODEL is a name from `stzoo list`, the folder of a bundle or a run, ORG/NAME of the Hub, torchvision:NAME, or
+    published:sthv1 and the like for what the paper publishes. With --strategy it may also be a backbone, such as
+    densenet121.
     """
     if strategy is None and branches is not None:
         raise UsageError("--branches says which units a --strategy can have; give both of them")
     if figure is not None:
         refuse_figure(figure)
+    if (foreign := torchvision.named(model)) is not None:
+        if strategy is not None or figure is not None:
+            foreign.config.strategy.require_sites()
+        show_net(foreign, format_)
+        return
     shown = _shown(model) if strategy is None else _of_backbone(model, strategy, branches)
     if convention is not None:
         shown = replace(shown, convention=convention)
@@ -69,6 +77,7 @@ def show(
     else:
         print_parts(*shown.parts())
     if figure is not None:
+        shown.strategy.require_sites()
         shown.draw(figure)
 
 
@@ -110,7 +119,8 @@ class _Shown:
         else:
             parts += [pairs(self.facts)]
         remark = [Text(self.remark)] if self.remark is not None else []
-        return [*parts, *site_table(self.strategy, self.posterior, self.convention), *remark]
+        sites = site_table(self.strategy, self.posterior, self.convention) if self.strategy.units else []
+        return [*parts, *sites, *remark]
 
     def draw(self, figure: Path) -> None:
         """Draws the strategy, with the marginals where there are any, and says so."""

@@ -91,8 +91,11 @@ def bound_strategy(word: str) -> BoundStrategy | None:
     from stzoo import bundle as bundles
     from stzoo import card as cards
     from stzoo.strategies.published import published
+    from stzoo.zoo import torchvision
     from stzoo.zoo.reference import find
 
+    if (foreign := torchvision.named(word)) is not None:
+        foreign.config.strategy.require_sites()
     if word.startswith(PUBLISHED):
         panel = published(word.removeprefix(PUBLISHED))
         return BoundStrategy(panel.strategy, posterior=panel.posterior)
@@ -104,6 +107,7 @@ def bound_strategy(word: str) -> BoundStrategy | None:
     if card is None and "/" not in word and not os.path.isdir(word):
         return None
     bundle = bundles.read(find(word).folder)
+    bundle.strategy.require_sites()
     return BoundStrategy(bundle.strategy, bundle.config.backbone.options, bundle.posterior)
 
 

@@ -93,7 +93,7 @@ def open_clips(
         "clips": count,
         "crops": contract.crops,
         "frames": contract.frames,
-        "resize": contract.resize,
+        "resize": contract.model_dump(mode="json")["resize"],
         "crop": contract.crop,
     }
 
@@ -126,6 +126,8 @@ def open_strips(
     decisive = {**_timing(contract, items), "frames": frames, "size": size}
     if contract.short_video == "stretch":
         decisive["clip"] = contract.frames
+    if not isinstance(contract.resize, int):
+        decisive["resize"] = list(contract.resize)
 
     def read(item: Item) -> UInt8[np.ndarray, "frames size size 3"]:
         return read_strip(item.video, contract=contract, frames=frames, size=size)

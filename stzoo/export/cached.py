@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from stzoo.bundle import Bundle
 from stzoo.bundle.reading import locate, read_json
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, ExportError, UsageError
-from stzoo.files import packaged
+from stzoo.files import CACHE, cache_folder, packaged
 from stzoo.runtimes import (
     OnnxFile,
     Precision,
@@ -29,9 +28,6 @@ from stzoo.runtimes import (
     refuse_impossible,
 )
 from stzoo.runtimes.onnx_file import Form, read
-
-CACHE = "STZOO_CACHE"
-"""The environment variable that names the folder of exported files; by default `stzoo` in the user's cache."""
 
 
 def session(
@@ -67,6 +63,8 @@ def session(
             f"a bundle is not run in fp16; write a file with `stzoo export {folder} --precision fp16`, and load that"
         )
     forms: list[Form] = ["volumes", "images"] if concrete == "openvino" else ["images", "volumes"]
+    if not bundle.strategy.units:
+        forms = ["volumes"]  # torchvision's nets are written in no layout of ours
     try:
         file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
         if file is None and runtime == "auto" and precision == "fp32":
@@ -167,13 +165,6 @@ def export_into_cache(
     return read(path)
 
 
-def cache_folder() -> Path:
-    """Where files exported on the way are kept."""
-    folder = os.environ.get(CACHE)
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.path.expanduser(folder or f"{home}/stzoo")) / "onnx"
-
-
 def _cached(folder: Path, bundle: Bundle, contract: InputContract, form: Form) -> OnnxFile | None:
     path = _place(folder, bundle, contract, form)
     try:
@@ -196,7 +187,7 @@ def _place(folder: Path, bundle: Bundle, contract: InputContract, form: Form) ->
         "form": form,
     }
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / f"{key}.onnx"
+    return cache_folder("onnx") / f"{key}.onnx"
 
 
 def _checked(file: OnnxFile, folder: Path, bundle: Bundle, name: str) -> OnnxFile:

@@ -81,7 +81,8 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                op_types_to_quantize=["Conv", "Gemm"],
+                op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+                extra_options={"MatMulConstBOnly": True},
             )
             model = onnx.load(str(temporary))
             onnx.helper.set_model_props(model, metadata)

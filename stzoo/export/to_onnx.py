@@ -23,8 +23,10 @@ from stzoo.contract import InputContract
 from stzoo.errors import ExportError, UsageError
 from stzoo.export.around import InForm, VideoLevel, WithFeatures
 from stzoo.export.targets import refuse_unportable
+from stzoo.export.torchvision import writable
 from stzoo.files import replacing
 from stzoo.nets import Classifier, is_template, merge
+from stzoo.nets.torchvision import TorchvisionNet
 from stzoo.runtimes import threads
 from stzoo.runtimes.graph import Graph
 from stzoo.runtimes.onnx_file import FEATURES, FRAMES, INPUT, MOST_BYTES, OUTPUT, PROBABILITIES, Form
@@ -86,8 +88,9 @@ def export(
     clips in RGB, and gives the video's `probabilities` [classes]. `with_features` it gives `features` too, what enters
     the classifier: [batch, width], or [width] of the video. With `any_size`, frames, height and width are free.
     The `form` changes no number but those of rounding: 2D operations on `images` are what onnxruntime runs fastest, 3D
-    operations on `volumes` what openvino does. What is `portable` has 2D operations on tensors of four dimensions at
-    most, weights that are constants, and static shapes: it takes `clips_at_once` clips, and no other number.
+    operations on `volumes` what openvino does, and all that there is of torchvision's nets. What is `portable` has 2D
+    operations on tensors of four dimensions at most, weights that are constants, and static shapes: it takes
+    `clips_at_once` clips, and no other number.
     Its metadata has `name`, `stzoo_version`, `labels` and `input` (both JSON), `precision`, `form`, `model_digest` (the
     SHA-256 of the weights file, as `digest` gives it), `strategy` and `strategy_digest`.
 
@@ -107,6 +110,10 @@ def export(
     newest = OLDEST_OPSET if opset == OLDEST_OPSET else newest_opset()
     if not OLDEST_OPSET <= opset <= newest:
         raise ExportError(f"the operator set {opset} cannot be written; choose one from {OLDEST_OPSET} to {newest}")
+    if (is_foreign := isinstance(net, TorchvisionNet)) and form == "portable":
+        raise UsageError("torchvision's nets have operations on five dimensions and no portable form; give another one")
+    if is_foreign:
+        form = "volumes"
     if is_template(net):
         raise ExportError("a template has random outputs and cannot be exported; prune a strategy out of it first")
     metadata = {
@@ -137,7 +144,7 @@ def export(
     if clips_at_once is not None:
         free = {}
     try:
-        with _quietly():
+        with _quietly(), writable(graph, clips) if is_foreign else contextlib.nullcontext():
             program = torch.onnx.export(
                 graph,
                 (clips,),

@@ -11,6 +11,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     resnet        ResNet50, ResNeXt50, ResNeXt101 and a small one
     mobilenet     MobileNetV2 and a small one
     inception     BN-Inception
+    torchvision   nets of torchvision for video, which have no sites
     layers        convolutions and pools
     norm          batch norms
     layout        how activations lie in memory
@@ -23,13 +24,14 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     inflate       2D weights put into a 3D net
 """
 
-from stzoo.nets.backbones import BACKBONES, Architecture, Backbone, architecture, backbone
+from stzoo.nets.backbones import BACKBONES, TORCHVISION, Architecture, Backbone, architecture, backbone
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.merging import merge
 from stzoo.nets.pruning import fixed, fixed_net, grow, is_template, posterior, prune, template
 
 __all__ = [
     "BACKBONES",
+    "TORCHVISION",
     "Architecture",
     "Backbone",
     "Classifier",

@@ -21,6 +21,7 @@ from stzoo.nets.fusion import Fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
+from stzoo.nets.torchvision import FAMILIES, TorchvisionNet, no_sites
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 from stzoo.validation import shortened
 
@@ -59,6 +60,9 @@ BACKBONES: dict[str, Backbone] = {
     "resnet_tiny": Backbone(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
     "mobilenet_v2_tiny": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
 }
+
+TORCHVISION = {name: Backbone(TorchvisionNet, no_sites, name, ("none",)) for name in FAMILIES}
+"""The nets of torchvision, which can be run, measured and finetuned; they have no sites, so nothing is learnt there."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +122,10 @@ class Architecture:
 
 def backbone(name: str) -> Backbone:
     """The backbone of that name. Raises `UsageError` with the nearest known name."""
-    if name not in BACKBONES:
-        raise UsageError(
-            f'no backbone is called "{name}".{did_you_mean(name, BACKBONES)} Known are {", ".join(BACKBONES)}.'
-        )
-    return BACKBONES[name]
+    known = BACKBONES | TORCHVISION
+    if name not in known:
+        raise UsageError(f'no backbone is called "{name}".{did_you_mean(name, known)} Known are {", ".join(known)}.')
+    return known[name]
 
 
 def architecture(net: Classifier) -> Architecture:

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import nn
 
-from stzoo.nets.classifier import Classifier
+from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Conv, average_pool, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
@@ -174,7 +174,7 @@ class Transition(nn.Module):
         return average_pool(self.unit(x), self.pool_size)
 
 
-class DenseNet3d(Classifier):
+class DenseNet3d(StagedClassifier):
     """Clips to logits: stem, dense blocks with transitions between them, head.
 
     `temporal_stride` is `none`, `x8` (2 at the stem's convolution, its pool and the first transition) or `low` (2 at

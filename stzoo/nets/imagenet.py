@@ -1,4 +1,4 @@
-"""Where 2D weights come from: torchvision's loader and cache, or a local file that nobody vouches for."""
+"""Where torchvision's weights come from: its loader and cache, or a local file that nobody vouches for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
 
 MOST_BYTES = 2**31
-"""The largest file of 2D weights that is read; ResNeXt101's has 340 MiB."""
+"""The largest file of weights that is read; ResNeXt101's has 340 MiB."""
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -49,7 +49,7 @@ def imagenet_place(backbone: str) -> tuple[WeightsEnum, Path]:
             f"torchvision has no ImageNet weights for {backbone}; it has them for {', '.join(TORCHVISION)}"
         )
     entry = get_model_weights(TORCHVISION[backbone])[EDITION]
-    return entry, Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+    return entry, place_of(entry)
 
 
 def imagenet_file(backbone: str, *, progress: bool = True) -> Path:
@@ -57,33 +57,52 @@ def imagenet_file(backbone: str, *, progress: bool = True) -> Path:
 
     Raises `WeightsError` when torchvision has none for this backbone, or when they cannot be fetched.
     """
-    entry, file = imagenet_place(backbone)
+    entry, _ = imagenet_place(backbone)
+    instead = "name a local file in place of imagenet"
+    return fetched(entry, f"the ImageNet weights of {backbone}", instead, progress=progress)
+
+
+def place_of(entry: WeightsEnum) -> Path:
+    """The file of weights of torchvision in torch hub's cache, there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / entry.url.rpartition("/")[2]
+
+
+def fetched(entry: WeightsEnum, what: str, instead: str, *, offline: bool = False, progress: bool = True) -> Path:
+    """The same file, fetched and its hash checked by torchvision if it is not there.
+
+    Raises `WeightsError` when it cannot be fetched, or must not be `offline`; the sentence is about `what`, and ends
+    with what to do `instead`.
+    """
+    file = place_of(entry)
     if not file.exists():
         try:
+            if offline:
+                raise ConnectionError("no network may be used")
             entry.get_state_dict(progress=progress, check_hash=True, map_location="cpu", weights_only=True)
         except Exception as error:
             raise WeightsError(
-                f"the ImageNet weights of {backbone} cannot be fetched ({shortened(str(error))}); put {entry.url} "
-                f"into {file.parent} as {file.name}, or name a local file in place of imagenet"
+                f"{what} cannot be fetched ({shortened(str(error))}); put {entry.url} into {file.parent} as "
+                f"{file.name}, or {instead}"
             ) from error
     return file
 
 
-def read_weights(file: Path) -> dict[str, Tensor]:
+def read_weights(file: Path, what: str = "2D weights") -> dict[str, Tensor]:
     """The state dict in a `.safetensors`, `.pth` or `.pt` file, on the CPU and in float32; no pickled code is executed.
 
-    Raises `WeightsError` when the file is missing, too large, of another kind or no plain state dict.
+    Raises `WeightsError`, which says of `what` they are, when the file is missing, too large, of another kind or no
+    plain state dict.
     """
     try:
         size = file.stat().st_size
     except OSError as error:
-        raise WeightsError(f"the 2D weights {file} cannot be read: {error.strerror}") from error
+        raise WeightsError(f"the {what} {file} cannot be read: {error.strerror}") from error
     if size > MOST_BYTES or _unpacked_size(file) > MOST_BYTES:
-        raise WeightsError(f"the 2D weights {file} take more than {MOST_BYTES} bytes, which is the most that is read")
+        raise WeightsError(f"the {what} {file} take more than {MOST_BYTES} bytes, which is the most that is read")
     if file.suffix not in SUFFIXES:
-        raise WeightsError(f"{file} is no file of 2D weights; give one that ends in {', '.join(SUFFIXES)}")
-    if (what := stand_in(file)) is not None:
-        raise WeightsError(f"the 2D weights {file} cannot be read: the file {what}")
+        raise WeightsError(f"{file} is no file of {what}; give one that ends in {', '.join(SUFFIXES)}")
+    if (stands_in := stand_in(file)) is not None:
+        raise WeightsError(f"the {what} {file} cannot be read: the file {stands_in}")
     try:
         value = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
     except Exception as error:
@@ -91,9 +110,9 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         kind = type(error).__name__
         if _is_cut_off(file, str(error)):
             raise WeightsError(
-                f"the 2D weights {file} cannot be read, they are cut off ({kind}: {reason}); fetch them again"
+                f"the {what} {file} cannot be read, they are cut off ({kind}: {reason}); fetch them again"
             ) from error
-        raise WeightsError(f"the 2D weights {file} cannot be read ({kind}: {reason})") from error
+        raise WeightsError(f"the {what} {file} cannot be read ({kind}: {reason})") from error
     if not isinstance(value, dict) or not value:
         held = "an empty dict" if value == {} else type(value).__name__
         raise WeightsError(f"{file} holds {held} in place of a state dict; save net.state_dict() in it")

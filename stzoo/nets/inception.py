@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import nn
 
-from stzoo.nets.classifier import Classifier
+from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv, average_around, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size, layout
@@ -151,7 +151,7 @@ class Mixed(nn.Module):
         return join(paths)
 
 
-class Inception3d(Classifier):
+class Inception3d(StagedClassifier):
     """Clips to logits: stem, three stages of modules, head.
 
     `temporal_stride` is `none` or `x2` (2 at the stem's convolution, as in the ResNets).

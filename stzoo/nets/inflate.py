@@ -19,6 +19,7 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.densenet import DenseNet3d
 from stzoo.nets.mobilenet import MobileNet3d
+from stzoo.nets.norm import BATCHES
 from stzoo.nets.resnet import ResNet3d
 from stzoo.validation import shortened
 
@@ -26,8 +27,6 @@ Temporal = Literal["average", "centre"]
 Shape = tuple[int, ...]
 
 HEAD = ("head.weight", "head.bias")
-BATCHES = "num_batches_tracked"
-"""Absent from checkpoints that are older than it; nothing that is computed depends on it."""
 
 DENSENET = {
     r"stem\.0": "features.conv0",

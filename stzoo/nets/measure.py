@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,8 +57,20 @@ class Latency:
     torch: str
 
 
+_PRODUCTS = (torch.matmul, Tensor.matmul)
+
+
+def _summed(equation: str, operands: Sequence[Tensor]) -> int:
+    """How many products one number of an einsum is the sum of."""
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    sizes: dict[str, int] = {}
+    for letters, operand in zip(inputs.split(","), operands, strict=True):
+        sizes |= dict(zip(letters, operand.shape, strict=True))
+    return math.prod(size for letter, size in sizes.items() if letter not in output)
+
+
 class _Counter(TorchFunctionMode):
-    """Counts what the convolutions and linear layers within the context compute."""
+    """Counts what convolutions, linear layers and products of matrices within the context compute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,15 +89,21 @@ class _Counter(TorchFunctionMode):
             _, weight, *_ = args
             self.activations += output.numel()
             self.multiply_adds += output.numel() * weight[0].numel()
+        elif func in _PRODUCTS:
+            self.activations += output.numel()
+            self.multiply_adds += output.numel() * args[0].shape[-1]
+        elif func is torch.einsum:
+            self.activations += output.numel()
+            self.multiply_adds += output.numel() * _summed(args[0], args[1:])
         return output
 
 
 def measure(architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int) -> Measurement:
     """Counts a fixed net on meta tensors: nothing is allocated and nothing is computed.
 
-    A convolution counts one multiply-add for every kernel element of every output element, padding included; norms,
-    activation functions and pools count nothing. Activations are the elements of all outputs of convolutions and
-    linear layers, which tell more about the time a network takes than its multiply-adds do.
+    A convolution counts one multiply-add for every kernel element of every output element, padding included; a product
+    of matrices, as in attention, what it multiplies; norms, activation functions and pools count nothing. Activations
+    are the elements of all outputs of these, which tell more about the time a network takes than its multiply-adds do.
 
     Raises `StrategyError` when the strategy does not fit the backbone.
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from torch import nn
 
-from stzoo.nets.classifier import Classifier
+from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv, over_frames
 from stzoo.nets.layout import Activation, Size
@@ -101,7 +101,7 @@ class InvertedResidual(nn.Module):
         return x + y if self.skip else y
 
 
-class MobileNet3d(Classifier):
+class MobileNet3d(StagedClassifier):
     """Clips to logits: stem, a first block without a site, stages of inverted residuals, a last convolution, head.
 
     `temporal_stride` is `none` or `x2` (2 at the stem, which the authors have for every dataset).

@@ -12,11 +12,15 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from stzoo.nets.layout import Activation, layout
 from stzoo.ranks import ALONE, Ranks
 
 EPSILON = 1e-5
+BATCHES = "num_batches_tracked"
+"""Absent from files of weights that are older than it; nothing that is computed depends on it."""
+
 ScaleAndShift = tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]
 
 
@@ -83,7 +87,7 @@ class Statistics(nn.Module):
 def keep_statistics(net: nn.Module) -> None:
     """Lets every batch norm of a net in training use the statistics that it has, until `net.train` is called again."""
     for module in net.modules():
-        if isinstance(module, Statistics):
+        if isinstance(module, Statistics | _BatchNorm):
             module.eval()
 
 

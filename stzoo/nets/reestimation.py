@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from stzoo.errors import UsageError
 from stzoo.nets.norm import Statistics
@@ -16,15 +17,20 @@ from stzoo.nets.pruning import is_template
 def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:
     """Replaces all batch-norm statistics of a fixed net by the plain average over the given batches, in place.
 
-    Raises `UsageError` for a template, and when there is no batch.
+    Raises `UsageError` for a template, for a net without batch norms, and when there is no batch.
     """
     if is_template(net):
         raise UsageError("batch-norm statistics are re-estimated for fixed nets; prune a strategy out of it first")
-    norms = [module for module in net.modules() if isinstance(module, Statistics)]
+    norms = [module for module in net.modules() if isinstance(module, Statistics | _BatchNorm)]
+    if not norms:
+        raise UsageError("this net has no batch norms whose statistics could be re-estimated")
     momenta = [norm.momentum for norm in norms]
     training = net.training
     for norm in norms:
-        norm.reset()
+        if isinstance(norm, Statistics):
+            norm.reset()
+        else:
+            norm.reset_running_stats()
         norm.momentum = None
     net.train()
     batches = 0

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import nn
 
-from stzoo.nets.classifier import Classifier
+from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Conv, average_around, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
@@ -115,7 +115,7 @@ class Bottleneck(nn.Module):
         return self.conv2(F.relu(self.norm1(x), inplace=True))
 
 
-class ResNet3d(Classifier):
+class ResNet3d(StagedClassifier):
     """Clips to logits: stem, stages of bottlenecks, head.
 
     `temporal_stride` is `none` or `x2` (2 at the stem's convolution, which the authors chose for Kinetics and UCF101).

@@ -37,7 +37,7 @@ def disagreements(tables: Mapping[str, Any], present: Container[str]) -> Iterato
             yield f"augment.strip_size = {augment.strip_size}: less than {crop}"
         if augment.short_sides and min(augment.short_sides) < training.crop:
             yield f"augment.short_sides = {list(augment.short_sides)}: less than {crop}"
-        if not augment.short_sides and augment.strip_size is None and contract.resize < training.crop:
+        if not augment.short_sides and augment.strip_size is None and contract.short_side < training.crop:
             yield f"input.resize = {contract.resize}: less than {crop}"
         if augment.stride_frames is not None and contract.stride_frames is None:
             yield f"augment.stride_frames = {augment.stride_frames}: needs input.stride_frames, whose place it takes"

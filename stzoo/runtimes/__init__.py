@@ -6,6 +6,7 @@ session              what runs clips: what an ONNX file is once a runtime has op
 onnx_file            an ONNX file that nobody vouches for
 graph                its graph, read into plain values and followed before it is run
 values               its tensors, as far as they are known without running it
+rearranging          operators that move numbers about
 operators            the operators that stzoo writes, and what they make of shapes
 onnxruntime_session  an ONNX file on onnxruntime
 openvino_session     an ONNX file on openvino

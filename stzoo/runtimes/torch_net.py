@@ -16,6 +16,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.inference import clip_scores, clip_vectors
 from stzoo.nets import Classifier, is_template, merge
+from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.layout import Activation, ChannelsLast
 from stzoo.runtimes.session import Runner, clips_at_once
 
@@ -73,8 +74,8 @@ class TorchNet(Runner):
     ) -> dict[str, Float32[np.ndarray, "clips _channels _frames _height _width"]]:
         """What leaves every stage of the net, by its name. Raises `UsageError` as `clip_vectors` does."""
         _refuse_after_fork()
-        if not isinstance(self.net, Classifier):
-            raise UsageError(f"a {type(self.net).__name__} has no stages to look into; give a Classifier of stzoo.")
+        if not isinstance(self.net, StagedClassifier):
+            raise UsageError(f"a {type(self.net).__name__} has no stages to look into; give a net of stzoo's own.")
         kept: dict[str, list[Tensor]] = {name: [] for name in self.net.stages}
         with ExitStack() as stack, torch.inference_mode():
             for name in kept:

@@ -31,6 +31,8 @@ class Value:
     shape: Shape
     numbers: tuple[int, ...] | None = None
     """Whole numbers in order, for tensors that shapes are made of."""
+    bounds: tuple[int, int] | None = None
+    """The least and the largest of whole numbers that are too many to be followed one by one."""
     is_constant: bool = False
     """Whether it is the same whatever the input is."""
 
@@ -73,6 +75,14 @@ def axis_of(axis: int, rank: int) -> int:
     """An axis, counted from the front, of a tensor with so many."""
     require(-rank <= axis < rank, f"has the axis {axis} of a tensor with {rank}")
     return axis % rank
+
+
+def together(one: Shape, other: Shape) -> Shape:
+    """The shape of two tensors that are combined number by number, axes of one repeated."""
+    rank = max(len(one), len(other))
+    pairs = list(zip(*((1,) * (rank - len(shape)) + shape for shape in (one, other)), strict=True))
+    require(all(a == b or 1 in (a, b) for a, b in pairs), "has inputs whose shapes do not go together")
+    return tuple(b if a == 1 else a for a, b in pairs)
 
 
 def windows(sizes: Shape, kernel: Shape, attributes: Mapping[str, Any]) -> Shape:

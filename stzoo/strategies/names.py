@@ -85,6 +85,8 @@ def named(text: str, backbone: str, sites: Sequence[Site], posterior: Posterior 
 
     Raises `StrategyError` when there is no such strategy, or when it does not fit the backbone.
     """
+    if not sites and not os.path.isfile(text):
+        Strategy(backbone, {}).require_sites()
     kind, colon, data = text.partition(":")
     if text == MOST_PROBABLE:
         if posterior is None:

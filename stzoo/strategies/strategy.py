@@ -199,6 +199,14 @@ class Strategy:
         if problems:
             raise StrategyError(f"the strategy does not fit {backbone}: {'; '.join(problems)}")
 
+    def require_sites(self) -> None:
+        """Raises `StrategyError` for a backbone without sites, where nothing can be chosen."""
+        if not self.units:
+            raise StrategyError(
+                f"{self.backbone} has no sites, the places where S, ST or both are chosen, and so no strategy and no "
+                "marginals"
+            )
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Strategy) and self.text() == other.text()
 

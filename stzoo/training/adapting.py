@@ -143,9 +143,9 @@ def _epochs(clips: int, batch_size: int) -> int:
 def _strips(contract: InputContract, clips: int) -> dict[str, int]:
     """What [augment] says of strips; nothing where they would take too much room, or cannot be cut."""
     frames = contract.frames + contract.frames // 2
-    if contract.sampling != "dense" or clips * frames * contract.resize**2 * 3 > _MOST_CACHED_BYTES:
+    if contract.sampling != "dense" or clips * frames * contract.short_side**2 * 3 > _MOST_CACHED_BYTES:
         return {}
-    return {"strip_frames": frames, "strip_size": contract.resize}
+    return {"strip_frames": frames, "strip_size": contract.short_side}
 
 
 def _flip(recipe: str | None) -> bool | Literal["label-aware"]:

@@ -34,7 +34,10 @@ class Blueprint:
 
 def options_of(recipe: Recipe) -> dict[str, object]:
     """The options of the backbone that a recipe asks for, whether it has them or not."""
-    options: dict[str, object] = {"temporal_stride": recipe.net.temporal_stride}
+    stride = recipe.net.temporal_stride
+    options: dict[str, object] = {}
+    if stride != "none" or recipe.net.backbone not in nets.TORCHVISION:
+        options["temporal_stride"] = stride
     if recipe.variational is not None and recipe.variational.tail_gates:
         options["tail_sites"] = True
     if recipe.net.branches != BRANCHES:

@@ -56,6 +56,11 @@ def _problems(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
         except UsageError as error:
             yield _PLACES[option], value, str(error)
     architecture = Architecture(name, 1, options)
+    if not architecture.sites and recipe.fixed is None:
+        yield "net.backbone", name, "has no sites, so there is nothing to learn for a template; see stzoo finetune"
+        return
+    if not architecture.sites and recipe.compute.checkpoint_activations:
+        yield "compute.checkpoint_activations", True, f"{name} is torchvision's, which has no parts to compute again"
     if strategy is not None:
         try:
             strategy_of(recipe, architecture)
@@ -68,5 +73,9 @@ def _problems(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
     for table in ("input", "augment"):
         for key, (least, unit) in sizes.items():
             value = getattr(getattr(recipe, table), key)
-            if value is not None and value < least:
+            if value is None:
+                continue
+            if value < least:
                 yield f"{table}.{key}", value, f"{name} takes at least {least} {unit}"
+            elif net.takes_no_other and value != least:
+                yield f"{table}.{key}", value, f"{name} takes {least} {unit} and no other number"

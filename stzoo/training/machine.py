@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from stzoo.contract import InputContract
@@ -67,6 +68,11 @@ class Machine:
 
         What this changes of the net itself is undone when the block ends.
         """
+        if self.ranks.count > 1 and any(isinstance(module, _BatchNorm) for module in net.modules()):
+            raise TrainingError(
+                f"a net of torchvision with batch norms trains in one process, not in {self.ranks.count}, since each "
+                "would take statistics from its own clips alone; start one"
+            )
         synchronise(net, self.ranks)
         net.recompute = recomputed if self.checkpoint_activations else None
         module: nn.Module = net

@@ -16,7 +16,7 @@ from jaxtyping import Float64, UInt8
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError, unexpected
 from stzoo.video.clips import random_run
-from stzoo.video.frames import resize_square
+from stzoo.video.frames import bilinear_window, resize_square, resized
 from stzoo.video.reader import read_chosen
 from stzoo.video.video import Video
 
@@ -68,7 +68,7 @@ def read_random_clip(
     clip = read_chosen(
         video,
         lambda info: random_run(info.timestamps_seconds, contract, temporal, random_stride=cut.random_stride),
-        partial(_window, draws=draws, crop=contract.crop, short_sides=cut.short_sides or (contract.resize,)),
+        partial(_seen_window, draws=draws, contract=contract, short_sides=cut.short_sides or (contract.short_side,)),
         contract,
     ).frames
     return _mirrored(clip, draws) if cut.flip else clip
@@ -111,7 +111,8 @@ def random_clip(
     """
     first = int(np.floor(draws[0] * (max(_last_change(strip), frames) - frames + 1)))
     sides = short_sides or (strip.shape[1],)
-    clip = [_window(frame, draws, crop, sides) for frame in strip[first : first + frames]]
+    side = _drawn(sides, draws)
+    clip = [_window(frame, draws, crop, side) for frame in strip[first : first + frames]]
     return _mirrored(np.stack(clip), draws) if flip else np.stack(clip)
 
 
@@ -131,16 +132,36 @@ def mirrored_classes(classes: Sequence[str]) -> tuple[int | None, ...]:
     return tuple(indices.get(_SIDE.sub(lambda word: _SIDES[word[0]], name)) for name in names)
 
 
+def _seen_window(
+    frame: UInt8[np.ndarray, "height width 3"],
+    pixel_aspect: float = 1.0,
+    *,
+    draws: Float64[np.ndarray, " draws"],
+    contract: InputContract,
+    short_sides: tuple[int, ...],
+) -> UInt8[np.ndarray, "crop crop 3"]:
+    """A random crop of the frame as the contract resizes it, but for its short side, of which there is a choice."""
+    short_side = _drawn(short_sides, draws)
+    if contract.interpolation == "area":
+        return _window(frame, draws, contract.crop, short_side, pixel_aspect)
+    size = resized(frame, contract.with_short_side(short_side), pixel_aspect)
+    top, left = np.floor(draws[1:3] * (np.array(size) - contract.crop + 1)).astype(int).tolist()
+    return bilinear_window(frame, size, top, left, contract.crop)
+
+
+def _drawn(short_sides: tuple[int, ...], draws: Float64[np.ndarray, " draws"]) -> int:
+    return short_sides[int(draws[DRAWS] * len(short_sides))] if len(short_sides) > 1 else short_sides[0]
+
+
 def _window(
     frame: UInt8[np.ndarray, "height width 3"],
     draws: Float64[np.ndarray, " draws"],
     crop: int,
-    short_sides: tuple[int, ...],
+    short_side: int,
     pixel_aspect: float = 1.0,
 ) -> UInt8[np.ndarray, "crop crop 3"]:
     """The window that is a random crop after the short side is scaled, cut before: only what is kept is scaled."""
     height, width = frame.shape[:2]
-    short_side = short_sides[int(draws[DRAWS] * len(short_sides))] if len(short_sides) > 1 else short_sides[0]
     side = min(height, width * pixel_aspect) * crop / short_side
     tall, wide = max(1, min(round(side), height)), max(1, min(round(side / pixel_aspect), width))
     top, left = np.floor(draws[1:3] * (np.array([height - tall, width - wide]) + 1)).astype(int)

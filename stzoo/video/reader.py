@@ -13,7 +13,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.video.clips import plan, repeating, strip
 from stzoo.video.decode import Choose, Excerpt, Transform, VideoInfo
-from stzoo.video.frames import crops_along, resize_and_crop
+from stzoo.video.frames import crop_at, crops_along
 from stzoo.video.source import look_into
 from stzoo.video.video import Video
 
@@ -50,7 +50,7 @@ def read_clips(video: Video, contract: InputContract, clips: int | None = None) 
     def choose(info: VideoInfo) -> Int64[np.ndarray, "clips frames"]:
         return plan(info.timestamps_seconds, contract, count)
 
-    transform = partial(crops_along, short_side=contract.resize, crop=contract.crop, crops=contract.crops)
+    transform = partial(crops_along, contract=contract)
     pixels, info = read_chosen(video, choose, transform, contract)
     indices = choose(info)
     times = info.timestamps_seconds[indices[:, [0, -1]]]
@@ -73,7 +73,8 @@ def read_strip(
 
     Short side and centre crop are `size` pixels. Errors are those of `read_clips`.
     """
-    transform = partial(resize_and_crop, short_side=size, crop=size)
+    square = contract.with_short_side(size).model_copy(update={"crop": size, "crops": 1})
+    transform = partial(crop_at, contract=square)
     return read_chosen(video, lambda info: strip(info.timestamps_seconds, contract, frames), transform, contract).frames
 
 

@@ -120,13 +120,7 @@ class Windows:
         plans = [self._plan(low, high) for low, high in self._shown()[first:].tolist()]
         if not plans:
             return first
-        transform = partial(
-            crops_along,
-            short_side=self._contract.resize,
-            crop=self._contract.crop,
-            crops=self._contract.crops,
-            pixel_aspect=self.info.pixel_aspect,
-        )
+        transform = partial(crops_along, contract=self._contract, pixel_aspect=self.info.pixel_aspect)
         frames = self._source.frames(np.unique(np.concatenate([indices.ravel() for indices in plans])))
         held: dict[int, UInt8[np.ndarray, "crops crop crop 3"]] = {}
         for number, indices in enumerate(plans, first):

@@ -4,8 +4,10 @@ reference    what a user types to name a model, and the folder that it means
 address      web addresses of models, as references
 hub_cache    what the Hub's cache holds
 hub          the wire: what is fetched from a Hub and put there
+torchvision  the nets of torchvision: what they are, and bundles of their weights
 loading      load: from a reference to a model that predicts
 verifying    a model's golden clips, run on every runtime
 benchmarking  how fast a model is here
+untrained    models whose weights are those of initialisation
 publishing   from a bundle to a Hub repository
 """

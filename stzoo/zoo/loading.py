@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo.card import Card, NetDescription
 from stzoo.contract import CHANGEABLE
 from stzoo.errors import UsageError
-from stzoo.zoo import hub
+from stzoo.zoo import hub, torchvision, untrained
 from stzoo.zoo.reference import Location, Ref, exported_file, find, meaning_of, text_of
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ def load(
     *,
     revision: str | None = None,
     strategy: Strategy | str | None = None,
-    weights: Literal["default"] | None = "default",
+    weights: Path | str | None = "default",
     device: str | None = None,
     offline: bool | None = None,
     token: str | None = None,
@@ -59,12 +57,14 @@ def load(
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
 
     Args:
-        ref: a name of the zoo, a folder, `ORG/NAME` of the Hub, or an ONNX file that stzoo has written.
+        ref: a name of the zoo, a folder, `ORG/NAME` of the Hub, a net of torchvision such as `torchvision:r3d_18`, or
+            an ONNX file that stzoo has written.
         revision: a branch, tag or commit of the Hub repository; by default `main`, or what the zoo's card says.
         strategy: another strategy than the bundle's own, itself or by a name such as `s` or `most-probable`; it is
             taken out of the bundle's template. Its batch-norm statistics are those that the bundle stores for it, else
             the template's.
-        weights: None builds the net with the weights of initialisation; nothing but its description is needed.
+        weights: None builds the net with the weights of initialisation; nothing but its description is needed. A file
+            holds those of a net of torchvision, as torchvision would save them.
         device: a torch device such as `cpu` or `cuda:0`; None and `auto` take a GPU if there is one.
         offline: whether only the Hub cache may be used; by default HF_HUB_OFFLINE decides.
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
@@ -92,10 +92,16 @@ def load(
         return _exported(file, _Engine(runtime or "auto", precision, asked_device), protocol, say)
     engine = _Engine(runtime or "torch", precision, asked_device)
     _refuse_contradictions(variant, engine)
+    if (foreign := torchvision.named(text_of(ref))) is not None:
+        if strategy is not None:
+            foreign.config.strategy.require_sites()
+        if weights is None:
+            return untrained.of_config(foreign.config, device, protocol)
+    if weights not in ("default", None):
+        ref = torchvision.with_weights(text_of(ref), weights)
     meaning = meaning_of(text_of(ref), revision, namespace)
     if not variant.is_trained and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
-        predictor = _described(meaning.card, meaning.card.net, strategy, device)
-        return dataclasses.replace(predictor, contract=predictor.contract.changed(**protocol))
+        return untrained.of_card(meaning.card, meaning.card.net, strategy, device, protocol)
     location = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
     bundle = bundles.read(location.folder)
     contract = bundle.contract.changed(**protocol)
@@ -230,7 +236,9 @@ def _on_session(source: _Source, session: Session) -> Predictor:
     from stzoo.prediction.predictor import Predictor
 
     bundle, digest = source.bundle, bundles.weights_digest(source.location.folder)
-    return Predictor(session, source.contract, bundle.labels, name=bundle.name, strategy=bundle.strategy, digest=digest)
+    return Predictor(
+        session, source.contract, bundle.labels, name=bundle.name, strategy=_shown(bundle.strategy), digest=digest
+    )
 
 
 def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predictor:
@@ -250,12 +258,17 @@ def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predict
         bundle.labels,
         name=bundle.name,
         device=device,
-        strategy=strategy,
+        strategy=_shown(strategy),
         digest=bundles.weights_digest(folder) if is_as_stored else "",
     )
     if variant.videos:
         rebuild.calibrate(net, variant.videos, source.contract)
     return predictor
+
+
+def _shown(strategy: Strategy) -> Strategy | None:
+    """A strategy, or None for that of a net without sites, which says nothing."""
+    return strategy if strategy.units else None
 
 
 def _net(source: _Source, variant: _Variant, architecture: Architecture, strategy: Strategy) -> Classifier:
@@ -278,18 +291,3 @@ def _net(source: _Source, variant: _Variant, architecture: Architecture, strateg
             stacklevel=4,
         )
     return net
-
-
-def _described(
-    card: Card, description: NetDescription, strategy: Strategy | str | None, device: str | None
-) -> Predictor:
-    """The net that a card describes, as it is before training; its classes have numbers, since nobody named them."""
-    from stzoo.bundle import rebuild
-    from stzoo.nets import Architecture
-    from stzoo.prediction.predictor import Predictor
-
-    architecture = Architecture(card.backbone, description.classes, description.options)
-    fitting = rebuild.fitting_strategy(description.strategy if strategy is None else strategy, architecture)
-    labels = tuple(f"class {index}" for index in range(description.classes))
-    net = rebuild.untrained(architecture, fitting)
-    return Predictor(net, description.input, labels, name=card.name, device=device, strategy=fitting)

@@ -20,7 +20,7 @@ from stzoo.bundle.golden import GOLDEN
 from stzoo.bundle.metadata import eval_results
 from stzoo.bundle.readme import render
 from stzoo.card import Card
-from stzoo.errors import BundleError
+from stzoo.errors import BundleError, UsageError
 from stzoo.export import cached
 from stzoo.export.to_onnx import Clips, compare
 from stzoo.figures.strategies import marginals_figure, strategy_figure
@@ -32,9 +32,9 @@ from stzoo.runtimes import open_session
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
-from stzoo.zoo import hub
+from stzoo.zoo import hub, torchvision
 from stzoo.zoo.hub import Repository, Uploaded
-from stzoo.zoo.reference import find
+from stzoo.zoo.reference import find, text_of
 
 MARGINALS, STRATEGY = "marginals.png", "strategy.png"
 """The card's picture: of the probabilities and the strategy, or of a strategy that was not drawn from any."""
@@ -80,6 +80,8 @@ def prepare(source: Path | str, target: Path, repository: Repository, *, say: Sa
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BundleError(f"{target} exists; choose another place for what would be uploaded")
+    if (foreign := torchvision.named(text_of(source))) is not None:
+        raise UsageError(f"the weights of {foreign.reference} are torchvision's, and not yours to publish here")
     folder = find(source, offline=True).folder
     bundle = bundles.read(folder)
     parameters = _verified_parameters(folder, bundle)
@@ -185,6 +187,8 @@ def _copy_files(folder: Path, name: str, staging: Path, say: Say) -> None:
 
 
 def _draw(bundle: Bundle, staging: Path) -> None:
+    if not bundle.strategy.units:
+        return
     if bundle.posterior is None:
         strategy_figure(bundle.strategy, staging / STRATEGY, bundle.name)
     else:

@@ -13,7 +13,7 @@ from stzoo import card as cards
 from stzoo.card import Bundled, Card, OnHub
 from stzoo.errors import BundleError, HubError, ModelNotFoundError, UsageError, did_you_mean
 from stzoo.files import packaged
-from stzoo.zoo import hub
+from stzoo.zoo import hub, torchvision
 from stzoo.zoo.address import as_reference
 from stzoo.zoo.hub import Repository, is_repository
 
@@ -74,18 +74,21 @@ def find(
 ) -> Location:
     """The bundle folder that a reference means; what the Hub has of it is fetched, and nothing has been read yet.
 
-    A reference is a name of the zoo, a bundle's folder, a run's folder, or a Hub repository `ORG/NAME` or its web
-    address; a name or repository may end in `@REVISION`. Of a run with several bundles the one whose name ends in
-    `-opt` is taken. A name of the zoo comes first, then a folder: write `./name` for a folder that is called like a
-    model.
+    A reference is a name of the zoo, a bundle's folder, a run's folder, a net of torchvision such as
+    `torchvision:r3d_18`, or a Hub repository `ORG/NAME` or its web address; a name or repository may end in
+    `@REVISION`. Of a run with several bundles the one whose name ends in `-opt` is taken. A name of the zoo comes
+    first, then a folder: write `./name` for a folder that is called like a model.
 
     `namespace`, or else STZOO_HUB_NAMESPACE, is the Hub organisation that serves every name which is not in the
     package. `files` are fetched from a repository that has them; `revision`, `offline` and `token` as `hub.fetch`
     takes them.
 
     Raises `ModelNotFoundError` for what does not exist or has no weights yet, `BundleError` for a folder without a
-    bundle, `HubError` when the Hub does not deliver.
+    bundle, `HubError` when the Hub does not deliver, `WeightsError` when torchvision does not.
     """
+    if (foreign := torchvision.named(text_of(ref))) is not None:
+        _refuse_revision(foreign.reference, revision)
+        return Location(torchvision.bundle_of(foreign, offline=offline))
     meaning = meaning_of(text_of(ref), revision, namespace)
     if meaning.folder is not None:
         folder = meaning.folder
@@ -136,6 +139,11 @@ def meaning_of(text: str, revision: str | None = None, namespace: str | None = N
         return Meaning(card, repository=Repository(home.hub, asked or home.revision) if home else None)
     served = f"{namespace}/{name}" if namespace is not None and "/" not in name else name
     return Meaning(card, repository=Repository(served, asked or hub.MAIN) if is_repository(served) else None)
+
+
+def _refuse_revision(name: str, revision: str | None) -> None:
+    if revision is not None:
+        raise UsageError(f"{name} has no revision {revision}; leave the revision out")
 
 
 def exported_file(ref: Ref) -> Path | None:

@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,7 +12,7 @@ from stzoo import cli
 from stzoo.recipe import read
 from stzoo.training import pipeline
 from stzoo.zoo import loading
-from tests.conftest import write_video
+from tests.conftest import write_dark_and_bright
 
 
 def run(*args: str | Path) -> Result:
@@ -24,12 +23,7 @@ def run(*args: str | Path) -> Result:
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Ten videos in two classes, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for name, brightness in (("dark", 60), ("bright", 200)):
-        for index in range(5):
-            pixels = rng.integers(0, 50, (6, 40, 48, 3), dtype=np.uint8) + np.uint8(brightness)
-            write_video(tmp_path / "own" / name / f"{index}.mp4", 6, fps=5, pixels=pixels)
-    return tmp_path / "own"
+    return write_dark_and_bright(tmp_path / "own")
 
 
 def test_a_stopped_finetuning_goes_on_and_its_bundle_predicts(

@@ -3,14 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import bundle as bundles
 from stzoo import cli
 from stzoo.training.sweep import Trial
-from tests.conftest import write_video
+from tests.conftest import write_dark_and_bright
 
 
 def run(*args: str | Path) -> Result:
@@ -62,11 +61,7 @@ def test_a_template_is_trained_straight_from_a_folder_of_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    for name, brightness in (("dark", 60), ("bright", 200)):
-        for index in range(5):
-            pixels = rng.integers(0, 50, (6, 40, 48, 3), dtype=np.uint8) + np.uint8(brightness)
-            write_video(tmp_path / "Own" / name / f"{index}.mp4", 6, fps=5, pixels=pixels)
+    write_dark_and_bright(tmp_path / "Own")
     tables = ("warmup.epochs=1", "variational.epochs=1", "finetune.epochs=1", "selection.strategies=2")
     changes = [word for change in tables for word in ("--set", change)]
     dry = run("train", "smoke", "--data", "Own", "--dry-run", *changes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from stzoo.contract import InputContract
 from stzoo.export import to_onnx
 from stzoo.files import packaged
 from stzoo.prediction.predictor import Predictor
+from stzoo.video.frames import crops_along
 from tests.conftest import MakeVideo
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_predict.py"
@@ -96,6 +98,19 @@ def test_the_example_gives_what_stzoo_gives_and_does_without_it(
     shown = answers(tmp_path / "model.onnx", video)
     assert list(shown) == list(labels)
     assert list(shown.values()) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("resize", [24, (24, 32), (32, 24)])
+@pytest.mark.parametrize(("height", "width", "aspect"), [(40, 60, 1.0), (60, 40, 1.0), (20, 20, 2.0)])
+def test_the_example_sees_what_is_resized_like_torch(
+    resize: int | tuple[int, int], height: int, width: int, aspect: float
+) -> None:
+    seen = {"resize": resize, "interpolation": "bilinear", "crops": 3}
+    contract = InputContract.model_validate(CONTRACT.model_dump() | seen)
+    frame = pixels(1, height, width)[0]
+    squares = runpy.run_path(str(EXAMPLE))["squares"]
+    theirs = np.stack(list(squares(frame, aspect, json.loads(contract.model_dump_json()))))
+    assert np.abs(theirs.astype(int) - crops_along(frame, contract, aspect)).max() <= 1
 
 
 def test_the_example_answers_as_stzoo_once_it_has_checked_itself() -> None:

@@ -16,7 +16,7 @@ import stzoo
 from stzoo import bundle as bundles
 from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.export import cached, to_onnx
-from stzoo.files import packaged
+from stzoo.files import cache_folder, packaged
 from stzoo.runtimes import OnnxFile, choosing, is_there
 from stzoo.runtimes.onnx_file import Form
 from tests.conftest import MakeVideo
@@ -258,4 +258,4 @@ def test_the_cache_holds_a_file_for_every_input_and_form(
     assert {place.parent for place in places} == {cache}
     monkeypatch.delenv(cached.CACHE)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cached.cache_folder() == Path("/somewhere/stzoo/onnx")
+    assert cache_folder("onnx") == Path("/somewhere/stzoo/onnx")

@@ -60,7 +60,51 @@ def many_constants(proto: onnx.ModelProto) -> None:
 
 
 def expand(proto: onnx.ModelProto) -> None:
-    add(proto, "Expand", ["clips", numbers(proto, "many", [2**20])])
+    add(proto, "Expand", [numbers(proto, "one", [1.0], "f4"), numbers(proto, "many", [2**30])])
+
+
+def expand_to_nothing(proto: onnx.ModelProto) -> None:
+    add(proto, "Expand", [numbers(proto, "one", [1.0], "f4"), numbers(proto, "none", [0])])
+
+
+def place_that_is_not_there(proto: onnx.ModelProto) -> None:
+    table = numbers(proto, "table", np.zeros((4, 2)), "f4")
+    add(proto, "Gather", [table, numbers(proto, "places", [0] * 5000 + [4])], axis=0)
+
+
+def sliced(proto: onnx.ModelProto, start: int, end: int, axes: list[int], step: int) -> None:
+    many = len(axes)
+    parts = {"start": [start] * many, "end": [end] * many, "axes": axes, "step": [step] * many}
+    add(proto, "Slice", ["clips", *(numbers(proto, name, values) for name, values in parts.items())])
+
+
+def backward_slice(proto: onnx.ModelProto) -> None:
+    sliced(proto, 5, 0, [3], -1)
+
+
+def slice_twice(proto: onnx.ModelProto) -> None:
+    sliced(proto, 1, 5, [3, -2], 1)
+
+
+def empty_slice(proto: onnx.ModelProto) -> None:
+    sliced(proto, 5, 5, [3], 1)
+
+
+def matrices_that_do_not_fit(proto: onnx.ModelProto) -> None:
+    add(proto, "MatMul", ["clips", numbers(proto, "weights", np.zeros((3, 3)), "f4")])
+
+
+def vector_times_vector(proto: onnx.ModelProto) -> None:
+    numbers(proto, "vector", np.zeros(3), "f4")
+    add(proto, "MatMul", ["vector", "vector"])
+
+
+def scale_of_another_shape(proto: onnx.ModelProto) -> None:
+    add(proto, "LayerNormalization", ["clips", numbers(proto, "scale", np.zeros(3), "f4")], axis=-1)
+
+
+def squeezed_frames(proto: onnx.ModelProto) -> None:
+    add(proto, "Squeeze", ["clips", numbers(proto, "axes", [2])])
 
 
 def outer_sum(proto: onnx.ModelProto) -> None:
@@ -170,7 +214,16 @@ HOSTILE = {
     other_domain: "has the operator",
     gigabytes: "makes 1073741824 numbers",
     many_constants: "numbers out of none",
-    expand: "the operator 'Expand'",
+    expand: "makes 1073741824 numbers",
+    expand_to_nothing: "without numbers",
+    place_that_is_not_there: "index out of range",
+    backward_slice: "a part that is none",
+    slice_twice: "the same axis twice",
+    empty_slice: "without numbers",
+    matrices_that_do_not_fit: "multiplies matrices that do not go together",
+    vector_times_vector: "multiplies what are no matrices",
+    scale_of_another_shape: "a scale of another shape",
+    squeezed_frames: "drops an axis of more than one",
     outer_sum: "makes 25000000 numbers",
     least_by_minus_one: "absurd number",
     by_zero: "divides by zero",

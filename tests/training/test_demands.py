@@ -58,6 +58,20 @@ def test_of_an_unknown_backbone_the_strategy_is_looked_at_too() -> None:
     assert line.startswith('own.toml: fixed.strategy = "mc9": ')
 
 
+def test_nets_of_torchvision_learn_no_strategy_and_some_take_one_size() -> None:
+    (line,) = problems("smoke", "net.backbone=r3d_18")
+    assert 'net.backbone = "r3d_18": has no sites, so there is nothing to learn for a template; see stzoo fin' in line
+    alone = ("net.backbone=mvit_v2_s", "compute.checkpoint_activations=true", "fixed.strategy=sst")
+    lines = problems("camera-motion-sst", *alone)
+    assert any("mvit_v2_s is torchvision's, which has no parts to compute again" in line for line in lines)
+    assert any("mvit_v2_s has no sites, the places where" in line for line in lines)
+    assert "  input.frames = 8: mvit_v2_s takes at least 16 frames" in lines
+    strips = ("augment.strip_frames=40", "augment.strip_size=256")
+    large = problems("camera-motion-sst", alone[0], *strips, "input.frames=32", "input.resize=256", "input.crop=256")
+    assert "  input.frames = 32: mvit_v2_s takes 16 frames and no other number" in large
+    assert "  input.crop = 256: mvit_v2_s takes 224 pixels and no other number" in large
+
+
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in packaged("recipes").glob("*.toml"))[::7])
 def test_shipped_recipes_meet_their_nets_demands(recipe: str) -> None:
     check_net(read(recipe), recipe)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from stzoo.inference import video_scores
 from stzoo.nets import Architecture, fixed_net
 from stzoo.ranks import Ranks
 from stzoo.recipe import Recipe
+from stzoo.strategies.strategy import Strategy
 from stzoo.training.machine import Machine, machine_of, shared_scores
 
 CPU = torch.device("cpu")
@@ -75,3 +78,14 @@ def test_a_gpu_that_is_not_there_is_refused(smoke: Recipe, monkeypatch: pytest.M
     compute = smoke.compute.model_copy(update={"device": "cuda:0"})
     with pytest.raises(TrainingError, match="finds no GPU"):
         machine_of(compute)
+
+
+def test_batch_norms_of_torchvision_train_in_one_process(small_swin: Path) -> None:
+    several = Machine(CPU, ranks=Ranks(0, 2))
+    with (
+        pytest.raises(TrainingError, match="trains in one process, not in 2"),
+        several.training(fixed_net(Architecture("mc3_18", 3, {}), Strategy("mc3_18", {}))),
+    ):
+        pass
+    with Machine(CPU).training(fixed_net(Architecture("swin_small", 3, {}), Strategy("swin_small", {}))) as forward:
+        assert forward(torch.zeros(1, 3, 4, 32, 32)).shape == (1, 3)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.transforms import functional
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.video.frames import _square, crops_along, normalise, resize_and_crop
+from stzoo.video.frames import _square, crop_at, crops_along, normalise, resize_and_crop, resized
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.data())
@@ -89,16 +93,20 @@ def test_wide_pixels_and_their_square_copy_give_the_same_picture() -> None:
     assert np.abs(square.astype(int) - wide).max() <= 2
 
 
-@given(st.integers(8, 60), st.integers(8, 60), st.integers(4, 8), st.sampled_from([0.5, 1.0, 2.0]))
+def seeing(resize: int | tuple[int, int], crop: int, crops: int = 1, interpolation: str = "area") -> InputContract:
+    return InputContract(frames=1, stride_frames=1, resize=resize, crop=crop, crops=crops, interpolation=interpolation)
+
+
+@given(st.integers(8, 60), st.integers(8, 60), st.integers(8, 16), st.sampled_from([0.5, 1.0, 2.0]))
 def test_three_crops_are_the_centre_and_both_ends_of_the_long_side(
     height: int, width: int, crop: int, aspect: float
 ) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    first, centre, last = crops_along(frame, 8, crop, 3, aspect)
-    np.testing.assert_array_equal(centre, resize_and_crop(frame, 8, crop, aspect))
-    np.testing.assert_array_equal(crops_along(frame, 8, crop, 1, aspect), centre[None])
-    mirrored = crops_along(np.ascontiguousarray(np.rot90(frame, 2)), 8, crop, 3, aspect)
-    if (8 - crop) % 2 == 0:  # a margin that cannot be halved is a pixel wider on one side
+    first, centre, last = crops_along(frame, seeing(16, crop, 3), aspect)
+    np.testing.assert_array_equal(centre, resize_and_crop(frame, 16, crop, aspect))
+    np.testing.assert_array_equal(crops_along(frame, seeing(16, crop), aspect), centre[None])
+    mirrored = crops_along(np.ascontiguousarray(np.rot90(frame, 2)), seeing(16, crop, 3), aspect)
+    if (16 - crop) % 2 == 0:  # a margin that cannot be halved is a pixel wider on one side
         np.testing.assert_allclose(np.rot90(mirrored[0], 2), last.astype(int), atol=2)
         np.testing.assert_allclose(np.rot90(mirrored[2], 2), first.astype(int), atol=2)
 
@@ -106,7 +114,61 @@ def test_three_crops_are_the_centre_and_both_ends_of_the_long_side(
 @pytest.mark.parametrize("turned", [False, True])
 def test_crops_reach_the_ends(turned: bool) -> None:
     ramp = np.repeat(np.arange(60, dtype=np.uint8)[None, :, None], 20, axis=0).repeat(3, axis=2)
-    crops = crops_along(ramp.transpose(1, 0, 2) if turned else ramp, 20, 16, 3)
+    crops = crops_along(ramp.transpose(1, 0, 2) if turned else ramp, seeing(20, 16, 3))
     positions = crops.transpose(0, 2, 1, 3) if turned else crops
     assert positions[:, 0, 0, 0].tolist() == [0, 22, 44]
     assert positions[:, 0, -1, 0].tolist() == [15, 37, 59]
+
+
+@pytest.fixture(scope="module")
+def two_threads() -> Iterator[None]:
+    """torch's kernel for resizing rounds in another order with one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("two_threads")
+@settings(max_examples=40)
+@given(
+    st.integers(20, 200),
+    st.integers(20, 200),
+    st.sampled_from([80, (80, 80), (64, 107), (128, 171)]),
+    st.integers(8, 64),
+)
+def test_bilinear_is_torchvisions_transform_to_the_bit(
+    height: int, width: int, resize: int | tuple[int, int], crop: int
+) -> None:
+    """Reference: torchvision's `VideoClassification`, which resizes, rounds to uint8, and crops the centre."""
+    frame = np.random.default_rng(height * 71 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    sides = [resize] if isinstance(resize, int) else list(resize)
+    theirs = functional.center_crop(
+        functional.resize(torch.from_numpy(frame).permute(2, 0, 1)[None], sides, antialias=False), [crop, crop]
+    )
+    ours = crop_at(frame, seeing(resize, crop, interpolation="bilinear"))
+    difference = np.abs(ours.astype(int) - theirs[0].permute(1, 2, 0).numpy())
+    rounded_once = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+    assert difference.max() <= (0 if rounded_once else 1)
+
+
+def test_bilinear_crops_reach_both_ends_of_the_long_side() -> None:
+    ramp = np.repeat(np.arange(60, dtype=np.uint8)[None, :, None], 20, axis=0).repeat(3, axis=2)
+    for frame in (ramp, ramp.transpose(1, 0, 2)):
+        crops = crops_along(frame, seeing(20, 16, 3, "bilinear"))
+        positions = crops.transpose(0, 2, 1, 3) if frame is not ramp else crops
+        assert positions[:, 8, 0, 0].tolist() == [0, 22, 44]
+        assert positions[:, 8, -1, 0].tolist() == [15, 37, 59]
+
+
+def test_a_pair_of_sides_squeezes_the_picture() -> None:
+    ramp = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 20, axis=0).repeat(3, axis=2)
+    crop = crop_at(ramp, seeing((16, 32), 16, interpolation="bilinear"))
+    assert np.diff(crop[0, :, 0].astype(int)).tolist() == [2] * 15
+    assert resized(ramp, seeing((16, 32), 16, interpolation="bilinear")) == (16, 32)
+
+
+def test_wide_pixels_make_a_wider_picture() -> None:
+    frame = np.zeros((20, 20, 3), dtype=np.uint8)
+    assert resized(frame, seeing(16, 16, interpolation="bilinear"), pixel_aspect=2.0) == (16, 32)
+    assert resized(frame, seeing(16, 16, interpolation="bilinear"), pixel_aspect=0.5) == (32, 16)
