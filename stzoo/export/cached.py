@@ -64,9 +64,11 @@ def session(
     refuse_impossible(concrete, device, precision)
     if precision == "fp16":
         raise UsageError(
-            f"a bundle is not run in fp16; write a file with `stzoo export {folder} --precision fp16`, and load that"
+            f"a bundle is not run in fp16; write a file with `stzoo export {folder} --form portable --precision fp16`, "
+            "and load that"
         )
     forms: list[Form] = ["volumes", "images"] if concrete == "openvino" else ["images", "volumes"]
+    forms.append("portable")
     try:
         file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
         if file is None and runtime == "auto" and precision == "fp32":
