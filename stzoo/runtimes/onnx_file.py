@@ -201,7 +201,8 @@ def _shape(path: Path, model: Any, form: Form) -> tuple[int | None, ...]:
     if ends == (FRAMES, PROBABILITIES) and len(shape) == 5:
         shape = shape[0], shape[4], shape[1], shape[2], shape[3]
     kind = FLOAT if ends == (INPUT, OUTPUT) else UINT8
-    fits = len(shape) == 5 and (shape[0] is not None) == (form == "portable")
+    is_portable = form == "portable"
+    fits = len(shape) == 5 and (shape[0] is not None) == is_portable and not (is_portable and kind == UINT8)
     if tensor.elem_type != kind or not fits or shape[1] != 3 or min(_known(shape)) < 1:
         raise UnusableFileError(
             f"{path} takes a tensor of shape {list(shape)}; clips are float32 [clips, 3, frames, H, W]"
