@@ -60,9 +60,11 @@ def session(
     refuse_impossible(concrete, device, precision)
     if precision == "fp16":
         raise UsageError(
-            f"a bundle is not run in fp16; write a file with `stzoo export {folder} --precision fp16`, and load that"
+            f"a bundle is not run in fp16; write a file with `stzoo export {folder} --form portable --precision fp16`, "
+            "and load that"
         )
     forms: list[Form] = ["volumes", "images"] if concrete == "openvino" else ["images", "volumes"]
+    forms.append("portable")
     if not bundle.strategy.units:
         forms = ["volumes"]  # torchvision's nets are written in no layout of ours
     try:

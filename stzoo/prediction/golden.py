@@ -88,7 +88,8 @@ def make(predictor: Predictor, video: Path) -> Golden:
     whole = None
     if video.is_file():
         scores = predictor.scores_of(read_clips(Video(video), contract).clips)
-        whole = GoldenVideo(name=video.name, sha256=digest(video), probabilities=rounded(scores))
+        name = video.name if video.name.isprintable() else f"video{video.suffix}"
+        whole = GoldenVideo(name=name, sha256=digest(video), probabilities=rounded(scores))
     return Golden(
         model=predictor.name,
         model_digest=predictor.digest,

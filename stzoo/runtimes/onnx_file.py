@@ -183,10 +183,11 @@ def read(path: Path) -> OnnxFile:
         graph = Graph(model)
     except RefusalError as error:
         raise UnusableFileError(f"{path} {error}; write it again with `stzoo export`") from error
-    return OnnxFile(path, content, graph, shape=_shape(path, model), **_described(path, model))
+    described = _described(path, model)
+    return OnnxFile(path, content, graph, shape=_shape(path, model, described["form"]), **described)
 
 
-def _shape(path: Path, model: Any) -> tuple[int | None, ...]:
+def _shape(path: Path, model: Any, form: Form) -> tuple[int | None, ...]:
     graph = model.graph
     ends = graph.input[0].name, graph.output[0].name
     others = [output.name for output in graph.output[1:]]
@@ -200,8 +201,9 @@ def _shape(path: Path, model: Any) -> tuple[int | None, ...]:
     if ends == (FRAMES, PROBABILITIES) and len(shape) == 5:
         shape = shape[0], shape[4], shape[1], shape[2], shape[3]
     kind = FLOAT if ends == (INPUT, OUTPUT) else UINT8
-    fits = len(shape) == 5 and shape[1] == 3 and min(_known(shape)) >= 1 and (kind == FLOAT or shape[0] is None)
-    if tensor.elem_type != kind or not fits:
+    is_portable = form == "portable"
+    fits = len(shape) == 5 and (shape[0] is not None) == is_portable and not (is_portable and kind == UINT8)
+    if tensor.elem_type != kind or not fits or shape[1] != 3 or min(_known(shape)) < 1:
         raise UnusableFileError(
             f"{path} takes a tensor of shape {list(shape)}; clips are float32 [clips, 3, frames, H, W]"
         )

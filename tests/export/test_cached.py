@@ -214,6 +214,8 @@ def test_what_needs_torch_says_so(folder: Path) -> None:
         stzoo.load(folder, runtime="onnxruntime", strategy="s")
     with pytest.raises(UsageError, match="torch computes in fp32"):
         stzoo.load(folder, runtime="torch", precision="int8")
+    with pytest.raises(UsageError, match=f"a bundle is not run in fp16; write a file with `stzoo export {folder}"):
+        stzoo.load(folder, runtime="openvino", precision="fp16")
     with pytest.raises(UsageError, match=f"stzoo export {folder} --precision int8 --calibrate LIST"):
         stzoo.load(folder, runtime="onnxruntime", precision="int8")
     with pytest.raises(UsageError, match="its own 8 frames, not of 4; leave the other number out"):
@@ -254,7 +256,7 @@ def test_the_cache_holds_a_file_for_every_input_and_form(
         for contract in (bundle.contract, bundle.contract.changed(clips=5), bundle.contract.changed(frames=4))
         for form in get_args(Form)
     }
-    assert len(places) == 4
+    assert len(places) == 2 * len(get_args(Form))
     assert {place.parent for place in places} == {cache}
     monkeypatch.delenv(cached.CACHE)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")

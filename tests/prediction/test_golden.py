@@ -99,6 +99,12 @@ def test_the_video_is_known_by_its_bytes(made: Golden, make_video: MakeVideo, tm
     assert golden.refuse_another_video(made, golden.sample()) == golden.sample()
 
 
+def test_a_video_whose_name_steers_a_terminal_gets_another(predictor: Predictor, make_video: MakeVideo) -> None:
+    made = golden.make(predictor, make_video("a\x1b[2J.mp4"))
+    assert made.video is not None
+    assert made.video.name == "video.mp4"
+
+
 def test_large_clips_are_kept_in_blocks(predictor: Predictor, make_video: MakeVideo) -> None:
     rng = np.random.default_rng(0)
     video = make_video(

@@ -104,6 +104,10 @@ def form_volumes(proto: onnx.ModelProto) -> None:
     helper.set_model_props(proto, METADATA | {"form": "volumes"})
 
 
+def form_portable(proto: onnx.ModelProto) -> None:
+    helper.set_model_props(proto, METADATA | {"form": "portable"})
+
+
 def break_form(proto: onnx.ModelProto) -> None:
     helper.set_model_props(proto, METADATA | {"form": "scrolls"})
 
@@ -121,6 +125,7 @@ def break_contract(proto: onnx.ModelProto) -> None:
         (other_output, "does not take `clips` and give `logits`, alone or with `features`"),
         (take_bytes, "clips are float32"),
         (fix_batch, "clips are float32"),
+        (form_portable, "clips are float32"),
         (forget_labels, "no labels of stzoo"),
         (number_labels, "no right metadata"),
         (break_contract, "no right metadata"),
