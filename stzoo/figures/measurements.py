@@ -104,7 +104,8 @@ def frontier_figure(
         axes.set_ylabel("accuracy in % (95 % interval)", fontsize=9, color=INK)
         axes.set_title(title, loc="left", fontsize=9, color=INK)
         axes.grid(color="#E6E6E6", linewidth=0.7, zorder=0)
-        axes.legend(fontsize=7.5, frameon=False)
+        axes.tick_params(labelsize=8)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=7.5, frameon=False)
         bare(axes)
         save_figure(figure, path)
 

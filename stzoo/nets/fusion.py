@@ -227,6 +227,12 @@ def named_gates(net: nn.Module) -> Iterator[tuple[str, str, Gate, nn.Module]]:
                 yield module.site, name, gate, module.branches[name]
 
 
+def sites_in(part: object) -> tuple[str, ...]:
+    """The names of the sites with a branch in a part of a net, in network order; none in a part that is no module."""
+    modules = part.modules() if isinstance(part, nn.Module) else ()
+    return tuple(module.site for module in modules if isinstance(module, Fusion))
+
+
 def set_noise(template: nn.Module, uniforms: Float32[Tensor, "clips gates"] | None) -> None:
     """Gives every gate its draws for the next forward pass, a column each in network order; None takes them away."""
     for column, (_, _, gate, _) in enumerate(named_gates(template)):

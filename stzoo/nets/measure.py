@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -109,13 +109,31 @@ def measure(architecture: Architecture, strategy: Strategy, *, frames: int, heig
 
     Reference: section 3.2, Radosavovic et al. 2020; Dollár et al. 2021.
     """
+    parts = measure_parts(architecture, strategy, frames=frames, height=height, width=width)
+    return Measurement(
+        sum(part.parameters for part in parts),
+        sum(part.multiply_adds for part in parts),
+        sum(part.activations for part in parts),
+    )
+
+
+def measure_parts(
+    architecture: Architecture, strategy: Strategy, *, frames: int, height: int, width: int
+) -> list[Measurement]:
+    """What `measure` counts, for each of `Classifier.parts`; all parameters outside of blocks are the last one's."""
     with without_memory():
         net = fixed_net(architecture, strategy).eval()
-    clip = torch.empty(1, 3, frames, height, width, device="meta")
-    with torch.no_grad(), _Counter() as counter:
-        net(clip)
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Measurement(parameters, counter.multiply_adds, counter.activations)
+    x = torch.empty(1, 3, frames, height, width, device="meta")
+    counted = []
+    for part in net.parts():
+        with torch.no_grad(), _Counter() as counter:
+            x = part(x)
+        own = sum(parameter.numel() for parameter in part.parameters()) if isinstance(part, nn.Module) else 0
+        parameters -= own
+        counted.append(Measurement(own, counter.multiply_adds, counter.activations))
+    counted[-1] = replace(counted[-1], parameters=parameters)
+    return counted
 
 
 def measure_training(

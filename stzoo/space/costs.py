@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -12,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from stzoo.contract import InputContract
-from stzoo.nets import Architecture
-from stzoo.nets.measure import Measurement, measure
+from stzoo.nets import Architecture, fixed_net
+from stzoo.nets.blank import without_memory
+from stzoo.nets.fusion import sites_in
+from stzoo.nets.measure import Measurement, measure_parts
 from stzoo.strategies.strategy import NONE, Site, Strategy
 
 Prices = Mapping[str, Mapping[str, float]]
@@ -65,31 +67,42 @@ class SizeCosts(NamedTuple):
 
 
 def size_costs(architecture: Architecture, contract: InputContract) -> SizeCosts:
-    """Every unit measured in the net that has everything else open."""
+    """Every unit measured in nets that differ from the one with everything open at one site of every part at most."""
     clip = {"frames": contract.frames, "height": contract.crop, "width": contract.crop}
     everything = architecture.all_open
-    whole = measure(architecture, everything, **clip)
-    sizes = {
-        site.name: {
-            unit: measure(architecture, Strategy(architecture.backbone, {**everything.units, site.name: unit}), **clip)
-            for unit in units_of(site)
-        }
-        for site in architecture.sites
-    }
+    sites = _sites_of_parts(architecture)
+    whole = measure_parts(architecture, everything, **clip)
+    sizes: dict[str, dict[str, Measurement]] = {site.name: {} for site in architecture.sites}
+    for place in range(max(map(len, sites))):
+        here = {part: found[place] for part, found in enumerate(sites) if len(found) > place}
+        for number in range(max(len(units_of(site)) for site in here.values())):
+            units = {part: units_of(site)[number] for part, site in here.items() if number < len(units_of(site))}
+            changed = {here[part].name: unit for part, unit in units.items()}
+            strategy = Strategy(architecture.backbone, {**everything.units, **changed})
+            measured = measure_parts(architecture, strategy, **clip)
+            for part, unit in units.items():
+                sizes[here[part].name][unit] = measured[part]
     return SizeCosts(*(_costs(architecture, whole, sizes, name) for name in SizeCosts._fields))
 
 
+def _sites_of_parts(architecture: Architecture) -> list[list[Site]]:
+    """The sites in every one of `Classifier.parts`."""
+    by_name = {site.name: site for site in architecture.sites}
+    with without_memory():
+        parts = fixed_net(architecture, architecture.all_open).parts()
+    return [[by_name[name] for name in sites_in(part)] for part in parts]
+
+
 def _costs(
-    architecture: Architecture, whole: Measurement, sizes: Mapping[str, Mapping[str, Measurement]], name: str
+    architecture: Architecture, whole: Sequence[Measurement], sizes: Mapping[str, Mapping[str, Measurement]], name: str
 ) -> Costs:
-    """The costs of which a `Measurement` has the name."""
-    rest: int = getattr(whole, name)
+    """The costs that a `Measurement` has under a name, from that of a site's part with each of its units."""
+    rest = sum(getattr(part, name) for part in whole)
     units = {}
     for site, measured in sizes.items():
-        counts = {unit: int(getattr(size, name)) for unit, size in measured.items()}
-        least = min(counts.values())
-        units[site] = {unit: count - least for unit, count in counts.items()}
-        rest -= getattr(whole, name) - least
+        counts = [getattr(size, name) for size in measured.values()]
+        units[site] = {unit: count - min(counts) for unit, count in zip(measured, counts, strict=True)}
+        rest -= counts[-1] - min(counts)  # the last unit is that with everything open
     return Costs(architecture.backbone, rest, units)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stzoo import nets
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.fusion import Fusion
+from stzoo.nets.fusion import Fusion, sites_in
 from stzoo.nets.layout import Activation
 from stzoo.strategies.strategy import Strategy
 
@@ -39,7 +39,7 @@ class Trie(nn.Module):
         pruned = [nets.prune(template, strategy) for strategy in strategies]
         self.nets = nn.ModuleList(pruned)
         self.eval()
-        sites = [_sites(part) for part in template.parts()]
+        sites = [sites_in(part) for part in template.parts()]
         ways = [
             [
                 (part, tuple(strategy.units[site] for site in here))
@@ -155,10 +155,6 @@ def _common(parts: Sequence[Part], sites: Collection[str]) -> tuple[_Once, ...]:
         for name, branch in fusion.branches.items():
             fusion.branches[name] = common.setdefault(name, _Once(branch))
     return tuple(common.values())
-
-
-def _sites(part: Part) -> tuple[str, ...]:
-    return tuple(fusion.site for fusion in _fusions(part))
 
 
 def _fusions(part: Part) -> list[Fusion]:

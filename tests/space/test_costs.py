@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
@@ -22,9 +22,7 @@ from tests.nets.test_backbones import (  # noqa: F401
 )
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for name in FAMILIES for kind in (kinds(name)[0], kinds(name)[-1])], ids=named_kind
-)
+@pytest.mark.parametrize("kind", [kinds(name)[-1] for name in FAMILIES], ids=named_kind)
 def test_sizes_are_sums_over_sites(kind: Kind) -> None:
     shape, (frames, side) = small(kind), least_of(kind)
     costs = size_costs(shape, InputContract(frames=frames, fps=1.0, resize=side, crop=side))
@@ -41,7 +39,7 @@ UNITS = ("S", "ST", "S+ST")
 
 @st.composite
 def spaces(draw: st.DrawFn) -> Costs:
-    sites = [f"L{number}" for number in range(draw(st.integers(1, 5)))]
+    sites = [f"L{number}" for number in range(draw(st.integers(1, 4)))]
     costs = {site: {unit: draw(st.integers(0, 30)) for unit in UNITS} for site in sites}
     return Costs("net", draw(st.integers(0, 50)), costs)
 
@@ -51,6 +49,7 @@ def everything(costs: Costs) -> Iterator[Strategy]:
         yield Strategy(costs.backbone, dict(zip(costs.units, units, strict=True)))
 
 
+@settings(max_examples=50)
 @given(spaces(), st.integers(1, 5), st.data())
 def test_the_best_within_a_budget_are_those_of_a_full_search(costs: Costs, count: int, data: st.DataObject) -> None:
     """Budgets are so small here that every cost has a bin of its own, and nothing is lost."""
