@@ -1,7 +1,7 @@
 """What selection costs, one strategy at a time, along a trie and in a race, and which strategy each of them chooses.
 
     stzoo data make camera --seed 1 --clips 1600 --out data/camera-1
-    python benchmarks/select.py --data data/camera-1 --seeds 5
+    python benchmarks/selection.py --data data/camera-1 --seeds 5
 
 takes the template inside the package, camera-motion-opt, and its hundred strategies. For every seed the videos are
 parted anew, by picture, into a selection split of 480 and others, of which 256 give batch norm its statistics and the
