@@ -93,7 +93,7 @@ def squares(pixels, aspect, wants):
 
 def bilinear_squares(pixels, aspect, wants):
     """The same where all of the frame is scaled, to a short side or to a pair of sides, each pixel between four."""
-    (height, width), resize, crop = pixels.shape[:2], wants["resize"], wants["crop"]
+    (height, width), crop, resize = pixels.shape[:2], wants["crop"], wants["resize"]
     shown = (height, width * aspect)
     long = resize if isinstance(resize, list) else int(resize * max(shown) / min(shown))
     tall, wide = long if isinstance(resize, list) else (resize, long) if shown[0] <= shown[1] else (long, resize)

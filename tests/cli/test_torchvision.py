@@ -37,7 +37,7 @@ def test_the_list_has_torchvisions_numbers_apart_from_ours() -> None:
     assert "torchvision" not in run("list").stdout
     table = run("list", "--source", "torchvision", "--format", "csv").stdout.splitlines()
     assert table[0].startswith("name,parameters,multiply_adds,their_top1")
-    assert table[4].startswith("torchvision:s3d,8320048,143827304448,68.368,88.05,clip,1 clip of 128 frames")
+    assert table[4].startswith('torchvision:s3d,8320048,143827304448,68.368,88.05,clip,"1 clip of 128 frames, ')
     assert run("list", "--source", "torchvision", "--max-params", "9", "--format", "json").stdout.count('"name"') == 1
     assert "leave them out" in run("list", "--source", "torchvision", "--bundled").stderr
     assert "no net of torchvision is left" in run("list", "x*", "--source", "torchvision").stderr

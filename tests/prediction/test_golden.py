@@ -52,8 +52,8 @@ class Altered:
     def __init__(self, runner: object, how: object) -> None:
         self.runner, self.how, self.device = runner, how, "cpu"
 
-    def scores(self, clips: np.ndarray, contract: InputContract) -> np.ndarray:
-        return self.runner.scores(np.ascontiguousarray(clips[self.how]), contract)
+    def clip_scores(self, clips: np.ndarray, contract: InputContract) -> np.ndarray:
+        return self.runner.clip_scores(np.ascontiguousarray(clips[self.how]), contract)
 
 
 @pytest.mark.parametrize(

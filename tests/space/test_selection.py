@@ -262,7 +262,7 @@ def test_scores_of_another_template_are_refused_even_if_it_draws_the_same(tmp_pa
         for _, _, gate, _ in named_gates(template):
             gate.logit += 1e-3
     assert [nets.posterior(template).sample(0, row.index) for row in scored] == [row.strategy for row in scored]
-    with pytest.raises(TrainingError, match="was not drawn from this posterior"):
+    with pytest.raises(TrainingError, match="holds answers of another template"):
         score(template, path, strategies=3)
 
 

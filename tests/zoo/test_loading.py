@@ -170,7 +170,7 @@ def test_predict_needs_no_more_than_the_namespace(
             {"runtime": "onxruntime"},
             'no runtime "onxruntime"; choose one of auto, torch, onnxruntime, openvino. Did you mean "onnxr',
         ),
-        ({"precision": "fp16"}, 'no precision "fp16"; choose one of fp32, bf16, int8.'),
+        ({"precision": "fp8"}, 'no precision "fp8"; choose one of fp32, fp16, bf16, int8.'),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(tiny_bundle: Path, wishes: dict[str, str], sentence: str) -> None:
