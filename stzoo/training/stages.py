@@ -110,7 +110,7 @@ class Stages:
         its = selection_score(finetuned.net, self.selection)
         chosen = finetuned if its.sort_key < score.sort_key else winner
         self.voice.say(
-            f"Finetuned it has {its.cross_entropy:.4f} and {its.accuracy:.4f} there; "
+            f"Finetuned it has cross-entropy {its.cross_entropy:.4f} and accuracy {its.accuracy:.4f} there; "
             f"the bundle gets the {chosen.how} weights."
         )
         return chosen
