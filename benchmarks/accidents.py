@@ -164,7 +164,7 @@ def killed_workers(folder: Path, rng: random.Random, files: int) -> str:
     process = started(["predict", "videos", "--workers", "2", "-o", "out.jsonl"], folder)
     kills = 0
     while process.poll() is None:
-        time.sleep(rng.uniform(0.5, 3))
+        time.sleep(rng.uniform(3, 12))  # a worker takes a second or two to begin
         children = [one for one in running() if one.parent == process.pid and "spawn_main" in one.command]
         if children:
             os.kill(rng.choice(children).number, signal.SIGKILL)

@@ -23,6 +23,7 @@ How = tuple[InputContract, int | None]
 
 _SPAWN = multiprocessing.get_context("spawn")
 _AHEAD = 2  # files a worker that are read or being read before their turn has come
+_MOST_STILLBORN = 10  # one after the other, while no video is read
 _READY = "ready"
 
 
@@ -115,7 +116,7 @@ def _read(
     pool: list[_Worker] = []
     unread: deque[_Job] = deque()
     jobs: deque[_Job] = deque()
-    more = True
+    more, stillborn = True, 0
     try:
         while True:
             while more and len(jobs) < _AHEAD * workers:
@@ -131,17 +132,27 @@ def _read(
                     worker.give(unread.popleft(), seconds)
             while jobs and (result := jobs[0].result) is not None:
                 yield jobs.popleft().video, result
+                stillborn = 0
             if not jobs and not more:
                 return
             if jobs:
-                _hear(pool, seconds)
+                stillborn += _hear(pool, seconds)
+            if stillborn > _MOST_STILLBORN:
+                raise UsageError(
+                    "processes that read videos are killed before they have begun, perhaps for want of memory; read in "
+                    "this one (--workers 0; in Python workers=0)."
+                )
     finally:
         for worker in pool:
             worker.end()
 
 
-def _hear(pool: list[_Worker], seconds: float) -> None:
-    """Waits until a worker answers, dies or has taken too long; those that do not live on leave the pool."""
+def _hear(pool: list[_Worker], seconds: float) -> int:
+    """Waits until a worker answers, dies or has taken too long; those that do not live on leave the pool.
+
+    Gives the number of those that a signal ended before they had begun.
+    """
+    stillborn = 0
     nearest = min(worker.deadline for worker in pool)
     timeout = None if nearest == float("inf") else max(0.0, nearest - time.monotonic())
     news = wait([worker.connection for worker in pool], timeout)
@@ -153,7 +164,9 @@ def _hear(pool: list[_Worker], seconds: float) -> None:
             worker.process.join(1)  # a process that is dying has closed its pipe before it has an exit code
             pool.remove(worker)
             code = worker.end()
-            if not worker.ready:
+            if not worker.ready and code is not None and code < 0:
+                stillborn += 1
+            elif not worker.ready:
                 raise UsageError(
                     f"a process that reads videos ended with exit code {code} before it had begun; put your script's "
                     'work under `if __name__ == "__main__":`.'
@@ -167,6 +180,7 @@ def _hear(pool: list[_Worker], seconds: float) -> None:
                 f"{job.video.place} was not read within {seconds:g} seconds; convert it, or read it by itself, where "
                 "nothing limits the time (--workers 0; in Python seconds_a_file sets the limit)."
             )
+    return stillborn
 
 
 def _end(code: int | None) -> str:

@@ -174,6 +174,29 @@ def test_an_interrupt_ends_everything(make_video: MakeVideo, tmp_path: Path) -> 
     assert not left
 
 
+@pytest.mark.parametrize("killed", [3, 100])
+def test_workers_that_are_killed_before_they_begin_are_replaced_up_to_a_bound(
+    make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch, killed: int
+) -> None:
+    start = workers._Worker.start.__func__
+    starts = itertools.count()
+
+    def fated(cls: type[workers._Worker], how: workers.How) -> workers._Worker:
+        worker = start(cls, how)
+        if next(starts) < killed:
+            worker.process.kill()
+        return worker
+
+    monkeypatch.setattr(workers._Worker, "start", classmethod(fated))
+    reads = read_many([Video(make_video("a.mp4", 4))] * 2, CONTRACT, workers=1)
+    if killed > 10:
+        with pytest.raises(UsageError, match="are killed before they have begun"):
+            list(reads)
+    else:
+        assert [type(result) for _, result in reads] == [VideoClips] * 2
+    assert not children()
+
+
 def test_a_script_without_its_guard_is_told_so(make_video: MakeVideo, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(guard="if True:"))
