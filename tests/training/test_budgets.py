@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from stzoo import nets
 from stzoo.bundle import is_bundle
 from stzoo.bundle import read as read_bundle
 from stzoo.errors import TrainingError, UsageError
+from stzoo.nets.densenet import DENSENET_TINY
 from stzoo.nets.measure import measure
 from stzoo.recipe import Recipe, read
 from stzoo.space import frontier, search
@@ -26,12 +28,15 @@ from stzoo.training.run import Run
 from stzoo.training.voice import SILENT, Voice
 from stzoo.zoo import loading
 
-BUDGET = Budget(6_500_000)
+BUDGET = Budget(3_200_000)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
+    """A backbone of three sites, and few strategies that are proposed for a budget."""
     with pytest.MonkeyPatch.context() as patch:
+        small = replace(nets.BACKBONES["densenet_tiny"], sizes=replace(DENSENET_TINY, block_layers=(1, 1)))
+        patch.setitem(nets.BACKBONES, "densenet_tiny", small)
         patch.setattr(search, "PROPOSED", 3)
         patch.setattr(search, "RACES", 2)
         patch.setattr(frontier, "RANDOMS", 3)
@@ -63,21 +68,21 @@ def test_a_budget_gets_the_best_net_that_it_pays_for(searched: tuple[Run, list[P
         *(FOUND, "top-heavy", "bottom-heavy", "most-probable", "median of 3 random", FINETUNED),
     ]
     assert all(point.cost <= BUDGET.multiply_adds and point.accuracy.n == 9 for point in points)
-    bundle = read_bundle(run.bundle_called("smoke-6.5M"))
+    bundle = read_bundle(run.bundle_called("smoke-3.2M"))
     assert bundle.strategy == points[0].strategy == points[-1].strategy
     assert bundle.config.multiply_adds == points[0].cost
     assert bundle.posterior is not None
-    assert not (run.bundle_called("smoke-6.5M") / "template.safetensors").exists()
+    assert not (run.bundle_called("smoke-3.2M") / "template.safetensors").exists()
     (result, *_) = bundle.metrics
     shipped = {point.accuracy.value for point in (points[0], points[-1])}
     assert result.value in shipped
-    assert loading.load(str(run.bundle_called("smoke-6.5M"))).labels == bundle.labels
+    assert loading.load(str(run.bundle_called("smoke-3.2M"))).labels == bundle.labels
 
 
 def test_every_judged_strategy_is_in_the_scores_with_its_cost(searched: tuple[Run, list[Point]]) -> None:
     run, points = searched
     text = run.path("budgets/scores.csv").read_text()
-    assert read_bundle(run.bundle_called("smoke-6.5M")).scores == text
+    assert read_bundle(run.bundle_called("smoke-3.2M")).scores == text
     lines = list(csv.DictReader(text.splitlines()))
     assert [int(line["index"]) for line in lines] == list(range(len(lines)))
     judged = {line["strategy"]: line for line in lines}
@@ -104,20 +109,20 @@ def test_the_same_again_asks_nothing(
     said: list[str] = []
     assert select_within(run, [BUDGET], clip_cache, Voice(said.append, progress=False)) == points
     assert {path: path.read_bytes() for path in run.folder.rglob("*.csv")} == before
-    assert any(re.match(r"Within 6\.5M: cross-entropy \d\.\d{4} on the selection split at \d", line) for line in said)
+    assert any(re.match(r"Within 3\.2M: cross-entropy \d\.\d{4} on the selection split at \d", line) for line in said)
 
 
 def test_budgets_of_a_recipe_are_part_of_its_training(
     searched: tuple[Run, list[Point]], motions: Path, clip_cache: Path, tmp_path: Path
 ) -> None:
-    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.budgets=['6500k']"])
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.budgets=['3200k']"])
     assert recipe.selection is not None
-    assert recipe.selection.budgets == ("6.5M",)
+    assert recipe.selection.budgets == ("3.2M",)
     run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}))
     assert not run.is_finished
     train(run, clip_cache, SILENT)
     assert run.is_finished
-    assert {path.name for path in (run.folder / "bundles").iterdir() if is_bundle(path)} == {"smoke-opt", "smoke-6.5M"}
+    assert {path.name for path in (run.folder / "bundles").iterdir() if is_bundle(path)} == {"smoke-opt", "smoke-3.2M"}
     assert loading.load(str(run.folder)).name == "smoke-opt"
     with pytest.raises(TrainingError, match=r"selection\.budgets .* search budgets in this one with stzoo select"):
         Run(run.folder, run.recipe.model_copy(update={"selection": searched[0].recipe.selection}))
@@ -130,7 +135,7 @@ def test_budgets_that_pay_for_none_or_for_all_are_refused_before_anything_is_ask
     for text, words in (("1M", "below the cheapest"), ("1G", "above the dearest")):
         sentence = rf"the budget {text} is {words} strategy of smoke; give between [\d.]+M and [\d.]+M multiply-adds"
         with pytest.raises(UsageError, match=sentence):
-            select_within(run, [Budget.parse("6.5M"), Budget.parse(text)], clip_cache, SILENT)
+            select_within(run, [Budget.parse("3.2M"), Budget.parse(text)], clip_cache, SILENT)
     assert not run.path("answers.npz").exists()
     assert not run.path("budgets").exists()
 
