@@ -44,14 +44,13 @@ class Classifier(nn.Module, ABC):
 
     @abstractmethod
     def pooled(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
-        """Everything between the clips and the head."""
+        """Everything between the clips and the head; it begins with `_check`."""
 
     def forward(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips classes"]:
         return self.head(self.vectors(clips))
 
     def vectors(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
         """What enters the head: the features of every clip, averaged over frames and positions."""
-        self._check(clips)
         return self._dropped(self.pooled(clips))
 
     def parts(self) -> list[Callable[[Tensor], Tensor]]:
@@ -129,6 +128,7 @@ class StagedClassifier(Classifier):
         return [self._enter, *(block for stage in stages for block in _blocks(stage)), self._leave]
 
     def _enter(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Activation:
+        self._check(clips)
         return self.before_stages(layout().from_volume(clips))
 
     def _averaged(self, x: Activation) -> Float[Tensor, "clips features"]:

@@ -132,7 +132,7 @@ def measure_parts(
         own = sum(parameter.numel() for parameter in part.parameters()) if isinstance(part, nn.Module) else 0
         parameters -= own
         counted.append(Measurement(own, counter.multiply_adds, counter.activations))
-    counted[-1] = replace(counted[-1], parameters=parameters)
+    counted[-1] = replace(counted[-1], parameters=counted[-1].parameters + parameters)
     return counted
 
 

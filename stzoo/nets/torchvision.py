@@ -88,6 +88,7 @@ class TorchvisionNet(Classifier):
                 module._non_persistent_buffers_set.add(_INDEX)
 
     def pooled(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
+        self._check(clips)
         return self.trunk(clips)
 
 
