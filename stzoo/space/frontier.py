@@ -29,8 +29,6 @@ FIELDS = (
 """The columns of the table. `less_than_found` is how much more of the videos the net found for this budget gets right,
 with the 95 % interval of this difference over sources."""
 
-_Z = 1.959964
-
 
 @dataclass(frozen=True)
 class Point:
@@ -92,7 +90,7 @@ def points(
             budget,
             f"median of {RANDOMS} {RANDOM}" if name == middle else name,
             costs.of(strategy),
-            share(answers[strategy].right),
+            share(answers[strategy].right, sources),
             float(answers[strategy].losses.mean()),
             strategy,
             None if found is None or name == FOUND else lead(found, answers[strategy], sources),
@@ -104,8 +102,7 @@ def points(
 def lead(first: Answers, second: Answers, sources: Sequence[str]) -> Estimate:
     """How much more of the same videos one net gets right than another, with its 95 % interval over sources."""
     difference = first.right.astype(np.float64) - second.right
-    mean = mean_over_sources(difference, sources)
-    return Estimate(mean.value, mean.value - _Z * mean.error, mean.value + _Z * mean.error, len(difference))
+    return mean_over_sources(difference, sources).estimate(len(difference))
 
 
 def table(found: Sequence[Point]) -> str:
