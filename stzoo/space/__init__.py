@@ -8,6 +8,8 @@ costs       what strategies cost, and the best ones within a budget where each u
 search      the strategy of least cross-entropy within a budget
 frontier    what nets reach at their cost
 selection   strategies drawn from the posterior, and the best of them
+reliability how far a selection can be trusted
 effects     what each branch is worth: the one-shot score without it
+evidence    whether the data speak for each gate
 record      effects on disk
 """

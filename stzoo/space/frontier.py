@@ -16,7 +16,7 @@ from stzoo.space.one_shot import Answers
 from stzoo.strategies.literature import bottom_heavy, top_heavy
 from stzoo.strategies.names import MOST_PROBABLE
 from stzoo.strategies.posterior import Posterior
-from stzoo.strategies.strategy import Strategy
+from stzoo.strategies.strategy import NONE, Strategy
 
 FOUND, RANDOM = "found", "random"
 RANDOMS = 7
@@ -60,10 +60,11 @@ def rivals(architecture: Architecture, costs: Costs, posterior: Posterior, budge
             strategy = pattern(architecture.backbone, sites, count)
             if costs.of(strategy) <= budget:
                 filled[name] = strategy
+    closable = [site for site, units in costs.units.items() if NONE in units]
     with np.errstate(divide="ignore"):
         surprise = {
             site: {unit: float(-np.log(probability)) for unit, probability in units.items()}
-            for site, units in posterior.distribution().items()
+            for site, units in posterior.distribution(closable).items()
         }
     filled[MOST_PROBABLE] = least_within(surprise, costs, budget)[0]
     for index in range(RANDOMS):

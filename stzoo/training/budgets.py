@@ -21,8 +21,8 @@ from stzoo.space.selection import NetSize, ScoredStrategy, baselines, scores_tex
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
-from stzoo.training.bundling import BundledTemplate, save_bundle
-from stzoo.training.results import Candidate, measure_candidates
+from stzoo.training.bundling import CHOICE, BundledTemplate, save_bundle
+from stzoo.training.results import Candidate, How, measure_candidates
 from stzoo.training.stages import Stages
 
 FINETUNED = "found, finetuned"
@@ -52,7 +52,7 @@ class _Search:
                     index,
                     self.judge.score(strategy),
                     self.judge.seen(strategy),
-                    round(posterior.log_probability(strategy), 6),
+                    round(posterior.log_probability(strategy, self.stages.closable), 6),
                     strategy,
                     NetSize(self.sizes.parameters.of(strategy), self.costs.of(strategy)),
                 )
@@ -76,7 +76,7 @@ def find_within(
     Raises `UsageError` for a budget that pays for no strategy, or for all of them.
     """
     run, ranks = stages.run, stages.machine.ranks
-    sizes = size_costs(stages.blueprint.architecture, stages.selection.contract)
+    sizes = size_costs(stages.blueprint.architecture, stages.selection.contract, stages.closable)
     budgets = list(dict.fromkeys(budgets)) or spread(sizes.multiply_adds)
     check(budgets, sizes.multiply_adds, run.recipe.name)
     posterior = nets.posterior(template)
@@ -128,19 +128,25 @@ def _measured(
     stages = space.stages
     run, ranks = stages.run, stages.machine.ranks
     cache, contract = stages.data.test("val")
-    clips = dataclasses.replace(stages.selection, clips=cache.clips, labels=cache.labels, contract=contract)
     sources = [item.source for item in cache.items]
+    clips = dataclasses.replace(
+        stages.selection, clips=cache.clips, labels=cache.labels, contract=contract, sources=sources
+    )
     strategies = dict.fromkeys(one for named in (*compared.values(), beside) for one in named.values())
     with counting("validation", len(strategies) * len(cache), unit="answers", show=stages.voice.progress) as bar:
         judge = Judge(space.template, clips, run.path("budgets/answers-val.npz"), ranks=ranks, advance=bar.advance)
         bar.skip(judge.answered)
         judge.ask(strategies)
+    measured: list[tuple[How, Strategy]] = [("pruned", strategy) for strategy in strategies]
+    if "finetune" in run.recipe.stages:
+        measured += [("finetuned", named[FOUND]) for named in compared.values()]
+    looks = stages.look(measured, list(stages.data.tests))
     order = [sources[row] for row in judge.order]
     answers = {strategy: judge.answers(strategy) for strategy in strategies}
     reached = points(beside, space.costs, answers, order)
     for budget, named in compared.items():
         reached += points(named, space.costs, answers, order, budget.multiply_adds)
-        finetuned = _bundled(space, budget, named[FOUND])
+        finetuned = _bundled(space, budget, named[FOUND], looks)
         if finetuned is not None:
             its = clips.answers(finetuned, judge.order)
             reached += points({FINETUNED: named[FOUND]}, space.costs, {named[FOUND]: its}, order, budget.multiply_adds)
@@ -150,22 +156,22 @@ def _measured(
     return reached
 
 
-def _bundled(space: _Search, budget: Budget, strategy: Strategy) -> Classifier | None:
+def _bundled(space: _Search, budget: Budget, strategy: Strategy, looks: Mapping[str, int]) -> Classifier | None:
     """Writes the bundle of a budget; gives the net of the strategy after finetuning, where the recipe asks for it."""
     stages = space.stages
     run = stages.run
     name = run.budget_name(budget)
     candidates = [Candidate(name, "pruned", strategy, pruned(space.template, strategy, stages.selection))]
-    shipped = candidates[0]
+    shipped, facts = candidates[0], {}
     net = stages.finetune(space.template, strategy)
     if net is not None:
         candidates.append(Candidate(f"{name}-finetuned", "finetuned", strategy, net))
-        shipped = stages.better(space.judge.score(strategy), shipped, candidates[1])
-    accuracies = measure_candidates([shipped], stages.data, stages.machine, progress=stages.voice.progress)
+        shipped, facts[CHOICE] = stages.better(shipped, candidates[1])
+    accuracies = measure_candidates([shipped], stages.data, stages.machine, looks, progress=stages.voice.progress)
     if stages.machine.ranks.leads:
         figure = run.path(f"budgets/{budget}/marginals.png")
         marginals_figure(nets.posterior(space.template), strategy, figure, name)
-        template = BundledTemplate(space.template, space.scores(), figure, weights=False)
+        template = BundledTemplate(space.template, space.scores(), figure, weights=False, facts=facts)
         videos, processes = stages.data.listed, stages.machine.ranks.count
         save_bundle(
             run,

@@ -23,7 +23,7 @@ from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.budgets import FINETUNED, check, spread
 from stzoo.training.checkpoint import save_weights
-from stzoo.training.pipeline import select_within, train
+from stzoo.training.pipeline import select, select_within, train
 from stzoo.training.run import Run
 from stzoo.training.voice import SILENT, Voice
 from stzoo.zoo import loading
@@ -43,13 +43,13 @@ def few() -> Iterator[None]:
         yield
 
 
-def with_template(folder: Path, recipe: Recipe) -> Run:
+def with_template(folder: Path, recipe: Recipe, initial_drop: float = 0.1) -> Run:
     """A run whose template nobody has trained."""
     run = Run(folder, recipe)
     run.begin()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        template = nets.template("densenet_tiny", 3)
+        template = nets.template("densenet_tiny", 3, initial_drop=initial_drop)
     save_weights(run.weights("variational"), template)
     save_weights(run.weights("warmup"), nets.prune(template, nets.architecture(template).all_open))
     return run
@@ -126,6 +126,31 @@ def test_budgets_of_a_recipe_are_part_of_its_training(
     assert loading.load(str(run.folder)).name == "smoke-opt"
     with pytest.raises(TrainingError, match=r"selection\.budgets .* search budgets in this one with stzoo select"):
         Run(run.folder, run.recipe.model_copy(update={"selection": searched[0].recipe.selection}))
+
+
+def test_sites_may_be_drawn_and_searched_closed(motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.closed=true"])
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}), initial_drop=0.6)
+    select(run, 5, clip_cache, SILENT)
+    written = run.path("scores.csv").read_bytes()
+    rows = list(csv.DictReader(written.decode().splitlines()))
+    drawn = [Strategy.from_text(row["strategy"]) for row in rows]
+    assert any("none" in strategy.units.values() for strategy in drawn)
+    assert all(strategy.units["T1"] != "none" for strategy in drawn), "nothing leads past a transition"
+    select(run, 5, clip_cache, SILENT)
+    assert run.path("scores.csv").read_bytes() == written
+    least = measure(
+        nets.Architecture("densenet_tiny", 3, {}),
+        Strategy("densenet_tiny", {"B1.L1": "none", "T1": "S", "B2.L1": "none"}),
+        frames=4,
+        height=32,
+        width=32,
+    )
+    budget = Budget(least.multiply_adds)
+    points = select_within(run, [budget], clip_cache, SILENT)
+    assert points[0].net == FOUND
+    assert points[0].strategy.units == {"B1.L1": "none", "T1": "S", "B2.L1": "none"}
+    assert read_bundle(run.bundle_called(run.budget_name(budget))).strategy == points[0].strategy
 
 
 def test_budgets_that_pay_for_none_or_for_all_are_refused_before_anything_is_asked(
