@@ -159,9 +159,15 @@ class Selection(Table):
     @classmethod
     def _budgets_can_be_read(cls, budgets: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            return tuple(dict.fromkeys(Budget.parse(text).text for text in budgets))
+            parsed = [Budget.parse(text) for text in budgets]
         except UsageError as error:
             raise ValueError(str(error)) from None
+        if timed := [budget.text for budget in parsed if budget.of == "nanoseconds"]:
+            raise ValueError(
+                f"{timed[0]} depends on the machine; give multiply-adds here, and search milliseconds in the trained "
+                "run with stzoo select --budget --runtime"
+            )
+        return tuple(dict.fromkeys(budget.text for budget in parsed))
 
 
 class Fixed(Optimisation):

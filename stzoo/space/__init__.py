@@ -5,6 +5,7 @@ trie        the nets of many strategies run together
 judge       one-shot answers of many strategies, each computed once and kept
 race        of many strategies only the better ones see all videos
 costs       what strategies cost, and the best ones within a budget where each unit has a price
+latency     what strategies cost in milliseconds on this machine
 search      the strategy of least cross-entropy within a budget
 frontier    what nets reach at their cost
 selection   strategies drawn from the posterior, and the best of them

@@ -13,6 +13,7 @@ from stzoo.metrics import Estimate, mean_over_sources, share
 from stzoo.nets import Architecture
 from stzoo.space.costs import Costs, least_within, random_within
 from stzoo.space.one_shot import Answers
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.literature import bottom_heavy, top_heavy
 from stzoo.strategies.names import MOST_PROBABLE
 from stzoo.strategies.posterior import Posterior
@@ -23,7 +24,7 @@ RANDOMS = 7
 """Random strategies of every budget, of which the median is told."""
 
 FIELDS = (
-    *("budget", "net", "multiply_adds", "accuracy", "low", "high", "cross_entropy", "n"),
+    *("budget", "net", "multiply_adds", "milliseconds", "accuracy", "low", "high", "cross_entropy", "n"),
     *("less_than_found", "less_low", "less_high", "strategy"),
 )
 """The columns of the table. `less_than_found` is how much more of the videos the net found for this budget gets right,
@@ -32,14 +33,16 @@ with the 95 % interval of this difference over sources."""
 
 @dataclass(frozen=True)
 class Point:
-    """What one net reaches: `net` says what it is, `budget` within how many multiply-adds; None for one beside all.
+    """What one net reaches: `net` says what it is, `budget` within how much; None for one beside all.
 
+    `cost` are its multiply-adds, `nanoseconds` what it takes by the table of a runtime; None where there is no table.
     `lead` is how much more of the same videos the net found for the budget gets right.
     """
 
-    budget: int | None
+    budget: Budget | None
     net: str
     cost: int
+    nanoseconds: int | None
     accuracy: Estimate
     cross_entropy: float
     strategy: Strategy
@@ -77,7 +80,8 @@ def points(
     costs: Costs,
     answers: Mapping[Strategy, Answers],
     sources: Sequence[str],
-    budget: int | None = None,
+    budget: Budget | None = None,
+    times: Costs | None = None,
 ) -> list[Point]:
     """What nets reach on the same videos; where one of them is `FOUND`, with how far the others are behind it.
 
@@ -91,6 +95,7 @@ def points(
             budget,
             f"median of {RANDOMS} {RANDOM}" if name == middle else name,
             costs.of(strategy),
+            None if times is None else times.of(strategy),
             share(answers[strategy].right, sources),
             float(answers[strategy].losses.mean()),
             strategy,
@@ -116,7 +121,8 @@ def table(found: Sequence[Point]) -> str:
         shares = [f"{number:.6f}" for number in (accuracy.value, accuracy.low, accuracy.high, point.cross_entropy)]
         behind = point.lead
         less = ["", "", ""] if behind is None else [f"{n:.6f}" for n in (behind.value, behind.low, behind.high)]
-        of_net = ("" if point.budget is None else point.budget, point.net, point.cost)
+        milliseconds = "" if point.nanoseconds is None else f"{point.nanoseconds / 1e6:.6f}"
+        of_net = ("" if point.budget is None else str(point.budget), point.net, point.cost, milliseconds)
         lines.writerow((*of_net, *shares, accuracy.n, *less, point.strategy.text()))
     return text.getvalue()
 

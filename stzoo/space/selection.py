@@ -130,17 +130,18 @@ def best(sampled: Sequence[ScoredStrategy]) -> ScoredStrategy:
     )
 
 
-def scores_text(sampled: Sequence[ScoredStrategy]) -> str:
-    """The scores as CSV, a line a strategy, with `FIELDS` as its head."""
+def scores_text(sampled: Sequence[ScoredStrategy], nanoseconds: Callable[[Strategy], int] | None = None) -> str:
+    """The scores as CSV, a line a strategy, with `FIELDS` as its head; and `milliseconds`, where these are known."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(FIELDS)
+    lines.writerow(FIELDS if nanoseconds is None else (*FIELDS, "milliseconds"))
     for sample in sampled:
         accuracy, cross_entropy, log_probability = (
             f"{number:.6f}" for number in (*sample.score, sample.log_probability)
         )
         of_strategy = (*sample.size, sample.strategy.digest[:12], sample.strategy.text())
-        lines.writerow((sample.index, accuracy, cross_entropy, sample.videos, log_probability, *of_strategy))
+        times = () if nanoseconds is None else (f"{nanoseconds(sample.strategy) / 1e6:.6f}",)
+        lines.writerow((sample.index, accuracy, cross_entropy, sample.videos, log_probability, *of_strategy, *times))
     return text.getvalue()
 
 

@@ -10,13 +10,14 @@ from stzoo.errors import TrainingError
 from stzoo.figures.strategies import marginals_figure
 from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
+from stzoo.runtimes import Runtime
 from stzoo.space.frontier import Point
 from stzoo.space.one_shot import SelectionClips, pruned
 from stzoo.space.selection import baselines, scores_text
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
-from stzoo.training.budgets import find_within
+from stzoo.training.budgets import find_within, refuse_other_kind
 from stzoo.training.bundling import CHOICE, GATES, RELIABILITY, BundledTemplate, save_bundle
 from stzoo.training.faults import what_was_heard
 from stzoo.training.results import Candidate, SplitAccuracy, measure_candidates, write_metrics
@@ -61,16 +62,24 @@ def select(
 
 
 def select_within(
-    run: Run, budgets: Sequence[Budget], cache: Path, voice: Voice, ranks: Ranks = ALONE, *, frontier: bool = False
+    run: Run,
+    budgets: Sequence[Budget],
+    cache: Path,
+    voice: Voice,
+    ranks: Ranks = ALONE,
+    *,
+    frontier: bool = False,
+    runtime: Runtime | None = None,
 ) -> list[Point]:
     """Finds, measures and bundles the best strategy of a trained template within each budget, as `find_within` does.
 
     Raises `TrainingError` when the run has no template yet, `UsageError` for a budget that pays for none or for all.
     """
+    refuse_other_kind(budgets, runtime)
     _refuse_untrained(run, ranks)
     stages = prepare(run, cache, voice, ranks)
     with run.alone(ranks):
-        return find_within(stages, stages.variational(), budgets, frontier=frontier)
+        return find_within(stages, stages.variational(), budgets, frontier=frontier, runtime=runtime)
 
 
 def _refuse_untrained(run: Run, ranks: Ranks) -> None:

@@ -12,6 +12,7 @@ evidence.json            what the data say of the template's gates
 scores.csv               every sampled strategy
 reliability.json         whether half of the selection's videos ranks strategies as the other half does
 answers.npz              what every strategy answered on the selection split, as far as it was asked
+latency-*.json           what every unit costs in milliseconds on a runtime of this machine
 budgets/                 the search within budgets: every judged strategy, and what the found ones reach
 finetuned-*.safetensors  the winner after finetuning, if the recipe asks for it; named by its strategy's digest
 fixed.safetensors        a [fixed] recipe's net
