@@ -163,9 +163,10 @@ def check(budgets: Sequence[Budget], costs: Costs, name: str) -> None:
     for budget in budgets:
         if not least <= budget.amount <= most:
             what = "below the cheapest" if budget.amount < least else "above the dearest"
+            unit = "" if budget.of == "nanoseconds" else f" {budget.of}"
             raise UsageError(
                 f"the budget {budget} is {what} strategy of {name}; "
-                f"give between {Budget(least, budget.of)} and {Budget(most, budget.of)} {budget.unit} a clip"
+                f"give between {Budget(least, budget.of)} and {Budget(most, budget.of)}{unit} a clip"
             )
 
 
