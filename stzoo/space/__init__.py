@@ -13,4 +13,5 @@ reliability how far a selection can be trusted
 effects     what each branch is worth: the one-shot score without it
 evidence    whether the data speak for each gate
 record      effects on disk
+comparison  posteriors and effects of several runs
 """
