@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stzoo import bundle as bundles
 from tests.cli.test_train import run
 
 
@@ -22,9 +23,9 @@ def seeds(template_bundle: Path, tmp_path: Path) -> list[Path]:
 
 def made(bundle: Path, folder: Path, drop: float, shift: float, effects: bool = True) -> Path:
     shutil.copytree(bundle, folder)
-    marginals = json.loads((folder / "marginals.json").read_text())
-    drops = {site: dict.fromkeys(branches, drop + shift) for site, branches in marginals["drop"].items()}
-    (folder / "marginals.json").write_text(json.dumps({**marginals, "drop": drops}))
+    strategy = bundles.read(bundle).strategy
+    drops = {site: {"S": drop + shift, "ST": drop + shift} for site in strategy.units}
+    (folder / "marginals.json").write_text(json.dumps({"backbone": strategy.backbone, "drop": drops}))
     config = json.loads((folder / "config.json").read_text())
     config["provenance"]["recipe"] = folder.name.partition("-")[0]
     (folder / "config.json").write_text(json.dumps(config))
