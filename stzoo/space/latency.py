@@ -24,7 +24,7 @@ import torch
 import stzoo
 from stzoo import nets
 from stzoo.contract import InputContract
-from stzoo.errors import DataError
+from stzoo.errors import DataError, StrategyError
 from stzoo.export import to_onnx
 from stzoo.files import write_json
 from stzoo.nets import Architecture, merge
@@ -215,7 +215,7 @@ def _read(path: Path, about: Mapping[str, Any]) -> dict[Strategy, int]:
         value = json.loads(path.read_text(encoding="utf-8"))
         there = value["about"]
         known = {Strategy.from_text(text): int(ns) for text, ns in value["nanoseconds"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, StrategyError) as error:
         raise DataError(
             f"{path} does not hold times of nets ({type(error).__name__}); move the file away to time them again"
         ) from error

@@ -17,7 +17,7 @@ from stzoo.strategies.posterior import Posterior
 
 def apart(places: list[float]) -> np.ndarray:
     """Distances of runs that lie on a line."""
-    return np.abs(np.subtract.outer(places, places))
+    return np.abs(np.subtract.outer(places, places)).astype(np.float64)
 
 
 def test_groups_that_lie_apart_have_the_least_p_that_there_is() -> None:
@@ -79,8 +79,10 @@ def test_logits_are_bounded() -> None:
 
 def subject(name: str, logits: list[float], effects: list[float] | None = None, group: str = "g") -> Subject:
     branches = [(f"L{number}", "ST") for number in range(len(logits))]
-    means = None if effects is None else {b: Mean(value, 0.1) for b, value in zip(branches, effects, strict=False)}
-    return Subject(name, group, dict(zip(branches, logits, strict=True)), means)
+    means = (
+        None if effects is None else {b: Mean(float(value), 0.1) for b, value in zip(branches, effects, strict=False)}
+    )
+    return Subject(name, group, dict(zip(branches, map(float, logits), strict=True)), means)
 
 
 def test_distances_are_roots_of_mean_squares() -> None:

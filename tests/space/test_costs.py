@@ -91,15 +91,14 @@ def test_random_strategies_differ_and_a_budget_below_all_is_refused() -> None:
         random_within(costs, 9, 0, 0)
 
 
-@pytest.mark.parametrize("backbone", ["densenet_tiny", "resnet_tiny"])
-def test_the_share_of_a_branch_is_what_closing_it_saves(backbone: str) -> None:
-    shape = Architecture(backbone, 3, {})
+def test_the_share_of_a_branch_is_what_closing_it_saves() -> None:
+    shape = Architecture("resnet_tiny", 3, {})
     contract = InputContract(frames=4, fps=1.0, resize=32, crop=32)
     clip = {"frames": 4, "height": 32, "width": 32}
     shares = branch_shares(shape, contract)
     whole = measure(shape, shape.all_open, **clip).multiply_adds
     assert list(shares) == [(site.name, branch) for site in shape.sites for branch in site.branches]
-    for site, branch, strategy in list(closings(shape))[:6]:
+    for site, branch, strategy in list(closings(shape))[:3]:
         saved = whole - measure(shape, strategy, **clip).multiply_adds
         assert shares[site.name, branch] == pytest.approx(saved / whole)
     assert 0 < sum(shares.values()) < 1

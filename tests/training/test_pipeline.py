@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from stzoo.inference import video_scores
 from stzoo.nets import Architecture
 from stzoo.recipe import Recipe, read
 from stzoo.space.one_shot import Answers, SelectionClips
+from stzoo.strategies.strategy import Strategy
 from stzoo.training import pipeline
 from stzoo.training.pipeline import select, train
 from stzoo.training.run import Run
@@ -301,18 +303,21 @@ def test_every_look_at_other_nets_is_counted(
     run.path("scores.csv").unlink()
     said: list[str] = []
 
-    def looked(winner: int) -> list[list[str]]:
-        monkeypatch.setattr("stzoo.training.stages.best", lambda sampled: sampled[winner])
+    spatial = Architecture("densenet_tiny", 3, {}).uniform("S")
+
+    def looked(site: str) -> list[list[str]]:
+        winner = Strategy("densenet_tiny", {**spatial.units, site: "ST"})
+        monkeypatch.setattr("stzoo.training.stages.best", lambda sampled: replace(sampled[0], strategy=winner))
         select(run, 3, clip_cache, Voice(said.append, progress=False))
         looks: list[list[str]] = json.loads(run.path("looks.json").read_text())["val"]
         assert read_bundle(run.bundle).config.provenance["looked at"] == ("val once", "val 2 times")[len(looks) - 1]
         return looks
 
-    first = looked(0)
-    assert looked(0) == first, "the same nets again"
-    both = looked(1)
-    assert (both[:1], [len(new) for new in both]) == (first, [5, 1])
-    assert looked(0) == both
+    first = looked("B1.L1")
+    assert looked("B1.L1") == first, "the same nets again"
+    both = looked("T1")
+    assert (both[:1], len(both), len(both[1])) == (first, 2, 1)
+    assert looked("B1.L1") == both
     assert "This run has now looked at val 2 times; what is best there is so by luck, too." in said
 
 
