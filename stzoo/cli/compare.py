@@ -144,7 +144,7 @@ def _print(comparison: Comparison) -> None:
         says.append(_says("Effects", comparison.effects_test, groups))
     else:
         without = [subject.name for subject in comparison.subjects if subject.effects is None]
-        says.append(f"Effects are compared where stzoo effects has measured all: it has not {listed(without)}.")
+        says.append(f"Effects are compared where stzoo effects has measured those of all; it lacks {listed(without)}.")
     print_parts(*parts, "\n".join(says))
 
 

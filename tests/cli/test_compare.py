@@ -79,7 +79,7 @@ def test_without_effects_posteriors_are_compared(seeds: list[Path], tmp_path: Pa
     result = run("compare", *seeds, "--figure", tmp_path / "compared.svg")
     assert result.exit_code == 0, result.stderr
     text = " ".join(result.stdout.split())
-    assert "Effects are compared where stzoo effects has measured all: it has not" in text
+    assert "Effects are compared where stzoo effects has measured those of all; it lacks" in text
     assert "nats" not in text
 
 
