@@ -103,13 +103,8 @@ def _finish_template(stages: Stages, strategies: int, *, exhaustive: bool = Fals
     selected = stages.select(template, strategies, exhaustive=exhaustive)
     _say_which_is_best(stages, selected, strategies)
     candidates = _pruned_candidates(template, selected.winner.strategy, stages.selection)
-    shipped, facts = (
-        candidates[0],
-        {
-            GATES: what_was_heard(stages.evidence(template)),
-            RELIABILITY: selected.reliability.text,
-        },
-    )
+    shipped = candidates[0]
+    facts = {GATES: what_was_heard(stages.evidence(template)), RELIABILITY: selected.reliability.text}
     finetuned = stages.finetune(template, shipped.strategy)
     if finetuned is not None:
         candidates.append(Candidate("opt-finetuned", "finetuned", shipped.strategy, finetuned))
