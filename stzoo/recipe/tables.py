@@ -56,6 +56,9 @@ class Augment(Table):
         bool | Literal["label-aware"],
         Field(description="mirror half of the clips; label-aware: classes of left and right change places"),
     ] = False
+    erase: Annotated[
+        Rate, Field(description="of the clips, how many lose a rectangle: random erasing, Zhong et al. 2020")
+    ] = 0.0
     stride: Annotated[
         Literal["fixed", "random"], Field(description="random: steps of 1 to input.stride_frames; without data.cache")
     ] = "fixed"
