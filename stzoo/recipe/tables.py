@@ -163,6 +163,16 @@ class Compute(Table):
         return compiled
 
 
+class Bundled(Table):
+    """[bundle]: what the bundles of a run are made of."""
+
+    weights: Annotated[
+        Literal["float32", "float16"],
+        Field(description="of kernels; in float16 nets are rounded before they are measured, and files half as large"),
+    ] = "float32"
+    template: Annotated[bool, Field(description="keep the template's weights, which effects are measured with")] = True
+
+
 class Recipe(Table):
     """Everything that decides a training run: either a template's stages, or `fixed` alone."""
 
@@ -180,6 +190,7 @@ class Recipe(Table):
     selection: Selection | None = None
     finetune: Optimisation | None = None
     fixed: Fixed | None = None
+    bundle: Bundled = Bundled()
 
     @model_validator(mode="after")
     def _tables_agree(self) -> Recipe:
