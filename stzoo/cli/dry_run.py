@@ -59,6 +59,7 @@ def _look_at_videos(recipe: Recipe, lists: Lists, problems: list[str], notes: li
     absent = missing(lists, recipe.data.max_broken)
     for lacking in absent.values():
         (problems if lacking.too_many else notes).append(lacking.sentence)
+    notes += lists.notes
     notes += [sentence for sentence in (without_videos(lists, absent),) if sentence]
     problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
 
