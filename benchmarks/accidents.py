@@ -161,7 +161,7 @@ def threads(folder: Path, rng: random.Random, times: int) -> str:
 def killed_workers(folder: Path, rng: random.Random, files: int) -> str:
     """Workers of one prediction are killed at random."""
     videos(folder / "videos", files)
-    process = started(["predict", "videos", "--workers", "2", "-o", "out.jsonl"], folder)
+    process = started(["predict", "videos", "--clips", "1", "--workers", "2", "-o", "out.jsonl"], folder)
     kills = 0
     while process.poll() is None:
         time.sleep(rng.uniform(3, 12))  # a worker takes a second or two to begin
