@@ -84,7 +84,7 @@ def test_help_breaks_no_option_and_no_choice_at_80_columns(name: str) -> None:
     for inner, one in below.items():
         words = {option for parameter in one.params for option in parameter.opts if option.startswith("--")}
         for parameter in one.params:
-            words |= {*parameter.type.choices} if isinstance(parameter.type, click.Choice) else set()
+            words |= {*map(str, parameter.type.choices)} if isinstance(parameter.type, click.Choice) else set()
         text = run(name, *filter(None, [inner]), "--help").output
         assert not [word for word in words if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
 
