@@ -82,7 +82,7 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Conv", "Gemm", "MatMul"],
-                extra_options={"MatMulConstBOnly": True},
+                nodes_to_exclude=_products_of_activations(onnx.load(str(prepared)).graph),
             )
             model = onnx.load(str(temporary))
             onnx.helper.set_model_props(model, metadata)
@@ -92,6 +92,12 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
         raise ExportError(f"{target} cannot be written in int8: {str(error).strip().partition(chr(10))[0]}") from error
     finally:
         logging.root.setLevel(level)
+
+
+def _products_of_activations(graph: Any) -> list[str]:
+    """The products of matrices of which neither is a weight, as in attention: they lose more than they save."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and not weights & {*node.input}]
 
 
 def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items: Sequence[Item]) -> Int8Comparison:

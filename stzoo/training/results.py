@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+from torch import nn
+
 from stzoo.contract import InputContract
 from stzoo.files import write_json
 from stzoo.metrics import Estimate, accuracy
@@ -43,10 +46,13 @@ class SplitAccuracy:
 def measure_candidates(
     candidates: Sequence[Candidate], data: RunData, machine: Machine, *, progress: bool
 ) -> list[SplitAccuracy]:
-    """Every candidate once on `val` and on each test list, with intervals.
+    """Every candidate once on `val` and on each test list, with intervals, as the recipe has its weights bundled.
 
     Those of the same strategy and origin share one measurement, and the processes of the machine its videos.
     """
+    if data.recipe.bundle.weights == "float16":
+        for candidate in candidates:
+            round_kernels(candidate.net)
     accuracies = []
     for split in data.tests:
         cache, contract = data.test(split)
@@ -65,6 +71,14 @@ def measure_candidates(
                     SplitAccuracy(candidate.name, candidate.how, split, measured[key], candidate.strategy)
                 )
     return accuracies
+
+
+def round_kernels(net: nn.Module) -> None:
+    """Rounds what a bundle stores in 16 bits, in place, so that the net read from it is this one."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(parameter.half())
 
 
 def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: InputContract) -> None:
