@@ -22,7 +22,7 @@ from stzoo.runtimes import open_session
 from stzoo.runtimes.onnx_file import read
 from stzoo.runtimes.onnxruntime_session import explaining
 from stzoo.video.frames import normalise
-from stzoo.video.reader import read_clips
+from stzoo.video.reader import read_or_say
 
 _CALIBRATION_VIDEOS = 64
 
@@ -130,13 +130,12 @@ def _pixels(
     reason = "the list is empty"
     readable = 0
     for item in items:
-        try:
-            pixels = read_clips(item.video, predictor.contract).clips
-        except VideoError as error:
-            reason = str(error)
+        read = read_or_say(item.video, predictor.contract)
+        if isinstance(read, VideoError):
+            reason = str(read)
             continue
         readable += 1
-        yield item, pixels
+        yield item, read.clips
     if not readable:
         raise DataError(f"none of the {len(items)} videos can be read to calibrate with: {reason}")
 

@@ -73,7 +73,7 @@ def save_bundle(
     card = cards.named(name) if name in cards.names() else None
     results = tuple(
         Result(
-            dataset=run.recipe.name if card is None else card.dataset,
+            dataset=run.recipe.data.dataset if card is None else card.dataset,
             split=measured.split,
             protocol=contract.protocol,
             metric="top1",

@@ -120,6 +120,8 @@ class RunData:
         self.voice = voice
         self.processes = processes
         lists = read_lists(recipe.data)
+        for note in lists.notes:
+            voice.say(note)
         absent = missing(lists, recipe.data.max_broken)
         for lacking in absent.values():
             if lacking.too_many:

@@ -82,6 +82,7 @@ def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions
     assert bundle.labels == ("still", "turn-left", "turn-right")
     assert bundle.posterior is not None
     assert (result := bundle.metrics[0]).split == "val"
+    assert result.dataset == motions.name
     assert result.n == 9
     assert result.model == weights_digest(finished.bundle)
     assert re.fullmatch(r"\d+ s|\d+ min \d+ s", bundle.config.provenance["training time"])
