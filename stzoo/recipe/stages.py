@@ -26,7 +26,8 @@ class Optimisation(Table):
     Of weights that others trained, `head_epochs` and `trunk_learning_rate` keep what they know.
 
     References: Kumar et al. 2022 for the head first, Loshchilov and Hutter 2019 for AdamW, Szegedy et al. 2016, section
-    7, for label smoothing.
+    7, for label smoothing, Zhang et al. 2018 for mixup, Yun et al. 2019 for CutMix. Where both of these are on, each
+    takes half of the clips.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]
@@ -42,6 +43,13 @@ class Optimisation(Table):
     momentum: Annotated[Rate, Field(description="AdamW: of the mean gradient")] = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1, description="AdamW: a part of the weights and of the rate")]
     label_smoothing: Annotated[Rate, Field(description="part of the target that all classes share")] = 0.0
+    mixup: Annotated[
+        float, Field(ge=0, le=10, description="a of the Beta(a, a) that two clips are blended by; 0: off")
+    ] = 0.0
+    cutmix: Annotated[
+        float,
+        Field(ge=0, le=10, description="a of the Beta(a, a) that a rectangle of another clip is sized by; 0: off"),
+    ] = 0.0
     batch_norm: Annotated[
         Literal["batch", "kept"],
         Field(description="what training normalises by: each batch, or the statistics that it starts from"),

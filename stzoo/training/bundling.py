@@ -73,11 +73,12 @@ def save_bundle(
     net, contract = shipped.net, run.recipe.input
     shape = architecture(net)
     weights = _arrays(net.state_dict().items())
-    digest = hashlib.sha256(serialise(weights)).hexdigest()
+    storage = run.recipe.bundle.weights
+    digest = hashlib.sha256(serialise(weights, storage)).hexdigest()
     card = cards.named(name) if name in cards.names() else None
     results = tuple(
         Result(
-            dataset=run.recipe.name if card is None else card.dataset,
+            dataset=run.recipe.data.dataset if card is None else card.dataset,
             split=measured.split,
             protocol=contract.protocol,
             metric="top1",
@@ -127,6 +128,7 @@ def save_bundle(
         None if template is None or not template.weights else _arrays(template.net.state_dict().items()),
         extra,
         statistics={other.strategy: _arrays(other.net.named_buffers()) for other in normalised},
+        storage=storage,
         card=card,
         replace=True,
     )

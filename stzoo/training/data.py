@@ -21,9 +21,10 @@ from stzoo.inference import to_input
 from stzoo.pool import processors
 from stzoo.recipe import Recipe, Selection
 from stzoo.space.one_shot import SelectionClips
-from stzoo.training.batches import ClipSource, DecodedClips, Mirrored, TrainingClips
+from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.training.splits import Splits, split_of, without_selection
+from stzoo.training.variation import Mirrored
 from stzoo.training.voice import SILENT, Voice
 from stzoo.video.augment import Cut, mirrored_classes
 from stzoo.video.video import Video
@@ -47,6 +48,8 @@ class RunData:
         self.voice = voice
         self.processes = processes
         lists = read_lists(recipe.data)
+        for note in lists.notes:
+            voice.say(note)
         absent = missing(lists, recipe.data.max_broken)
         for lacking in absent.values():
             if lacking.too_many:
@@ -81,6 +84,7 @@ class RunData:
             self.voice.say,
             self.recipe.compute.workers or max(1, processors() // self.processes),
             mirrored,
+            augment.erase,
             broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
         )
 
@@ -111,6 +115,7 @@ class RunData:
             short_sides=augment.short_sides,
             mirrored=mirrored,
             left_out=len(training) - len(rows),
+            erase=augment.erase,
             orders=[strips.items[row].order for row in rows] if self.recipe.data.frame_order != "given" else (),
         )
 

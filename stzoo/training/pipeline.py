@@ -113,7 +113,8 @@ def _finish_template(stages: Stages, strategies: int, *, exhaustive: bool = Fals
     if ranks.leads:
         figure = _figure(run, template, shipped.strategy)
         normalised = _normalised(stages, candidates, shipped)
-        bundled = BundledTemplate(template, scores_text(selected.sampled), figure, normalised, facts=facts)
+        weights = run.recipe.bundle.template
+        bundled = BundledTemplate(template, scores_text(selected.sampled), figure, normalised, weights, facts)
         videos, processes = stages.data.listed, ranks.count
         save_bundle(run, stages.data.labels, shipped, accuracies, template=bundled, videos=videos, processes=processes)
     return accuracies
@@ -155,7 +156,7 @@ def _figure(run: Run, template: Classifier, strategy: Strategy) -> Path:
 
 
 def _normalised(stages: Stages, candidates: Sequence[Candidate], shipped: Candidate) -> list[Candidate]:
-    """The other strategies' nets, where each has batch-norm statistics of its own."""
-    if stages.selection.calibration is None:
+    """The other strategies' nets, where each has batch-norm statistics of its own, and the template is bundled."""
+    if stages.selection.calibration is None or not stages.run.recipe.bundle.template:
         return []
     return [other for other in candidates if other.how == "pruned" and other.strategy != shipped.strategy]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool
+from torch import nn
 
 from stzoo.contract import InputContract
 from stzoo.files import write_json
@@ -52,10 +54,15 @@ class SplitAccuracy:
 def measure_candidates(
     candidates: Sequence[Candidate], data: RunData, machine: Machine, looks: Mapping[str, int], *, progress: bool
 ) -> list[SplitAccuracy]:
-    """Every candidate once on `val` and on each test list, with intervals over sources; `looks` counts by list.
+    """Every candidate once on `val` and on each test list, with intervals over sources, as the recipe has it bundled.
+
+    `looks` says how often each list has been looked at.
 
     Those of the same strategy and origin share one measurement, and the processes of the machine its videos.
     """
+    if data.recipe.bundle.weights == "float16":
+        for candidate in candidates:
+            round_kernels(candidate.net)
     accuracies = []
     for split in data.tests:
         cache, contract = data.test(split)
@@ -85,6 +92,14 @@ def measure_candidates(
                     )
                 )
     return accuracies
+
+
+def round_kernels(net: nn.Module) -> None:
+    """Rounds what a bundle stores in 16 bits, in place, so that the net read from it is this one."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(parameter.half())
 
 
 def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: InputContract) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -74,6 +75,18 @@ def test_every_command_of_the_table_loads_and_has_help(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0, result.output
     assert f"stzoo {name}" in result.output
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_breaks_no_option_and_no_choice_at_80_columns(name: str) -> None:
+    command = cli.COMMANDS[name].load()
+    below = command.commands if isinstance(command, click.Group) else {"": command}
+    for inner, one in below.items():
+        words = {option for parameter in one.params for option in parameter.opts if option.startswith("--")}
+        for parameter in one.params:
+            words |= {*map(str, parameter.type.choices)} if isinstance(parameter.type, click.Choice) else set()
+        text = run(name, *filter(None, [inner]), "--help").output
+        assert not [word for word in words if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
 
 
 @pytest.mark.parametrize(

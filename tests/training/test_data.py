@@ -15,6 +15,16 @@ from stzoo.training.splits import split
 from stzoo.training.voice import Voice
 
 
+def test_what_folders_hold_besides_videos_is_said(tmp_path: Path) -> None:
+    for name in ("train/a/1.mp4", "train/a/2.mp4", "train/b/1.mp4", "train/b/2.mp4", "train/notes.txt", "val/a/3.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    overrides = [f"data.root='{tmp_path}'", "data.format=folders", "data.selection_fraction=0.25"]
+    said: list[str] = []
+    RunData(read("recipes/smoke.toml", overrides), tmp_path, Voice(said.append, progress=False))
+    assert said == [f"1 file in {tmp_path / 'train'} passed over, because its name ends like no video's (.txt)."]
+
+
 @pytest.mark.parametrize("cached", ["true", "false"])
 def test_a_net_of_single_frames_is_right_half_of_the_time_about_the_arrow(
     motions: Path, tmp_path: Path, cached: str

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from stzoo.bundle import read as read_bundle
 from stzoo.bundle import weights_digest
@@ -25,6 +26,7 @@ from stzoo.recipe import Recipe, read
 from stzoo.space.one_shot import Answers, SelectionClips
 from stzoo.strategies.strategy import Strategy
 from stzoo.training import pipeline
+from stzoo.training.machine import shared_scores
 from stzoo.training.pipeline import select, train
 from stzoo.training.run import Run
 from stzoo.training.stages import Stages, prepare
@@ -82,6 +84,7 @@ def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions
     assert bundle.labels == ("still", "turn-left", "turn-right")
     assert bundle.posterior is not None
     assert (result := bundle.metrics[0]).split == "val"
+    assert result.dataset == motions.name
     assert result.n == 9
     assert result.model == weights_digest(finished.bundle)
     assert re.fullmatch(r"\d+ s|\d+ min \d+ s", bundle.config.provenance["training time"])
@@ -403,3 +406,35 @@ def test_a_run_takes_the_warm_up_of_its_sweep(finished: Run, clip_cache: Path, t
     train(run, clip_cache, Voice(said.append, progress=False))
     assert not any(sentence.startswith("warmup") for sentence in said)
     assert repeated(run) == repeated(finished)
+
+
+def test_a_bundle_in_16_bits_holds_the_net_that_was_measured(
+    fixed_toml: Path, motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Any] = []
+
+    def watched(net: Any, *arguments: Any) -> Any:
+        measured.append(net)
+        return shared_scores(net, *arguments)
+
+    monkeypatch.setattr("stzoo.training.results.shared_scores", watched)
+    run = Run(tmp_path / "run", read(fixed_toml, [f"data.root='{motions}'", "bundle.weights='float16'"]))
+    train(run, clip_cache, SILENT)
+    bundled = loading.load(run.bundle, runtime="torch", device="cpu")
+    kernels = 0
+    for name, value in measured[-1].state_dict().items():
+        assert torch.equal(bundled.net.state_dict()[name], value), name
+        kernels += 2 * value.numel() if value.dim() > 1 else 0
+    assert kernels < (run.bundle / "model.safetensors").stat().st_size < 1.5 * kernels
+    assert weights_digest(run.bundle) == bundled.digest
+    assert json.loads((run.bundle / "golden.json").read_text())["model_digest"] == bundled.digest
+
+
+def test_a_bundle_may_leave_its_template_out(finished: Run, motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "bundle.template=false"])
+    run = trained(finished, tmp_path / "run", recipe)
+    train(run, clip_cache, SILENT)
+    assert (finished.bundle / "template.safetensors").exists()
+    assert not (run.bundle / "template.safetensors").exists()
+    assert not (run.bundle / "statistics").exists()
+    assert (run.bundle / "marginals.json").read_bytes() == (finished.bundle / "marginals.json").read_bytes()
