@@ -25,8 +25,8 @@ from stzoo.space.one_shot import SelectionClips
 
 MOST = 1024
 """Videos that are asked at most."""
-FEWEST = 16
-"""Sources without which nothing is said: the signs of fewer can be too few to rule chance out."""
+FEWEST = 8
+"""Sources without which nothing is said: the signs of fewer cannot rule chance out for all gates at once."""
 SURE = 0.05
 """The chance that noise alone lets any gate stand out."""
 
