@@ -46,7 +46,7 @@ WITHIN = 0.1
 """The largest error, as a part of the measured time, with which a table is said to predict whole nets."""
 
 _NETS_A_NUMBER = 1.5
-_TURNS = 30
+_TURNS, _ATTEMPTS = 30, 20
 _FORMAT = 1
 
 Timed = Mapping[Strategy, int]
@@ -138,22 +138,30 @@ def asked(architecture: Architecture, closable: Collection[str] = ()) -> list[St
     return [architecture.all_open, *_fitted(architecture, closable), *_checked(architecture, closable)]
 
 
-def _drawn(architecture: Architecture, closable: Collection[str]) -> list[Strategy]:
-    """Different strategies from all over the space, every unit as likely as any other; fewer where it has no more."""
+def _fitted(architecture: Architecture, closable: Collection[str]) -> list[Strategy]:
+    """Different strategies, every unit of a site as likely as any other; fewer where the space has no more."""
     sites = architecture.sites
     numbers = 1 + sum(len(units_of(site, closable)) - 1 for site in sites)
-    wanted = math.ceil(_NETS_A_NUMBER * numbers) + CHECKED
-    even = Posterior(architecture.backbone, {site.name: dict.fromkeys(site.branches, 0.5) for site in sites})
-    different = dict.fromkeys(even.sample(0, index, closable) for index in range(4 * wanted))
+    wanted = math.ceil(_NETS_A_NUMBER * numbers)
+    different = dict.fromkeys(_even(architecture, 0.5).sample(0, index, closable) for index in range(4 * wanted))
     return [strategy for strategy in different if strategy != architecture.all_open][:wanted]
 
 
-def _fitted(architecture: Architecture, closable: Collection[str]) -> list[Strategy]:
-    return _drawn(architecture, closable)[:-CHECKED]
-
-
 def _checked(architecture: Architecture, closable: Collection[str]) -> list[Strategy]:
-    return _drawn(architecture, closable)[-CHECKED:]
+    """Strategies of few temporal branches, and of ever more, none of which the table is fitted to."""
+    taken = {architecture.all_open, *_fitted(architecture, closable)}
+    found: list[Strategy] = []
+    for number in range(CHECKED):
+        posterior = _even(architecture, 1 - (number + 0.5) / CHECKED)
+        drawn = (posterior.sample(1 + attempt, number, closable) for attempt in range(_ATTEMPTS))
+        found += [strategy for strategy in drawn if strategy not in {*taken, *found}][:1]
+    return found
+
+
+def _even(architecture: Architecture, drop: float) -> Posterior:
+    """A posterior with the same drop rate of every temporal branch, and one half of the others."""
+    rates = {site.name: {name: 0.5 if name == "S" else drop for name in site.branches} for site in architecture.sites}
+    return Posterior(architecture.backbone, rates)
 
 
 def _latency(architecture: Architecture, closable: Collection[str], about: Mapping[str, Any], known: Timed) -> Latency:

@@ -62,7 +62,6 @@ def test_the_data_speak_for_gates_of_a_template_that_has_learnt() -> None:
     found = evidence(template, clips(HELD_OUT, 1))
     assert found.is_enough
     assert found.heard
-    assert max(found.heard, key=lambda gate: abs(gate.gradient)).gradient > 0
     assert [(gate.site, gate.branch) for gate in found.gates] == [gate[:2] for gate in named_gates(template)]
     assert all(torch.equal(value, before[name]) for name, value in template.state_dict().items())
     assert all(gate.given is None for _, _, gate, _ in named_gates(template))
