@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-SAMPLE ?= stzoo/bundled/sample.mp4
+SAMPLE ?= stzoo/bundled/basketball.mp4
 
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
