@@ -146,6 +146,8 @@ class LazyGroup(click.RichGroup):
             try:
                 result = super().main(args, prog_name, complete_var, False, **extra)
                 sys.stdout.flush()
+                if interrupted.is_set():  # a library swallowed it; a loop in a shell must end all the same
+                    sys.exit(EXIT_INTERRUPTED)
             except StzooError as error:
                 if interrupted.is_set():
                     sys.exit(EXIT_INTERRUPTED)
