@@ -16,6 +16,7 @@ A module a command:
     finetune     `stzoo finetune`
     select       `stzoo select`
     effects      `stzoo effects`
+    compare      `stzoo compare`
     data         `stzoo data check` and `stzoo data make`
 
 What they share:
@@ -92,6 +93,7 @@ COMMANDS = {
     "finetune": Entry("stzoo.cli.finetune:finetune", "Train a model further on your own videos and classes."),
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
     "effects": Entry("stzoo.cli.effects:effects", "Say what each branch of a template is worth, and what it costs."),
+    "compare": Entry("stzoo.cli.compare:compare", "Compare the posteriors and effects of several runs."),
     "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
 }
 

@@ -196,7 +196,7 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
 
 def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:
     """A sentence for a split that would be empty, and for every list whose first videos on disk cannot all be read."""
-    from stzoo.training.data import split_of
+    from stzoo.training.splits import split_of
     from stzoo.video.reader import read_or_say
 
     sentences = []
