@@ -73,13 +73,15 @@ class Evaluation:
             ],
         }
 
-    def write(self, folder: Path) -> None:
-        """Writes results.json and both figures."""
+    def write(self, folder: Path, *, figures: bool = True) -> None:
+        """Writes results.json and, unless `figures` are not wanted, both figures, which need matplotlib."""
+        write_json(folder / "results.json", self.to_json())
+        if not figures:
+            return
         title = f"{self.about['model']}, {len(self.labels)} videos"
         matrix = metrics.confusion(self.scores, self.labels)
         confusion_figure(matrix, self.about["labels"], folder / "confusion.png", title)
         reliability_figure(self.calibration, folder / "reliability.png", title)
-        write_json(folder / "results.json", self.to_json())
 
 
 class ScoreBook:

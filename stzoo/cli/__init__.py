@@ -52,7 +52,7 @@ import rich_click as click
 
 import stzoo
 from stzoo.cli.interrupts import remembering_interrupts
-from stzoo.errors import StzooError, UsageError, debugging, did_you_mean
+from stzoo.errors import StzooError, UsageError, debugging, did_you_mean, translated
 from stzoo.terminal.cleaning import clean, cleaned
 
 EXIT_INTERRUPTED = 130
@@ -167,7 +167,9 @@ class LazyGroup(click.RichGroup):
                     raise
                 where = f": {error.filename}" if error.filename is not None else ""
                 _fail(f"Error: {error.strerror}{where}", StzooError.exit_code)
-            except Exception:
+            except Exception as error:
+                if isinstance(error, ModuleNotFoundError) and (missing := translated(error)) is not None:
+                    _fail(f"Error: {missing}", missing.exit_code)
                 if interrupted.is_set():
                     sys.exit(EXIT_INTERRUPTED)
                 raise

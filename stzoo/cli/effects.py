@@ -12,7 +12,7 @@ import rich_click as click
 from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.labelled import labelled, root_option
 from stzoo.cli.options import format_option
-from stzoo.errors import DataError, UsageError
+from stzoo.errors import DataError, UsageError, require
 
 if TYPE_CHECKING:
     from stzoo.nets.classifier import Classifier
@@ -77,6 +77,7 @@ def effects(
     estimated anew, nothing is trained. Positive numbers speak for a branch. Standard errors take videos that were cut
     from one recording to be right or wrong together.
     """
+    require("torch", "matplotlib")
     from stzoo.figures.strategies import effects_figure
     from stzoo.nets import posterior
     from stzoo.space.effects import check_sum, closings, measure_effects

@@ -24,7 +24,7 @@ from stzoo.cli.options import (
     weights_option,
     workers_option,
 )
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import MissingPackageError, UsageError, VideoError, require
 from stzoo.files import slug
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def evaluate(
     """
     from stzoo.evaluation import evaluate as measure
 
+    figures = _can_draw()
     model = resolved(model, weights)
     calibrating = [] if calibrate is None else _calibrating(model, calibrate, root)
     predictor = loaded(model, **wishes, strategy=strategy, calibrate=calibrating)
@@ -114,7 +115,7 @@ def evaluate(
             predictor, items, folder, workers=workers, progress=progress, variant=variant, frame_order=order
         )
     evaluation = replace(evaluation, warnings=_warnings(model, items))
-    evaluation.write(folder)
+    evaluation.write(folder, figures=figures)
     for failed in evaluation.failed:
         click.echo(f"Error: {failed.reason}", err=True)
     for sentence in evaluation.warnings:
@@ -122,9 +123,19 @@ def evaluate(
     if format_ == "json":
         click.echo(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
     else:
-        _print(evaluation, folder)
+        _print(evaluation, folder, figures)
     if evaluation.failed:
         context.exit(VideoError.exit_code)
+
+
+def _can_draw() -> bool:
+    """Whether there will be figures; says before anything is measured why there are none."""
+    try:
+        require("matplotlib")
+    except MissingPackageError as error:
+        click.echo(f"Warning: no figures: {error}", err=True)
+        return False
+    return True
 
 
 def _own_val(model: str) -> list[Item]:
@@ -170,7 +181,7 @@ def _warnings(model: str, items: Sequence[Item]) -> tuple[str, ...]:
     return () if sentence is None else (sentence,)
 
 
-def _print(evaluation: Evaluation, folder: Path) -> None:
+def _print(evaluation: Evaluation, folder: Path, figures: bool) -> None:
     from stzoo.cli.drawing import plain_table, print_parts
 
     table = plain_table("metric", "value:right", "95 % interval", "n:right")
@@ -195,7 +206,7 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
         table,
         by_class,
         f"{others}{failed if evaluation.failed else ''}Measured: {evaluation.about['protocol']}.\n"
-        f"{folder}: scores.npz, results.json, confusion.png, reliability.png",
+        f"{folder}: scores.npz, results.json{', confusion.png, reliability.png' * figures}",
     )
 
 

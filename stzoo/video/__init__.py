@@ -27,5 +27,4 @@ Clips:
 Besides:
     render     a video written anew with labels on it
     overlay    labels drawn onto frames
-    fonts      fonts of this machine that have the letters of a text
 """

@@ -14,7 +14,7 @@ from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo.contract import CHANGEABLE
-from stzoo.errors import UsageError
+from stzoo.errors import UsageError, require
 from stzoo.zoo import hub, torchvision, untrained
 from stzoo.zoo.reference import Location, Ref, exported_file, find, meaning_of, text_of
 
@@ -70,19 +70,21 @@ def load(
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
         calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
-        runtime: `torch`, the default, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX
-            file or one that is exported into a cache once; `auto` takes the fastest of those that can run at once, and
-            is the default for an ONNX file, which torch cannot run.
+        runtime: `torch`, where `net` is a module, and the default where it is installed; `onnxruntime` or `openvino`,
+            which run the bundle's ONNX file or one that is exported into a cache once; `auto` takes the fastest of
+            those that can run at once, and is the default without torch and for an ONNX file, which torch cannot run.
         precision: `bf16` is openvino's; `int8` runs the file that `stzoo export --precision int8` put into the bundle.
         protocol: what of the bundle's input contract is to be other, as `InputContract.changed` takes it.
         say: is told when the input is another one, and what takes long.
 
     Raises `ModelNotFoundError`, `BundleError` and `HubError`, each naming what was looked for or the file that is not
     to be trusted; `StrategyError` for a strategy that does not fit; `UsageError` for a runtime, a device or a precision
-    that cannot be had.
+    that cannot be had; `MissingPackageError` for what only torch can do, where it is not installed.
 
     Warns `BatchNormWarning` when the batch-norm statistics are a template's, which belong to a mixture of nets.
     """
+    from stzoo.runtimes import is_there
+
     _refuse_other_kinds(calibrate, protocol)
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
     variant = _Variant(strategy, weights is not None, videos)
@@ -90,7 +92,7 @@ def load(
     if (file := exported_file(ref)) is not None:
         _refuse_for_a_file(file, variant, revision)
         return _exported(file, _Engine(runtime or "auto", precision, asked_device), protocol, say)
-    engine = _Engine(runtime or "torch", precision, asked_device)
+    engine = _Engine(runtime or ("torch" if is_there("torch") else "auto"), precision, asked_device)
     _refuse_contradictions(variant, engine)
     if (foreign := torchvision.named(text_of(ref))) is not None:
         if strategy is not None:
@@ -242,6 +244,7 @@ def _on_session(source: _Source, session: Session) -> Predictor:
 
 
 def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predictor:
+    require("torch")
     from stzoo.bundle import rebuild
     from stzoo.prediction.predictor import Predictor
 
