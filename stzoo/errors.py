@@ -118,11 +118,16 @@ def missing(package: str) -> MissingPackageError:
     )
 
 
+def may_be_missing(package: str) -> bool:
+    """Whether stzoo works without a package, in part."""
+    return package in _NEEDED_FOR
+
+
 def translated(error: ModuleNotFoundError) -> MissingPackageError | None:
     """The error about the package that an import did not find, or None where stzoo cannot do without it."""
     package = (error.name or "").partition(".")[0]
     package = "onnxscript" if package == "onnx_ir" else package
-    return missing(package) if package in _NEEDED_FOR else None
+    return missing(package) if may_be_missing(package) else None
 
 
 def debugging() -> bool:

@@ -56,6 +56,7 @@ CASES = (
     Case(f"export {MODEL} -o model.onnx", 1, NO_TORCH),
     Case(f"verify {MODEL}", 0, "onnxruntime"),
     Case(f"benchmark {MODEL}", 0, "onnxruntime"),
+    Case("check --offline", 0, "GPL"),
     Case(f"publish {MODEL} --repo lab/more", 1, NO_TORCH),
     Case("measure resnet50", 1, NO_TORCH),
     Case("train smoke", 1, NO_TORCH),

@@ -10,6 +10,7 @@ A module a command:
     export       `stzoo export`
     verify       `stzoo verify`
     benchmark    `stzoo benchmark`
+    check        `stzoo check`
     publish      `stzoo publish`
     measure      `stzoo measure`
     train        `stzoo train`
@@ -86,6 +87,7 @@ COMMANDS = {
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),
     "verify": Entry("stzoo.cli.verify:verify", "Check that a model answers here as it did where it was made."),
     "benchmark": Entry("stzoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),
+    "check": Entry("stzoo.cli.check:check", "Say what there is on this machine, and whether it works."),
     "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),

@@ -9,5 +9,6 @@ loading      load: from a reference to a model that predicts
 verifying    a model's golden clips, run on every runtime
 benchmarking  how fast a model is here
 untrained    models whose weights are those of initialisation
+checking     what there is on this machine, and whether it works
 publishing   from a bundle to a Hub repository
 """
