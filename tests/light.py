@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-HIDDEN = ("torch", "torchvision", "matplotlib", "onnxscript", "onnx_ir")
+HIDDEN = ("torch", "torchvision", "matplotlib", "onnxscript", "onnx_ir", "skimage", "pybullet")
 MODEL = "camera-motion-opt"
 NO_TORCH, NO_MATPLOTLIB = "Error: torch is not installed here, and", "Error: matplotlib is not installed here, and"
 
@@ -106,14 +106,17 @@ def calls() -> dict[str, str | None]:
     rows = PredictStage(MODEL)({"path": ["sample.mp4"]})
     strategy = model.strategy
     return {
-        "load": None
-        if model.runtime == "onnxruntime" and model.predict("sample.mp4")[0].label == "still"
-        else "differs",
+        "load": None if model.runtime != "torch" and model.predict("sample.mp4")[0].label == "still" else "differs",
         "PredictStage": None if rows["label"].tolist() == ["still"] else f"gave {rows}",
         "load in torch": wrong_call(lambda: stzoo.load(MODEL, runtime="torch"), "torch"),
         "load without weights": wrong_call(lambda: stzoo.load(MODEL, weights=None), "torch"),
         "load a strategy": wrong_call(lambda: stzoo.load(MODEL, strategy="s"), "torch"),
         "load of torchvision": wrong_call(lambda: stzoo.load("torchvision:r3d_18"), "torch"),
+        "load with other classes": wrong_call(lambda: stzoo.load(MODEL, classes=["a", "b"]), "torch"),
+        "evaluate": None if stzoo.evaluate(MODEL, "data")["top1"]["n"] == 2 else "differs",
+        "create": wrong_call(lambda: stzoo.create("resnet50"), "torch"),
+        "train": wrong_call(lambda: stzoo.train("smoke"), "torch"),
+        "export_onnx": wrong_call(lambda: stzoo.export_onnx(MODEL, "model.onnx"), "torch"),
         "a figure": wrong_call(lambda: strategy_figure(strategy, "figure.png", "a title"), "matplotlib"),
     }
 

@@ -20,10 +20,8 @@ A module a command:
     data         `stzoo data check` and `stzoo data make`
 
 What they share:
-    export_report   what `stzoo export` has found out
     options         options of several commands, and the model that they ask for
     inputs          files, folders, patterns and lists that a command line means
-    labelled        labelled videos that a command line means
     strategy_names  strategies that a command line means
     writers         predictions and timelines as text, JSON, JSON lines, CSV or subtitles
     timeline        `--timeline`, `--render` and `--figure` of `stzoo predict`

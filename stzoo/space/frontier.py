@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,14 @@ class Point:
     cross_entropy: float
     strategy: Strategy
     lead: Estimate | None
+
+    def row(self) -> dict[str, Any]:
+        """The point as plain values, by `FIELDS`; None for what there is not."""
+        accuracy, behind = self.accuracy, self.lead
+        less = (None, None, None) if behind is None else (behind.value, behind.low, behind.high)
+        shares = (accuracy.value, accuracy.low, accuracy.high, self.cross_entropy, accuracy.n)
+        values = (self.budget, self.net, self.cost, *shares, *less, self.strategy.text())
+        return dict(zip(FIELDS, values, strict=True))
 
 
 def rivals(architecture: Architecture, costs: Costs, posterior: Posterior, budget: int) -> dict[str, Strategy]:
@@ -114,12 +123,8 @@ def table(found: Sequence[Point]) -> str:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(FIELDS)
     for point in found:
-        accuracy = point.accuracy
-        shares = [f"{number:.6f}" for number in (accuracy.value, accuracy.low, accuracy.high, point.cross_entropy)]
-        behind = point.lead
-        less = ["", "", ""] if behind is None else [f"{n:.6f}" for n in (behind.value, behind.low, behind.high)]
-        of_net = ("" if point.budget is None else point.budget, point.net, point.cost)
-        lines.writerow((*of_net, *shares, accuracy.n, *less, point.strategy.text()))
+        values = point.row().values()
+        lines.writerow(f"{value:.6f}" if isinstance(value, float) else value for value in values)
     return text.getvalue()
 
 

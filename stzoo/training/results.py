@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from stzoo.contract import InputContract
 from stzoo.files import write_json
@@ -67,22 +67,24 @@ def measure_candidates(
     return accuracies
 
 
+def rows(accuracies: Sequence[SplitAccuracy], contract: InputContract) -> list[dict[str, Any]]:
+    """Every measurement with protocol, split, n and interval, as plain values."""
+    return [
+        {
+            "net": measured.name,
+            "how": measured.how,
+            "split": measured.split,
+            "protocol": contract.protocol,
+            "accuracy": round(measured.accuracy.value, 6),
+            "low": round(measured.accuracy.low, 6),
+            "high": round(measured.accuracy.high, 6),
+            "n": measured.accuracy.n,
+            "strategy": measured.strategy.text(),
+        }
+        for measured in accuracies
+    ]
+
+
 def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: InputContract) -> None:
-    """Every measurement with protocol, split, n and interval, as JSON."""
-    write_json(
-        path,
-        [
-            {
-                "net": measured.name,
-                "how": measured.how,
-                "split": measured.split,
-                "protocol": contract.protocol,
-                "accuracy": round(measured.accuracy.value, 6),
-                "low": round(measured.accuracy.low, 6),
-                "high": round(measured.accuracy.high, 6),
-                "n": measured.accuracy.n,
-                "strategy": measured.strategy.text(),
-            }
-            for measured in accuracies
-        ],
-    )
+    """The `rows` as JSON."""
+    write_json(path, rows(accuracies, contract))

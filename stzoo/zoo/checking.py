@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,13 @@ def _packages() -> Part:
 
     versions: dict[str, str | None] = {}
     problems, remarks = [], []
-    owners = importlib.metadata.packages_distributions()
+    owners = {module: _owners(module) for module in _EXCLUSIVE.values()}
     for text in _required():
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         name, wanted = requirement.name, f"{requirement.name}{requirement.specifier}"
-        if _version(name) is None and (others := owners.get(_EXCLUSIVE.get(name, ""))):
+        if _version(name) is None and (others := owners.get(_EXCLUSIVE.get(name, ""), [])):
             name = others[0]
             remarks.append(f"{name} is installed in place of {requirement.name}")
         version = versions[name] = _version(name)
@@ -100,8 +101,7 @@ def _packages() -> Part:
                 f"{name} is {version}, and stzoo needs {requirement.specifier}; install it with `pip install "
                 f"'{name}{requirement.specifier}'`"
             )
-    for module in _EXCLUSIVE.values():
-        several = sorted(set(owners.get(module, ())))
+    for module, several in owners.items():
         if len(several) > 1:
             problems.append(
                 f"{' and '.join(several)} are installed both, and overwrite each other's files of {module}; "
@@ -116,6 +116,13 @@ def _required() -> list[str]:
         return importlib.metadata.requires("stzoo") or []
     except importlib.metadata.PackageNotFoundError:
         return []
+
+
+def _owners(module: str) -> list[str]:
+    """The distributions of this environment that have put files into a module."""
+    named = {distribution.name: distribution for distribution in importlib.metadata.distributions()}
+    likely = {name: named[name] for name in sorted(named) if re.match("opencv|onnxruntime", name)}
+    return [name for name, its in likely.items() if any(file.parts[0] == module for file in its.files or ())]
 
 
 def _version(distribution: str) -> str | None:

@@ -19,8 +19,10 @@ def requiring(monkeypatch: pytest.MonkeyPatch, *texts: str) -> checking.Part:
 
 
 def owned(monkeypatch: pytest.MonkeyPatch, module: str, *distributions: str) -> None:
-    owners = dict(importlib.metadata.packages_distributions()) | {module: list(distributions)}
-    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
+    of_module = checking._owners
+    monkeypatch.setattr(
+        checking, "_owners", lambda asked: sorted(distributions) if asked == module else of_module(asked)
+    )
 
 
 def test_this_environment_has_what_it_needs_and_predicts_on_every_runtime() -> None:
@@ -73,6 +75,23 @@ def test_two_that_overwrite_each_other_are_a_problem(
         f"{both[0]} and {both[1]} are installed both, and overwrite each other's files of {module}"
     )
     assert f"`pip uninstall {both[0]} {both[1]}`" in problem
+
+
+def test_owners_are_those_that_have_files_in_a_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, file in (
+        ("opencv-python", "cv2/cv2.so"),
+        ("opencv-contrib-python", "cv2/cv2.so"),
+        ("opencv-tools", "tools/cv2.py"),
+        ("other", "cv2/cv2.so"),
+    ):
+        folder = tmp_path / f"{name.replace('-', '_')}-1.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (folder / "RECORD").write_text(f"{file},,\n")
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert checking._owners("cv2") == ["opencv-contrib-python", "opencv-python"]
 
 
 def test_a_runtime_that_breaks_is_said_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
