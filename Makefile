@@ -1,6 +1,6 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
-# make light  the same commands without torch and matplotlib, in an environment of requirements/light.txt
+# make light  every command without torch and matplotlib, in an environment of requirements/light.txt
 # make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
 #             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
 # make clean  remove .venv and everything that tools left behind

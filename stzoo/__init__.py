@@ -19,6 +19,7 @@ from stzoo import telemetry
 
 if TYPE_CHECKING:
     from stzoo.evaluation import evaluate
+    from stzoo.figures.notebook import notebook_html as notebook_html
     from stzoo.nets.named import create, measure
     from stzoo.strategies.posterior import Posterior
     from stzoo.strategies.strategy import Strategy
@@ -57,6 +58,7 @@ _HOMES = {
     "export_onnx": "stzoo.zoo.exporting",
     "finetune": "stzoo.training.calls",
     "measure": "stzoo.nets.named",
+    "notebook_html": "stzoo.figures.notebook",
     "select": "stzoo.training.calls",
     "train": "stzoo.training.calls",
     "list_models": "stzoo.zoo.loading",

@@ -25,6 +25,7 @@ What they share:
     strategy_names  strategies that a command line means
     writers         predictions and timelines as text, JSON, JSON lines, CSV or subtitles
     timeline        `--timeline`, `--render` and `--figure` of `stzoo predict`
+    live            `--timeline` on a camera, an address or a pipe
     rendering       what these draw: a video with labels on it, the figure of a timeline
     train_recipe    a recipe trained, and the table of what it reaches
     own_data        a run on a user's own videos

@@ -74,9 +74,10 @@ def measure(
     return counts | ({"latency": asdict(measuring.measure_latency(architecture, units, **clip))} if latency else {})
 
 
-def _architecture(backbone: str, classes: object, options: dict[str, Any]) -> Architecture:
-    if not isinstance(classes, int) or classes < 1:
-        raise UsageError(f"classes is how many there are, at least 1, and {classes!r:.40} is none")
+def _architecture(backbone: str, classes: int, options: dict[str, Any]) -> Architecture:
+    number: object = classes
+    if not isinstance(number, int) or classes < 1:
+        raise UsageError(f"classes is how many there are, at least 1, and {number!r:.40} was given")
     return Architecture(backbone, classes, options)
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 from jaxtyping import Float32
 
+import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.prediction.clips import Clips, OfClips, mean_of_each
+from stzoo.prediction.stream import Stream
 from stzoo.prediction.timeline import Timeline, follow
-from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once, times_forked
+from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once, refuse_forked, times_forked
 from stzoo.strategies.strategy import Strategy
 from stzoo.video.given import Channels, Fps, VideoLike, VideosLike, are_several, given_video, given_videos
 from stzoo.video.reader import read_clips
@@ -85,16 +87,15 @@ class Predictor:
         if isinstance(runner, Session):  # whose threads start with it
             object.__setattr__(self, "_first_used", times_forked())
 
+    def _repr_html_(self) -> str | None:
+        return stzoo.notebook_html(self)
+
     @property
     def _running(self) -> Runner:
         """What runs the net. Raises `UsageError` in a process that was forked after it ran."""
         if self._first_used is None:
             object.__setattr__(self, "_first_used", times_forked())
-        if self._first_used != times_forked():
-            raise UsageError(
-                f"{self.name or 'this model'} was used before this process was forked, and its threads did "
-                "not come along; load it in the process that uses it, or start processes with the method spawn"
-            )
+        refuse_forked(self._first_used, self.name)
         return self._runner
 
     @property
@@ -236,10 +237,8 @@ class Predictor:
         fps: Fps = None,
         channels: Channels = "rgb",
     ) -> Timeline | list[Timeline]:
-        """The scores of a window that moves along a video; arguments and errors are those of `predict` and of
+        """The scores of a window that moves along a video; arguments, errors and warnings are those of `predict` and
         `stzoo.prediction.timeline.follow`.
-
-        Warns as `predict` does.
         """
         several = are_several(video)
         timelines = [
@@ -255,6 +254,12 @@ class Predictor:
         ]
         _warn(sentence for timeline in timelines for sentence in timeline.warnings)
         return timelines if several else timelines[0]
+
+    def stream(
+        self, fps: Fps = None, window_seconds: float = 2.0, hop_seconds: float = 1.0, *, channels: Channels = "rgb"
+    ) -> Stream:
+        """A window that moves along frames that come one at a time; arguments and errors are those of `Stream`."""
+        return Stream(self.contract, self.labels, self.scores_of, fps, window_seconds, hop_seconds, channels)
 
     def _means(
         self, of_clips: OfClips, videos: Iterable[Video], clips: int | None

@@ -16,7 +16,7 @@ torch_net            a net in torch
 
 from stzoo.runtimes.availability import has_gpu, is_there, threads
 from stzoo.runtimes.choosing import INSTALL, RUNTIMES, open_session, refuse_impossible, refuse_unknown
-from stzoo.runtimes.forks import times_forked
+from stzoo.runtimes.forks import refuse_forked, times_forked
 from stzoo.runtimes.onnx_file import OnnxFile, Precision, UnusableFileError
 from stzoo.runtimes.session import Runner, Runtime, Session, clips_at_once
 
@@ -33,6 +33,7 @@ __all__ = [
     "has_gpu",
     "is_there",
     "open_session",
+    "refuse_forked",
     "refuse_impossible",
     "refuse_unknown",
     "threads",

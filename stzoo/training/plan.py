@@ -48,10 +48,7 @@ class Plan:
 
     @contextmanager
     def tried(self) -> Iterator[tuple[Recipe, Recipe]]:
-        """The recipe on lists that are there until the context ends, and the recipe that the run is to have.
-
-        Raises what is wrong with either, and `TrainingError` where the run began with other files.
-        """
+        """The recipe on lists that are there until the context ends, and the recipe that the run is to have."""
         with tempfile.TemporaryDirectory() as temporary:
             for file, text in self.texts.items():
                 (Path(temporary) / file).write_text(text, encoding="utf-8")

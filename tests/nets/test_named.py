@@ -17,8 +17,8 @@ def test_create_gives_a_net_with_the_branches_of_its_strategy() -> None:
     first = stzoo.create("densenet_tiny", st, 3).head.weight
     torch.manual_seed(0)
     assert torch.equal(first, stzoo.create("densenet_tiny", "st", 3).head.weight)
-    both = stzoo.create("mobilenet_v2_tiny", classes=5, branches=["S", "ST"]).state_dict().keys()
-    assert {"S", "ST"} <= {part for key in both for part in key.split(".")}
+    wide = stzoo.create("densenet_tiny", "s+t+st", 5, branches=["S", "T", "ST"]).state_dict().keys()
+    assert {"S", "T", "ST"} <= {part for key in wide for part in key.split(".")}
 
 
 def test_measure_counts_what_create_gives() -> None:
@@ -29,10 +29,10 @@ def test_measure_counts_what_create_gives() -> None:
     assert set(found["latency"]) == {"milliseconds", "runs", "threads", "torch"}
 
 
-@pytest.mark.parametrize("classes", [0, -1, 2.0, ["a", "b"]])
-def test_classes_are_a_number(classes: object) -> None:
+@pytest.mark.parametrize("classes", [0, -1])
+def test_classes_are_a_number(classes: int) -> None:
     with pytest.raises(UsageError, match="classes is how many there are"):
-        stzoo.measure("densenet_tiny", classes=classes)  # type: ignore[arg-type]
+        stzoo.measure("densenet_tiny", classes=classes)
 
 
 def test_what_there_is_not_is_refused() -> None:
@@ -46,6 +46,7 @@ def test_what_there_is_not_is_refused() -> None:
 
 def test_a_new_head_has_other_classes_and_the_rest_stays() -> None:
     net = stzoo.create("densenet_tiny", "st", 3)
+    net.eval()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     nets.renew_head(net, 5)
     assert net(torch.zeros(1, 3, 4, 32, 32)).shape == (1, 5)

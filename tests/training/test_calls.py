@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,12 @@ def test_finetune_returns_a_bundle_that_predicts_and_says_what_it_does_to_nobody
     assert bundle == Path("mine/bundles/mine")
     assert stzoo.load(bundle).labels == ("bright", "dark")
     assert any(sentence.startswith("fixed 1 ") for sentence in said)
-    assert any("fifth" in sentence for sentence in said), "what stands in for videos to validate on"
     weights = (bundle / "model.safetensors").read_bytes()
     again = stzoo.finetune(str(tiny_bundle), "own", epochs=1, folder="mine", overrides=["compute.threads=1"])
     assert (again, (again / "model.safetensors").read_bytes()) == (bundle, weights)
-    shutil.rmtree(own / "dark")
+    (own / "dark" / "0.mp4").rename(own / "dark" / "other.mp4")
     with pytest.raises(TrainingError, match="are not those that the run mine began with"):
-        stzoo.finetune(tiny_bundle, own, val=own, epochs=1, folder="mine", overrides=["compute.threads=1"])
+        stzoo.finetune(tiny_bundle, own, epochs=1, folder="mine", overrides=["compute.threads=1"])
     assert capfd.readouterr() == ("", "")
 
 
