@@ -10,7 +10,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 LIGHT  ?= .venv-light
-SAMPLE ?= stzoo/bundled/sample.mp4
+SAMPLE ?= stzoo/bundled/basketball.mp4
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
@@ -19,6 +19,8 @@ BIN := $(VENV)/$(SCRIPTS)
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
+	@echo
+	@echo "Then stzoo is a command of this terminal:  source $(BIN)/activate"
 
 test: lint types layers suite
 
@@ -39,12 +41,12 @@ suite: $(VENV)/.installed-test
 
 # Not editable: what is tried is what a user installs.
 light: $(LIGHT)/.installed
-	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --force-reinstall .
 	$(LIGHT)/$(SCRIPTS)/python tests/light.py 530
 
 $(LIGHT)/.installed: requirements/light.txt
 	$(PYTHON) -m venv $(LIGHT)
-	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check -r requirements/light.txt
+	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements/light.txt
 	@touch $@
 
 fuzz: $(VENV)/.installed

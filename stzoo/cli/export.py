@@ -12,6 +12,7 @@ from stzoo.cli.options import root_option, weights_option
 from stzoo.zoo.export_report import REPORT
 
 if TYPE_CHECKING:
+    from stzoo.bundle.tensors import Storage
     from stzoo.runtimes.onnx_file import Form, Precision
     from stzoo.zoo.export_report import Job, Outcome
 
@@ -63,6 +64,14 @@ if TYPE_CHECKING:
     "--calibrate, and measured on all of them.",
 )
 @click.option(
+    "--storage",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="float16 writes kernels in 16 bits, half the size; they are widened when the file is loaded, and computed "
+    "with in fp32.",
+)
+@click.option(
     "--calibrate",
     metavar="LIST",
     type=click.Path(path_type=Path, exists=True),
@@ -93,6 +102,7 @@ def export(
     form: Form,
     clips: int | None,
     precision: Precision,
+    storage: Storage,
     calibrate: Path | None,
     root: Path | None,
     verify: bool,
@@ -102,7 +112,7 @@ def export(
 
     The file takes any number of clips at a time, unless it is portable, and has the labels, the input contract, the
     strategy and the digest of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in
-    int8 one of the file in fp32 that it is made of; the files are left for inspection.
+    fewer bits one of the file in fp32 that it is made of; the files are left for inspection.
     """
     from stzoo.zoo.exporting import refuse_disagreement, write
 
@@ -118,6 +128,7 @@ def export(
         form=form,
         clips=clips,
         precision=precision,
+        storage=storage,
         calibrate=calibrate,
         root=root,
         verify=verify,

@@ -16,7 +16,7 @@ from stzoo.prediction.predictor import Predictor
 from stzoo.video.frame_order import FrameOrder
 from stzoo.zoo.fingerprints import seen_in_training
 from stzoo.zoo.loading import load
-from stzoo.zoo.reference import Ref, find
+from stzoo.zoo.reference import Ref, exported_file, find
 
 
 def evaluate(
@@ -86,7 +86,7 @@ def measured(
 ) -> Evaluation:
     """What `score_and_measure` finds, with a warning where the videos trained the model of the `reference`."""
     evaluation = score_and_measure(predictor, items, folder, **how)
-    if reference is None:
+    if reference is None or exported_file(reference) is not None:
         return evaluation
     sentence = seen_in_training(find(reference, offline=True).folder, (item.video for item in items))
     return replace(evaluation, warnings=() if sentence is None else (sentence,))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stzoo.errors import UsageError, require
-from stzoo.figures.fonts import FAMILY, fonts_for
+from stzoo.figures.fonts import FAMILY, fonts_for, quietly
 from stzoo.files import replacing
 from stzoo.strategies.strategy import NONE
 
@@ -84,8 +84,7 @@ def save_figure(figure: Figure, path: Path | str) -> None:
             FontWarning,
             stacklevel=3,
         )
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # said above, of all letters together
+    with replacing(path) as temporary, quietly():
         figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from stzoo.errors import UsageError
 from stzoo.ranks import Ranks
 from stzoo.recipe import find, read
+from stzoo.runtimes import Runtime
 from stzoo.strategies.budget import Budget
 from stzoo.training import pipeline
 from stzoo.training.blueprint import template_tables
@@ -119,6 +120,7 @@ def select(
     exhaustive: bool = False,
     budgets: Sequence[str] = (),
     frontier: bool = False,
+    runtime: Runtime | None = None,
     cache: Path | str | None = None,
     say: Say = lambda _: None,
 ) -> list[dict[str, Any]]:
@@ -128,8 +130,10 @@ def select(
         run: the run's folder.
         strategies: how many to draw from the posterior in all; by default as many as the recipe says.
         exhaustive: whether each is asked about all videos, also those that fall behind.
-        budgets: costs such as `"50M"` within which the best strategy is searched, in place of drawing some.
+        budgets: costs such as `"50M"`, or `"3.5ms"` on a runtime, within which the best strategy is searched, in
+            place of drawing some.
         frontier: whether several budgets are searched, and strategies measured beside what is found.
+        runtime: on what searched strategies cost milliseconds; by default they cost multiply-adds.
         cache: where decoded clips are kept; by default beside the run.
         say: is told what the command prints on the way.
 
@@ -145,20 +149,22 @@ def select(
     """
     if (budgets or frontier) and (strategies is not None or exhaustive):
         raise UsageError("strategies and exhaustive draw, budgets and frontier search; give one or the other")
+    if runtime is not None and not (budgets or frontier):
+        raise UsageError("runtime says on what budgets or a frontier count milliseconds; give one of them, too")
     opened, limits = Run.open(Path(run)), [Budget.parse(text) for text in budgets]
     tables = template_tables(opened)
     kept, voice = _path(cache) or opened.folder.parent / "cache", Voice(say, progress=False)
     with joined(opened.recipe.compute.device) as ranks:
         if budgets or frontier:
-            points = pipeline.select_within(opened, limits, kept, voice, ranks, frontier=frontier)
+            points = pipeline.select_within(opened, limits, kept, voice, ranks, frontier=frontier, runtime=runtime)
             return [point.row() | {"bundle": _bundle_within(opened, point.budget)} for point in points]
         count = strategies or tables.selection.strategies
         accuracies = pipeline.select(opened, count, kept, voice, ranks, exhaustive=exhaustive)
     return [row | {"bundle": str(opened.bundle)} for row in rows(accuracies, opened.recipe.input)]
 
 
-def _bundle_within(run: Run, budget: int | None) -> str | None:
-    return None if budget is None else str(run.bundle_called(run.budget_name(Budget(budget))))
+def _bundle_within(run: Run, budget: Budget | None) -> str | None:
+    return None if budget is None else str(run.bundle_called(run.budget_name(budget)))
 
 
 def _own(plan: Plan, cache: Path | None, say: Say) -> Path:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from stzoo.bundle import golden as files
+from stzoo.bundle.tensors import Storage
 from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
 from stzoo.data.labelled import labelled
@@ -68,6 +69,7 @@ def write(
     form: Form = "images",
     clips: int | None = None,
     precision: Precision = "fp32",
+    storage: Storage = "float32",
     calibrate: Path | None = None,
     root: Path | None = None,
     verify: bool = True,
@@ -88,6 +90,7 @@ def write(
         form: `images`, `volumes` or `portable`.
         clips: how many a portable file takes at a time.
         precision: `fp32`, `fp16` (portable alone) or `int8`.
+        storage: `float16` writes kernels in 16 bits, which are widened when the file is loaded.
         calibrate: for int8, labelled videos.
         root: the folder that the paths of a list to calibrate on start in.
         verify: whether it is compared with torch, and golden clips are kept.
@@ -97,6 +100,8 @@ def write(
     _refuse_contradictions(precision, calibrate, root, any_size)
     if precision == "fp16" and form != "portable":
         raise UsageError("what computes in fp16 wants a portable file; give --form portable too")
+    if storage == "float16" and (precision != "fp32" or form == "portable"):
+        raise UsageError("--storage is about files of images or volumes in fp32; leave it out, or the others")
     if clips is not None and form != "portable":
         raise UsageError(f"a file of {form} takes any number of clips; leave --clips out, or give --form portable")
     if output.exists() and not replace:
@@ -106,7 +111,7 @@ def write(
     graph = Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, with_features, any_size, form)
     if form == "portable":
         graph = graph._replace(clips_at_once=clips or 1)
-    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4")
+    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", storage)
     predictor = load(model if weights is None else torchvision.with_weights(str(model), weights), device="cpu")
     if isinstance(predictor.net, Session):
         raise UsageError(f"{model} is an exported file already; give the bundle that it was made of")
@@ -143,12 +148,12 @@ def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | 
 def _written(predictor: Predictor, job: Job, pixels: Pixels | None, items: Sequence[Item] | None) -> Outcome:
     """Writes the file: in fp32, compared with torch on `pixels` if they are given; in int8 where `items` are given.
 
-    Nothing is written in fp16 and int8 where the file in fp32, which is temporary then, does not agree with torch.
+    Nothing is written in fewer bits where the file in fp32, which is temporary then, does not agree with torch.
     """
     net = predictor.net
     assert not isinstance(net, Session)
     with TemporaryDirectory() as folder:
-        exact = job.output if job.precision == "fp32" else Path(folder) / job.output.name
+        exact = job.output if job.is_exact else Path(folder) / job.output.name
         to_onnx.export(
             net,
             exact,
@@ -166,10 +171,10 @@ def _written(predictor: Predictor, job: Job, pixels: Pixels | None, items: Seque
             return _compared(net, predictor.contract, path, pixels, job.graph)
 
         about_exact = agreement(exact)
-        if job.precision == "fp32" or (about_exact is not None and not about_exact.passed):
+        if job.is_exact or (about_exact is not None and not about_exact.passed):
             outcome = Outcome(about_exact)
         elif items is None:
-            to_fp16.halve(exact, job.output)
+            (to_fp16.halve if job.precision == "fp16" else to_fp16.store_in_half)(exact, job.output)
             outcome = Outcome(about_exact, agreement(job.output))
         else:
             comparison = to_int8.quantise_and_measure(predictor, exact, job.output, items)

@@ -60,12 +60,12 @@ def test_budgets_give_rows_with_the_bundle_of_each(
     strategy = nets.Architecture("densenet_tiny", 3, {}).uniform("ST")
     share = Estimate(0.5, 0.25, 0.75, 9)
     points = [
-        Point(3_200_000, "found", 3_000_000, share, 1.0, strategy, None),
-        Point(None, "st", 1, share, 1.0, strategy, None),
+        Point(Budget.parse("3.2M"), "found", 3_000_000, None, share, 1.0, strategy, None),
+        Point(None, "st", 1, None, share, 1.0, strategy, None),
     ]
     asked = []
     monkeypatch.setattr(
-        pipeline, "select_within", lambda *asking, frontier: asked.append((asking[1], frontier)) or points
+        pipeline, "select_within", lambda *asking, frontier, runtime: asked.append((asking[1], frontier)) or points
     )
     rows = calls.select(tmp_path / "smoke", budgets=["3.2M"], frontier=True)
     assert asked == [([Budget.parse("3.2M")], True)]
