@@ -1,5 +1,6 @@
 """From a recipe to bundles.
 
+calls       `stzoo.train`, `stzoo.finetune` and `stzoo.select`
 pipeline    a whole run: every stage in order, then measurements and bundle
 sweep       a template for every point of a grid of values
 budgets     the best strategies within budgets, measured beside others and bundled
@@ -28,8 +29,8 @@ voice       how a run speaks
 results     the final measurements of a run
 looks       how often a split has been measured on
 bundling    the bundle of a finished run
-fingerprints  which videos a model was trained on
 provenance  where the weights of a bundle come from
+plan        a run on a user's own videos before anything is written
 adapting    recipes for a user's own videos: a template's, and one that finetunes a bundle
 trackers    TensorBoard and Weights & Biases
 """

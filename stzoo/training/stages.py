@@ -15,7 +15,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from stzoo import nets
-from stzoo.errors import listed
+from stzoo.errors import listed, require
 from stzoo.files import write_json
 from stzoo.metrics import mean_over_sources
 from stzoo.nets.classifier import Classifier
@@ -257,7 +257,10 @@ def prepare(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> Stages
     """The stages of a run, begun once lists, backbone, strategy and first weights are found; its data is decoded.
 
     Of several `ranks` every one does this; the leading one reads first weights, writes and speaks.
+
+    Raises `MissingPackageError` without matplotlib, which the bundle's figure needs at the end.
     """
+    require("matplotlib")
     voice = voice if ranks.leads else SILENT
     machine = machine_of(run.recipe.compute, ranks)
     data = RunData(run.recipe, cache, voice, processes=ranks.local_count)
