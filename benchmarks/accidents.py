@@ -189,7 +189,7 @@ def killed_workers(folder: Path, rng: random.Random, files: int) -> str:
 def flat_memory(folder: Path, rng: random.Random, files: int) -> str:
     """A long list, read by two workers."""
     videos(folder / "videos", files)
-    process = started(["predict", "videos", "--workers", "2", "-o", "out.jsonl"], folder)
+    process = started(["predict", "videos", "--clips", "1", "--workers", "2", "-o", "out.jsonl"], folder)
     sizes: list[tuple[int, int]] = []
     while process.poll() is None:
         time.sleep(1)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 from jaxtyping import Float32
 
+import stzoo
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.prediction.clips import Clips, OfClips, mean_of_each
+from stzoo.prediction.stream import Stream
 from stzoo.prediction.timeline import Timeline, follow
-from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once
+from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once, refuse_forked, times_forked
 from stzoo.strategies.strategy import Strategy
 from stzoo.video.given import Channels, Fps, VideoLike, VideosLike, are_several, given_video, given_videos
 from stzoo.video.reader import read_clips
@@ -43,7 +45,7 @@ class Predictor:
 
     Raises:
         UsageError: the net is a template, the device does not exist, or an ONNX file takes other clips than the
-            contract says.
+            contract says; and from every method in a process that was forked after the model was used.
     """
 
     net: nn.Module | Session = dataclasses.field(repr=False)
@@ -63,6 +65,8 @@ class Predictor:
     digest: str = dataclasses.field(default="", kw_only=True, repr=False)
     """SHA-256 of the weights file; empty where the net's weights are not those of one."""
     _runner: Runner = dataclasses.field(init=False, repr=False)
+    _first_used: int | None = dataclasses.field(default=None, init=False, repr=False)
+    """After how many forks: threads that compute do not come along with one."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
@@ -80,6 +84,19 @@ class Predictor:
             runner = TorchNet(self.net, self.device)
         object.__setattr__(self, "_runner", runner)
         object.__setattr__(self, "device", runner.device)
+        if isinstance(runner, Session):  # whose threads start with it
+            object.__setattr__(self, "_first_used", times_forked())
+
+    def _repr_html_(self) -> str | None:
+        return stzoo.notebook_html(self)
+
+    @property
+    def _running(self) -> Runner:
+        """What runs the net. Raises `UsageError` in a process that was forked after it ran."""
+        if self._first_used is None:
+            object.__setattr__(self, "_first_used", times_forked())
+        refuse_forked(self._first_used, self.name)
+        return self._runner
 
     @property
     def runtime(self) -> Runtime:
@@ -144,7 +161,7 @@ class Predictor:
         number: object = topk
         if not isinstance(number, int | np.integer) or topk < 1:
             raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
-        scores = self._means(self._runner.clip_scores, given_videos(video, fps, channels), clips)
+        scores = self._means(self._running.clip_scores, given_videos(video, fps, channels), clips)
         found = [self.best(of_video, topk) for of_video in scores]
         return found if are_several(video) else found[0]
 
@@ -156,7 +173,7 @@ class Predictor:
         A list of videos gives a row for each. Arguments, errors and warnings are those of `predict`; `UsageError` also
         for a net that does not show what enters its classifier.
         """
-        found = list(self._means(self._runner.clip_vectors, given_videos(video, fps, channels), clips))
+        found = list(self._means(self._running.clip_vectors, given_videos(video, fps, channels), clips))
         return np.stack(found) if are_several(video) else found[0]
 
     def features(
@@ -166,12 +183,13 @@ class Predictor:
 
         Arguments, errors and warnings are those of `predict`; `UsageError` also on another runtime.
         """
-        if isinstance(self._runner, Session):
+        runner = self._running
+        if isinstance(runner, Session):
             raise UsageError(f"{self.runtime} shows no stages of a net; load it with the runtime torch.")
         from stzoo.runtimes.torch_net import TorchNet
 
-        assert isinstance(self._runner, TorchNet)
-        return self._runner.stage_features(self._read(given_video(video, fps, channels), clips), self.contract)
+        assert isinstance(runner, TorchNet)
+        return runner.stage_features(self._read(given_video(video, fps, channels), clips), self.contract)
 
     def best(self, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Prediction]:
         """The `topk` classes with the highest scores, best first."""
@@ -185,7 +203,7 @@ class Predictor:
 
         A list of videos gives a row for each. Arguments, errors and warnings are those of `predict`.
         """
-        found = list(self._means(self._runner.clip_scores, given_videos(video, fps, channels), clips))
+        found = list(self._means(self._running.clip_scores, given_videos(video, fps, channels), clips))
         return np.stack(found) if are_several(video) else found[0]
 
     @overload
@@ -219,10 +237,8 @@ class Predictor:
         fps: Fps = None,
         channels: Channels = "rgb",
     ) -> Timeline | list[Timeline]:
-        """The scores of a window that moves along a video; arguments and errors are those of `predict` and of
+        """The scores of a window that moves along a video; arguments, errors and warnings are those of `predict` and
         `stzoo.prediction.timeline.follow`.
-
-        Warns as `predict` does.
         """
         several = are_several(video)
         timelines = [
@@ -239,6 +255,12 @@ class Predictor:
         _warn(sentence for timeline in timelines for sentence in timeline.warnings)
         return timelines if several else timelines[0]
 
+    def stream(
+        self, fps: Fps = None, window_seconds: float = 2.0, hop_seconds: float = 1.0, *, channels: Channels = "rgb"
+    ) -> Stream:
+        """A window that moves along frames that come one at a time; arguments and errors are those of `Stream`."""
+        return Stream(self.contract, self.labels, self.scores_of, fps, window_seconds, hop_seconds, channels)
+
     def _means(
         self, of_clips: OfClips, videos: Iterable[Video], clips: int | None
     ) -> Iterator[Float32[np.ndarray, " numbers"]]:
@@ -254,7 +276,7 @@ class Predictor:
 
     def vector_of(self, clips: Clips) -> Float32[np.ndarray, " numbers"]:
         """What `embed` gives, of clips that have been read already, as `scores_of` takes them."""
-        return next(mean_of_each(self._runner.clip_vectors, [clips], self.contract, self.name))
+        return next(mean_of_each(self._running.clip_vectors, [clips], self.contract, self.name))
 
     def scores_of(self, clips: Clips) -> Float32[np.ndarray, " classes"]:
         """What `scores` gives, of clips that have been read already, as `read_clips` reads them.
@@ -266,7 +288,7 @@ class Predictor:
             UsageError: the clips are of another kind or shape.
             BundleError: as `predict`.
         """
-        return next(mean_of_each(self._runner.clip_scores, [clips], self.contract, self.name))
+        return next(mean_of_each(self._running.clip_scores, [clips], self.contract, self.name))
 
 
 def _warn(sentences: Iterable[str]) -> None:

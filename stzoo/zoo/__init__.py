@@ -6,8 +6,13 @@ hub_cache    what the Hub's cache holds
 hub          the wire: what is fetched from a Hub and put there
 torchvision  the nets of torchvision: what they are, and bundles of their weights
 loading      load: from a reference to a model that predicts
+wishes       which of a model's nets is asked for, and what runs it
 verifying    a model's golden clips, run on every runtime
 benchmarking  how fast a model is here
 untrained    models whose weights are those of initialisation
+exporting    `stzoo.export_onnx`: a model as an ONNX file, compared with torch
+export_report  what an export is to write, and what it has found out
+checking     what there is on this machine, and whether it works
+fingerprints  which videos a model was trained on
 publishing   from a bundle to a Hub repository
 """

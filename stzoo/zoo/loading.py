@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo.contract import CHANGEABLE
-from stzoo.errors import UsageError
+from stzoo.errors import require
 from stzoo.zoo import hub, torchvision, untrained
 from stzoo.zoo.reference import Location, Ref, exported_file, find, meaning_of, text_of
+from stzoo.zoo.wishes import Engine, Variant, refuse_contradictions, refuse_for_a_file, refuse_other_kinds
 
 if TYPE_CHECKING:
     from stzoo.bundle import Bundle
@@ -52,6 +52,7 @@ def load(
     runtime: Runtime | Literal["auto"] | None = None,
     precision: Precision = "fp32",
     protocol: Mapping[str, Any] = MappingProxyType({}),
+    classes: Sequence[str] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Predictor:
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
@@ -70,45 +71,52 @@ def load(
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
         calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
-        runtime: `torch`, the default, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX
-            file or one that is exported into a cache once; `auto` takes the fastest of those that can run at once, and
-            is the default for an ONNX file, which torch cannot run.
+        runtime: `torch`, where `net` is a module, and the default where it is installed; `onnxruntime` or `openvino`,
+            which run the bundle's ONNX file or one that is exported into a cache once; `auto` takes the fastest of
+            those that can run at once, and is the default without torch and for an ONNX file, which torch cannot run.
         precision: `bf16` is openvino's; `int8` runs the file that `stzoo export --precision int8` put into the bundle.
         protocol: what of the bundle's input contract is to be other, as `InputContract.changed` takes it.
+        classes: names of other classes than the model's: a new head for them, not yet trained, takes the place of its
+            own, and the rest of the net stays. In torch alone.
         say: is told when the input is another one, and what takes long.
 
     Raises `ModelNotFoundError`, `BundleError` and `HubError`, each naming what was looked for or the file that is not
     to be trusted; `StrategyError` for a strategy that does not fit; `UsageError` for a runtime, a device or a precision
-    that cannot be had.
+    that cannot be had; `MissingPackageError` for what only torch can do, where it is not installed.
 
     Warns `BatchNormWarning` when the batch-norm statistics are a template's, which belong to a mixture of nets.
     """
-    _refuse_other_kinds(calibrate, protocol)
+    from stzoo.runtimes import is_there
+
+    refuse_other_kinds(calibrate, protocol, classes)
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
-    variant = _Variant(strategy, weights is not None, videos)
+    variant = Variant(strategy, weights is not None, videos, None if classes is None else tuple(classes))
     asked_device = None if device is None else str(device).removesuffix(":0")
     if (file := exported_file(ref)) is not None:
-        _refuse_for_a_file(file, variant, revision)
-        return _exported(file, _Engine(runtime or "auto", precision, asked_device), protocol, say)
-    engine = _Engine(runtime or "torch", precision, asked_device)
-    _refuse_contradictions(variant, engine)
+        refuse_for_a_file(file, variant, revision)
+        return _exported(file, Engine(runtime or "auto", precision, asked_device), protocol, say)
+    engine = Engine(runtime or ("torch" if is_there("torch") else "auto"), precision, asked_device)
+    refuse_contradictions(variant, engine)
     if (foreign := torchvision.named(text_of(ref))) is not None:
         if strategy is not None:
             foreign.config.strategy.require_sites()
         if weights is None:
-            return untrained.of_config(foreign.config, device, protocol)
+            return _for_classes(untrained.of_config(foreign.config, device, protocol), variant.classes)
     if weights not in ("default", None):
         ref = torchvision.with_weights(text_of(ref), weights)
     meaning = meaning_of(text_of(ref), revision, namespace)
     if not variant.is_trained and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
-        return untrained.of_card(meaning.card, meaning.card.net, strategy, device, protocol)
+        new = untrained.of_card(meaning.card, meaning.card.net, strategy, device, protocol)
+        return _for_classes(new, variant.classes)
     location = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
     bundle = bundles.read(location.folder)
     contract = bundle.contract.changed(**protocol)
     _say_input(contract, bundle.contract, say)
     source = _Source(location, bundle, contract, offline, token)
     session = _session(source, variant, engine, say)
-    return _in_torch(source, variant, device) if session is None else _on_session(source, session)
+    if session is not None:
+        return _on_session(source, session)
+    return _for_classes(_in_torch(source, variant, device), variant.classes)
 
 
 def predict(
@@ -130,29 +138,6 @@ def predict(
 
 
 @dataclass(frozen=True)
-class _Variant:
-    """Which of a bundle's nets: of which strategy, trained or as initialised, with whose batch-norm statistics."""
-
-    strategy: Strategy | str | None
-    is_trained: bool
-    videos: tuple[Path | str, ...]
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether it is the net whose weights the bundle stores."""
-        return self.is_trained and self.strategy is None and not self.videos
-
-
-@dataclass(frozen=True)
-class _Engine:
-    """What runs the net."""
-
-    runtime: Runtime | Literal["auto"]
-    precision: Precision
-    device: str | None
-
-
-@dataclass(frozen=True)
 class _Source:
     """A bundle that has been read, what it is to see, and how more of its files are had."""
 
@@ -168,38 +153,12 @@ class _Source:
             hub.fetch(self.location.repository, files, offline=self.offline, token=self.token)
 
 
-def _refuse_other_kinds(calibrate: object, protocol: object) -> None:
-    if not isinstance(calibrate, Path | Iterable) or isinstance(calibrate, bytes):
-        raise UsageError(f"calibrate takes the path of a video or several, and {calibrate!r:.40} is neither")
-    if not isinstance(protocol, Mapping) or not set(protocol) <= CHANGEABLE:
-        raise UsageError(f"protocol maps some of {', '.join(sorted(CHANGEABLE))} to numbers; it is {protocol!r:.80}")
-
-
-def _refuse_contradictions(variant: _Variant, engine: _Engine) -> None:
-    from stzoo.runtimes import refuse_unknown
-
-    refuse_unknown(engine.runtime, engine.precision)
-    if (engine.runtime not in ("torch", "auto") or engine.precision != "fp32") and not variant.is_stored:
-        raise UsageError(
-            f"{engine.runtime} in {engine.precision} runs a model as its bundle stores it; leave strategy, weights and "
-            "calibrate out, or choose the runtime torch in fp32"
-        )
-
-
-def _refuse_for_a_file(file: Path, variant: _Variant, revision: str | None) -> None:
-    if not variant.is_stored or revision is not None:
-        raise UsageError(
-            f"{file} is one net as it was exported; leave strategy, weights, calibrate and revision out, or load the "
-            "bundle that it was made of"
-        )
-
-
 def _say_input(contract: InputContract, made_for: InputContract, say: Callable[[str], None]) -> None:
     if contract != made_for:
         say(f"Input: {contract.text}; the model was made for {made_for.text}")
 
 
-def _exported(path: Path, engine: _Engine, protocol: Mapping[str, Any], say: Callable[[str], None]) -> Predictor:
+def _exported(path: Path, engine: Engine, protocol: Mapping[str, Any], say: Callable[[str], None]) -> Predictor:
     """An ONNX file that stzoo has written, which says all that prediction needs."""
     from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes import has_gpu, is_there, open_session, refuse_unknown
@@ -220,7 +179,7 @@ def _exported(path: Path, engine: _Engine, protocol: Mapping[str, Any], say: Cal
     )
 
 
-def _session(source: _Source, variant: _Variant, engine: _Engine, say: Callable[[str], None]) -> Session | None:
+def _session(source: _Source, variant: Variant, engine: Engine, say: Callable[[str], None]) -> Session | None:
     """The bundle's net on another runtime than torch; None where torch is to run it."""
     from stzoo.export import cached
 
@@ -241,7 +200,8 @@ def _on_session(source: _Source, session: Session) -> Predictor:
     )
 
 
-def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predictor:
+def _in_torch(source: _Source, variant: Variant, device: str | None) -> Predictor:
+    require("torch")
     from stzoo.bundle import rebuild
     from stzoo.prediction.predictor import Predictor
 
@@ -266,12 +226,23 @@ def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predict
     return predictor
 
 
+def _for_classes(predictor: Predictor, classes: tuple[str, ...] | None) -> Predictor:
+    """A predictor in torch whose net has a new head, where there are other classes."""
+    if classes is None:
+        return predictor
+    from stzoo.nets import Classifier, renew_head
+
+    assert isinstance(predictor.net, Classifier)
+    renew_head(predictor.net, len(classes))
+    return replace(predictor, labels=classes, digest="")
+
+
 def _shown(strategy: Strategy) -> Strategy | None:
     """A strategy, or None for that of a net without sites, which says nothing."""
     return strategy if strategy.units else None
 
 
-def _net(source: _Source, variant: _Variant, architecture: Architecture, strategy: Strategy) -> Classifier:
+def _net(source: _Source, variant: Variant, architecture: Architecture, strategy: Strategy) -> Classifier:
     """The net of a strategy on the CPU, fetched where need be. Warns of batch-norm statistics that are not its own."""
     from stzoo.bundle import rebuild
 

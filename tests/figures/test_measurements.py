@@ -7,10 +7,10 @@ import pytest
 
 from stzoo.errors import UsageError
 from stzoo.figures import style
+from stzoo.figures.fonts import FAMILY, Fonts
 from stzoo.figures.measurements import confusion_figure, frontier_figure, reliability_figure, timeline_figure
 from stzoo.figures.style import FontWarning
 from stzoo.metrics import Estimate, calibration
-from stzoo.video.fonts import FAMILY, Fonts
 from tests.prediction.test_timeline import timeline_of
 
 
