@@ -53,7 +53,9 @@ def test_training_clips_are_decoded_from_the_videos_where_nothing_is_cached(moti
     assert training.mirrored == (0, 2, 1)
     assert not list(tmp_path.iterdir())
     selection = data.selection(torch.device("cpu"), training)
-    assert len(training) + len(selection.labels) == len(data.train_items)
+    choice = data.choice(torch.device("cpu"), training)
+    assert choice is not None
+    assert len(training) + len(selection.labels) + len(choice.labels) == len(data.train_items)
     assert selection.calibration is not None
     first, again = (torch.cat(list(selection.calibration())) for _ in range(2))
     assert torch.equal(first, again)
