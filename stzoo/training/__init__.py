@@ -18,6 +18,7 @@ mixing      mixup and CutMix
 draws       random draws as functions of seed, stage, epoch and sample
 splits      the videos of a training list that select, and those that judge finetuning
 data        lists and clips of a recipe
+best        the net of the best epoch, and early stopping
 average     the moving average of the weights
 checkpoint  where a stage stands after an epoch
 threads     how many threads of a CPU train
