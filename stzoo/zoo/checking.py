@@ -13,9 +13,10 @@ from typing import Any
 import stzoo
 from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
-from stzoo.errors import HubError, may_be_missing
+from stzoo.errors import may_be_missing
 from stzoo.files import CACHE, cache_folder, packaged
 from stzoo.runtimes import RUNTIMES, Runtime, has_gpu, is_there
+from stzoo.validation import shortened
 from stzoo.zoo import hub
 from stzoo.zoo.benchmarking import machine
 from stzoo.zoo.loading import load
@@ -24,6 +25,7 @@ _EXCLUSIVE = {"opencv-python-headless": "cv2", "onnxruntime-gpu": "onnxruntime"}
 """Modules that other distributions have too. One of them is enough, and two overwrite each other's files."""
 
 _GPL = ("libx264", "libx265")
+_SECONDS_TO_ANSWER = 10
 _MOST_LETTERS = 200  # of what a library says
 
 
@@ -237,11 +239,25 @@ def _hub(offline: bool | None) -> Part:
     """Whether the Hub answers; None where it may not be asked."""
     if hub.is_offline(offline):
         return Part({"endpoint": hub.endpoint(), "answers": None})
+    problem = _unanswered()
+    return Part({"endpoint": hub.endpoint(), "answers": problem is None}, () if problem is None else (problem,))
+
+
+def _unanswered() -> str | None:
+    """What is wrong with a Hub that is asked for one of its models; None if it answers."""
+    from huggingface_hub import get_session
+
+    http = hub.http_library()
+    way_on = "where there is no network, HF_HUB_OFFLINE=1 lets models come from the cache"
     try:
-        hub.ping()
-    except HubError as error:
-        return Part({"endpoint": hub.endpoint(), "answers": False}, (str(error),))
-    return Part({"endpoint": hub.endpoint(), "answers": True})
+        address = f"{hub.endpoint()}/api/models"
+        answer = get_session().get(address, params={"limit": 1}, timeout=_SECONDS_TO_ANSWER)
+    except (http.HTTPError, http.InvalidURL, OSError, ValueError) as error:
+        said = shortened(" ".join(str(error).split()), _MOST_LETTERS)
+        return f"the Hub at {hub.endpoint()} does not answer ({said}); {way_on}"
+    if answer.status_code >= 500:
+        return f"the Hub at {hub.endpoint()} answers with status {answer.status_code}; {way_on}"
+    return None
 
 
 def _said(error: Exception) -> str:

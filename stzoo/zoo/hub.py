@@ -25,7 +25,6 @@ MAIN = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
-_SECONDS_TO_ANSWER = 10
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -106,7 +105,7 @@ def fetch(
             )
         try:
             _refuse_large(api, repository, commit, files)
-        except _http().TransportError:
+        except http_library().TransportError:
             if (folder := unlisted_snapshot(repository.id, commit, files)) is None:
                 raise
             return folder
@@ -128,21 +127,6 @@ def is_offline(offline: bool | None) -> bool:
     from huggingface_hub import constants
 
     return constants.HF_HUB_OFFLINE if offline is None else offline
-
-
-def ping() -> None:
-    """Asks the Hub for the list of its models, and for no more than one. Raises `HubError` where it does not answer."""
-    from huggingface_hub import get_session
-
-    http = _http()
-    way_on = "where there is no network, HF_HUB_OFFLINE=1 lets models come from the cache"
-    try:
-        answer = get_session().get(f"{endpoint()}/api/models", params={"limit": 1}, timeout=_SECONDS_TO_ANSWER)
-    except (http.HTTPError, http.InvalidURL, OSError, ValueError) as error:
-        said = shortened(" ".join(str(error).split()), 200)
-        raise HubError(f"the Hub at {endpoint()} does not answer ({said}); {way_on}") from error
-    if answer.status_code >= 500:
-        raise HubError(f"the Hub at {endpoint()} answers with status {answer.status_code}; {way_on}")
 
 
 @dataclass(frozen=True)
@@ -232,11 +216,11 @@ def explaining(repository: Repository) -> Iterator[None]:
         yield
     except StzooError:
         raise
-    except (_http().HTTPError, OSError, RuntimeError, ValueError, RevisionResolutionError) as error:
+    except (http_library().HTTPError, OSError, RuntimeError, ValueError, RevisionResolutionError) as error:
         raise _explained(_cause(error), repository) from error
 
 
-def _http() -> ModuleType:
+def http_library() -> ModuleType:
     """The HTTP library of the Hub's client, which has had several."""
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
@@ -265,7 +249,7 @@ def _not_cached(repository: Repository) -> HubError:
 
 def _cause(error: BaseException) -> BaseException:
     """What went wrong on the wire or the disk: the client wraps it in errors of its own that say less."""
-    while error.__cause__ is not None and not isinstance(error, _http().HTTPError):
+    while error.__cause__ is not None and not isinstance(error, http_library().HTTPError):
         error = error.__cause__
     return error
 
@@ -302,7 +286,7 @@ def _explained(error: BaseException, repository: Repository) -> StzooError:
         return HubError(f"the Hub answers for {repository} with status {status}; try again later: {said}")
     if "xet-write-token" in str(error) and "404" in str(error):
         return HubError(f"this Hub does not take the large files of {repository} by Xet; set HF_HUB_DISABLE_XET=1")
-    if isinstance(error, _http().TransportError | ConnectionError):
+    if isinstance(error, http_library().TransportError | ConnectionError):
         return HubError(f"the Hub cannot be reached for {repository}, or the connection broke; try again: {said}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return HubError(f"the disk is full: {repository} does not fit; free some space, or move the cache with HF_HOME")
