@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The ONNX file to write. What was found out about it is written into {REPORT} beside it.",
+)
+@click.option(
+    "--triton",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="In place of -o: a model repository of Triton, which gets the model with its configuration and labels.",
 )
 @weights_option
 @click.option("--replace", is_flag=True, help="Let a file that stands there make way.")
@@ -91,7 +96,8 @@ if TYPE_CHECKING:
 )
 def export(
     model: str,
-    output: Path,
+    output: Path | None,
+    triton: Path | None,
     weights: Path | None,
     replace: bool,
     opset: int | None,
@@ -113,6 +119,7 @@ def export(
     int8 one of the file in fp32 that it is made of; the files are left for inspection.
     """
     from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
+    from stzoo.export.triton import served_file, write_config
     from stzoo.files import packaged
     from stzoo.runtimes import Session
     from stzoo.video.reader import read_clips
@@ -124,17 +131,23 @@ def export(
         raise UsageError("what computes in fp16 wants a portable file; give --form portable too")
     if clips is not None and form != "portable":
         raise UsageError(f"a file of {form} takes any number of clips; leave --clips out, or give --form portable")
-    if output.exists() and not replace:
-        raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
+    if (output is None) == (triton is None):
+        raise UsageError("give the file to write with -o, or a model repository with --triton")
+    if output is not None:
+        _refuse_existing(output, replace)
     if with_features and (precision != "fp32" or form == "portable"):
         raise UsageError("--with-features is about files of images or volumes in fp32; leave it out, or the others")
     graph = Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, with_features, any_size, form)
     if form == "portable":
         graph = graph._replace(clips_at_once=clips or 1)
-    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4")
     predictor = load(resolved(model, weights), device="cpu")
     if isinstance(predictor.net, Session):
         raise UsageError(f"{model} is an exported file already; give the bundle that it was made of")
+    if output is None:
+        assert triton is not None
+        output = served_file(triton, predictor.name)
+        _refuse_existing(output, replace)
+    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4")
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
     most = max(graph.batch_sizes)
     pixels = read_clips(Video(job.video), predictor.contract, most).clips if verify else None
@@ -148,6 +161,13 @@ def export(
             f"{output} does not agree with torch: a number differs by {outcome.exact.largest_difference:.1e}, more "
             f"than {TOLERANCE:.0e}, or a best label changes; do not use it, and see {job.report}"
         )
+    if triton is not None:
+        click.echo(f"{write_config(output)}: for Triton's onnxruntime backend")
+
+
+def _refuse_existing(output: Path, replace: bool) -> None:
+    if output.exists() and not replace:
+        raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
 
 
 def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | None, is_special: bool) -> None:

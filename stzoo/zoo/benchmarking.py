@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stzoo import bundle as bundles
 from stzoo.errors import StzooError
-from stzoo.runtimes import is_there, threads
+from stzoo.runtimes import Runtime, is_there, threads
 from stzoo.zoo.loading import load
 from stzoo.zoo.reference import Ref, exported_file, find, text_of
 from stzoo.zoo.verifying import Way, ways
@@ -49,7 +49,7 @@ class Speed:
     megabytes: float | None
     """The most memory of the process; None where the system does not say."""
     largest_difference: float | None
-    """Of a probability of the video, from torch in fp32; None where torch cannot run the model."""
+    """Of a probability of the video, from torch in fp32; None where torch was not asked, or cannot run the model."""
     is_auto: bool
     """Whether it is what `--runtime auto` takes."""
 
@@ -68,6 +68,7 @@ def benchmark(
     ref: Ref,
     video: Path,
     thread_counts: Sequence[int] = (),
+    runtime: Runtime | Literal["all"] = "all",
     *,
     say: Callable[[str], None] = lambda _: None,
     advance: Callable[[int, int], None] = lambda done, total: None,
@@ -78,13 +79,16 @@ def benchmark(
         ref: as `load` takes it.
         video: what is read and predicted.
         thread_counts: by default one thread, and as many as are taken otherwise.
+        runtime: one alone, or all that are there.
         say: is told what takes long.
         advance: is told after every process how many are done, and how many there are.
 
     Raises what `load` raises for a model that is none, and `VideoError` for a video that cannot be read.
     """
     model = exported_file(ref) or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED)).folder
-    possible = [*ways(model), *([Way("openvino", "bf16")] if is_there("openvino") else [])]
+    possible = list(ways(model, runtime))
+    if runtime in ("all", "openvino") and is_there("openvino"):
+        possible.append(Way("openvino", "bf16"))
     counts = sorted(set(thread_counts or (1, threads())))
     chosen = load(ref, runtime="auto")
     chosen.scores(video)  # a video that cannot be read is found before anything is measured
