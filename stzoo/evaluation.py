@@ -4,6 +4,7 @@ scores.npz       what the net says of each video, as arrays; a run that was stop
 results.json     every number, and the files that could not be read
 confusion.png    right classes against answers
 reliability.png  confidence against how often it is right
+risk.png         how often answers are wrong, by the share of videos that is answered
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from jaxtyping import Float32, Int64
 from stzoo import metrics
 from stzoo.data.datasets import Item, common_rate
 from stzoo.errors import DataError
-from stzoo.figures.measurements import confusion_figure, reliability_figure
+from stzoo.figures.measurements import confusion_figure, reliability_figure, risk_figure
 from stzoo.files import replacing, write_json
-from stzoo.metrics import Calibration, Estimate
+from stzoo.metrics import Calibration, Estimate, RiskCoverage
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.scoring import SECONDS_A_FILE, Failed, score_files
 from stzoo.terminal.progress import counting
@@ -55,18 +56,32 @@ class Evaluation:
     classes: tuple[Estimate | None, ...]
     """Top-1 of each class; None for a class without videos."""
     calibration: Calibration
+    log_loss: Estimate
+    brier: Estimate
+    risk_coverage: RiskCoverage
     warnings: tuple[str, ...] = ()
     """Why the numbers may mean less than they seem to, in sentences."""
 
     def to_json(self) -> dict[str, Any]:
         """Every number as JSON, with what it was measured on and how."""
-        measured = {"top1": self.top1, "top5": self.top5, "expected_calibration_error": self.calibration.error}
+        measured = {
+            "top1": self.top1,
+            "top5": self.top5,
+            "expected_calibration_error": self.calibration.error,
+            "log_loss": self.log_loss,
+            "brier": self.brier,
+        }
+        curve = self.risk_coverage
         return {
             **{key: value for key, value in self.about.items() if key != "labels"},
             "videos": len(self.labels),
             "warnings": list(self.warnings),
             "failed": [failed._asdict() for failed in self.failed],
             **{name: None if value is None else asdict(value) for name, value in measured.items()},
+            "risk_coverage": {
+                "area": curve.area,
+                **{name: getattr(curve, name).round(6).tolist() for name in ("score", "coverage", "risk")},
+            },
             "classes": [
                 {"label": label, "top1": None if value is None else asdict(value)}
                 for label, value in zip(self.about["labels"], self.classes, strict=True)
@@ -74,11 +89,12 @@ class Evaluation:
         }
 
     def write(self, folder: Path) -> None:
-        """Writes results.json and both figures."""
+        """Writes results.json and the figures."""
         title = f"{self.about['model']}, {len(self.labels)} videos"
         matrix = metrics.confusion(self.scores, self.labels)
         confusion_figure(matrix, self.about["labels"], folder / "confusion.png", title)
         reliability_figure(self.calibration, folder / "reliability.png", title)
+        risk_figure(self.risk_coverage, folder / "risk.png", title)
         write_json(folder / "results.json", self.to_json())
 
 
@@ -210,6 +226,9 @@ def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, fai
         top5=metrics.accuracy(scores, labels, top=_TOP) if scores.shape[1] > _TOP else None,
         classes=tuple(metrics.per_class(scores, labels)),
         calibration=metrics.calibration(scores, labels),
+        log_loss=metrics.log_loss(scores, labels),
+        brier=metrics.brier(scores, labels),
+        risk_coverage=metrics.risk_coverage(scores, labels),
     )
 
 

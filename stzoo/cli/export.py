@@ -118,6 +118,7 @@ def export(
     strategy and the digest of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in
     int8 one of the file in fp32 that it is made of; the files are left for inspection.
     """
+    from stzoo.bundle.confidence import read as read_confidence
     from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
     from stzoo.export.triton import served_file, write_config
     from stzoo.files import packaged
@@ -125,6 +126,7 @@ def export(
     from stzoo.video.reader import read_clips
     from stzoo.video.video import Video
     from stzoo.zoo.loading import load
+    from stzoo.zoo.reference import find
 
     _refuse_contradictions(precision, calibrate, root, any_size)
     if precision == "fp16" and form != "portable":
@@ -147,7 +149,8 @@ def export(
         assert triton is not None
         output = served_file(triton, predictor.name)
         _refuse_existing(output, replace)
-    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4")
+    fits = read_confidence(find(resolved(model, weights), offline=True).folder, predictor.digest)
+    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", fits.get(1))
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
     most = max(graph.batch_sizes)
     pixels = read_clips(Video(job.video), predictor.contract, most).clips if verify else None
@@ -202,6 +205,7 @@ def _write(predictor: Predictor, job: Job, pixels: Pixels | None, items: Sequenc
             name=predictor.name,
             strategy=predictor.strategy,
             digest=predictor.digest,
+            confidence=job.confidence,
             **job.graph._asdict(),
         )
 

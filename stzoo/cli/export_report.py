@@ -14,6 +14,7 @@ from stzoo.errors import DataError
 from stzoo.files import write_json
 
 if TYPE_CHECKING:
+    from stzoo.bundle.confidence import Confidence
     from stzoo.export.to_int8 import Int8Comparison
     from stzoo.export.to_onnx import Agreement
     from stzoo.prediction.predictor import Predictor
@@ -39,13 +40,16 @@ class Graph(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What is written, the list that it is calibrated on for int8, and the video that it is compared with torch on."""
+    """What is written: the list that it is calibrated on for int8, the video that it is compared with torch on, what is
+    known of its scores.
+    """
 
     output: Path
     graph: Graph
     precision: Precision
     calibrate: Path | None
     video: Path
+    confidence: Confidence | None = None
 
     @property
     def report(self) -> Path:

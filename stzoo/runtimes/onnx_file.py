@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
+from stzoo.bundle.confidence import Confidence
 from stzoo.bundle.reading import parse_json
 from stzoo.bundle.schema import Classes
 from stzoo.contract import InputContract
@@ -65,6 +66,8 @@ class OnnxFile:
     """Whether it takes the pixels of a video's clips and gives its probabilities, or normalised clips for logits."""
     gives_vectors: bool
     """Whether what enters the classifier is its second output."""
+    confidence: Confidence | None = field(repr=False)
+    """What its bundle was calibrated with."""
     shape: tuple[int | None, ...]
     """Of the clips, as [clips, 3, frames, H, W]; None where the graph takes any size."""
 
@@ -240,6 +243,9 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
             "form": form,
             "takes_pixels": model.graph.input[0].name == FRAMES,
             "gives_vectors": len(model.graph.output) == 2,
+            "confidence": Confidence.model_validate_json(json.dumps(parse_json(metadata["confidence"], path)))
+            if "confidence" in metadata
+            else None,
         }
     except (BundleError, StrategyError) as error:
         raise UnusableFileError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +14,17 @@ from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo.contract import CHANGEABLE
 from stzoo.errors import UsageError
-from stzoo.zoo import hub, torchvision, untrained
-from stzoo.zoo.reference import Location, Ref, exported_file, find, meaning_of, text_of
+from stzoo.zoo import torchvision, untrained
+from stzoo.zoo.reference import Ref, exported_file, find, meaning_of, text_of
+from stzoo.zoo.variants import Source, Variant, in_torch, shown_strategy
 
 if TYPE_CHECKING:
-    from stzoo.bundle import Bundle
+    from stzoo.bundle.confidence import Confidence
     from stzoo.contract import InputContract
-    from stzoo.nets import Architecture
-    from stzoo.nets.classifier import Classifier
     from stzoo.prediction.predictor import Prediction, Predictor
     from stzoo.runtimes import Precision, Runtime, Session
     from stzoo.strategies.strategy import Strategy
     from stzoo.video.given import Channels, VideoLike
-
-
-class BatchNormWarning(UserWarning):
-    """A net runs with batch-norm statistics that are not its own."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -49,6 +43,8 @@ def load(
     token: str | None = None,
     namespace: str | None = None,
     calibrate: Path | str | Iterable[Path | str] = (),
+    average: int | None = None,
+    calibrated: bool = False,
     runtime: Runtime | Literal["auto"] | None = None,
     precision: Precision = "fp32",
     protocol: Mapping[str, Any] = MappingProxyType({}),
@@ -70,6 +66,10 @@ def load(
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
         calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
+        average: so many strategies are drawn from the bundle's template, each the same whenever it is drawn, and what
+            their nets say is averaged: the spread between them says how sure the template is. Batch-norm statistics are
+            as for `strategy`; `stzoo calibrate --average` stores them.
+        calibrated: whether scores are those at the temperature that `stzoo calibrate` has stored.
         runtime: `torch`, the default, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX
             file or one that is exported into a cache once; `auto` takes the fastest of those that can run at once, and
             is the default for an ONNX file, which torch cannot run.
@@ -85,15 +85,15 @@ def load(
     """
     _refuse_other_kinds(calibrate, protocol)
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
-    variant = _Variant(strategy, weights is not None, videos)
+    variant = Variant(strategy, weights is not None, videos, average)
     asked_device = None if device is None else str(device).removesuffix(":0")
     if (file := exported_file(ref)) is not None:
         _refuse_for_a_file(file, variant, revision)
-        return _exported(file, _Engine(runtime or "auto", precision, asked_device), protocol, say)
+        return _exported(file, _Engine(runtime or "auto", precision, asked_device), protocol, calibrated, say)
     engine = _Engine(runtime or "torch", precision, asked_device)
-    _refuse_contradictions(variant, engine)
+    _refuse_contradictions(variant, engine, calibrated)
     if (foreign := torchvision.named(text_of(ref))) is not None:
-        if strategy is not None:
+        if strategy is not None or average is not None:
             foreign.config.strategy.require_sites()
         if weights is None:
             return untrained.of_config(foreign.config, device, protocol)
@@ -106,9 +106,12 @@ def load(
     bundle = bundles.read(location.folder)
     contract = bundle.contract.changed(**protocol)
     _say_input(contract, bundle.contract, say)
-    source = _Source(location, bundle, contract, offline, token)
+    source = Source(location, bundle, contract, offline, token)
+    confidence = source.confidence(average or 1) if calibrated else None
     session = _session(source, variant, engine, say)
-    return _in_torch(source, variant, device) if session is None else _on_session(source, session)
+    if session is None:
+        return in_torch(source, variant, device, confidence)
+    return _on_session(source, session, confidence)
 
 
 def predict(
@@ -130,42 +133,12 @@ def predict(
 
 
 @dataclass(frozen=True)
-class _Variant:
-    """Which of a bundle's nets: of which strategy, trained or as initialised, with whose batch-norm statistics."""
-
-    strategy: Strategy | str | None
-    is_trained: bool
-    videos: tuple[Path | str, ...]
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether it is the net whose weights the bundle stores."""
-        return self.is_trained and self.strategy is None and not self.videos
-
-
-@dataclass(frozen=True)
 class _Engine:
     """What runs the net."""
 
     runtime: Runtime | Literal["auto"]
     precision: Precision
     device: str | None
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A bundle that has been read, what it is to see, and how more of its files are had."""
-
-    location: Location
-    bundle: Bundle
-    contract: InputContract
-    offline: bool | None
-    token: str | None
-
-    def fetch(self, *files: str) -> None:
-        """Sees to it that those of the files are in the folder that the bundle has."""
-        if self.location.repository is not None:
-            hub.fetch(self.location.repository, files, offline=self.offline, token=self.token)
 
 
 def _refuse_other_kinds(calibrate: object, protocol: object) -> None:
@@ -175,22 +148,26 @@ def _refuse_other_kinds(calibrate: object, protocol: object) -> None:
         raise UsageError(f"protocol maps some of {', '.join(sorted(CHANGEABLE))} to numbers; it is {protocol!r:.80}")
 
 
-def _refuse_contradictions(variant: _Variant, engine: _Engine) -> None:
+def _refuse_contradictions(variant: Variant, engine: _Engine, calibrated: bool) -> None:
     from stzoo.runtimes import refuse_unknown
 
     refuse_unknown(engine.runtime, engine.precision)
     if (engine.runtime not in ("torch", "auto") or engine.precision != "fp32") and not variant.is_stored:
         raise UsageError(
-            f"{engine.runtime} in {engine.precision} runs a model as its bundle stores it; leave strategy, weights and "
-            "calibrate out, or choose the runtime torch in fp32"
+            f"{engine.runtime} in {engine.precision} runs a model as its bundle stores it; leave strategy, weights, "
+            "calibrate and average out, or choose the runtime torch in fp32"
         )
+    if variant.average is not None and not (variant.average >= 1 and variant.strategy is None and variant.is_trained):
+        raise UsageError("average is how many trained strategies are drawn, 1 or more; leave strategy and weights out")
+    if calibrated and not (variant.is_trained and variant.strategy is None):
+        raise UsageError("what a bundle is calibrated with is of its own net; leave strategy and weights out")
 
 
-def _refuse_for_a_file(file: Path, variant: _Variant, revision: str | None) -> None:
+def _refuse_for_a_file(file: Path, variant: Variant, revision: str | None) -> None:
     if not variant.is_stored or revision is not None:
         raise UsageError(
-            f"{file} is one net as it was exported; leave strategy, weights, calibrate and revision out, or load the "
-            "bundle that it was made of"
+            f"{file} is one net as it was exported; leave strategy, weights, calibrate, average and revision out, or "
+            "load the bundle that it was made of"
         )
 
 
@@ -199,7 +176,9 @@ def _say_input(contract: InputContract, made_for: InputContract, say: Callable[[
         say(f"Input: {contract.text}; the model was made for {made_for.text}")
 
 
-def _exported(path: Path, engine: _Engine, protocol: Mapping[str, Any], say: Callable[[str], None]) -> Predictor:
+def _exported(
+    path: Path, engine: _Engine, protocol: Mapping[str, Any], calibrated: bool, say: Callable[[str], None]
+) -> Predictor:
     """An ONNX file that stzoo has written, which says all that prediction needs."""
     from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes import has_gpu, is_there, open_session, refuse_unknown
@@ -207,6 +186,10 @@ def _exported(path: Path, engine: _Engine, protocol: Mapping[str, Any], say: Cal
 
     refuse_unknown(engine.runtime, engine.precision)
     file = read(path)
+    if calibrated and file.confidence is None:
+        raise UsageError(
+            f"{path} is of a bundle that was not calibrated; do that with `stzoo calibrate`, and export it"
+        )
     contract = file.contract.changed(**protocol)
     _say_input(contract, file.contract, say)
     runtime = engine.runtime
@@ -216,11 +199,17 @@ def _exported(path: Path, engine: _Engine, protocol: Mapping[str, Any], say: Cal
     precision = file.precision if engine.precision == "fp32" else engine.precision
     session = open_session(runtime, file, engine.device, precision)
     return Predictor(
-        session, contract, file.labels, name=file.name or path.stem, strategy=file.strategy, digest=file.digest
+        session,
+        contract,
+        file.labels,
+        name=file.name or path.stem,
+        strategy=file.strategy,
+        digest=file.digest,
+        confidence=file.confidence if calibrated else None,
     )
 
 
-def _session(source: _Source, variant: _Variant, engine: _Engine, say: Callable[[str], None]) -> Session | None:
+def _session(source: Source, variant: Variant, engine: _Engine, say: Callable[[str], None]) -> Session | None:
     """The bundle's net on another runtime than torch; None where torch is to run it."""
     from stzoo.export import cached
 
@@ -232,62 +221,16 @@ def _session(source: _Source, variant: _Variant, engine: _Engine, say: Callable[
     )
 
 
-def _on_session(source: _Source, session: Session) -> Predictor:
+def _on_session(source: Source, session: Session, confidence: Confidence | None) -> Predictor:
     from stzoo.prediction.predictor import Predictor
 
     bundle, digest = source.bundle, bundles.weights_digest(source.location.folder)
     return Predictor(
-        session, source.contract, bundle.labels, name=bundle.name, strategy=_shown(bundle.strategy), digest=digest
-    )
-
-
-def _in_torch(source: _Source, variant: _Variant, device: str | None) -> Predictor:
-    from stzoo.bundle import rebuild
-    from stzoo.prediction.predictor import Predictor
-
-    folder, bundle = source.location.folder, source.bundle
-    architecture = rebuild.architecture_of(folder, bundle)
-    strategy = bundle.strategy
-    if variant.strategy is not None:
-        strategy = rebuild.fitting_strategy(variant.strategy, architecture, bundle.posterior)
-    net = _net(source, variant, architecture, strategy)
-    is_as_stored = variant.is_trained and strategy == bundle.strategy and not variant.videos
-    predictor = Predictor(
-        net,
+        session,
         source.contract,
         bundle.labels,
         name=bundle.name,
-        device=device,
-        strategy=_shown(strategy),
-        digest=bundles.weights_digest(folder) if is_as_stored else "",
+        strategy=shown_strategy(bundle.strategy),
+        digest=digest,
+        confidence=confidence,
     )
-    if variant.videos:
-        rebuild.calibrate(net, variant.videos, source.contract)
-    return predictor
-
-
-def _shown(strategy: Strategy) -> Strategy | None:
-    """A strategy, or None for that of a net without sites, which says nothing."""
-    return strategy if strategy.units else None
-
-
-def _net(source: _Source, variant: _Variant, architecture: Architecture, strategy: Strategy) -> Classifier:
-    """The net of a strategy on the CPU, fetched where need be. Warns of batch-norm statistics that are not its own."""
-    from stzoo.bundle import rebuild
-
-    folder, bundle = source.location.folder, source.bundle
-    if not variant.is_trained:
-        return rebuild.untrained(architecture, strategy)
-    if strategy == bundle.strategy:
-        source.fetch(bundles.MODEL)
-        return rebuild.build(folder, bundle)
-    source.fetch(bundles.TEMPLATE, bundles.statistics_file(strategy))
-    net, is_normalised = rebuild.from_template(folder, bundle, strategy)
-    if not is_normalised and not variant.videos:
-        warnings.warn(
-            f"{bundle.name} stores no batch-norm statistics for this strategy, so the net has the template's, "
-            "which belong to a mixture of nets: its accuracy can be far lower; give calibrate= some videos",
-            BatchNormWarning,
-            stacklevel=4,
-        )
-    return net

@@ -145,8 +145,18 @@ def test_a_terminal_without_bars_gets_an_answer_all_the_same() -> None:
 
 
 def test_the_table_lists_the_commands_of_the_readme() -> None:
-    looking = ["predict", "embed", "evaluate", "list", "show", "diff", "export", "verify", "benchmark", "publish"]
-    assert list(cli.COMMANDS) == [*looking, "measure", "train", "finetune", "select", "effects", "data"]
+    looking = ["predict", "embed", "calibrate", "evaluate", "list", "show", "diff", "export", "verify", "benchmark"]
+    assert list(cli.COMMANDS) == [
+        *looking,
+        "serve",
+        "publish",
+        "measure",
+        "train",
+        "finetune",
+        "select",
+        "effects",
+        "data",
+    ]
 
 
 def test_help_shows_every_command_without_importing_it(fake: types.ModuleType) -> None:

@@ -40,7 +40,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         if name == "unknown":
             raise ModelNotFoundError('there is no model "unknown".')
-        assert others == {"runtime": "auto", "precision": "fp32", "strategy": None, "calibrate": ()}
+        kept = {"strategy": None, "calibrate": (), "average": None}
+        assert others == {"runtime": "auto", "precision": "fp32", "calibrated": False, **kept}
         contract = InputContract(frames=2, fps=5.0, clips=2, resize=16, crop=16)
         if protocol:
             say(f"Input: {contract.changed(**protocol).text}")

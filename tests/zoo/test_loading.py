@@ -23,8 +23,8 @@ from stzoo.files import packaged
 from stzoo.runtimes import Runtime, is_there
 from stzoo.zoo import loading, reference
 from stzoo.zoo.hub import Repository
-from stzoo.zoo.loading import BatchNormWarning
 from stzoo.zoo.reference import NAMESPACE, find
+from stzoo.zoo.variants import BatchNormWarning
 from tests.conftest import MakeVideo
 
 
