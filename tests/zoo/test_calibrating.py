@@ -8,10 +8,12 @@ import pytest
 
 import stzoo
 from stzoo import bundle as bundles
+from stzoo.bundle import rebuild
 from stzoo.bundle.confidence import read
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, UsageError
 from stzoo.files import packaged
+from stzoo.prediction.predictor import Predictor
 from stzoo.zoo import calibrating
 from stzoo.zoo.variants import BatchNormWarning, drawn_strategies
 from tests.conftest import MakeVideo
@@ -63,7 +65,9 @@ def test_an_average_is_that_of_the_drawn_strategies(folder: Path, items: list[It
     strategies = drawn_strategies(bundle, 2)
     assert strategies[0] != strategies[1]
     video = items[0].path
-    each = [stzoo.load(folder, strategy=strategy).scores(video) for strategy in strategies]
+    nets = [rebuild.from_template(folder, bundle, strategy) for strategy in strategies]
+    assert all(is_normalised for _, is_normalised in nets)
+    each = [Predictor(net, bundle.contract, bundle.labels).scores(video) for net, _ in nets]
     np.testing.assert_allclose(average.scores(video), np.mean(each, axis=0), atol=1e-5)
     assert np.abs(each[0] - each[1]).max() > 1e-4
     with pytest.raises(UsageError, match="leave strategy, weights, calibrate and average out"):
