@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-SAMPLE ?= stzoo/bundled/sample.mp4
+SAMPLE ?= stzoo/bundled/basketball.mp4
 
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
@@ -16,6 +16,8 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
+	@echo
+	@echo "Then stzoo is a command of this terminal:  source $(BIN)/activate"
 
 test: lint types layers suite
 

@@ -66,6 +66,11 @@ def videos(folder: Path, count: int) -> None:
         path.symlink_to(SAMPLE)
 
 
+def written(file: Path) -> int:
+    """How many lines of a file are written."""
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
 class Process(NamedTuple):
     """One line of `ps`."""
 
@@ -159,12 +164,15 @@ def threads(folder: Path, rng: random.Random, times: int) -> str:
 
 
 def killed_workers(folder: Path, rng: random.Random, files: int) -> str:
-    """Workers of one prediction are killed at random."""
+    """Workers of one prediction are killed at random, the next one when a row was written since the last."""
     videos(folder / "videos", files)
-    process = started(["predict", "videos", "--workers", "2", "-o", "out.jsonl"], folder)
-    kills = 0
+    process = started(["predict", "videos", "--clips", "1", "--workers", "2", "-o", "out.jsonl"], folder)
+    kills = done = 0
     while process.poll() is None:
-        time.sleep(rng.uniform(3, 12))  # a worker takes a second or two to begin
+        time.sleep(rng.uniform(0, 5))
+        if written(folder / "out.jsonl") == done:
+            continue
+        done = written(folder / "out.jsonl")
         children = [one for one in running() if one.parent == process.pid and "spawn_main" in one.command]
         if children:
             os.kill(rng.choice(children).number, signal.SIGKILL)
@@ -181,11 +189,11 @@ def killed_workers(folder: Path, rng: random.Random, files: int) -> str:
 def flat_memory(folder: Path, rng: random.Random, files: int) -> str:
     """A long list, read by two workers."""
     videos(folder / "videos", files)
-    process = started(["predict", "videos", "--workers", "2", "-o", "out.jsonl"], folder)
+    process = started(["predict", "videos", "--clips", "1", "--workers", "2", "-o", "out.jsonl"], folder)
     sizes: list[tuple[int, int]] = []
     while process.poll() is None:
         time.sleep(1)
-        done = (folder / "out.jsonl").read_bytes().count(b"\n") if (folder / "out.jsonl").exists() else 0
+        done = written(folder / "out.jsonl")
         family = [one.kilobytes for one in running() if process.pid in (one.number, one.parent)]
         sizes.append((done, sum(family) // 1024))
     expect(ended(process)[0] == 0, "predict")

@@ -3,7 +3,8 @@
     python benchmarks/interrupts.py --times 100 --seed 0 -o docs/results/interrupts.md
 
 Every command runs in a folder of its own, as the leader of its own group, and the interrupt goes to the whole group, as
-a terminal's does. A command that ends before its moment counts as such.
+a terminal's does. Each is first run undisturbed, to see how long it takes here; its moments are drawn from that time,
+or its first seconds. A command that ends before its moment counts as such.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from pathlib import Path
 
 from stzoo.files import packaged
 
-LATEST_SECONDS = 3.0
-"""Moments are drawn from the first seconds of a command."""
+LATEST_SECONDS = 8.0
+"""No moment is later after a command's start."""
 WAIT_SECONDS = 60.0
 """A command that has not ended by then has lost its interrupt."""
 
@@ -41,18 +42,32 @@ COMMANDS = {
     "diff": ["diff", "published:sthv1", "published:k400"],
     "measure": ["measure", "densenet121", "--strategy", "sst"],
     "export": ["export", "camera-motion-opt", "-o", "model.onnx"],
-    "train": ["train", "--data", "classes", "--out", "run"],
-    "data make": ["data", "make", "camera", "made"],
+    "embed": ["embed", "videos", "--workers", "2", "-o", "vectors.npz"],
+    "verify": ["verify", "camera-motion-opt"],
+    "benchmark": ["benchmark", "camera-motion-opt", "--threads", "1"],
+    "publish": ["publish", "run", "--repo", "lab/smoke", "--dry-run"],
+    "train": ["train", "--data", "classes", "--out", "own"],
+    "finetune": ["finetune", "camera-motion-opt", "--data", "classes", "--out", "tuned"],
+    "select": ["select", "run", "--strategies", "200", "--exhaustive", "--cache", "cache"],
+    "select --frontier": ["select", "run", "--frontier", "--cache", "cache"],
+    "effects": ["effects", "run", "--cache", "cache"],
+    "data make": ["data", "make", "camera", "--out", "made"],
+    "data check": ["data", "check", "smoke", "--data-root", "set", "--workers", "2"],
 }
 
 
 def prepare(folder: Path) -> None:
-    """Twenty videos, and two classes of them."""
+    """Twenty videos, two classes of them, and a finished run of the smoke recipe on a made set."""
     sample = packaged("bundled") / "sample.mp4"
     for name in ("videos", "classes/turn-left", "classes/turn-right"):
         (folder / name).mkdir(parents=True)
         for number in range(20 if name == "videos" else 5):
             shutil.copyfile(sample, folder / name / f"{number}.mp4")
+    for words in (
+        ["data", "make", "camera", "--out", "set", "--clips", "60"],
+        ["train", "smoke", "--data-root", "set", "--out", "run", "--cache", "cache", "--quiet"],
+    ):
+        subprocess.run([sys.executable, "-m", "stzoo", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def _interruptible() -> None:
@@ -60,21 +75,40 @@ def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def interrupted(command: list[str], seconds: float) -> str:
+def started(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "stzoo", *command],
+        cwd=folder,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        preexec_fn=_interruptible,
+    )
+
+
+def seconds_of(command: list[str], prepared: Path) -> float:
+    """How long a command takes, or `LATEST_SECONDS` where it takes longer."""
+    with tempfile.TemporaryDirectory() as name:
+        began = time.monotonic()
+        running = started(command, shutil.copytree(prepared, Path(name) / "it"))
+        try:
+            text, _ = running.communicate(timeout=LATEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+        else:
+            if running.returncode:
+                raise RuntimeError(f"stzoo {' '.join(command)} fails undisturbed: {text}")
+        return min(LATEST_SECONDS, time.monotonic() - began)
+
+
+def interrupted(command: list[str], seconds: float, prepared: Path) -> str:
     """What an interrupt after so many seconds led to, in a word or two."""
     with tempfile.TemporaryDirectory() as name:
-        prepare(Path(name))
-        running = subprocess.Popen(
-            [sys.executable, "-m", "stzoo", *command],
-            cwd=name,
-            env=os.environ | {"HF_HUB_OFFLINE": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=_interruptible,
-        )
+        running = started(command, shutil.copytree(prepared, Path(name) / "it"))
         try:
             running.wait(seconds)
             running.communicate()
@@ -109,16 +143,21 @@ def main() -> None:
     arguments = parser.parse_args()
     generator = random.Random(arguments.seed)
     counts: dict[str, Counter[str]] = {name: Counter() for name in COMMANDS}
-    for number in range(arguments.times):
-        name = list(COMMANDS)[number % len(COMMANDS)]
-        counts[name][interrupted(COMMANDS[name], generator.uniform(0, LATEST_SECONDS))] += 1
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        latest = {name: seconds_of(command, Path(folder)) for name, command in COMMANDS.items()}
+        for number in range(arguments.times):
+            name = list(COMMANDS)[number % len(COMMANDS)]
+            outcome = interrupted(COMMANDS[name], generator.uniform(0, latest[name]), Path(folder))
+            counts[name][outcome] += 1
+            print(name, outcome, flush=True)
     rows = [f"| `stzoo {' '.join(COMMANDS[name])}` | {_text(count)} |" for name, count in counts.items() if count]
     together = sum(counts.values(), Counter())
     lines = [
         "# Interrupts at random moments",
         "",
         f"`python benchmarks/interrupts.py --times {arguments.times} --seed {arguments.seed}`: Ctrl-C at a moment "
-        f"drawn from the first {LATEST_SECONDS:g} seconds of a command. "
+        f"drawn from the time that a command takes here, or its first {LATEST_SECONDS:g} seconds. "
         f"{os.cpu_count()} processors ({platform.machine()}).",
         "",
         "| command | what came of it |",

@@ -128,7 +128,7 @@ def one_seed(
 
 
 def show(results: list[dict[str, Any]]) -> None:
-    """The table of docs/results/select.md."""
+    """The table of docs/results/selection.md."""
     print("| seed | one by one | trie | race | equal bits | rank | held out: by accuracy | by cross-entropy | race |")
     print("|---|---|---|---|---|---|---|---|---|")
     for result in results:

@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Posterior", "Strategy", "__version__", "list_models", "load", "predict"]
 
-DEFAULT_MODEL = "camera-motion-opt"
+DEFAULT_MODEL = "jhmdb21-mobilenet_v2-opt"
 """The model of the package that predicts where none is named."""
 
 _HOMES = {

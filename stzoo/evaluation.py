@@ -217,17 +217,18 @@ def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, fai
         raise DataError(f"none of the {len(items)} videos can be read; the first: {first.reason}")
     scores = np.stack([book[item.path] for item in good])
     labels = np.array([item.label for item in good], dtype=np.int64)
+    sources = [item.source for item in good]
     return Evaluation(
         about=about,
         scores=scores,
         labels=labels,
         failed=tuple(failed[str(item.path)] for item in items if str(item.path) in failed),
-        top1=metrics.accuracy(scores, labels),
-        top5=metrics.accuracy(scores, labels, top=_TOP) if scores.shape[1] > _TOP else None,
+        top1=metrics.accuracy(scores, labels, sources=sources),
+        top5=metrics.accuracy(scores, labels, top=_TOP, sources=sources) if scores.shape[1] > _TOP else None,
         classes=tuple(metrics.per_class(scores, labels)),
-        calibration=metrics.calibration(scores, labels),
-        log_loss=metrics.log_loss(scores, labels),
-        brier=metrics.brier(scores, labels),
+        calibration=metrics.calibration(scores, labels, sources=sources),
+        log_loss=metrics.log_loss(scores, labels, sources=sources),
+        brier=metrics.brier(scores, labels, sources=sources),
         risk_coverage=metrics.risk_coverage(scores, labels),
     )
 

@@ -25,7 +25,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -36,7 +39,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, target)
     except OSError as error:
         if error.filename == name or (error.filename is None and error.errno == errno.ENOSPC):
-            error.filename = str(target)
+            raise OSError(error.errno, error.strerror, str(target)) from error  # FFmpeg's own cannot be renamed
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -88,13 +88,13 @@ class RiskCoverage:
         return None if not len(reached) else (float(self.score[reached[-1]]), float(self.coverage[reached[-1]]))
 
 
-def accuracy(scores: Scores, labels: Labels, *, top: int = 1) -> Estimate:
-    """How often the right class is among the `top` best, with Wilson's interval over videos.
+def accuracy(scores: Scores, labels: Labels, *, top: int = 1, sources: Sequence[str] = ()) -> Estimate:
+    """How often the right class is among the `top` best, with the interval of `share`.
 
     Classes with equal scores count in their order.
     """
     best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    return share((best == labels[:, None]).any(axis=1))
+    return share((best == labels[:, None]).any(axis=1), sources)
 
 
 def per_class(scores: Scores, labels: Labels) -> list[Estimate | None]:
@@ -110,8 +110,13 @@ def confusion(scores: Scores, labels: Labels) -> Int64[np.ndarray, "classes clas
     return matrix
 
 
-def calibration(scores: Scores, labels: Labels, *, bins: int = BINS, resamples: int = _RESAMPLES) -> Calibration:
-    """The best class's score against how often it is right, with a bootstrap over videos (seed 0)."""
+def calibration(
+    scores: Scores, labels: Labels, *, bins: int = BINS, resamples: int = _RESAMPLES, sources: Sequence[str] = ()
+) -> Calibration:
+    """The best class's score against how often it is right, with a bootstrap over sources (seed 0).
+
+    Every video is a source of its own where there are no `sources`.
+    """
     confidence = scores.max(axis=1).astype(np.float64)
     right = (scores.argmax(axis=1) == labels).astype(np.float64)
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
@@ -121,14 +126,13 @@ def calibration(scores: Scores, labels: Labels, *, bins: int = BINS, resamples: 
     n = len(labels)
     # A bin's part of the error is |sum of (confidence - right)| / n, so a resample needs that sum alone.
     columns = np.stack([confidence - right, confidence * (1.0 - confidence)])
-    random = np.random.default_rng(_SEED)
 
-    def error(drawn: Int64[np.ndarray, " videos"]) -> float:
+    def error(drawn: Int64[np.ndarray, " drawn"]) -> float:
         parts, variances = (np.bincount(places[drawn], column[drawn], minlength=bins) for column in columns)
-        return _without_chance(parts / n, variances / n**2)
+        return _without_chance(parts / len(drawn), variances / len(drawn) ** 2)
 
     value = error(np.arange(n))
-    errors = np.array([error(random.integers(0, n, n)) for _ in range(resamples)])
+    errors = np.array([error(drawn) for drawn in _resampled(sources or range(n), resamples)])
     low, _, high = np.sort(
         np.clip(value + np.append(np.percentile(errors, [2.5, 97.5]) - errors.mean(), 0.0), 0.0, 1.0)
     )
@@ -150,14 +154,24 @@ def _without_chance(parts: Float64[np.ndarray, " bins"], variances: Float64[np.n
     return float((np.abs(parts) - (expected - sizes)).sum())
 
 
-def share(right: Bool[np.ndarray, " videos"]) -> Estimate:
+def share(right: Bool[np.ndarray, " videos"], sources: Sequence[str] = ()) -> Estimate:
     """A share of right answers with its 95 % interval, which has a width also where all are right or none.
 
-    Reference: Wilson 1927; Brown, Cai and DasGupta 2001 recommend it.
+    Where several videos come from one source, which are right or wrong together, the interval is that of a bootstrap
+    over sources (percentiles, seed 0). Otherwise, and where all sources are alike, it is Wilson's with as many answers
+    as there are sources.
+
+    Reference: Wilson 1927; Brown, Cai and DasGupta 2001 recommend it. Davison and Hinkley 1997, section 3.8, for whole
+    clusters.
     """
     n, value = len(right), float(right.mean())
-    low, high = wilson(np.array([value]), np.array([n]))
-    return Estimate(value, float(low[0]), float(high[0]), n)
+    independent = len(set(sources)) if sources else n
+    low = high = value
+    if independent < n:
+        low, high = np.percentile([right[drawn].mean() for drawn in _resampled(sources, _RESAMPLES)], [2.5, 97.5])
+    if low == high:
+        (low,), (high,) = wilson(np.array([value]), np.array([independent]))
+    return Estimate(value, float(min(value, low)), float(max(value, high)), n)
 
 
 def wilson(
@@ -169,26 +183,26 @@ def wilson(
     return np.maximum(0.0, np.minimum(value, middle - half)), np.minimum(1.0, np.maximum(value, middle + half))
 
 
-def log_loss(scores: Scores, labels: Labels) -> Estimate:
+def log_loss(scores: Scores, labels: Labels, *, sources: Sequence[str] = ()) -> Estimate:
     """The mean negative logarithm of the right class's score, in nats; a score of 0 counts as 1e-12."""
     likelihoods = scores[np.arange(len(labels)), labels].astype(np.float64)
-    return _mean(-np.log(np.maximum(likelihoods, _LEAST_LIKELIHOOD)))
+    return _mean(-np.log(np.maximum(likelihoods, _LEAST_LIKELIHOOD)), -math.log(_LEAST_LIKELIHOOD), sources)
 
 
-def brier(scores: Scores, labels: Labels) -> Estimate:
+def brier(scores: Scores, labels: Labels, *, sources: Sequence[str] = ()) -> Estimate:
     """The mean squared distance of the scores from the right class's ones and zeros: 0 at best, 2 at worst.
 
     Reference: Brier 1950.
     """
     wanted = np.eye(scores.shape[1])[labels]
-    return _mean(np.square(scores.astype(np.float64) - wanted).sum(axis=1))
+    return _mean(np.square(scores.astype(np.float64) - wanted).sum(axis=1), 2.0, sources)
 
 
-def _mean(values: Float64[np.ndarray, " videos"]) -> Estimate:
-    """A mean of what is not negative, with its normal 95 % interval over videos."""
-    n, value = len(values), float(values.mean())
-    half = _Z * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-    return Estimate(value, max(0.0, value - half), value + half, n)
+def _mean(values: Float64[np.ndarray, " videos"], most: float, sources: Sequence[str]) -> Estimate:
+    """A mean of values from 0 to `most`, with its normal 95 % interval over sources; all of that range for one."""
+    mean = mean_over_sources(values, sources or [str(row) for row in range(len(values))])
+    half = most if math.isnan(mean.error) else _Z * mean.error
+    return Estimate(mean.value, max(0.0, mean.value - half), max(mean.value, min(most, mean.value + half)), len(values))
 
 
 def risk_coverage(scores: Scores, labels: Labels) -> RiskCoverage:
@@ -202,11 +216,31 @@ def risk_coverage(scores: Scores, labels: Labels) -> RiskCoverage:
     return RiskCoverage(ordered[last], (last + 1) / n, right[last].astype(np.int64), n)
 
 
+def _resampled(sources: Sequence[object], resamples: int) -> Iterator[Int64[np.ndarray, " drawn"]]:
+    """The rows of all videos of as many sources, drawn with replacement."""
+    members: dict[object, list[int]] = {}
+    for row, source in enumerate(sources):
+        members.setdefault(source, []).append(row)
+    random = np.random.default_rng(_SEED)
+    counts = np.array([len(rows) for rows in members.values()])
+    starts = np.cumsum(counts) - counts
+    rows = np.concatenate([np.array(rows, dtype=np.int64) for rows in members.values()])
+    for _ in range(resamples):
+        drawn = random.integers(0, len(counts), len(counts))
+        lengths = counts[drawn]
+        ends = np.cumsum(lengths)
+        yield rows[np.repeat(starts[drawn] - ends + lengths, lengths) + np.arange(ends[-1])]
+
+
 class Mean(NamedTuple):
     """A mean over videos and its standard error."""
 
     value: float
     error: float
+
+    def estimate(self, n: int) -> Estimate:
+        """The same with its 95 % interval over n videos."""
+        return Estimate(self.value, self.value - _Z * self.error, self.value + _Z * self.error, n)
 
 
 def mean_over_sources(values: Float64[np.ndarray, " videos"], sources: Sequence[str]) -> Mean:

@@ -29,6 +29,11 @@ The joiners that Persian and the languages of India spell with (U+200C and U+200
 """
 
 
+def without_unseen(text: str) -> str:
+    """A text that `OneLine` takes: each character that it refuses is a hyphen."""
+    return _UNSEEN.sub("-", text.encode("utf-8", "replace").decode())
+
+
 def problems(error: ValidationError, most: int = 5) -> str:
     """One phrase for every finding, joined by semicolons: `input.crop is 900: input should be less than 500`."""
     phrases = []

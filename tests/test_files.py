@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import pickle
 from pathlib import Path
 
+import av.error
 import pytest
 
 from stzoo.files import replacing, slug, stand_in
@@ -42,6 +44,25 @@ def test_a_full_disk_is_named_by_the_file_that_was_to_be_written(tmp_path: Path,
         raise OSError(errno.ENOSPC, "No space left on device", *([str(temporary)] if named else []))
     assert caught.value.filename == str(tmp_path / "a.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_of_ffmpegs_is_named_too_and_crosses_processes(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "a.mp4") as temporary:
+        av.error.err_check(-errno.ENOSPC, str(temporary))
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (error.errno, error.filename) == (errno.ENOSPC, str(tmp_path / "a.mp4"))
+
+
+def test_a_folder_that_takes_no_files_is_said_with_the_file_that_was_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / ".a.json.x.tmp"))
+
+    monkeypatch.setattr("stzoo.files.tempfile.mkstemp", read_only)
+    with pytest.raises(OSError, match="Read-only") as caught, replacing(tmp_path / "a.json"):
+        pass
+    assert caught.value.filename == str(tmp_path / "a.json")
 
 
 def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:

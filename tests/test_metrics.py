@@ -51,6 +51,34 @@ def test_an_interval_holds_its_estimate(n: int, data: st.DataObject) -> None:
     assert estimate.low < estimate.high
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=40))
+def test_an_interval_over_sources_holds_its_estimate(videos: list[tuple[bool, int]]) -> None:
+    right, sources = np.array([one for one, _ in videos]), [str(source) for _, source in videos]
+    estimate = share(right, sources)
+    assert (estimate.value, estimate.n) == (right.mean(), len(right))
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+    assert estimate.low < estimate.high
+
+
+def test_clips_of_one_recording_tell_no_more_than_one() -> None:
+    right = np.random.default_rng(1).random(60) < 0.7
+    alone = share(right)
+    assert share(right, [str(row) for row in range(60)]) == alone
+    often = share(np.repeat(right, 10), often_sources(60, 10))
+    assert (often.low, often.high) == pytest.approx((alone.low, alone.high), abs=0.03)
+    assert share(np.ones(20, bool), ["a"] * 10 + ["b"] * 10).low == share(np.ones(2, bool)).low
+    scores, labels = drawn(0, 60, 3)
+    wide = calibration(*(np.repeat(values, 10, axis=0) for values in (scores, labels)), sources=often_sources(60, 10))
+    narrow = calibration(*(np.repeat(values, 10, axis=0) for values in (scores, labels)))
+    assert wide.error.value == narrow.error.value
+    assert wide.error.high - wide.error.low > 2 * (narrow.error.high - narrow.error.low)
+
+
+def often_sources(sources: int, times: int) -> list[str]:
+    return [str(row // times) for row in range(sources * times)]
+
+
 def drawn(seed: int, videos: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     scores = random.dirichlet(np.ones(classes), videos).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,19 @@ def test_a_runtime_reaches_nobody(runtime: str, guarded: dict[str, str], tmp_pat
     (tmp_path / "list.txt").write_text(f"{SAMPLE} still\n")
     options = ["--runtime", runtime, "--device", "cpu"]
     evaluate = ["evaluate", MODEL, "--data", "list.txt", "--out", "out", *options]
-    run([["predict", SAMPLE, SAMPLE, "--model", MODEL, *options], evaluate], guarded, tmp_path)
+    embed = ["embed", SAMPLE, "--model", MODEL, "-o", "vectors.npz", *options]
+    verify = ["verify", MODEL, "--runtime", runtime]
+    run([["predict", SAMPLE, SAMPLE, "--model", MODEL, *options], evaluate, embed, verify], guarded, tmp_path)
+    refuse_traces(guarded)
+
+
+def test_training_reaches_nobody(guarded: dict[str, str], tmp_path: Path) -> None:
+    for name in ("still", "turn"):
+        (tmp_path / "videos" / name).mkdir(parents=True)
+        for number in range(3):
+            shutil.copy(SAMPLE, tmp_path / "videos" / name / f"{number}.mp4")
+    finetune = ["finetune", MODEL, "--data", "videos", "--epochs", "1", "--out", "run", "--quiet"]
+    run([[*finetune, "--set", "data.selection_fraction=0.5"], ["evaluate", "run"]], guarded, tmp_path)
     refuse_traces(guarded)
 
 

@@ -77,8 +77,10 @@ def _eval_result(result: Result, card: Card | None) -> EvalResult:
 
 
 def _dataset(result: Result, card: Card | None) -> str:
-    """The dataset's name on the Hub, or, where it has none there, its own name as the Hub would write it."""
-    return card.hub_dataset if card is not None and card.hub_dataset is not None else _hub_name(result.dataset)
+    """The dataset's name on the Hub, which the card says of its own one, or the name as the Hub would write it."""
+    if card is not None and card.hub_dataset is not None and card.dataset == result.dataset:
+        return card.hub_dataset
+    return _hub_name(result.dataset)
 
 
 def _hub_name(name: str) -> str:

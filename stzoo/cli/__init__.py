@@ -18,6 +18,7 @@ A module a command:
     finetune     `stzoo finetune`
     select       `stzoo select`
     effects      `stzoo effects`
+    compare      `stzoo compare`
     data         `stzoo data check` and `stzoo data make`
 
 What they share:
@@ -96,6 +97,7 @@ COMMANDS = {
     "finetune": Entry("stzoo.cli.finetune:finetune", "Train a model further on your own videos and classes."),
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
     "effects": Entry("stzoo.cli.effects:effects", "Say what each branch of a template is worth, and what it costs."),
+    "compare": Entry("stzoo.cli.compare:compare", "Compare the posteriors and effects of several runs."),
     "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
 }
 
@@ -150,6 +152,8 @@ class LazyGroup(click.RichGroup):
             try:
                 result = super().main(args, prog_name, complete_var, False, **extra)
                 sys.stdout.flush()
+                if interrupted.is_set():  # a library swallowed it; a loop in a shell must end all the same
+                    sys.exit(EXIT_INTERRUPTED)
             except StzooError as error:
                 if interrupted.is_set():
                     sys.exit(EXIT_INTERRUPTED)

@@ -84,6 +84,8 @@ def check(
 
     resolved = read(recipe, rooted(overrides, data_root))
     lists = read_lists(resolved.data.model_copy(update={"frame_order": "given"}))
+    for note in lists.notes:
+        click.echo(note, err=True)
     total = len({item.path for items in lists.splits.values() for item in items})
     with saying_how_to_go_on(), counting("checking", total, unit="videos", show=not quiet) as bar:
         report = check_lists(

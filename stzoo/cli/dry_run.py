@@ -59,6 +59,7 @@ def _look_at_videos(recipe: Recipe, lists: Lists, problems: list[str], notes: li
     absent = missing(lists, recipe.data.max_broken)
     for lacking in absent.values():
         (problems if lacking.too_many else notes).append(lacking.sentence)
+    notes += lists.notes
     notes += [sentence for sentence in (without_videos(lists, absent),) if sentence]
     problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
 
@@ -195,8 +196,8 @@ def _print_lists(recipe: Recipe, lists: Lists) -> None:
 
 def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:
     """A sentence for a split that would be empty, and for every list whose first videos on disk cannot all be read."""
-    from stzoo.training.data import split_of
-    from stzoo.video.reader import read_clips
+    from stzoo.training.splits import split_of
+    from stzoo.video.reader import read_or_say
 
     sentences = []
     try:
@@ -204,13 +205,9 @@ def _unfit(recipe: Recipe, lists: Lists, absent: Set[Path]) -> list[str]:
     except DataError as error:
         sentences.append(str(error))
     for name, items in {"train": lists.train, **lists.tests}.items():
-        reasons = []
         looked = list(islice((item for item in items if item.path not in absent), _FIRST_VIDEOS))
-        for item in looked:
-            try:
-                read_clips(item.video, recipe.input, 1)
-            except VideoError as error:
-                reasons.append(str(error))
+        reads = [read_or_say(item.video, recipe.input, 1) for item in looked]
+        reasons = [str(read) for read in reads if isinstance(read, VideoError)]
         if reasons:
             sentences.append(f"{len(reasons)} of the first {len(looked)} videos of {name} cannot be read: {reasons[0]}")
     return sentences

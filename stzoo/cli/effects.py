@@ -153,7 +153,7 @@ def _of_run(model: str, cache: Path | None, quiet: bool) -> _Subject:
     if not run.weights("variational").exists():
         raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
     stages = prepare(run, cache or run.folder.parent / "cache", Voice(click.echo, progress=not quiet))
-    sources = stages.data.selection_sources()
+    sources = stages.selection.sources
     about = {
         "template": digest(run.weights("variational")),
         "videos": _digest(sources, stages.selection.labels.tolist()),

@@ -169,10 +169,12 @@ def _variant(predictor: Predictor, strategy: str | None, calibrating: Sequence[P
 
 
 def _warnings(model: str, items: Sequence[Item]) -> tuple[str, ...]:
-    """What a model's own folder knows against measuring it on these videos."""
+    """What a model's own folder knows against measuring it on these videos; an ONNX file knows nothing."""
     from stzoo.training.fingerprints import seen_in_training
-    from stzoo.zoo.reference import find
+    from stzoo.zoo.reference import exported_file, find
 
+    if exported_file(model) is not None:
+        return ()
     sentence = seen_in_training(find(model, offline=True).folder, (item.video for item in items))
     return () if sentence is None else (sentence,)
 

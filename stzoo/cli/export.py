@@ -17,6 +17,7 @@ from stzoo.errors import ExportError, UsageError
 if TYPE_CHECKING:
     from torch import nn
 
+    from stzoo.bundle.tensors import Storage
     from stzoo.contract import InputContract
     from stzoo.data.datasets import Item
     from stzoo.export.to_onnx import Agreement, Pixels
@@ -76,6 +77,14 @@ if TYPE_CHECKING:
     "--calibrate, and measured on all of them.",
 )
 @click.option(
+    "--storage",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="float16 writes kernels in 16 bits, half the size; they are widened when the file is loaded, and computed "
+    "with in fp32.",
+)
+@click.option(
     "--calibrate",
     metavar="LIST",
     type=click.Path(path_type=Path, exists=True),
@@ -107,6 +116,7 @@ def export(
     form: Form,
     clips: int | None,
     precision: Precision,
+    storage: Storage,
     calibrate: Path | None,
     root: Path | None,
     verify: bool,
@@ -116,7 +126,7 @@ def export(
 
     The file takes any number of clips at a time, unless it is portable, and has the labels, the input contract, the
     strategy and the digest of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in
-    int8 one of the file in fp32 that it is made of; the files are left for inspection.
+    fewer bits one of the file in fp32 that it is made of; the files are left for inspection.
     """
     from stzoo.bundle.confidence import read as read_confidence
     from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
@@ -131,6 +141,8 @@ def export(
     _refuse_contradictions(precision, calibrate, root, any_size)
     if precision == "fp16" and form != "portable":
         raise UsageError("what computes in fp16 wants a portable file; give --form portable too")
+    if storage == "float16" and (precision != "fp32" or form == "portable"):
+        raise UsageError("--storage is about files of images or volumes in fp32; leave it out, or the others")
     if clips is not None and form != "portable":
         raise UsageError(f"a file of {form} takes any number of clips; leave --clips out, or give --form portable")
     if (output is None) == (triton is None):
@@ -150,7 +162,7 @@ def export(
         output = served_file(triton, predictor.name)
         _refuse_existing(output, replace)
     fits = read_confidence(find(resolved(model, weights), offline=True).folder, predictor.digest)
-    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", fits.get(1))
+    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", storage, fits.get(1))
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
     most = max(graph.batch_sizes)
     pixels = read_clips(Video(job.video), predictor.contract, most).clips if verify else None
@@ -187,7 +199,7 @@ def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | 
 def _write(predictor: Predictor, job: Job, pixels: Pixels | None, items: Sequence[Item] | None) -> Outcome:
     """Writes the file: in fp32, compared with torch on `pixels` if they are given; in int8 where `items` are given.
 
-    Nothing is written in fp16 and int8 where the file in fp32, which is temporary then, does not agree with torch.
+    Nothing is written in fewer bits where the file in fp32, which is temporary then, does not agree with torch.
     """
     from stzoo.export import to_fp16, to_onnx
     from stzoo.export.to_int8 import quantise_and_measure
@@ -196,7 +208,7 @@ def _write(predictor: Predictor, job: Job, pixels: Pixels | None, items: Sequenc
     net = predictor.net
     assert not isinstance(net, Session)
     with TemporaryDirectory() as folder:
-        exact = job.output if job.precision == "fp32" else Path(folder) / job.output.name
+        exact = job.output if job.is_exact else Path(folder) / job.output.name
         to_onnx.export(
             net,
             exact,
@@ -215,10 +227,10 @@ def _write(predictor: Predictor, job: Job, pixels: Pixels | None, items: Sequenc
             return _compared(net, predictor.contract, path, pixels, job.graph)
 
         about_exact = agreement(exact)
-        if job.precision == "fp32" or (about_exact is not None and not about_exact.passed):
+        if job.is_exact or (about_exact is not None and not about_exact.passed):
             outcome = Outcome(about_exact)
         elif items is None:
-            to_fp16.halve(exact, job.output)
+            (to_fp16.halve if job.precision == "fp16" else to_fp16.store_in_half)(exact, job.output)
             outcome = Outcome(about_exact, agreement(job.output))
         else:
             comparison = quantise_and_measure(predictor, exact, job.output, items)

@@ -15,6 +15,7 @@ from stzoo.files import write_json
 
 if TYPE_CHECKING:
     from stzoo.bundle.confidence import Confidence
+    from stzoo.bundle.tensors import Storage
     from stzoo.export.to_int8 import Int8Comparison
     from stzoo.export.to_onnx import Agreement
     from stzoo.prediction.predictor import Predictor
@@ -49,7 +50,13 @@ class Job(NamedTuple):
     precision: Precision
     calibrate: Path | None
     video: Path
+    storage: Storage = "float32"
     confidence: Confidence | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the file is what torch's exporter writes, and not made of that."""
+        return self.precision == "fp32" and self.storage == "float32"
 
     @property
     def report(self) -> Path:
@@ -106,6 +113,7 @@ def _facts(predictor: Predictor, job: Job, outcome: Outcome) -> dict[str, Any]:
         "opset": job.graph.opset,
         "precision": job.precision,
         "form": job.graph.form,
+        "storage": job.storage,
         "passed": outcome.exact is None or outcome.exact.passed,
         **({} if outcome.targets is None else {"targets": outcome.targets}),
         "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
@@ -122,7 +130,7 @@ def _findings(job: Job, outcome: Outcome) -> dict[str, Any]:
     exact = beside_torch(outcome.exact)
     if exact:
         exact = {"tolerance": TOLERANCE, **exact}
-    if job.precision == "fp16" and exact:
+    if exact and job.calibrate is None and not job.is_exact:
         return {"fp16": {"beside_torch": beside_torch(outcome.quantised), "made_of": exact}}
     if job.calibrate is None or outcome.comparison is None:
         return exact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import threading
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 import rich_click as click
+
+_SOON_SECONDS = 0.1  # until an interrupt that nobody could hear comes again
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def saying_how_to_go_on(aloud: bool = True) -> Iterator[None]:
 
 @contextmanager
 def remembering_interrupts() -> Iterator[threading.Event]:
-    """Sets the event when an interrupt comes.
+    """Sets the event when an interrupt comes; one that is lost in a callback comes again.
 
     Libraries may swallow it, as torch does while it loads numpy, and fail in another way a moment later.
     """
@@ -40,8 +43,17 @@ def remembering_interrupts() -> Iterator[threading.Event]:
         yield came
         return
     complain = sys.unraisablehook
-    # Where nothing can be raised, as in a callback while a module is imported, Python would print a traceback.
-    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else complain(lost)
+
+    def hear_of(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is KeyboardInterrupt:
+            again = threading.Timer(_SOON_SECONDS, _thread.interrupt_main)
+            again.daemon = True
+            again.start()
+        else:
+            complain(lost)
+
+    # Where nothing can be raised, as in a callback at an import, Python would print a traceback and go on.
+    sys.unraisablehook = hear_of
     signal.signal(signal.SIGINT, remember)
     try:
         yield came

@@ -13,6 +13,7 @@ from stzoo.cli.train_recipe import percentages, print_results
 from stzoo.errors import UsageError
 
 if TYPE_CHECKING:
+    from stzoo.runtimes import Runtime
     from stzoo.space.frontier import Point
     from stzoo.training.results import SplitAccuracy
     from stzoo.training.run import Run
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
     "budgets",
     metavar="COST",
     multiple=True,
-    help="Search the best strategy of at most so many multiply-adds a clip, such as 50M; may be given several times.",
+    help="Search the best strategy of at most so many multiply-adds a clip, such as 50M, or milliseconds, such as "
+    "3.5ms; may be given several times.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["torch", "onnxruntime", "openvino"]),
+    help="What milliseconds are counted on: a table of what every unit takes is measured once, on the CPU, with as "
+    "many threads as OMP_NUM_THREADS says.",
 )
 @click.option("--frontier", is_flag=True, help="Search at several budgets, and compare with strategies beside them.")
 @click.option(
@@ -40,6 +48,7 @@ def select(
     exhaustive: bool,
     budgets: tuple[str, ...],
     frontier: bool,
+    runtime: Runtime | None,
     cache: Path | None,
     quiet: bool,
 ) -> None:
@@ -52,7 +61,8 @@ def select(
 
     With --budget or --frontier strategies are not drawn but searched: for each budget the effects of single branches
     propose some, which race, and are changed until nothing is gained. Each is measured on validation beside strategies
-    of the same cost, and gets a bundle. Tables and figure are in the run's folder budgets.
+    of the same cost, and gets a bundle. Tables and figure are in the run's folder budgets. With --runtime costs are
+    milliseconds on it; how well the table predicts whole nets is said.
     """
     from stzoo.strategies.budget import Budget
     from stzoo.training.blueprint import template_tables
@@ -66,6 +76,8 @@ def select(
     if searched and (strategies is not None or exhaustive):
         option = "--exhaustive" if exhaustive else "--strategies"
         raise UsageError(f"{option} draws strategies, and --budget and --frontier search them; give one or the other")
+    if runtime is not None and not searched:
+        raise UsageError("--runtime says on what --budget or --frontier count milliseconds; give one of them, too")
     limits = [Budget.parse(text) for text in budgets]
     opened = Run.open(run)
     tables = template_tables(opened)
@@ -75,7 +87,7 @@ def select(
     accuracies: list[SplitAccuracy] = []
     with joined(opened.recipe.compute.device) as ranks, saying_how_to_go_on(ranks.leads):
         if searched:
-            points = select_within(opened, limits, cache, voice, ranks, frontier=frontier)
+            points = select_within(opened, limits, cache, voice, ranks, frontier=frontier, runtime=runtime)
         else:
             count = strategies or tables.selection.strategies
             accuracies = run_selection(opened, count, cache, voice, ranks, exhaustive=exhaustive)
@@ -87,18 +99,20 @@ def select(
 
 def _print_points(run: Run, points: Sequence[Point]) -> None:
     from stzoo.cli.drawing import plain_table, print_parts
-    from stzoo.strategies.budget import Budget
 
-    table = plain_table("budget", "net", "mult-adds:right", "accuracy:right", "found is better by:right")
+    timed = any(point.nanoseconds is not None for point in points)
+    columns = ["budget", "net", *(["ms:right"] if timed else []), "mult-adds:right"]
+    table = plain_table(*columns, "accuracy:right", "found is better by:right")
     for point in points:
         table.add_row(
-            "" if point.budget is None else str(Budget(point.budget)),
+            "" if point.budget is None else str(point.budget),
             point.net,
+            *([] if point.nanoseconds is None else [f"{point.nanoseconds / 1e6:.2f}"]),
             f"{point.cost / 1e6:.1f} M",
             percentages(point.accuracy),
             "" if point.lead is None else percentages(point.lead),
         )
-    named = dict.fromkeys(Budget(point.budget) for point in points if point.budget is not None)
+    named = dict.fromkeys(point.budget for point in points if point.budget is not None)
     bundles = " ".join(str(run.bundle_called(run.budget_name(budget))) for budget in named)
     videos = points[0].accuracy.n
     measured = f"Accuracy in % on the {videos} validation videos, differences on the same videos, 95 % intervals."

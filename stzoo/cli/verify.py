@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     type=click.Choice(["all", "torch", "onnxruntime", "openvino"]),
     default="all",
     show_default=True,
-    help="What runs the clips; all are those that are installed and can run the model.",
+    metavar="RUNTIME",
+    help="What runs the clips: torch, onnxruntime, openvino, or all that are installed and can run the model.",
 )
 @click.option(
     "--video",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stzoo.data import hmdb, official
 from stzoo.data.datasets import Item, read_classes, read_frame_list, read_list
-from stzoo.data.folders import class_folders, read_folders, split_folders
+from stzoo.data.folders import class_folders, passed_over_in_classes, read_folders, split_folders
 from stzoo.data.names import normal, on_disk
 from stzoo.data.questions import ARROW, arrow_of_time, shuffled, without_classes
 from stzoo.data.sources import Splits, held_out, with_sources
@@ -27,6 +27,8 @@ class Lists:
     train: list[Item]
     tests: dict[str, list[Item]]
     """`val` first, then the recipe's tests."""
+    notes: tuple[str, ...] = ()
+    """A sentence for every folder of classes of which files were passed over."""
 
     @property
     def splits(self) -> dict[str, list[Item]]:
@@ -170,6 +172,7 @@ def read_lists(data: Data) -> Lists:
         classes = layout.own_classes()
     else:
         classes = layout.read_classes(paths.pop("classes"))
+    folders = dict.fromkeys(path for path in paths.values() if data.format == "folders" and path.is_dir())
     videos = next((root / name for name in layout.videos if list_folder(root / name)), root)
     good = _good(root, data.good)
     frame_rate = data.frame_rate or layout.frame_rate
@@ -193,7 +196,8 @@ def read_lists(data: Data) -> Lists:
     if data.groups is not None:
         splits = with_sources(splits, paths["groups"], data.source_column, (root, videos))
     classes, splits = _as_asked(data, classes, splits)
-    return Lists(classes, splits.pop("train"), splits)
+    notes = tuple(note for folder in folders if (note := passed_over_in_classes(folder)))
+    return Lists(classes, splits.pop("train"), splits, notes)
 
 
 def _as_asked(data: Data, classes: tuple[str, ...], splits: Splits) -> tuple[tuple[str, ...], Splits]:

@@ -1,9 +1,10 @@
-"""ONNX files whose numbers take 16 bits: half the size, for phones and browsers. No torch."""
+"""ONNX files whose numbers take 16 bits: half the size. No torch."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,12 +27,7 @@ def halve(source: Path, target: Path) -> None:
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     model = onnx.load(str(source))
-    for tensor in model.graph.initializer:
-        largest = np.abs(onnx.numpy_helper.to_array(tensor)).max() if tensor.data_type == FLOAT else 0.0
-        if largest > _LARGEST:
-            raise ExportError(
-                f"{target} cannot be written in fp16: {tensor.name} holds {largest:g}, and 16 bits at most {_LARGEST:g}"
-            )
+    _refuse_large(model, target)
     metadata = {entry.key: entry.value for entry in model.metadata_props} | {"precision": "fp16"}
     try:
         with warnings.catch_warnings():
@@ -44,3 +40,45 @@ def halve(source: Path, target: Path) -> None:
             onnx.checker.check_model(str(temporary), full_check=True)
     except (ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise ExportError(f"{target} cannot be written in fp16: {str(error).strip().partition(chr(10))[0]}") from error
+
+
+def store_in_half(source: Path, target: Path) -> None:
+    """Writes an ONNX file whose kernels take 16 bits, and which computes in float32 as its source does.
+
+    A runtime widens the kernels once, when it loads the file. What has one dimension, such as scales and shifts, keeps
+    its 32 bits. What the source says about itself is kept; its `storage` becomes float16.
+
+    Raises `ExportError` when a number is too large for 16 bits, and when ONNX's checker refuses the file.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(source))
+    _refuse_large(model, target)
+    widened = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == FLOAT and len(tensor.dims) > 1:
+            name, stored = tensor.name, f"{tensor.name}.float16"
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), stored))
+            widened.append(helper.make_node("Cast", [stored], [name], name=f"{name}.widened", to=FLOAT))
+    nodes = [*widened, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    helper.set_model_props(model, {entry.key: entry.value for entry in model.metadata_props} | {"storage": "float16"})
+    try:
+        with replacing(target) as temporary:
+            onnx.save(model, str(temporary))
+            onnx.checker.check_model(str(temporary), full_check=True)
+    except (ValueError, onnx.checker.ValidationError) as error:
+        raise ExportError(f"{target} cannot be written: {str(error).strip().partition(chr(10))[0]}") from error
+
+
+def _refuse_large(model: Any, target: Path) -> None:
+    import onnx
+
+    for tensor in model.graph.initializer:
+        largest = np.abs(onnx.numpy_helper.to_array(tensor)).max() if tensor.data_type == FLOAT else 0.0
+        if largest > _LARGEST:
+            raise ExportError(
+                f"{target} cannot be written in fp16: {tensor.name} holds {largest:g}, and 16 bits at most {_LARGEST:g}"
+            )

@@ -22,7 +22,7 @@ from stzoo.runtimes import open_session
 from stzoo.runtimes.onnx_file import read
 from stzoo.runtimes.onnxruntime_session import explaining
 from stzoo.video.frames import normalise
-from stzoo.video.reader import read_clips
+from stzoo.video.reader import read_or_say
 
 _CALIBRATION_VIDEOS = 64
 
@@ -82,7 +82,7 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Conv", "Gemm", "MatMul"],
-                extra_options={"MatMulConstBOnly": True},
+                nodes_to_exclude=_products_of_activations(onnx.load(str(prepared)).graph),
             )
             model = onnx.load(str(temporary))
             onnx.helper.set_model_props(model, metadata)
@@ -92,6 +92,12 @@ def quantise(source: Path, target: Path, inputs: Iterable[np.ndarray[Any, np.dty
         raise ExportError(f"{target} cannot be written in int8: {str(error).strip().partition(chr(10))[0]}") from error
     finally:
         logging.root.setLevel(level)
+
+
+def _products_of_activations(graph: Any) -> list[str]:
+    """The products of matrices of which neither is a weight, as in attention: they lose more than they save."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and not weights & {*node.input}]
 
 
 def quantise_and_measure(predictor: Predictor, source: Path, target: Path, items: Sequence[Item]) -> Int8Comparison:
@@ -124,13 +130,12 @@ def _pixels(
     reason = "the list is empty"
     readable = 0
     for item in items:
-        try:
-            pixels = read_clips(item.video, predictor.contract).clips
-        except VideoError as error:
-            reason = str(error)
+        read = read_or_say(item.video, predictor.contract)
+        if isinstance(read, VideoError):
+            reason = str(read)
             continue
         readable += 1
-        yield item, pixels
+        yield item, read.clips
     if not readable:
         raise DataError(f"none of the {len(items)} videos can be read to calibrate with: {reason}")
 

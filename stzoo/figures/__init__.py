@@ -2,5 +2,6 @@
 
 style          colours, fonts and how a figure is written
 strategies     posteriors and strategies, site by site
+comparison     posteriors and effects of several runs
 measurements   confusion matrix, reliability diagram, scores over time
 """

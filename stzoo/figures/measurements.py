@@ -72,8 +72,9 @@ def frontier_figure(
     named: Mapping[str, tuple[int, Estimate]],
     path: Path | str,
     title: str,
+    cost: str,
 ) -> None:
-    """Draws accuracy with its 95 % interval against multiply-adds: a line for each kind of net, and dots with names.
+    """Draws accuracy with its 95 % interval against the cost in millions: a line for each kind of net, and named dots.
 
     The first of the `lines` stands out. The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another
     one.
@@ -86,7 +87,7 @@ def frontier_figure(
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         axes = figure.add_subplot()
         for place, (name, points) in enumerate(lines.items()):
-            costs = [cost / 1e6 for cost, _ in sorted(points, key=lambda point: point[0])]
+            costs = [amount / 1e6 for amount, _ in sorted(points, key=lambda point: point[0])]
             _interval(
                 axes,
                 costs,
@@ -97,10 +98,10 @@ def frontier_figure(
                 label=name,
                 zorder=4 if place == 0 else 3,
             )
-        for name, (cost, accuracy) in named.items():
-            _interval(axes, [cost / 1e6], [accuracy], fmt="D", lw=0.8, color=INK, zorder=2)
-            axes.annotate(name, (cost / 1e6, 100 * accuracy.value), (4, 4), textcoords="offset points", fontsize=7)
-        axes.set_xlabel("multiply-adds a clip, millions", fontsize=9, color=INK)
+        for name, (amount, accuracy) in named.items():
+            _interval(axes, [amount / 1e6], [accuracy], fmt="D", lw=0.8, color=INK, zorder=2)
+            axes.annotate(name, (amount / 1e6, 100 * accuracy.value), (4, 4), textcoords="offset points", fontsize=7)
+        axes.set_xlabel(cost, fontsize=9, color=INK)
         axes.set_ylabel("accuracy in % (95 % interval)", fontsize=9, color=INK)
         axes.set_title(title, loc="left", fontsize=9, color=INK)
         axes.grid(color="#E6E6E6", linewidth=0.7, zorder=0)

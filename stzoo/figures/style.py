@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stzoo.errors import UsageError
 from stzoo.files import replacing
 from stzoo.strategies.strategy import NONE
-from stzoo.video.fonts import FAMILY, fonts_for
+from stzoo.video.fonts import FAMILY, fonts_for, quietly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,8 +70,7 @@ def save_figure(figure: Figure, path: Path | str) -> None:
             FontWarning,
             stacklevel=3,
         )
-    with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # said above, of all letters together
+    with replacing(path) as temporary, quietly():
         figure.savefig(temporary, format=form, dpi=200, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
 
 

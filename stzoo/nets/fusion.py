@@ -33,7 +33,8 @@ class Gate(nn.Module):
     The mask is 1 - sigmoid((logit(drop) + noise) / temperature) with logistic noise, one draw for every clip, so that
     P(mask < 1/2) = drop exactly. Masks are not rescaled, and stay in float32 under autocast.
 
-    `uniform` holds the draws in (0, 1) for the next forward pass; None takes them from torch's generator.
+    `uniform` holds the draws in (0, 1) for the next forward pass; None takes them from torch's generator. `given` holds
+    masks that stand in place of drawn ones.
 
     Reference: Eq. S13 in its well-defined reading, Zhou et al. 2020.
     """
@@ -43,6 +44,7 @@ class Gate(nn.Module):
         self.temperature = temperature
         self.logit = nn.Parameter(torch.tensor(math.log(initial_drop) - math.log1p(-initial_drop)))
         self.uniform: Float32[Tensor, " clips"] | None = None
+        self.given: Float32[Tensor, " clips"] | None = None
 
     @property
     def drop(self) -> Float[Tensor, ""]:
@@ -54,6 +56,8 @@ class Gate(nn.Module):
 
     def draw(self, x: Activation) -> Float32[Tensor, " clips"]:
         """The masks of the next forward pass, one for every clip of `x`."""
+        if self.given is not None:
+            return self.given
         return self.mask(torch.rand(len(x), device=x.device) if self.uniform is None else self.uniform)
 
     def mask(self, uniform: Float32[Tensor, " clips"]) -> Float32[Tensor, " clips"]:
@@ -237,3 +241,9 @@ def set_noise(template: nn.Module, uniforms: Float32[Tensor, "clips gates"] | No
     """Gives every gate its draws for the next forward pass, a column each in network order; None takes them away."""
     for column, (_, _, gate, _) in enumerate(named_gates(template)):
         gate.uniform = None if uniforms is None else uniforms[:, column]
+
+
+def set_masks(template: nn.Module, masks: Float32[Tensor, "clips gates"] | None) -> None:
+    """Gives every gate its masks for the next forward passes, a column each in network order; None lets them draw."""
+    for column, (_, _, gate, _) in enumerate(named_gates(template)):
+        gate.given = None if masks is None else masks[:, column]

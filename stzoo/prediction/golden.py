@@ -26,7 +26,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import BundleError, UsageError
 from stzoo.files import packaged
 from stzoo.prediction.predictor import Predictor
-from stzoo.runtimes import Precision
+from stzoo.runtimes import Precision, Session
 from stzoo.video.clips import plan
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
@@ -122,7 +122,8 @@ def differences(golden: Golden, predictor: Predictor, video: Path | None) -> Dif
 
     Raises `BundleError` for clips that cannot be read, and what `Predictor.scores` raises.
     """
-    tolerance, pixels = TOLERANCES[predictor.precision], golden.pixels()
+    is_halved = isinstance(predictor.net, Session) and predictor.net.file.storage == "float16"
+    tolerance, pixels = TOLERANCES["fp16" if is_halved else predictor.precision], golden.pixels()
 
     def of_clips(altered: Pixels) -> float:
         return float(np.abs(_answers(predictor, altered) - golden.probabilities).max())

@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError, VideoError, unexpected
+from stzoo.errors import UsageError, VideoError
 from stzoo.pool import processors
 from stzoo.prediction.predictor import Predictor
 from stzoo.video.decode import VideoInfo
 from stzoo.video.frame_order import FrameOrder, reordered_views
-from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.reader import VideoClips, read_or_say
 from stzoo.video.video import Video
 from stzoo.video.workers import read_many
 
@@ -128,17 +128,7 @@ def _read_ahead(contract: InputContract, videos: Sequence[Video], workers: int |
         raise UsageError(f"{count} workers were asked for; ask for 0, to read files one after the other, or more.")
     if count:
         return read_many(videos, contract, workers=count, seconds_a_file=seconds_a_file)
-    return _one_by_one(videos, contract)
-
-
-def _one_by_one(videos: Sequence[Video], contract: InputContract) -> Reads:
-    for video in videos:
-        try:
-            yield video, read_clips(video, contract)
-        except (VideoError, UsageError) as error:
-            yield video, VideoError(str(error))
-        except Exception as error:
-            yield video, VideoError(unexpected(video.place, error))
+    return ((video, read_or_say(video, contract)) for video in videos)
 
 
 def _scored(predictor: Predictor, reads: Reads, frame_order: FrameOrder) -> Iterator[Scored | Failed]:

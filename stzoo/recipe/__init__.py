@@ -26,11 +26,12 @@ from stzoo.recipe.stages import (
     TemplateTables,
     Variational,
 )
-from stzoo.recipe.tables import Augment, Compute, Init, Net, Recipe
+from stzoo.recipe.tables import Augment, Bundled, Compute, Init, Net, Recipe
 
 __all__ = [
     "STAGES",
     "Augment",
+    "Bundled",
     "Compute",
     "Data",
     "Fixed",

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from stzoo.recipe.base import Table, Text
+from stzoo.validation import without_unseen
 
 SplitName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
@@ -24,6 +25,16 @@ Format = Literal[
     "hmdb51",
     "jhmdb",
 ]
+
+_TITLES: dict[Format, str] = {
+    "kinetics400": "Kinetics-400",
+    "something-v1": "Something-Something V1",
+    "something-v2": "Something-Something V2",
+    "ucf101": "UCF101",
+    "hmdb51": "HMDB51",
+    "jhmdb": "J-HMDB",
+}
+_QUESTIONS = {"given": "", "shuffled": ", shuffled frames", "arrow": ", arrow of time"}
 
 OWN_SPLITS = ("train", "selection", "val")
 
@@ -95,6 +106,12 @@ class Data(Table):
     def folder(self) -> Path:
         """`root`, in which `~` is the user's own folder."""
         return Path(os.path.expanduser(self.root))
+
+    @property
+    def dataset(self) -> str:
+        """What the videos are called: the official dataset, or as their folder is; and what is asked of them."""
+        name = _TITLES.get(self.format) or os.path.basename(os.path.abspath(self.folder))
+        return without_unseen(name or "videos") + _QUESTIONS[self.frame_order]
 
     @field_validator("groups")
     @classmethod

@@ -17,7 +17,7 @@ Stage = Literal["warmup", "variational", "finetune", "fixed"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """What trains, in the order in which it does; each is a table of the recipe."""
 
-ObjectiveForm = Literal["coded", "eq5"]
+ObjectiveForm = Literal["coded", "eq5", "cost"]
 
 
 class Optimisation(Table):
@@ -26,7 +26,8 @@ class Optimisation(Table):
     Of weights that others trained, `head_epochs` and `trunk_learning_rate` keep what they know.
 
     References: Kumar et al. 2022 for the head first, Loshchilov and Hutter 2019 for AdamW, Szegedy et al. 2016, section
-    7, for label smoothing.
+    7, for label smoothing, Zhang et al. 2018 for mixup, Yun et al. 2019 for CutMix. Where both of these are on, each
+    takes half of the clips.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]
@@ -42,6 +43,13 @@ class Optimisation(Table):
     momentum: Annotated[Rate, Field(description="AdamW: of the mean gradient")] = 0.9
     weight_decay: Annotated[float, Field(ge=0, le=1, description="AdamW: a part of the weights and of the rate")]
     label_smoothing: Annotated[Rate, Field(description="part of the target that all classes share")] = 0.0
+    mixup: Annotated[
+        float, Field(ge=0, le=10, description="a of the Beta(a, a) that two clips are blended by; 0: off")
+    ] = 0.0
+    cutmix: Annotated[
+        float,
+        Field(ge=0, le=10, description="a of the Beta(a, a) that a rectangle of another clip is sized by; 0: off"),
+    ] = 0.0
     batch_norm: Annotated[
         Literal["batch", "kept"],
         Field(description="what training normalises by: each batch, or the statistics that it starts from"),
@@ -113,8 +121,21 @@ class Variational(Optimisation):
 class Objective(Table):
     """[objective]: the weight of the posterior's terms beside the cross-entropy. Reference: Eq. 5, Zhou et al. 2020."""
 
-    k: Annotated[float, Field(ge=0, le=1e9, description="weight of (1 - p) ||w||^2 / N")]
-    form: Annotated[ObjectiveForm, Field(description="coded: k and the two-sided entropy; eq5: as printed")] = "coded"
+    k: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1e9,
+            description="weight of (1 - p) ||w||^2 / N; form = cost: the price in nats of all multiply-adds of the net",
+        ),
+    ]
+    form: Annotated[
+        ObjectiveForm,
+        Field(
+            description="coded: k and the two-sided entropy; eq5: as printed; cost: an open branch costs k times its "
+            "share of the multiply-adds, whatever its weights, and weight_decay keeps these small"
+        ),
+    ] = "coded"
 
 
 class Selection(Table):
@@ -125,6 +146,18 @@ class Selection(Table):
         tuple[Text, ...],
         Field(description='multiply-adds a clip, such as "50M": the best strategy within each gets a bundle, too'),
     ] = ()
+    choice_fraction: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=0.9,
+            description="with [finetune]: part of the selection split, by source, that alone judges between the winner "
+            "and its finetuned weights; 0: all of the split judges both",
+        ),
+    ] = 0.3
+    closed: Annotated[
+        bool, Field(description="sites that a path leads past may also be drawn closed, with none of their branches")
+    ] = False
     batch_norm: Annotated[
         Literal["re-estimated", "template"], Field(description="statistics of a drawn net: its own, or the template's")
     ] = "re-estimated"
@@ -134,9 +167,15 @@ class Selection(Table):
     @classmethod
     def _budgets_can_be_read(cls, budgets: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            return tuple(dict.fromkeys(Budget.parse(text).text for text in budgets))
+            parsed = [Budget.parse(text) for text in budgets]
         except UsageError as error:
             raise ValueError(str(error)) from None
+        if timed := [budget.text for budget in parsed if budget.of == "nanoseconds"]:
+            raise ValueError(
+                f"{timed[0]} depends on the machine; give multiply-adds here, and search milliseconds in the trained "
+                "run with stzoo select --budget --runtime"
+            )
+        return tuple(dict.fromkeys(budget.text for budget in parsed))
 
 
 class Fixed(Optimisation):

@@ -56,6 +56,9 @@ class Augment(Table):
         bool | Literal["label-aware"],
         Field(description="mirror half of the clips; label-aware: classes of left and right change places"),
     ] = False
+    erase: Annotated[
+        Rate, Field(description="of the clips, how many lose a rectangle: random erasing, Zhong et al. 2020")
+    ] = 0.0
     stride: Annotated[
         Literal["fixed", "random"], Field(description="random: steps of 1 to input.stride_frames; without data.cache")
     ] = "fixed"
@@ -160,6 +163,16 @@ class Compute(Table):
         return compiled
 
 
+class Bundled(Table):
+    """[bundle]: what the bundles of a run are made of."""
+
+    weights: Annotated[
+        Literal["float32", "float16"],
+        Field(description="of kernels; in float16 nets are rounded before they are measured, and files half as large"),
+    ] = "float32"
+    template: Annotated[bool, Field(description="keep the template's weights, which effects are measured with")] = True
+
+
 class Recipe(Table):
     """Everything that decides a training run: either a template's stages, or `fixed` alone."""
 
@@ -177,6 +190,7 @@ class Recipe(Table):
     selection: Selection | None = None
     finetune: Optimisation | None = None
     fixed: Fixed | None = None
+    bundle: Bundled = Bundled()
 
     @model_validator(mode="after")
     def _tables_agree(self) -> Recipe:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from stzoo.bundle.confidence import Confidence
 from stzoo.bundle.reading import parse_json
 from stzoo.bundle.schema import Classes
+from stzoo.bundle.tensors import Storage
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, StrategyError, UsageError
 from stzoo.files import stand_in
@@ -68,6 +69,8 @@ class OnnxFile:
     """Whether what enters the classifier is its second output."""
     confidence: Confidence | None = field(repr=False)
     """What its bundle was calibrated with."""
+    storage: Storage
+    """What kernels are stored in; they are computed with in the file's `precision`."""
     shape: tuple[int | None, ...]
     """Of the clips, as [clips, 3, frames, H, W]; None where the graph takes any size."""
 
@@ -233,6 +236,9 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
         form = metadata.get("form", "images")
         if form not in get_args(Form):
             raise ValueError("form")
+        storage = metadata.get("storage", "float32")
+        if storage not in get_args(Storage):
+            raise ValueError("storage")
         return {
             "name": shortened(metadata.get("name", ""), 96),
             "labels": Classes.of(labels).labels,
@@ -241,6 +247,7 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
             "digest": metadata["model_digest"],
             "precision": precision,
             "form": form,
+            "storage": storage,
             "takes_pixels": model.graph.input[0].name == FRAMES,
             "gives_vectors": len(model.graph.output) == 2,
             "confidence": Confidence.model_validate_json(json.dumps(parse_json(metadata["confidence"], path)))

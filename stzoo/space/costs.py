@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -28,7 +28,8 @@ _BINS = 256
 class Costs:
     """What every unit of every site costs besides the `rest` of a net: the space that is searched, and its price list.
 
-    A site has the units that it is sampled with: a site with a single branch may be closed, no other is.
+    A site has the units that it is sampled with: one with a single branch may be closed, and others where that is asked
+    for.
     """
 
     backbone: str
@@ -54,9 +55,10 @@ class Costs:
         return Strategy(self.backbone, {site: max(units, key=lambda u: units[u]) for site, units in self.units.items()})
 
 
-def units_of(site: Site) -> tuple[str, ...]:
-    """The units that a site is sampled with."""
-    return site.units if site.has_choice or not site.closable else (NONE, *site.units)
+def units_of(site: Site, closable: Collection[str] = ()) -> tuple[str, ...]:
+    """The units that a site is sampled with where those named `closable` may be closed."""
+    may_be_closed = site.closable and (not site.has_choice or site.name in closable)
+    return (NONE, *site.units) if may_be_closed else site.units
 
 
 class SizeCosts(NamedTuple):
@@ -66,8 +68,11 @@ class SizeCosts(NamedTuple):
     multiply_adds: Costs
 
 
-def size_costs(architecture: Architecture, contract: InputContract) -> SizeCosts:
-    """Every unit measured in nets that differ from the one with everything open at one site of every part at most."""
+def size_costs(architecture: Architecture, contract: InputContract, closable: Collection[str] = ()) -> SizeCosts:
+    """Every unit measured in nets that differ from the one with everything open at one site of every part at most.
+
+    Sites named `closable` may be closed.
+    """
     clip = {"frames": contract.frames, "height": contract.crop, "width": contract.crop}
     everything = architecture.all_open
     sites = _sites_of_parts(architecture)
@@ -75,14 +80,33 @@ def size_costs(architecture: Architecture, contract: InputContract) -> SizeCosts
     sizes: dict[str, dict[str, Measurement]] = {site.name: {} for site in architecture.sites}
     for place in range(max(map(len, sites))):
         here = {part: found[place] for part, found in enumerate(sites) if len(found) > place}
-        for number in range(max(len(units_of(site)) for site in here.values())):
-            units = {part: units_of(site)[number] for part, site in here.items() if number < len(units_of(site))}
+        of = {part: units_of(site, closable) for part, site in here.items()}
+        for number in range(max(map(len, of.values()))):
+            units = {part: units[number] for part, units in of.items() if number < len(units)}
             changed = {here[part].name: unit for part, unit in units.items()}
             strategy = Strategy(architecture.backbone, {**everything.units, **changed})
             measured = measure_parts(architecture, strategy, **clip)
             for part, unit in units.items():
                 sizes[here[part].name][unit] = measured[part]
     return SizeCosts(*(_costs(architecture, whole, sizes, name) for name in SizeCosts._fields))
+
+
+def branch_shares(architecture: Architecture, contract: InputContract) -> dict[tuple[str, str], float]:
+    """The part of a net's multiply-adds that closing one branch of one site saves, everything else open.
+
+    By site and branch; 0 for the only branch of a site that cannot be closed.
+    """
+    sites = architecture.sites
+    costs = size_costs(architecture, contract, [site.name for site in sites]).multiply_adds
+    whole = costs.of(architecture.all_open)
+    shares = {}
+    for site in sites:
+        units = costs.units[site.name]
+        for branch in site.branches:
+            without = "+".join(other for other in site.branches if other != branch) or NONE
+            saved = units[site.units[-1]] - units.get(without, units[site.units[-1]])
+            shares[site.name, branch] = saved / whole
+    return shares
 
 
 def _sites_of_parts(architecture: Architecture) -> list[list[Site]]:

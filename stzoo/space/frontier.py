@@ -13,35 +13,36 @@ from stzoo.metrics import Estimate, mean_over_sources, share
 from stzoo.nets import Architecture
 from stzoo.space.costs import Costs, least_within, random_within
 from stzoo.space.one_shot import Answers
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.literature import bottom_heavy, top_heavy
 from stzoo.strategies.names import MOST_PROBABLE
 from stzoo.strategies.posterior import Posterior
-from stzoo.strategies.strategy import Strategy
+from stzoo.strategies.strategy import NONE, Strategy
 
 FOUND, RANDOM = "found", "random"
 RANDOMS = 7
 """Random strategies of every budget, of which the median is told."""
 
 FIELDS = (
-    *("budget", "net", "multiply_adds", "accuracy", "low", "high", "cross_entropy", "n"),
+    *("budget", "net", "multiply_adds", "milliseconds", "accuracy", "low", "high", "cross_entropy", "n"),
     *("less_than_found", "less_low", "less_high", "strategy"),
 )
 """The columns of the table. `less_than_found` is how much more of the videos the net found for this budget gets right,
 with the 95 % interval of this difference over sources."""
 
-_Z = 1.959964
-
 
 @dataclass(frozen=True)
 class Point:
-    """What one net reaches: `net` says what it is, `budget` within how many multiply-adds; None for one beside all.
+    """What one net reaches: `net` says what it is, `budget` within how much; None for one beside all.
 
+    `cost` are its multiply-adds, `nanoseconds` what it takes by the table of a runtime; None where there is no table.
     `lead` is how much more of the same videos the net found for the budget gets right.
     """
 
-    budget: int | None
+    budget: Budget | None
     net: str
     cost: int
+    nanoseconds: int | None
     accuracy: Estimate
     cross_entropy: float
     strategy: Strategy
@@ -62,10 +63,11 @@ def rivals(architecture: Architecture, costs: Costs, posterior: Posterior, budge
             strategy = pattern(architecture.backbone, sites, count)
             if costs.of(strategy) <= budget:
                 filled[name] = strategy
+    closable = [site for site, units in costs.units.items() if NONE in units]
     with np.errstate(divide="ignore"):
         surprise = {
             site: {unit: float(-np.log(probability)) for unit, probability in units.items()}
-            for site, units in posterior.distribution().items()
+            for site, units in posterior.distribution(closable).items()
         }
     filled[MOST_PROBABLE] = least_within(surprise, costs, budget)[0]
     for index in range(RANDOMS):
@@ -78,7 +80,8 @@ def points(
     costs: Costs,
     answers: Mapping[Strategy, Answers],
     sources: Sequence[str],
-    budget: int | None = None,
+    budget: Budget | None = None,
+    times: Costs | None = None,
 ) -> list[Point]:
     """What nets reach on the same videos; where one of them is `FOUND`, with how far the others are behind it.
 
@@ -92,7 +95,8 @@ def points(
             budget,
             f"median of {RANDOMS} {RANDOM}" if name == middle else name,
             costs.of(strategy),
-            share(answers[strategy].right),
+            None if times is None else times.of(strategy),
+            share(answers[strategy].right, sources),
             float(answers[strategy].losses.mean()),
             strategy,
             None if found is None or name == FOUND else lead(found, answers[strategy], sources),
@@ -104,8 +108,7 @@ def points(
 def lead(first: Answers, second: Answers, sources: Sequence[str]) -> Estimate:
     """How much more of the same videos one net gets right than another, with its 95 % interval over sources."""
     difference = first.right.astype(np.float64) - second.right
-    mean = mean_over_sources(difference, sources)
-    return Estimate(mean.value, mean.value - _Z * mean.error, mean.value + _Z * mean.error, len(difference))
+    return mean_over_sources(difference, sources).estimate(len(difference))
 
 
 def table(found: Sequence[Point]) -> str:
@@ -118,7 +121,8 @@ def table(found: Sequence[Point]) -> str:
         shares = [f"{number:.6f}" for number in (accuracy.value, accuracy.low, accuracy.high, point.cross_entropy)]
         behind = point.lead
         less = ["", "", ""] if behind is None else [f"{n:.6f}" for n in (behind.value, behind.low, behind.high)]
-        of_net = ("" if point.budget is None else point.budget, point.net, point.cost)
+        milliseconds = "" if point.nanoseconds is None else f"{point.nanoseconds / 1e6:.6f}"
+        of_net = ("" if point.budget is None else str(point.budget), point.net, point.cost, milliseconds)
         lines.writerow((*of_net, *shares, accuracy.n, *less, point.strategy.text()))
     return text.getvalue()
 

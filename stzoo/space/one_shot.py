@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ class SelectionClips:
     """The clips that strategies are compared on, and how a net's batch norm is prepared for them.
 
     A net is given `at_once` clips at most. `calibration` gives the batches of training clips that batch-norm statistics
-    are re-estimated from; None keeps the template's.
+    are re-estimated from; None keeps the template's. `sources` are the videos' own.
     """
 
     clips: UInt8[np.ndarray, "videos clips frames height width 3"]
@@ -67,6 +67,7 @@ class SelectionClips:
     device: torch.device
     calibration: Callable[[], Iterator[Float[Tensor, "clips 3 frames height width"]]] | None
     at_once: int = 64
+    sources: Sequence[str] = ()
 
     def answers(
         self, net: Callable[[Tensor], Tensor], rows: Int64[np.ndarray, " rows"] | slice = slice(None)
@@ -85,11 +86,6 @@ def pruned(template: Classifier, strategy: Strategy, data: SelectionClips) -> Cl
     return net
 
 
-def selection_score(net: Classifier, data: SelectionClips) -> SelectionScore:
-    """What a net reaches on the selection split."""
-    return data.answers(net).score()
-
-
 def one_shot_score(template: Classifier, strategy: Strategy, data: SelectionClips) -> SelectionScore:
     """What a strategy reaches that is pruned out of the template, its batch norm re-estimated, nothing trained."""
-    return selection_score(pruned(template, strategy, data), data)
+    return data.answers(pruned(template, strategy, data)).score()

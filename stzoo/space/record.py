@@ -46,13 +46,7 @@ class EffectsRecord:
         path = self.folder / RECORD
         if not path.exists():
             return []
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            there, effects = value["about"], [_effect(entry) for entry in value["effects"]]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DataError(
-                f"{path} does not hold effects ({type(error).__name__}); move it away, or choose another folder"
-            ) from error
+        there, effects = read_effects(path)
         other = [key for key, known in self._about().items() if not isinstance(there, dict) or there.get(key) != known]
         if other:
             raise DataError(f"{path} holds effects with another {other[0]}; move it away, or choose another folder")
@@ -103,6 +97,17 @@ class EffectsRecord:
             changes = ("" if change is None else f"{change:.6f}" for change in effect.classes)
             lines.writerow((effect.site, effect.branch, *changes))
         return text.getvalue()
+
+
+def read_effects(path: Path) -> tuple[Any, list[Effect]]:
+    """What was measured and how, and the effects. Raises `DataError` where the file holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return value["about"], [_effect(entry) for entry in value["effects"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{path} does not hold effects ({type(error).__name__}); move it away, or choose another folder"
+        ) from error
 
 
 def _effect(entry: dict[str, Any]) -> Effect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -70,12 +70,13 @@ def score_strategies(
     seed: int,
     scores_file: Path,
     exhaustive: bool = False,
+    closable: Collection[str] = (),
 ) -> list[ScoredStrategy]:
     """Draws strategies 0 .. `strategies` - 1 of the stream `seed` and races them on the selection split.
 
     Every strategy has a score in the end, those that fall behind one over fewer videos; where it is to be `exhaustive`,
-    all are asked about all videos. Where more were drawn before, all of those are returned: a strategy that has a score
-    never drops out.
+    all are asked about all videos. Sites named `closable` may be drawn closed. Where more were drawn before, all of
+    those are returned: a strategy that has a score never drops out.
 
     All scores are in `scores_file` (CSV) after every rung. Those over all videos that are there already and that the
     judge has no answers to, as files of stzoo 0.1 have them, stay and are not computed again. The template is left as
@@ -85,9 +86,9 @@ def score_strategies(
     """
     posterior = nets.posterior(judge.template)
     size_of = _counting_sizes(judge.template, judge.data.contract)
-    there = _read(scores_file, posterior, seed, judge.videos) if judge.ranks.leads else []
+    there = _read(scores_file, posterior, seed, judge.videos, closable) if judge.ranks.leads else []
     there = judge.ranks.of_leader(there)
-    drawn = [posterior.sample(seed, index) for index in range(max(strategies, len(there)))]
+    drawn = [posterior.sample(seed, index, closable) for index in range(max(strategies, len(there)))]
     stays = {
         strategy: score
         for strategy, (score, videos) in zip(drawn, there, strict=False)
@@ -101,7 +102,7 @@ def score_strategies(
                 index,
                 stays[strategy] if strategy in stays else judge.score(strategy),
                 judge.videos if strategy in stays else judge.seen(strategy),
-                round(posterior.log_probability(strategy), 6),
+                round(posterior.log_probability(strategy, closable), 6),
                 strategy,
                 size_of(strategy),
             )
@@ -129,17 +130,18 @@ def best(sampled: Sequence[ScoredStrategy]) -> ScoredStrategy:
     )
 
 
-def scores_text(sampled: Sequence[ScoredStrategy]) -> str:
-    """The scores as CSV, a line a strategy, with `FIELDS` as its head."""
+def scores_text(sampled: Sequence[ScoredStrategy], nanoseconds: Callable[[Strategy], int] | None = None) -> str:
+    """The scores as CSV, a line a strategy, with `FIELDS` as its head; and `milliseconds`, where these are known."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(FIELDS)
+    lines.writerow(FIELDS if nanoseconds is None else (*FIELDS, "milliseconds"))
     for sample in sampled:
         accuracy, cross_entropy, log_probability = (
             f"{number:.6f}" for number in (*sample.score, sample.log_probability)
         )
         of_strategy = (*sample.size, sample.strategy.digest[:12], sample.strategy.text())
-        lines.writerow((sample.index, accuracy, cross_entropy, sample.videos, log_probability, *of_strategy))
+        times = () if nanoseconds is None else (f"{nanoseconds(sample.strategy) / 1e6:.6f}",)
+        lines.writerow((sample.index, accuracy, cross_entropy, sample.videos, log_probability, *of_strategy, *times))
     return text.getvalue()
 
 
@@ -155,7 +157,9 @@ def _counting_sizes(template: Classifier, contract: InputContract) -> Callable[[
     return size_of
 
 
-def _read(path: Path, posterior: Posterior, seed: int, videos: int) -> list[tuple[SelectionScore, int]]:
+def _read(
+    path: Path, posterior: Posterior, seed: int, videos: int, closable: Collection[str]
+) -> list[tuple[SelectionScore, int]]:
     """The scores of a file, and over how many of the `videos` each is taken."""
     if not path.exists():
         return []
@@ -170,8 +174,8 @@ def _read(path: Path, posterior: Posterior, seed: int, videos: int) -> list[tupl
                 raise TrainingError(
                     f"line {index + 2} of {path} is not a strategy's scores; move the file away to score again"
                 ) from error
-            drawn = posterior.sample(seed, index)
-            if strategy != drawn or abs(log_probability - posterior.log_probability(drawn)) > 1e-5:
+            drawn = posterior.sample(seed, index, closable)
+            if strategy != drawn or abs(log_probability - posterior.log_probability(drawn, closable)) > 1e-5:
                 raise TrainingError(
                     f"line {index + 2} of {path} was not drawn from this posterior with seed {seed}; "
                     "move the file away to score again"

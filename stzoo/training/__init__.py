@@ -12,8 +12,11 @@ faults      what can be wrong with a learnt posterior
 loop        one stage: epochs of SGD
 objective   cross-entropy and the divergence of gates and weights from their prior
 batches     training clips in batches
+variation   what training changes of a clip that has been cut out
+mixing      mixup and CutMix
 draws       random draws as functions of seed, stage, epoch and sample
-data        lists, splits and clips of a recipe
+splits      the videos of a training list that select, and those that judge finetuning
+data        lists and clips of a recipe
 average     the moving average of the weights
 checkpoint  where a stage stands after an epoch
 threads     how many threads of a CPU train
@@ -22,6 +25,7 @@ processes   how several processes meet, and how all stop when one is gone
 run         the folder of a run
 voice       how a run speaks
 results     the final measurements of a run
+looks       how often a split has been measured on
 bundling    the bundle of a finished run
 fingerprints  which videos a model was trained on
 provenance  where the weights of a bundle come from

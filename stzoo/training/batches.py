@@ -23,15 +23,13 @@ from stzoo.errors import DataError
 from stzoo.pool import processes
 from stzoo.ranks import Ranks
 from stzoo.training.draws import Draws
-from stzoo.video.augment import DRAWS, Cut, clip_or_reason, is_mirrored, random_clip
-from stzoo.video.frame_order import FrameOrder, reordered
+from stzoo.training.variation import Mirrored, may_flip, seen_label, varied
+from stzoo.video.augment import DRAWS, Cut, clip_or_reason, random_clip
+from stzoo.video.frame_order import FrameOrder
 
 T = TypeVar("T")
 
-_MIXING = 2**32  # added to a sample's number, so that the order of its frames shares no draws with its crop
-
-Mirrored = tuple[int | None, ...]
-"""The class of a mirrored video of each class; `None` where it must not be mirrored."""
+_MIXING = 2**33  # added to a sample's number, so that what it is mixed by shares no draws with its crop
 
 Samples = Int64[np.ndarray, " _samples"]
 Divide = Callable[[Samples], list[Samples]]
@@ -40,12 +38,13 @@ Divide = Callable[[Samples], list[Samples]]
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips, their labels, and for every clip the draws of every gate and of every feature that may be dropped."""
+    """Clips, their labels, and for every clip the draws of all gates, of all features it may lose, and of mixing."""
 
     clips: UInt8[Tensor, "batch 1 frames height width 3"]
     labels: Int64[Tensor, " batch"]
     gate_draws: Float32[Tensor, "batch gates"]
     dropout_draws: Float32[Tensor, "batch features"]
+    mixing_draws: Float64[np.ndarray, "batch 4"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +121,8 @@ class TrainingClips(ClipSource):
     left_out: int = 0
     orders: Sequence[FrameOrder] = ()
     """The order of the frames of every video's clip; none: as they were filmed."""
+    erase: float = 0.0
+    """How many of the clips lose a part, as `variation.erased` does it."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -150,13 +151,14 @@ class TrainingClips(ClipSource):
             )
             for sample, label, row in zip(samples, labels, drawn, strict=True)
         ]
-        if self.orders:
-            clips = [
-                in_frame_order(clip, self.orders[sample], int(sample), draws)
-                for clip, sample in zip(clips, samples, strict=True)
-            ]
+        clips = [
+            varied(clip, self.orders[sample] if self.orders else "given", self.erase, int(sample), draws)
+            for clip, sample in zip(clips, samples, strict=True)
+        ]
         seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, drawn, strict=True)]
-        return _stacked(clips, (self.frames, self.crop, self.crop, 3), seen, [row[count:] for row in drawn], noise)
+        shape = (self.frames, self.crop, self.crop, 3)
+        mixing = [mixing_draws(int(sample), draws) for sample in samples]
+        return _stacked(clips, shape, seen, [row[count:] for row in drawn], mixing, noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +174,7 @@ class DecodedClips(ClipSource):
     say: Callable[[str], None]
     workers: int = 1
     mirrored: Mirrored | None = None
+    erase: float = 0.0
     broken: dict[Path, str] = field(default_factory=dict)
     """Those that are known to be unreadable, and why; what is in here from the beginning has been said."""
 
@@ -223,18 +226,19 @@ class DecodedClips(ClipSource):
         noise: Noise,
         read: Iterator[UInt8[np.ndarray, "frames crop crop 3"] | str],
     ) -> Batch:
-        clips, labels, noises = [], [], []
+        clips, labels, noises, mixing = [], [], [], []
         for sample, clip in zip(samples.tolist(), read, strict=False):
             item = self.items[sample]
             if isinstance(clip, str):
                 self._leave_out(item.path, clip)
                 continue
             row = draws.uniforms(sample, self.cut.draws + noise.draws)
-            clips.append(in_frame_order(clip, item.order, sample, draws))
+            clips.append(varied(clip, item.order, self.erase, sample, draws))
             labels.append(seen_label(item.label, row, self.cut.flip, self.mirrored))
             noises.append(row[self.cut.draws :])
+            mixing.append(mixing_draws(sample, draws))
         contract = self.cut.contract
-        return _stacked(clips, (contract.frames, contract.crop, contract.crop, 3), labels, noises, noise)
+        return _stacked(clips, (contract.frames, contract.crop, contract.crop, 3), labels, noises, mixing, noise)
 
     def agree(self, ranks: Ranks) -> None:
         for broken in ranks.of_all(self.broken):
@@ -259,22 +263,9 @@ def in_order(pool: Executor, jobs: Iterable[Callable[[], T]], ahead: int) -> Ite
         yield running.popleft().result()
 
 
-def in_frame_order(
-    clip: UInt8[np.ndarray, "frames crop crop 3"], order: FrameOrder, sample: int, draws: Draws
-) -> UInt8[np.ndarray, "frames crop crop 3"]:
-    """A sample's clip in that order; it is mixed in another way in every epoch."""
-    return clip if order == "given" else reordered(clip, order, draws.uniforms(_MIXING + sample, len(clip)))
-
-
-def may_flip(label: int, mirrored: Mirrored | None) -> bool:
-    """Whether clips of a class may be mirrored."""
-    return mirrored is None or mirrored[label] is not None
-
-
-def seen_label(label: int, draws: Float64[np.ndarray, " draws"], flip: bool, mirrored: Mirrored | None) -> int:
-    """The class of a clip as its draws show it: another one where it is mirrored and left and right are classes."""
-    other = None if mirrored is None or not flip or not is_mirrored(draws) else mirrored[label]
-    return label if other is None else other
+def mixing_draws(sample: int, draws: Draws) -> Float64[np.ndarray, " 4"]:
+    """What decides how a sample's clip is mixed with another one."""
+    return draws.uniforms(_MIXING + sample, 4)
 
 
 def _stacked(
@@ -282,10 +273,17 @@ def _stacked(
     shape: tuple[int, int, int, int],
     labels: Sequence[int],
     draws: Sequence[Float64[np.ndarray, " draws"]],
+    mixing: Sequence[Float64[np.ndarray, " 4"]],
     noise: Noise,
 ) -> Batch:
     pixels = np.stack(clips)[:, None] if clips else np.zeros((0, 1, *shape), np.uint8)
     numbers = np.stack(draws).astype(np.float32) if clips else np.zeros((0, noise.draws), np.float32)
     gates, features = np.split(numbers, [noise.gates], axis=1)
     of_labels = torch.tensor(labels, dtype=torch.int64)
-    return Batch(torch.from_numpy(pixels), of_labels, torch.from_numpy(gates), torch.from_numpy(features))
+    return Batch(
+        torch.from_numpy(pixels),
+        of_labels,
+        torch.from_numpy(gates),
+        torch.from_numpy(features),
+        np.stack(mixing) if clips else np.zeros((0, 4)),
+    )

@@ -12,17 +12,19 @@ from stzoo.figures.measurements import frontier_figure
 from stzoo.figures.strategies import marginals_figure
 from stzoo.files import write_text
 from stzoo.nets.classifier import Classifier
+from stzoo.runtimes import Runtime
 from stzoo.space.costs import Costs, SizeCosts, size_costs
 from stzoo.space.frontier import FOUND, Point, points, rivals, table
 from stzoo.space.judge import Judge
+from stzoo.space.latency import Latency, asked, measure_latency
 from stzoo.space.one_shot import pruned
 from stzoo.space.search import search
 from stzoo.space.selection import NetSize, ScoredStrategy, baselines, scores_text
-from stzoo.strategies.budget import Budget
+from stzoo.strategies.budget import Budget, Cost
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
-from stzoo.training.bundling import BundledTemplate, save_bundle
-from stzoo.training.results import Candidate, measure_candidates
+from stzoo.training.bundling import CHOICE, BundledTemplate, save_bundle
+from stzoo.training.results import Candidate, How, measure_candidates
 from stzoo.training.stages import Stages
 
 FINETUNED = "found, finetuned"
@@ -36,11 +38,17 @@ class _Search:
     stages: Stages
     template: Classifier
     sizes: SizeCosts
+    latency: Latency | None
     judge: Judge
 
     @property
     def costs(self) -> Costs:
-        return self.sizes.multiply_adds
+        """What budgets are counted in."""
+        return self.sizes.multiply_adds if self.latency is None else self.latency.costs
+
+    @property
+    def times(self) -> Costs | None:
+        return None if self.latency is None else self.latency.costs
 
     def scores(self) -> str:
         """Every strategy that was judged, in the order in which it first was, with its cost."""
@@ -52,12 +60,13 @@ class _Search:
                     index,
                     self.judge.score(strategy),
                     self.judge.seen(strategy),
-                    round(posterior.log_probability(strategy), 6),
+                    round(posterior.log_probability(strategy, self.stages.closable), 6),
                     strategy,
-                    NetSize(self.sizes.parameters.of(strategy), self.costs.of(strategy)),
+                    NetSize(self.sizes.parameters.of(strategy), self.sizes.multiply_adds.of(strategy)),
                 )
                 for index, strategy in enumerate(judged)
-            ]
+            ],
+            None if self.times is None else self.times.of,
         )
 
     def write_scores(self) -> None:
@@ -66,46 +75,85 @@ class _Search:
 
 
 def find_within(
-    stages: Stages, template: Classifier, budgets: Sequence[Budget], *, frontier: bool = False
+    stages: Stages,
+    template: Classifier,
+    budgets: Sequence[Budget],
+    *,
+    frontier: bool = False,
+    runtime: Runtime | None = None,
 ) -> list[Point]:
     """Finds, measures and bundles the best strategy within each budget; what was done before is not done again.
+
+    Budgets are of multiply-adds, or with a `runtime` of milliseconds on it, here and on the CPU.
 
     With `frontier` budgets from the cheapest strategy to the dearest are taken where none are given, and the uniform
     and the most probable strategies stand beside. Scores, table and figure are in the run's folder `budgets`.
 
-    Raises `UsageError` for a budget that pays for no strategy, or for all of them.
+    Raises `UsageError` for a budget that pays for no strategy, or for all of them; and as `measure_latency` does.
     """
     run, ranks = stages.run, stages.machine.ranks
-    sizes = size_costs(stages.blueprint.architecture, stages.selection.contract)
-    budgets = list(dict.fromkeys(budgets)) or spread(sizes.multiply_adds)
-    check(budgets, sizes.multiply_adds, run.recipe.name)
+    sizes = size_costs(stages.blueprint.architecture, stages.selection.contract, stages.closable)
+    latency = None if runtime is None else _latency(stages, template, runtime)
+    costs = sizes.multiply_adds if latency is None else latency.costs
+    budgets = list(dict.fromkeys(budgets)) or spread(costs, "multiply-adds" if latency is None else "nanoseconds")
+    check(budgets, costs, run.recipe.name)
     posterior = nets.posterior(template)
     with counting("search", None, unit="answers", show=stages.voice.progress) as bar:
         judge = Judge(template, stages.selection, run.path("answers.npz"), ranks=ranks, advance=bar.advance)
-        space = _Search(stages, template, sizes, judge)
+        space = _Search(stages, template, sizes, latency, judge)
         compared: dict[Budget, dict[str, Strategy]] = {}
         for budget in budgets:
-            most = budget.multiply_adds
+            most = budget.amount
             others = rivals(stages.blueprint.architecture, space.costs, posterior, most)
             found = search(judge, space.costs, most, rivals=others.values(), after=space.write_scores)
             compared[budget] = {FOUND: found.strategy, **others}
             stages.voice.say(
                 f"Within {budget}: cross-entropy {found.cross_entropy:.4f} on the selection split at "
-                f"{space.costs.of(found.strategy) / 1e6:.1f} M multiply-adds a clip, after {found.races} races."
+                f"{_priced(space, found.strategy)} a clip, after {found.races} races."
             )
     space.write_scores()
     beside = baselines(template) if frontier else {}
     return _measured(space, compared, beside)
 
 
-def spread(costs: Costs) -> list[Budget]:
+def refuse_other_kind(budgets: Sequence[Budget], runtime: str | None) -> None:
+    """Raises `UsageError` for milliseconds without a runtime, and for multiply-adds with one."""
+    for budget in budgets:
+        if runtime is None and budget.of == "nanoseconds":
+            raise UsageError(f"{budget} depends on what runs the net; say it with --runtime, such as onnxruntime")
+        if runtime is not None and budget.of != "nanoseconds":
+            raise UsageError(f"{budget} is counted in multiply-adds, on whatever runtime; leave --runtime out")
+
+
+def _latency(stages: Stages, template: Classifier, runtime: Runtime) -> Latency:
+    """The run's table of milliseconds on a runtime, measured by one process as far as it is not known."""
+    ranks, closable = stages.machine.ranks, stages.closable
+    latency: Latency | None = None
+    if ranks.leads:
+        nets_to_time = len(asked(stages.blueprint.architecture, closable))
+        path = stages.run.path(f"latency-{runtime}.json")
+        with counting("timing", nets_to_time, unit="nets", show=stages.voice.progress) as bar:
+            latency = measure_latency(template, stages.selection.contract, runtime, path, closable, bar.advance)
+        stages.voice.say(latency.text)
+    latency = ranks.of_leader(latency)
+    assert latency is not None
+    return latency
+
+
+def _priced(space: _Search, strategy: Strategy) -> str:
+    sizes = f"{space.sizes.multiply_adds.of(strategy) / 1e6:.1f} M multiply-adds"
+    return sizes if space.times is None else f"{space.times.of(strategy) / 1e6:.2f} ms and {sizes}"
+
+
+def spread(costs: Costs, of: Cost = "multiply-adds") -> list[Budget]:
     """Budgets between the cheapest strategy and the dearest, closer to the cheapest, in whole units of a hundredth."""
     least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
     budgets = []
     for part in _FRONTIER:
         exact = least + part * (most - least)
-        step = 10 ** max(0, len(str(most)) - 3)
-        budgets.append(Budget(min(most, -(-round(exact) // step) * step)))
+        step = 10 ** max(0 if of == "multiply-adds" else 3, len(str(most)) - 3)
+        above = -(-round(exact) // step) * step
+        budgets.append(Budget(min(most, above), of))
     return list(dict.fromkeys(budgets))
 
 
@@ -113,11 +161,12 @@ def check(budgets: Sequence[Budget], costs: Costs, name: str) -> None:
     """Raises `UsageError` for a budget that pays for no strategy, or for more than the dearest."""
     least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
     for budget in budgets:
-        if not least <= budget.multiply_adds <= most:
-            what = "below the cheapest" if budget.multiply_adds < least else "above the dearest"
+        if not least <= budget.amount <= most:
+            what = "below the cheapest" if budget.amount < least else "above the dearest"
+            unit = "" if budget.of == "nanoseconds" else f" {budget.of}"
             raise UsageError(
                 f"the budget {budget} is {what} strategy of {name}; "
-                f"give between {Budget(least)} and {Budget(most)} multiply-adds a clip"
+                f"give between {Budget(least, budget.of)} and {Budget(most, budget.of)}{unit} a clip"
             )
 
 
@@ -128,44 +177,59 @@ def _measured(
     stages = space.stages
     run, ranks = stages.run, stages.machine.ranks
     cache, contract = stages.data.test("val")
-    clips = dataclasses.replace(stages.selection, clips=cache.clips, labels=cache.labels, contract=contract)
     sources = [item.source for item in cache.items]
+    clips = dataclasses.replace(
+        stages.selection, clips=cache.clips, labels=cache.labels, contract=contract, sources=sources
+    )
     strategies = dict.fromkeys(one for named in (*compared.values(), beside) for one in named.values())
     with counting("validation", len(strategies) * len(cache), unit="answers", show=stages.voice.progress) as bar:
         judge = Judge(space.template, clips, run.path("budgets/answers-val.npz"), ranks=ranks, advance=bar.advance)
         bar.skip(judge.answered)
         judge.ask(strategies)
+    measured: list[tuple[How, Strategy]] = [("pruned", strategy) for strategy in strategies]
+    if "finetune" in run.recipe.stages:
+        measured += [("finetuned", named[FOUND]) for named in compared.values()]
+    looks = stages.look(measured, list(stages.data.tests))
     order = [sources[row] for row in judge.order]
     answers = {strategy: judge.answers(strategy) for strategy in strategies}
-    reached = points(beside, space.costs, answers, order)
+    reached = points(beside, space.sizes.multiply_adds, answers, order, times=space.times)
     for budget, named in compared.items():
-        reached += points(named, space.costs, answers, order, budget.multiply_adds)
-        finetuned = _bundled(space, budget, named[FOUND])
+        reached += points(named, space.sizes.multiply_adds, answers, order, budget, space.times)
+        finetuned = _bundled(space, budget, named[FOUND], looks)
         if finetuned is not None:
             its = clips.answers(finetuned, judge.order)
-            reached += points({FINETUNED: named[FOUND]}, space.costs, {named[FOUND]: its}, order, budget.multiply_adds)
+            reached += points(
+                {FINETUNED: named[FOUND]},
+                space.sizes.multiply_adds,
+                {named[FOUND]: its},
+                order,
+                budget,
+                space.times,
+            )
     if ranks.leads:
         write_text(run.path("budgets/frontier.csv"), table(reached))
         _draw(space, reached)
     return reached
 
 
-def _bundled(space: _Search, budget: Budget, strategy: Strategy) -> Classifier | None:
+def _bundled(space: _Search, budget: Budget, strategy: Strategy, looks: Mapping[str, int]) -> Classifier | None:
     """Writes the bundle of a budget; gives the net of the strategy after finetuning, where the recipe asks for it."""
     stages = space.stages
     run = stages.run
     name = run.budget_name(budget)
     candidates = [Candidate(name, "pruned", strategy, pruned(space.template, strategy, stages.selection))]
-    shipped = candidates[0]
+    shipped, facts = candidates[0], {"budget": f"{budget} a clip, of which it takes {_priced(space, strategy)}"}
+    if space.latency is not None:
+        facts["times"] = f"{space.latency.about['runtime']}, {space.latency.text}"
     net = stages.finetune(space.template, strategy)
     if net is not None:
         candidates.append(Candidate(f"{name}-finetuned", "finetuned", strategy, net))
-        shipped = stages.better(space.judge.score(strategy), shipped, candidates[1])
-    accuracies = measure_candidates([shipped], stages.data, stages.machine, progress=stages.voice.progress)
+        shipped, facts[CHOICE] = stages.better(shipped, candidates[1])
+    accuracies = measure_candidates([shipped], stages.data, stages.machine, looks, progress=stages.voice.progress)
     if stages.machine.ranks.leads:
         figure = run.path(f"budgets/{budget}/marginals.png")
         marginals_figure(nets.posterior(space.template), strategy, figure, name)
-        template = BundledTemplate(space.template, space.scores(), figure, weights=False)
+        template = BundledTemplate(space.template, space.scores(), figure, weights=False, facts=facts)
         videos, processes = stages.data.listed, stages.machine.ranks.count
         save_bundle(
             run,
@@ -187,8 +251,19 @@ def _draw(space: _Search, reached: Sequence[Point]) -> None:
         if point.budget is not None:
             lines.setdefault(point.net, []).append(point)
     frontier_figure(
-        {name: [(point.cost, point.accuracy) for point in along] for name, along in lines.items()},
-        {point.net: (point.cost, point.accuracy) for point in reached if point.budget is None},
+        {name: [(_cost(point), point.accuracy) for point in along] for name, along in lines.items()},
+        {point.net: (_cost(point), point.accuracy) for point in reached if point.budget is None},
         space.stages.run.path("budgets/frontier.png"),
         space.stages.run.recipe.name,
+        _axis(space),
     )
+
+
+def _cost(point: Point) -> int:
+    return point.cost if point.nanoseconds is None else point.nanoseconds
+
+
+def _axis(space: _Search) -> str:
+    if space.latency is None:
+        return "multiply-adds a clip, millions"
+    return f"milliseconds a clip, {space.latency.about['runtime']}"

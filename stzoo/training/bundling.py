@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ from stzoo.training.results import Candidate, SplitAccuracy
 from stzoo.training.run import Run
 from stzoo.video.video import Video
 
+CHOICE, GATES, RELIABILITY = "choice of weights", "gates", "selection"
+"""Facts of how a net was chosen."""
+
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
@@ -38,7 +41,8 @@ class BundledTemplate:
     """What a bundle keeps of the template that its net was selected from.
 
     `scores` is the CSV of the judged strategies, `figure` the file that shows the posterior; `normalised` are other
-    nets of the template with batch-norm statistics of their own. `weights` says whether the template's own are kept.
+    nets of the template with batch-norm statistics of their own. `weights` says whether the template's own are kept;
+    `facts` are of how the net was chosen.
     """
 
     net: Classifier
@@ -46,6 +50,7 @@ class BundledTemplate:
     figure: Path
     normalised: Sequence[Candidate] = ()
     weights: bool = True
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_bundle(
@@ -68,11 +73,12 @@ def save_bundle(
     net, contract = shipped.net, run.recipe.input
     shape = architecture(net)
     weights = _arrays(net.state_dict().items())
-    digest = hashlib.sha256(serialise(weights)).hexdigest()
+    storage = run.recipe.bundle.weights
+    digest = hashlib.sha256(serialise(weights, storage)).hexdigest()
     card = cards.named(name) if name in cards.names() else None
     results = tuple(
         Result(
-            dataset=run.recipe.name if card is None else card.dataset,
+            dataset=run.recipe.data.dataset if card is None else card.dataset,
             split=measured.split,
             protocol=contract.protocol,
             metric="top1",
@@ -94,7 +100,11 @@ def save_bundle(
         input=contract,
         versions=Versions(stzoo=stzoo.__version__, torch=torch.__version__),
         multiply_adds=size.multiply_adds,
-        provenance=provenance(run, shipped.how, next(net.parameters()).device, processes),
+        provenance={
+            **provenance(run, shipped.how, next(net.parameters()).device, processes),
+            **({} if template is None else template.facts),
+            **_looks(accuracies),
+        },
     )
     bundle = Bundle(
         config=config,
@@ -118,9 +128,15 @@ def save_bundle(
         None if template is None or not template.weights else _arrays(template.net.state_dict().items()),
         extra,
         statistics={other.strategy: _arrays(other.net.named_buffers()) for other in normalised},
+        storage=storage,
         card=card,
         replace=True,
     )
+
+
+def _looks(accuracies: Sequence[SplitAccuracy]) -> dict[str, str]:
+    looks = {measured.split: "once" if measured.looks == 1 else f"{measured.looks} times" for measured in accuracies}
+    return {"looked at": ", ".join(f"{split} {times}" for split, times in looks.items())} if looks else {}
 
 
 def _arrays(tensors: Iterable[tuple[str, Tensor]]) -> Arrays:

@@ -1,11 +1,9 @@
-"""What a recipe trains, selects and measures on: lists, the split carved out of train, and decoded clips."""
+"""What a recipe trains, selects and measures on: lists, and decoded clips of their splits."""
 
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,90 +16,21 @@ from stzoo.data.broken import Cap
 from stzoo.data.cache import ClipCache, open_clips, open_strips
 from stzoo.data.datasets import Item
 from stzoo.data.lists import missing, read_lists, without_videos
-from stzoo.errors import DataError, quoted
+from stzoo.errors import DataError
 from stzoo.inference import to_input
 from stzoo.pool import processors
 from stzoo.recipe import Recipe, Selection
 from stzoo.space.one_shot import SelectionClips
-from stzoo.training.batches import ClipSource, DecodedClips, Mirrored, TrainingClips
+from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
+from stzoo.training.splits import Splits, split_of, without_selection
+from stzoo.training.variation import Mirrored
 from stzoo.training.voice import SILENT, Voice
 from stzoo.video.augment import Cut, mirrored_classes
 from stzoo.video.video import Video
 
 CALIBRATION_BATCH = 64
 DEFAULT_SELECTION = Selection()
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """The training list in two disjoint parts, as row numbers of the list."""
-
-    train: Int64[np.ndarray, " train"]
-    selection: Int64[np.ndarray, " selection"]
-
-
-def split(groups: Sequence[str | None], fraction: float, seed: int, labels: Sequence[int] | None = None) -> Splits:
-    """Carves the selection split out of a training list: a seeded draw of whole groups, rows in rising order.
-
-    Args:
-        groups: the group of every video of the list; a video without one is a group of its own.
-        fraction: part of the videos that is wanted for the selection split. Groups are drawn until it is reached, so
-            the split is at most a group larger.
-        seed: of the draw.
-        labels: the class of every video. A group without which a class would have no video to train on is not drawn, so
-            the split may be smaller.
-
-    Raises:
-        DataError: either part would be empty.
-    """
-    held_out = round(len(groups) * fraction)
-    names = [f"{row}" if group is None else f"group {group}" for row, group in enumerate(groups)]
-    members: dict[str, list[int]] = {}
-    for row, name in enumerate(names):
-        members.setdefault(name, []).append(row)
-    parts = list(members.values())
-    selection: list[int] = []
-    remaining = Counter(labels or ())
-    for part in Draws(seed, "selection", 0).order(len(parts)):
-        if len(selection) >= held_out:
-            break
-        taken = Counter(labels[row] for row in parts[part]) if labels is not None else Counter()
-        if any(remaining[label] <= count for label, count in taken.items()):
-            continue
-        remaining.subtract(taken)
-        selection += parts[part]
-    train = np.setdiff1d(np.arange(len(groups)), selection)
-    if not selection or not len(train):
-        empty = f"data.selection_fraction = {fraction} of {len(groups)} training videos in {len(parts)} groups"
-        if held_out and labels is not None:
-            raise DataError(
-                f"{empty} cannot be held out, because every class keeps one group to train on and none has another; "
-                "give at least one class more videos"
-            )
-        raise DataError(f"{empty} leaves one split empty; give more videos or another fraction")
-    return Splits(train, np.sort(np.array(selection, dtype=np.int64)))
-
-
-def split_of(items: Sequence[Item], recipe: Recipe) -> Splits:
-    """The selection split of a recipe's training list. Raises `DataError` as `split` does."""
-    labels = [item.label for item in items]
-    return split([item.group for item in items], recipe.data.selection_fraction, recipe.data.split_seed, labels)
-
-
-def without_selection(items: Sequence[Item], splits: Splits, classes: Sequence[str]) -> str | None:
-    """A sentence about the classes of one source alone, all of whose videos therefore train; None without any."""
-    sources: dict[int, set[str]] = {}
-    for item in items:
-        sources.setdefault(item.label, set()).add(item.source)
-    selects = {items[row].label for row in splits.selection}
-    names = [classes[label] for label in sorted(sources) if len(sources[label]) == 1 and label not in selects]
-    if not names:
-        return None
-    return (
-        f"{len(names)} of {len(classes)} classes have one source alone, which trains, so that no video of theirs is in "
-        f"the selection split: {quoted(names)}."
-    )
 
 
 class RunData:
@@ -119,6 +48,8 @@ class RunData:
         self.voice = voice
         self.processes = processes
         lists = read_lists(recipe.data)
+        for note in lists.notes:
+            voice.say(note)
         absent = missing(lists, recipe.data.max_broken)
         for lacking in absent.values():
             if lacking.too_many:
@@ -153,6 +84,7 @@ class RunData:
             self.voice.say,
             self.recipe.compute.workers or max(1, processors() // self.processes),
             mirrored,
+            augment.erase,
             broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
         )
 
@@ -183,12 +115,25 @@ class RunData:
             short_sides=augment.short_sides,
             mirrored=mirrored,
             left_out=len(training) - len(rows),
+            erase=augment.erase,
             orders=[strips.items[row].order for row in rows] if self.recipe.data.frame_order != "given" else (),
         )
 
     def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:
         """The selection split's centre clips, and the training clips that batch norm is re-estimated from."""
-        cache, contract = self._selection_cache()
+        return self._centre_clips(self._splits().selection, device, training)
+
+    def choice(self, device: torch.device, training: ClipSource) -> SelectionClips | None:
+        """The same of the part that judges finetuned weights; None where the selection split does that, too."""
+        rows = self._splits().choice
+        return self._centre_clips(rows, device, training) if len(rows) else None
+
+    def _centre_clips(
+        self, rows: Int64[np.ndarray, " rows"], device: torch.device, training: ClipSource
+    ) -> SelectionClips:
+        contract = self.recipe.input.model_copy(update={"clips": 1})
+        items = [self.train_items[row] for row in rows]
+        cache = self._clips("selection", items, contract, part_of=len(self.train_items))
         selection = self.recipe.selection
         re_estimated = selection is not None and selection.batch_norm == "re-estimated"
         return SelectionClips(
@@ -198,6 +143,7 @@ class RunData:
             device,
             self.calibration(device, training) if re_estimated else None,
             self.recipe.scored_at_once,
+            [item.source for item in cache.items],
         )
 
     def calibration(
@@ -221,15 +167,6 @@ class RunData:
                     yield to_input(part.to(device).flatten(0, 1), contract)
 
         return inputs
-
-    def selection_sources(self) -> list[str]:
-        """The source of every video of the selection split, in their order."""
-        return [item.source for item in self._selection_cache()[0].items]
-
-    def _selection_cache(self) -> tuple[ClipCache, InputContract]:
-        contract = self.recipe.input.model_copy(update={"clips": 1})
-        items = [self.train_items[row] for row in self._splits().selection]
-        return self._clips("selection", items, contract, part_of=len(self.train_items)), contract
 
     def test(self, name: str) -> tuple[ClipCache, InputContract]:
         """All clips of a list that is measured at the end: `val` or one of the recipe's tests."""

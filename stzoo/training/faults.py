@@ -1,13 +1,11 @@
-"""What can be wrong with a learnt posterior: its gates have collapsed, or never left their start."""
+"""What can be wrong with a learnt posterior: its gates have collapsed, or the data have taught them nothing."""
 
 from __future__ import annotations
 
-import torch
-
+from stzoo.space.evidence import Evidence
 from stzoo.strategies.posterior import Posterior
 
 COLLAPSED_DROP = 0.9
-MOVED_LOGIT = 0.2
 
 
 def drops_of(posterior: Posterior) -> list[float]:
@@ -21,19 +19,29 @@ def has_collapsed(posterior: Posterior) -> bool:
     return sum(drop > COLLAPSED_DROP for drop in drops) > len(drops) / 2
 
 
-def faults_of(posterior: Posterior, initial_drop: float) -> list[str]:
-    """What is wrong with a posterior whose gates all started with that drop rate, in sentences."""
-    start = torch.logit(torch.tensor(initial_drop, dtype=torch.float64))
-    logits = torch.logit(torch.tensor(drops_of(posterior), dtype=torch.float64), eps=1e-9)
+def faults_of(posterior: Posterior, evidence: Evidence) -> list[str]:
+    """What is wrong with a posterior, in sentences; of few videos it is not said whether they taught it anything."""
     sentences = []
     if has_collapsed(posterior):
         sentences.append(
             f"The posterior has collapsed: more than half of its gates have a drop rate over {COLLAPSED_DROP}. "
             "Warm up until the net has converged, or lower variational.gate_learning_rate or objective.k."
         )
-    if (logits - start).abs().max() < MOVED_LOGIT:
+    if evidence.is_enough and not evidence.heard:
         sentences.append(
-            f"The posterior was not learnt: no gate's logit moved by more than {MOVED_LOGIT} from its start. "
-            "Raise variational.gate_learning_rate or variational.epochs."
+            f"The posterior was not learnt: at none of its {len(evidence.gates)} gates does the data's gradient stand "
+            f"out of its noise over {evidence.videos} videos of {evidence.sources} sources, so chance and the price of "
+            "branches have set them. Train longer, or look whether the labels are those of the videos."
         )
     return sentences
+
+
+def what_was_heard(evidence: Evidence) -> str:
+    """Of how many gates the data say something, in words."""
+    if not evidence.is_enough:
+        return f"not known from {evidence.sources} sources"
+    gates = ", ".join(
+        f"{'for' if gate.gradient > 0 else 'against'} {gate.site} {gate.branch}" for gate in evidence.heard[:8]
+    )
+    more = f" and {len(evidence.heard) - 8} more" if len(evidence.heard) > 8 else ""
+    return f"the data speak of {len(evidence.heard)} of {len(evidence.gates)} gates" + (gates and f": {gates}{more}")

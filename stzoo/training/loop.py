@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stzoo.contract import InputContract
@@ -28,6 +27,7 @@ from stzoo.training.batches import Batch, ClipSource, Noise
 from stzoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from stzoo.training.draws import Draws
 from stzoo.training.machine import Forward, Machine, gradients_stay
+from stzoo.training.mixing import Mixed, Mixing
 
 _ABSURD = 1e6  # nats of cross-entropy, which no net that learns ever has
 
@@ -246,8 +246,9 @@ class _Trainer:
         for number, part in enumerate(passes, start=1):
             last = number == len(passes)
             with gradients_stay(self.forward, here=not last):
-                logits, labels = self._logits(part), part.labels.to(device)
-                cross_entropy = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+                mixed, labels = self._mixed(part), part.labels.to(device)
+                logits = self._logits(mixed.inputs, part)
+                cross_entropy = mixed.cross_entropy(logits, labels, smoothing)
                 loss = cross_entropy * (ranks.count / count)  # gradients are averaged over the processes
                 if last and self.assignment.regulariser is not None:
                     divergence = self.assignment.regulariser(self.net)
@@ -259,10 +260,16 @@ class _Trainer:
         diverging = float(divergence.detach())
         return StepNumbers(count, mean_cross_entropy + diverging, mean_cross_entropy, diverging, accuracy)
 
-    def _logits(self, part: Batch) -> Tensor:
+    def _mixed(self, part: Batch) -> Mixed:
+        """What the net sees of a pass."""
+        optimisation = self.assignment.optimisation
+        inputs = to_input(part.clips.to(self.machine.device).flatten(0, 1), self.assignment.contract)
+        return Mixing(optimisation.mixup, optimisation.cutmix)(inputs, part.mixing_draws)
+
+    def _logits(self, inputs: Tensor, part: Batch) -> Tensor:
         device = self.machine.device
         set_noise(self.net, part.gate_draws.to(device))
         self.net.dropout_draws = part.dropout_draws.to(device) if part.dropout_draws.shape[1] else None
         with self.machine.autocast():
-            logits = self.forward(to_input(part.clips.to(device).flatten(0, 1), self.assignment.contract))
+            logits = self.forward(inputs)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))

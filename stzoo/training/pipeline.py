@@ -10,14 +10,16 @@ from stzoo.errors import TrainingError
 from stzoo.figures.strategies import marginals_figure
 from stzoo.nets.classifier import Classifier
 from stzoo.ranks import ALONE, Ranks
+from stzoo.runtimes import Runtime
 from stzoo.space.frontier import Point
 from stzoo.space.one_shot import SelectionClips, pruned
 from stzoo.space.selection import baselines, scores_text
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
-from stzoo.training.budgets import find_within
-from stzoo.training.bundling import BundledTemplate, save_bundle
+from stzoo.training.budgets import find_within, refuse_other_kind
+from stzoo.training.bundling import CHOICE, GATES, RELIABILITY, BundledTemplate, save_bundle
+from stzoo.training.faults import what_was_heard
 from stzoo.training.results import Candidate, SplitAccuracy, measure_candidates, write_metrics
 from stzoo.training.run import Run
 from stzoo.training.stages import Selected, Stages, prepare
@@ -60,16 +62,24 @@ def select(
 
 
 def select_within(
-    run: Run, budgets: Sequence[Budget], cache: Path, voice: Voice, ranks: Ranks = ALONE, *, frontier: bool = False
+    run: Run,
+    budgets: Sequence[Budget],
+    cache: Path,
+    voice: Voice,
+    ranks: Ranks = ALONE,
+    *,
+    frontier: bool = False,
+    runtime: Runtime | None = None,
 ) -> list[Point]:
     """Finds, measures and bundles the best strategy of a trained template within each budget, as `find_within` does.
 
     Raises `TrainingError` when the run has no template yet, `UsageError` for a budget that pays for none or for all.
     """
+    refuse_other_kind(budgets, runtime)
     _refuse_untrained(run, ranks)
     stages = prepare(run, cache, voice, ranks)
     with run.alone(ranks):
-        return find_within(stages, stages.variational(), budgets, frontier=frontier)
+        return find_within(stages, stages.variational(), budgets, frontier=frontier, runtime=runtime)
 
 
 def _refuse_untrained(run: Run, ranks: Ranks) -> None:
@@ -94,15 +104,17 @@ def _finish_template(stages: Stages, strategies: int, *, exhaustive: bool = Fals
     _say_which_is_best(stages, selected, strategies)
     candidates = _pruned_candidates(template, selected.winner.strategy, stages.selection)
     shipped = candidates[0]
+    facts = {GATES: what_was_heard(stages.evidence(template)), RELIABILITY: selected.reliability.text}
     finetuned = stages.finetune(template, shipped.strategy)
     if finetuned is not None:
         candidates.append(Candidate("opt-finetuned", "finetuned", shipped.strategy, finetuned))
-        shipped = stages.better(selected.winner.score, shipped, candidates[-1])
+        shipped, facts[CHOICE] = stages.better(shipped, candidates[-1])
     accuracies = _measured(stages, candidates)
     if ranks.leads:
         figure = _figure(run, template, shipped.strategy)
         normalised = _normalised(stages, candidates, shipped)
-        bundled = BundledTemplate(template, scores_text(selected.sampled), figure, normalised)
+        weights = run.recipe.bundle.template
+        bundled = BundledTemplate(template, scores_text(selected.sampled), figure, normalised, weights, facts)
         videos, processes = stages.data.listed, ranks.count
         save_bundle(run, stages.data.labels, shipped, accuracies, template=bundled, videos=videos, processes=processes)
     return accuracies
@@ -116,6 +128,7 @@ def _say_which_is_best(stages: Stages, selected: Selected, strategies: int) -> N
         f"Of {scored} strategies that with index {winner.index} in {stages.run.path('scores.csv')} is the best: "
         f"cross-entropy {winner.score.cross_entropy:.4f}, accuracy {winner.score.accuracy:.4f} on the selection split."
     )
+    stages.voice.say(f"How far to trust it: {selected.reliability.text}.")
 
 
 def _pruned_candidates(template: Classifier, winner: Strategy, clips: SelectionClips) -> list[Candidate]:
@@ -128,7 +141,8 @@ def _pruned_candidates(template: Classifier, winner: Strategy, clips: SelectionC
 
 def _measured(stages: Stages, candidates: Sequence[Candidate]) -> list[SplitAccuracy]:
     """The final measurements, also in the run's metrics.json."""
-    accuracies = measure_candidates(candidates, stages.data, stages.machine, progress=stages.voice.progress)
+    looks = stages.look([(one.how, one.strategy) for one in candidates], list(stages.data.tests))
+    accuracies = measure_candidates(candidates, stages.data, stages.machine, looks, progress=stages.voice.progress)
     if stages.machine.ranks.leads:
         write_metrics(stages.run.path("metrics.json"), accuracies, stages.run.recipe.input)
     return accuracies
@@ -142,7 +156,7 @@ def _figure(run: Run, template: Classifier, strategy: Strategy) -> Path:
 
 
 def _normalised(stages: Stages, candidates: Sequence[Candidate], shipped: Candidate) -> list[Candidate]:
-    """The other strategies' nets, where each has batch-norm statistics of its own."""
-    if stages.selection.calibration is None:
+    """The other strategies' nets, where each has batch-norm statistics of its own, and the template is bundled."""
+    if stages.selection.calibration is None or not stages.run.recipe.bundle.template:
         return []
     return [other for other in candidates if other.how == "pruned" and other.strategy != shipped.strategy]

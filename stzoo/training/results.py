@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import nn
+
 from stzoo.contract import InputContract
 from stzoo.files import write_json
-from stzoo.metrics import Estimate, accuracy
+from stzoo.metrics import Estimate, mean_over_sources, share
 from stzoo.nets.classifier import Classifier
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
@@ -31,26 +37,37 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SplitAccuracy:
-    """The accuracy of one candidate on one split."""
+    """The accuracy of one candidate on one split, which has been looked at so often.
+
+    `lead` is how much more of the same videos the first candidate gets right; None for the first itself.
+    """
 
     name: str
     how: How
     split: str
     accuracy: Estimate
     strategy: Strategy
+    lead: Estimate | None
+    looks: int
 
 
 def measure_candidates(
-    candidates: Sequence[Candidate], data: RunData, machine: Machine, *, progress: bool
+    candidates: Sequence[Candidate], data: RunData, machine: Machine, looks: Mapping[str, int], *, progress: bool
 ) -> list[SplitAccuracy]:
-    """Every candidate once on `val` and on each test list, with intervals.
+    """Every candidate once on `val` and on each test list, with intervals over sources, as the recipe has it bundled.
+
+    `looks` says how often each list has been looked at.
 
     Those of the same strategy and origin share one measurement, and the processes of the machine its videos.
     """
+    if data.recipe.bundle.weights == "float16":
+        for candidate in candidates:
+            round_kernels(candidate.net)
     accuracies = []
     for split in data.tests:
         cache, contract = data.test(split)
-        measured: dict[tuple[How, Strategy], Estimate] = {}
+        sources = [item.source for item in cache.items]
+        measured: dict[tuple[How, Strategy], Bool[np.ndarray, " videos"]] = {}
         videos = len(candidates) * len(cache)
         with counting(f"measuring {split}", videos, unit="videos", show=progress) as bar:
             for candidate in candidates:
@@ -60,15 +77,36 @@ def measure_candidates(
                 else:
                     at_once = data.recipe.scored_at_once
                     scores = shared_scores(candidate.net, cache.clips, contract, machine, at_once, bar.advance)
-                    measured[key] = accuracy(scores, cache.labels)
+                    measured[key] = scores.argmax(axis=1) == cache.labels
+                first = measured[candidates[0].how, candidates[0].strategy]
+                more = first.astype(np.float64) - measured[key]
                 accuracies.append(
-                    SplitAccuracy(candidate.name, candidate.how, split, measured[key], candidate.strategy)
+                    SplitAccuracy(
+                        candidate.name,
+                        candidate.how,
+                        split,
+                        share(measured[key], sources),
+                        candidate.strategy,
+                        None if candidate is candidates[0] else mean_over_sources(more, sources).estimate(len(more)),
+                        looks[split],
+                    )
                 )
     return accuracies
 
 
+def round_kernels(net: nn.Module) -> None:
+    """Rounds what a bundle stores in 16 bits, in place, so that the net read from it is this one."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(parameter.half())
+
+
 def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: InputContract) -> None:
-    """Every measurement with protocol, split, n and interval, as JSON."""
+    """Every measurement with protocol, split, how often that was looked at, n and interval, as JSON.
+
+    Where several nets are compared, also how much more of the same videos the first gets right.
+    """
     write_json(
         path,
         [
@@ -81,8 +119,15 @@ def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: Inp
                 "low": round(measured.accuracy.low, 6),
                 "high": round(measured.accuracy.high, 6),
                 "n": measured.accuracy.n,
+                "looks": measured.looks,
+                **({} if measured.lead is None else _lead(accuracies[0].name, measured.lead)),
                 "strategy": measured.strategy.text(),
             }
             for measured in accuracies
         ],
     )
+
+
+def _lead(first: str, lead: Estimate) -> dict[str, float | None]:
+    numbers = {f"less_than_{first}": lead.value, "less_low": lead.low, "less_high": lead.high}
+    return {name: None if math.isnan(number) else round(number, 6) for name, number in numbers.items()}

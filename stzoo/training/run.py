@@ -8,12 +8,16 @@ metrics.jsonl            one line an epoch
 seconds.json             how long every epoch took
 warmup.safetensors       the all-open net that the template grew from
 template.safetensors     the template with its learnt gates
+evidence.json            what the data say of the template's gates
 scores.csv               every sampled strategy
+reliability.json         whether half of the selection's videos ranks strategies as the other half does
 answers.npz              what every strategy answered on the selection split, as far as it was asked
+latency-*.json           what every unit costs in milliseconds on a runtime of this machine
 budgets/                 the search within budgets: every judged strategy, and what the found ones reach
 finetuned-*.safetensors  the winner after finetuning, if the recipe asks for it; named by its strategy's digest
 fixed.safetensors        a [fixed] recipe's net
 metrics.json             the final measurements
+looks.json               which nets were measured on the splits that are kept for the end, look by look
 bundles/                 what `stzoo.load` reads
 checkpoint-*             where the stage that makes this file stands, until the file is there
 lock                     held by the process that works on the run
@@ -64,6 +68,7 @@ class Run:
         strange = folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)})
         if path.exists():
             if not is_blank(folder):
+                self.recipe = _as_begun(path, recipe)
                 self._refuse_another_recipe()
         elif strange:
             raise TrainingError(f"{folder} exists and is not a run; choose another folder with --out")
@@ -230,11 +235,28 @@ def _difference(path: Path, recipe: Recipe) -> str | None:
 
 
 def _stored(path: Path) -> Recipe:
-    """The recipe that a run's file holds. Where it says no seed of the split, the run's seed drew the split, too."""
+    """The recipe that a run's file holds.
+
+    Where it says no seed of the split, the run's seed drew the split, too; where it says nothing of a choice, the whole
+    selection split judges finetuned weights.
+    """
     recipe = read_recipe(path)
-    if "split_seed" in recipe.data.model_fields_set:
+    before = [] if "split_seed" in recipe.data.model_fields_set else [f"data.split_seed={recipe.seed}"]
+    if recipe.selection is not None and "choice_fraction" not in recipe.selection.model_fields_set:
+        before.append("selection.choice_fraction=0")
+    return read_recipe(path, before) if before else recipe
+
+
+def _as_begun(path: Path, recipe: Recipe) -> Recipe:
+    """A recipe as the run of an earlier version reads it, which judges finetuned weights otherwise."""
+    try:
+        there = read_recipe(path).selection
+    except RecipeError:
         return recipe
-    return read_recipe(path, [f"data.split_seed={recipe.seed}"])
+    here = recipe.selection
+    if here is None or there is None or "choice_fraction" in here.model_fields_set | there.model_fields_set:
+        return recipe
+    return recipe.model_copy(update={"selection": here.model_copy(update={"choice_fraction": 0.0})})
 
 
 def _values(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

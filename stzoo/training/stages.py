@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +15,19 @@ from typing import NamedTuple
 from torch import Tensor
 
 from stzoo import nets
+from stzoo.errors import listed
+from stzoo.files import write_json
+from stzoo.metrics import mean_over_sources
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Stage
+from stzoo.space.costs import branch_shares
+from stzoo.space.evidence import Evidence, evidence
 from stzoo.space.judge import Judge
-from stzoo.space.one_shot import SelectionScore, pruned, selection_score
+from stzoo.space.one_shot import pruned
 from stzoo.space.race import cost
+from stzoo.space.reliability import Reliability, reliability
 from stzoo.space.selection import ScoredStrategy, best, score_strategies
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
@@ -27,20 +36,29 @@ from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.data import RunData
 from stzoo.training.faults import faults_of, has_collapsed
 from stzoo.training.initial import initialise, record_origin
+from stzoo.training.looks import look as note_look
 from stzoo.training.loop import Assignment, fit
 from stzoo.training.machine import Machine, machine_of, shared_scores
 from stzoo.training.objective import divergence
-from stzoo.training.results import Candidate
+from stzoo.training.results import Candidate, How
 from stzoo.training.run import Run, checkpoint_of
 from stzoo.training.threads import choose_threads
 from stzoo.training.voice import SILENT, Voice
 
 
 class Selected(NamedTuple):
-    """Every strategy that has a score, and the best of them."""
+    """Every strategy that has a score, the best of them, and how far that can be trusted."""
 
     sampled: list[ScoredStrategy]
     winner: ScoredStrategy
+    reliability: Reliability
+
+
+class Chosen(NamedTuple):
+    """The weights that a bundle gets, and what decided between them and others, in words."""
+
+    candidate: Candidate
+    reason: str
 
 
 class Stages:
@@ -54,7 +72,15 @@ class Stages:
         self.voice = voice
         self.training = data.training()
         self.selection = data.selection(machine.device, self.training)
+        self.choice = data.choice(machine.device, self.training) or self.selection
         self._since = 0.0  # when the epoch that runs began
+
+    @property
+    def closable(self) -> list[str]:
+        """The sites that may be drawn closed besides those with a single branch."""
+        selection = self.run.recipe.selection
+        closed = selection is not None and selection.closed
+        return [site.name for site in self.blueprint.architecture.sites if closed and site.closable]
 
     def fixed(self) -> Classifier:
         """A [fixed] recipe's net, trained alone."""
@@ -69,11 +95,28 @@ class Stages:
         tables = template_tables(self.run)
         table, objective = tables.variational, tables.objective
         template = nets.grow(self.warm_up(), initial_drop=table.initial_drop, temperature=table.temperature)
-        regulariser = partial(divergence, k=objective.k, samples=len(self.training), form=objective.form)
+        prices = {}
+        if objective.form == "cost":
+            prices = branch_shares(self.blueprint.architecture, self.run.recipe.input)
+        regulariser = partial(divergence, k=objective.k, samples=len(self.training), form=objective.form, prices=prices)
         template = self._trained("variational", template, regulariser=regulariser)
-        for sentence in faults_of(nets.posterior(template), table.initial_drop):
+        for sentence in faults_of(nets.posterior(template), self.evidence(template)):
             self.voice.say(sentence)
         return template
+
+    def evidence(self, template: Classifier) -> Evidence:
+        """What the data say of the template's gates; asked once, and kept in the run."""
+        ranks, path = self.machine.ranks, self.run.path("evidence.json")
+        found: Evidence | None = None
+        if ranks.leads:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                found = Evidence.from_json(json.loads(path.read_text(encoding="utf-8")))
+            if found is None:
+                found = evidence(template, self.selection)
+                write_json(path, found.to_json())
+        found = ranks.of_leader(found)
+        assert found is not None
+        return found
 
     def select(self, template: Classifier, strategies: int, *, exhaustive: bool = False) -> Selected:
         """Races sampled strategies on the selection split; the file of scores grows until it has enough."""
@@ -94,9 +137,15 @@ class Stages:
                 seed=self.run.recipe.seed,
                 scores_file=self.run.path("scores.csv"),
                 exhaustive=exhaustive,
+                closable=self.closable,
             )
             bar.reach(answers, answers)
-        return Selected(sampled, best(sampled))
+        winner = best(sampled)
+        drawn = [one.strategy for one in sampled]
+        trust = reliability(judge, drawn, winner.strategy, self.selection.sources)
+        if self.machine.ranks.leads:
+            write_json(self.run.path("reliability.json"), trust.to_json())
+        return Selected(sampled, winner, trust)
 
     def finetune(self, template: Classifier, winner: Strategy) -> Classifier | None:
         """The winner trained further on its own, or None when the recipe does not ask for it."""
@@ -105,15 +154,32 @@ class Stages:
         net = copy.deepcopy(pruned(template, winner, self.selection))
         return self._trained("finetune", net, winner=winner)
 
-    def better(self, score: SelectionScore, winner: Candidate, finetuned: Candidate) -> Candidate:
-        """The one of both that a bundle gets: finetuned weights only where they are better on the selection split."""
-        its = selection_score(finetuned.net, self.selection)
-        chosen = finetuned if its.sort_key < score.sort_key else winner
+    def better(self, winner: Candidate, finetuned: Candidate) -> Chosen:
+        """The one of both that a bundle gets: finetuned weights only where they are better on the choice's videos.
+
+        These have chosen nothing before: of many strategies the best is best by luck, too, where it was chosen.
+        """
+        before, after = (self.choice.answers(one.net) for one in (winner, finetuned))
+        its, chosen = after.score(), finetuned if after.score().sort_key < before.score().sort_key else winner
+        sources = self.choice.sources
+        gain = mean_over_sources(before.losses - after.losses, sources).estimate(len(sources))
+        interval = "" if math.isnan(gain.low) else f" (95 % interval {gain.low:.4f} to {gain.high:.4f})"
+        where = "kept for this choice" if self.choice is not self.selection else "of the selection split"
         self.voice.say(
-            f"Finetuned it has cross-entropy {its.cross_entropy:.4f} and accuracy {its.accuracy:.4f} there; "
+            f"On the {gain.n} videos {where} it has cross-entropy {before.score().cross_entropy:.4f}, and finetuned "
+            f"{its.cross_entropy:.4f} and accuracy {its.accuracy:.4f}, which is less by {gain.value:.4f}{interval}; "
             f"the bundle gets the {chosen.how} weights."
         )
-        return chosen
+        reason = f"finetuning lowers cross-entropy by {gain.value:.4f}{interval} on {gain.n} videos {where}"
+        return Chosen(chosen, reason)
+
+    def look(self, nets: Iterable[tuple[How, Strategy]], splits: Collection[str]) -> dict[str, int]:
+        """Notes that nets are measured on these splits, and says how often they have been looked at; so it returns."""
+        leads = self.machine.ranks.leads
+        looks = self.machine.ranks.of_leader(note_look(self.run, nets, splits) if leads else {})
+        if often := [f"{split} {looks[split]} times" for split in splits if looks[split] > 1]:
+            self.voice.say(f"This run has now looked at {listed(often)}; what is best there is so by luck, too.")
+        return looks
 
     def _trained(
         self,

@@ -8,8 +8,9 @@ A video's frames:
     mp4        what PyAV does not say of an MP4 file
     listing    which frames a file holds, from its index or its packets
     endings    whether a file ends before it should
+    orientation  how a decoded frame is turned and mirrored to stand upright
     shortcuts  the wanted frames by seeking and skipping, exactly
-    decode     what is inside a file, and its frames: the five above put together
+    decode     what is inside a file, and its frames: the six above put together
     kinds      what looks like a video and is none that is read: what to do
     archives   zip files that hold pictures
     images     frames kept as pictures, in folders and zip files

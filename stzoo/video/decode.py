@@ -7,10 +7,9 @@ decoding the whole file in order gives. A packet that cannot be decoded is skipp
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
@@ -20,13 +19,13 @@ from stzoo.errors import VideoError
 from stzoo.video.container import Decoder, opened, picture_tracks
 from stzoo.video.held import HeldFile, Place
 from stzoo.video.listing import Listing, listing
+from stzoo.video.orientation import orientation
 from stzoo.video.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from av.container import InputContainer
-    from av.sidedata.sidedata import SideData
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -122,7 +121,7 @@ def probe(path: Path | HeldFile | str) -> VideoInfo:
             seconds = _seconds(listed.times, stream.time_base)
         else:
             seconds = np.arange(listed.packets) / float(stream.average_rate or stream.guessed_rate or 25)
-        rotation, mirrored = _orientation(first)
+        rotation, mirrored = orientation(first)
         upright = rotation % 180 == 0
         aspect = float(stream.sample_aspect_ratio or 1)
         if not _PLAUSIBLE_ASPECTS[0] <= aspect <= _PLAUSIBLE_ASPECTS[1]:
@@ -239,29 +238,6 @@ def _remarks(path: Path, container: InputContainer, stream: VideoStream) -> tupl
         return ()
     number = picture_tracks(container).index(stream) + 1
     return (f"{path} has {others + 1} video tracks; number {number} was read, which ffmpeg takes as well.",)
-
-
-def _orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """(counterclockwise degrees, mirrored first) out of the frame's display matrix, to the nearest quarter turn.
-
-    The matrix sends a decoded point (x, y) to (a x + c y, b x + d y) on the screen, y pointing down.
-    """
-    try:
-        matrices = [bytes(data) for data in _side_data(frame) if data.type.name == "DISPLAYMATRIX"]
-    except ValueError:  # PyAV refuses the whole list where one entry is of a kind that it does not know, as EXIF is
-        return round(frame.rotation / 90) % 4 * 90, False
-    if not matrices:
-        return 0, False
-    a, b, _, c, d = (int(value) for value in np.frombuffer(matrices[0], dtype=np.int32)[:5])
-    mirrored = a * d - b * c < 0
-    if mirrored:
-        a, b = -a, -b
-    return round(math.degrees(math.atan2(-b, a)) / 90) % 4 * 90, mirrored
-
-
-def _side_data(frame: VideoFrame) -> list[SideData]:
-    """PyAV types the container as a mapping, but going through it gives the values."""
-    return cast("list[SideData]", list(frame.side_data))
 
 
 def _upright(frame: VideoFrame, info: VideoInfo, reformatter: VideoReformatter) -> UInt8[np.ndarray, "height width 3"]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
+import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 FAMILY = "DejaVu Sans"
@@ -25,11 +28,27 @@ def fonts_for(text: str) -> Fonts:
     return _fonts(frozenset(letter for letter in text if letter.isprintable()))
 
 
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Lets matplotlib draw without a word on letters that no font has, and on weights that a font lacks."""
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")
+            yield
+    finally:
+        log.setLevel(level)
+
+
 @functools.lru_cache(maxsize=64)
 def _fonts(letters: frozenset[str]) -> Fonts:
     from matplotlib import font_manager
 
     families, missing = [FAMILY], letters - _letters(font_manager.findfont(FAMILY))
+    if missing:
+        _find_new_fonts()
     others = {
         entry.name: entry.fname
         for entry in font_manager.fontManager.ttflist
@@ -40,6 +59,16 @@ def _fonts(letters: frozenset[str]) -> Fonts:
             families.append(family)
             missing = missing - _letters(path)
     return Fonts(families, "".join(sorted(missing)))
+
+
+def _find_new_fonts() -> None:
+    """Makes fonts known that were installed after matplotlib had made its list, which it keeps on disk."""
+    from matplotlib import font_manager
+
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for path in sorted(set(font_manager.findSystemFonts()) - known)[:_MOST_FONTS]:
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            font_manager.fontManager.addfont(path)
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from stzoo.video.fonts import fonts_for
+from stzoo.video.fonts import fonts_for, quietly
 
 Lines = Sequence[tuple[str, float]]
 """Labels with scores between 0 and 1, best first."""
@@ -58,8 +57,7 @@ def _drawn(lines: Lines, width: int, height: int) -> UInt16[np.ndarray, "rows co
     rows = min(height, math.ceil(pixels * (2 + 1.5 * len(lines))))
     shares = (f"{100 * score:3.0f}".replace(" ", _FIGURE_SPACE) for _, score in lines)
     text = "\n".join(f"{share} %  {' '.join(label.split())}" for share, (label, _) in zip(shares, lines, strict=True))
-    with rc_context({"font.family": fonts_for(text).families}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter that no font has is drawn as a box
+    with rc_context({"font.family": fonts_for(text).families}), quietly():
         # A quarter of a pixel more: the canvas rounds its size down.
         figure = Figure(figsize=((width + 0.25) / _DOTS_AN_INCH, (rows + 0.25) / _DOTS_AN_INCH), dpi=_DOTS_AN_INCH)
         canvas: Any = FigureCanvasAgg(figure)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError
+from stzoo.errors import UsageError, VideoError, unexpected
 from stzoo.video.clips import plan, repeating, strip
 from stzoo.video.decode import Choose, Excerpt, Transform, VideoInfo
 from stzoo.video.frames import crop_at, crops_along
@@ -56,6 +56,16 @@ def read_clips(video: Video, contract: InputContract, clips: int | None = None) 
     times = info.timestamps_seconds[indices[:, [0, -1]]]
     few = few_frames(info, contract, repeating(info.timestamps_seconds, contract, indices), len(indices))
     return VideoClips(views_of(pixels), times, info, (*damage(info), *few), time.perf_counter() - began)
+
+
+def read_or_say(video: Video, contract: InputContract, clips: int | None = None) -> VideoClips | VideoError:
+    """What `read_clips` reads, or why it cannot, be it an error that nobody foresaw: a list of videos goes on."""
+    try:
+        return read_clips(video, contract, clips)
+    except (VideoError, UsageError) as error:
+        return VideoError(str(error))
+    except Exception as error:
+        return VideoError(unexpected(video.place, error))
 
 
 def views_of(

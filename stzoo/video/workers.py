@@ -14,9 +14,9 @@ from multiprocessing.context import SpawnProcess
 import cv2
 
 from stzoo.contract import InputContract
-from stzoo.errors import UsageError, VideoError, unexpected
+from stzoo.errors import UsageError, VideoError
 from stzoo.pool import no_interrupt
-from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.reader import VideoClips, read_or_say
 from stzoo.video.video import Video
 
 How = tuple[InputContract, int | None]
@@ -116,7 +116,7 @@ class _Worker:
         if answer == _READY:
             self.ready = True
         elif self.job is not None:
-            self.job.result = VideoError(answer) if isinstance(answer, str) else answer
+            self.job.result = answer
             self.job, self.deadline = None, float("inf")
         return True
 
@@ -218,14 +218,6 @@ def _serve(connection: Connection, contract: InputContract, clips: int | None) -
     try:
         connection.send(_READY)
         while True:
-            video = connection.recv()
-            try:
-                connection.send(read_clips(video, contract, clips))
-            except (VideoError, UsageError) as error:
-                connection.send(str(error))
-            except (EOFError, BrokenPipeError, ConnectionResetError):
-                raise
-            except Exception as error:
-                connection.send(unexpected(video.place, error))
+            connection.send(read_or_say(connection.recv(), contract, clips))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass

@@ -54,6 +54,17 @@ def test_a_dataset_that_is_not_on_the_hub_has_a_name_as_the_hub_writes_them(bund
     assert "id: something-something-v1" in text
 
 
+def test_another_dataset_than_the_cards_keeps_its_name(bundle: Bundle, card: Card) -> None:
+    elsewhere = bundle.metrics[0].model_copy(update={"dataset": "other toys"})
+    measured = Bundle(bundle.config, metrics=(*bundle.metrics, elsewhere))
+    results = front_matter(measured, card)["model-index"][0]["results"]
+    assert {result["dataset"]["name"]: result["dataset"]["type"] for result in results} == {
+        "toy": "lab/toy-videos",
+        "other toys": "other-toys",
+    }
+    assert "id: other-toys" in eval_results(measured, card)[".eval_results/other-toys.yaml"]
+
+
 def test_numbers_of_one_split_stand_together(bundle: Bundle) -> None:
     top1, loss = bundle.metrics
     top5 = top1.model_copy(update={"metric": "top5", "value": 0.98})

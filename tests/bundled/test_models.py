@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -22,9 +23,10 @@ from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
 
 NAMES = [name for name in cards.names() if isinstance(cards.named(name).weights, Bundled)]
-QUESTIONS = {"motion": 10, "scene": 160}
+QUESTIONS = {"camera-motion": 10, "camera-scene": 160, "jhmdb21-mobilenet_v2": 21}
+IN_16_BITS = ["jhmdb21-mobilenet_v2-opt"]
 UNITS = {"s": {"S"}, "st": {"ST"}, "sst": {"S+ST"}, "opt": {"S", "ST", "S+ST"}}
-SAMPLE = packaged("bundled") / "sample.mp4"
+SAMPLE, BASKETBALL = (packaged("bundled") / f"{name}.mp4" for name in ("sample", "basketball"))
 
 
 def test_every_card_has_its_folder_and_every_folder_its_card() -> None:
@@ -36,13 +38,14 @@ def test_every_card_has_its_folder_and_every_folder_its_card() -> None:
 def test_a_bundle_is_small_and_its_numbers_are_of_its_own_weights(name: str) -> None:
     folder = packaged("bundled") / name
     bundle = bundles.read(folder)
-    _, question, label = name.split("-")
+    question, _, label = name.rpartition("-")
+    is_halved = name in IN_16_BITS
     assert len(bundle.labels) == QUESTIONS[question]
     assert set(bundle.strategy.counts()) <= UNITS[label]
-    assert sum(path.stat().st_size for path in folder.iterdir()) <= 3_000_000
-    assert {result.split for result in bundle.metrics} >= {"val", "test"}
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= (20_000_000 if is_halved else 3_000_000)
+    assert {result.split for result in bundle.metrics} >= ({"val"} if is_halved else {"val", "test"})
     assert {result.model for result in bundle.metrics} == {bundles.weights_digest(folder)}
-    assert (folder / "template.safetensors").exists() == (label == "opt")
+    assert (folder / "template.safetensors").exists() == (label == "opt" and not is_halved)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +70,7 @@ def test_torch_and_onnx_agree_on_the_sample(name: str) -> None:
     (logits,) = session.run(None, {entry.name: normalise(clips, model.contract)})
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores = (exponents / exponents.sum(axis=1, keepdims=True)).mean(axis=0)
-    np.testing.assert_allclose(scores, model.scores(SAMPLE), atol=1e-5)
+    np.testing.assert_allclose(scores, model.scores(SAMPLE), atol=5e-3 if name in IN_16_BITS else 1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,12 +85,23 @@ def test_golden_clips_are_of_the_sample_and_torch_and_onnx_give_their_answers(na
     assert clips.video.sha256 == digest(SAMPLE)
 
 
-def test_the_default_model_sees_that_the_camera_of_the_sample_stands_still() -> None:
+def test_the_camera_of_the_sample_stands_still() -> None:
     best, *_ = stzoo.load("camera-motion-opt", device="cpu").predict(SAMPLE)
     assert best.label == "still"
 
 
-def test_the_sample_has_its_licence_beside_it() -> None:
-    notice = SAMPLE.with_name("sample.LICENSE.txt").read_text(encoding="utf-8")
-    for part in ("Blender Foundation", "www.bigbuckbunny.org", "https://creativecommons.org/licenses/by/3.0/"):
-        assert part in notice
+def test_the_default_model_sees_that_a_ball_is_thrown_at_a_basket() -> None:
+    best, *_ = stzoo.load(stzoo.DEFAULT_MODEL, device="cpu").predict(BASKETBALL)
+    assert best.label == "shoot_ball"
+
+
+@pytest.mark.parametrize(
+    ("video", "parts"),
+    [
+        (SAMPLE, ("Blender Foundation", "www.bigbuckbunny.org", "https://creativecommons.org/licenses/by/3.0/")),
+        (BASKETBALL, ("Pavel Danilyuk", "https://www.pexels.com/license/")),
+    ],
+)
+def test_a_video_of_the_package_has_its_licence_beside_it(video: Path, parts: tuple[str, ...]) -> None:
+    notice = video.with_name(f"{video.stem}.LICENSE.txt").read_text(encoding="utf-8")
+    assert all(part in notice for part in parts)

@@ -159,8 +159,11 @@ def test_classes_that_a_list_lacks_are_named(ucf101: Path) -> None:
 def test_a_good_video_that_no_line_can_name_is_said(ucf101: Path, tmp_path: Path) -> None:
     for name in ("train/a/two\nlines.mp4", "train/a/1.mp4", "val/a/2.mp4"):
         layouts.write_clip(tmp_path / "own" / name)
+    (tmp_path / "own/train/notes.txt").touch()
     result = check(tmp_path / "own", "--set", "data.format=folders", "--good", "good.txt", "--workers", "1", "--quiet")
     assert result.exit_code == 0, result.output
     assert "2 good videos are named in good.txt" in result.stdout
-    assert result.stderr.startswith("1 good videos are not in good.txt, because no line can hold their paths;")
-    assert result.stderr.endswith("two\\nlines.mp4'.\n")
+    passed_over, _, stderr = result.stderr.partition("\n")
+    assert passed_over == f"1 file in {tmp_path}/own/train passed over, because its name ends like no video's (.txt)."
+    assert stderr.startswith("1 good videos are not in good.txt, because no line can hold their paths;")
+    assert stderr.endswith("two\\nlines.mp4'.\n")

@@ -7,7 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stzoo import cli
+from stzoo.contract import InputContract
 from stzoo.recipe import read
+from stzoo.video import reader
+from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.video import Video
 from tests.conftest import write_video
 
 SMALL = """
@@ -111,6 +115,19 @@ def test_a_video_that_cannot_be_read_fails_a_dry_run_and_one_missing_of_many_doe
     result = run("train", "small.toml", "--dry-run", "--set", "data.max_broken=0.2")
     assert result.exit_code == 1
     assert "Error: 2 of the first 2 videos of val cannot be read: " in result.stderr
+
+
+def test_an_error_that_nobody_foresaw_is_said_of_its_list(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(video: Video, contract: InputContract, clips: int | None) -> VideoClips:
+        if video.place.name == "val.mp4":
+            raise ZeroDivisionError
+        return read_clips(video, contract, clips)
+
+    monkeypatch.setattr(reader, "read_clips", read)
+    result = run("train", "small.toml", "--dry-run")
+    assert result.exit_code == 1
+    assert "Error: 2 of the first 2 videos of val cannot be read: " in result.stderr
+    assert "an unexpected ZeroDivisionError" in result.stderr
 
 
 def test_weights_to_start_from_that_cannot_be_found_fail_a_dry_run(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def test_evaluate_predict_python_and_onnx_give_the_same_scores(
         np.testing.assert_allclose(scores, expected, atol=1e-4, err_msg=name)
     assert len(views) == contract.clips * contract.crops
     assert ("Input: " in evaluated.stderr) == bool(options)
+
+
+def test_an_exported_file_is_measured_like_its_model(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{video} still\n")
+    shutil.copy(packaged("bundled") / MODEL / "model.onnx", tmp_path)
+    common = ("--data", tmp_path / "list.txt", "--format", "json", "--out")
+    of_file = run("evaluate", tmp_path / "model.onnx", *common, tmp_path / "file")
+    assert of_file.exit_code == 0, of_file.output
+    of_model = run("evaluate", MODEL, *common, tmp_path / "model")
+    assert json.loads(of_file.stdout)["top1"] == json.loads(of_model.stdout)["top1"]
 
 
 def test_a_folder_a_class_and_failures(video: Path, tmp_path: Path) -> None:

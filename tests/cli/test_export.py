@@ -68,6 +68,13 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
     report = json.loads((tmp_path / "export.json").read_text())["half.onnx"]
     assert (report["precision"], report["passed"]) == ("fp16", True)
     assert report["fp16"]["beside_torch"]["largest_difference"] > report["fp16"]["made_of"]["largest_difference"]
+    run(str(tiny_bundle), "-o", str(tmp_path / "stored.onnx"), "--storage", "float16")
+    report = json.loads((tmp_path / "export.json").read_text())["stored.onnx"]
+    assert (report["precision"], report["storage"], report["passed"]) == ("fp32", "float16", True)
+    assert report["fp16"]["beside_torch"]["largest_difference"] > report["fp16"]["made_of"]["largest_difference"]
+    assert read(tmp_path / "stored.onnx").storage == "float16"
+    with pytest.raises(UsageError, match="about files of images or volumes in fp32"):
+        run(str(tiny_bundle), "-o", str(tmp_path / "other.onnx"), "--storage", "float16", "--form", "portable")
     with pytest.raises(UsageError, match="give --form portable too"):
         run(str(tiny_bundle), "-o", str(tmp_path / "other.onnx"), "--precision", "fp16")
     with pytest.raises(UsageError, match="leave --clips out, or give --form portable"):

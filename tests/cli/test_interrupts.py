@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import click
 import pytest
 
@@ -15,3 +18,25 @@ def test_one_of_all_processes_says_it_and_all_of_them_end(
     with pytest.raises(click.Abort), saying_how_to_go_on(aloud):
         raise KeyboardInterrupt
     assert capsys.readouterr() == ("", said)
+
+
+def test_an_interrupt_that_is_lost_in_a_callback_comes_again() -> None:
+    program = """
+import signal, time
+from stzoo.cli.interrupts import remembering_interrupts
+
+class Callback:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    with remembering_interrupts():
+        Callback()
+        print("lost", flush=True)
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("heard")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "lost\nheard\n", "")

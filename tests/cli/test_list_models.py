@@ -93,7 +93,12 @@ def test_the_papers_zoo_is_listed_by_dataset_and_size_and_never_with_an_accuracy
 
 @pytest.mark.parametrize(
     ("width", "left_out"),
-    [(200, ""), (120, "size"), (100, "size, strategy, backbone"), (80, "size, strategy, backbone, multiply-adds")],
+    [
+        (200, ""),
+        (120, "size"),
+        (100, "size, strategy, backbone"),
+        (80, "size, strategy, backbone, multiply-adds, task"),
+    ],
 )
 def test_a_narrow_terminal_gets_fewer_columns_and_whole_cells(
     monkeypatch: pytest.MonkeyPatch, width: int, left_out: str

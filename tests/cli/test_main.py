@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -76,6 +77,18 @@ def test_every_command_of_the_table_loads_and_has_help(name: str) -> None:
     assert f"stzoo {name}" in result.output
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_breaks_no_option_and_no_choice_at_80_columns(name: str) -> None:
+    command = cli.COMMANDS[name].load()
+    below = command.commands if isinstance(command, click.Group) else {"": command}
+    for inner, one in below.items():
+        words = {option for parameter in one.params for option in parameter.opts if option.startswith("--")}
+        for parameter in one.params:
+            words |= {*map(str, parameter.type.choices)} if isinstance(parameter.type, click.Choice) else set()
+        text = run(name, *filter(None, [inner]), "--help").output
+        assert not [word for word in words if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
+
+
 @pytest.mark.parametrize(
     ("option", "hint"), [("--budget", ""), ("--modle", "Did you mean '--model'?"), ("--clip", "--clips"), ("--zzz", "")]
 )
@@ -146,17 +159,8 @@ def test_a_terminal_without_bars_gets_an_answer_all_the_same() -> None:
 
 def test_the_table_lists_the_commands_of_the_readme() -> None:
     looking = ["predict", "embed", "calibrate", "evaluate", "list", "show", "diff", "export", "verify", "benchmark"]
-    assert list(cli.COMMANDS) == [
-        *looking,
-        "serve",
-        "publish",
-        "measure",
-        "train",
-        "finetune",
-        "select",
-        "effects",
-        "data",
-    ]
+    making = ["measure", "train", "finetune", "select", "effects", "compare", "data"]
+    assert list(cli.COMMANDS) == [*looking, "serve", "publish", *making]
 
 
 def test_help_shows_every_command_without_importing_it(fake: types.ModuleType) -> None:
@@ -195,7 +199,8 @@ def test_an_interrupt_is_quiet(fake: types.ModuleType) -> None:
     assert result.stderr.strip() == ""
 
 
-def test_an_interrupt_that_a_library_swallowed_is_quiet_too() -> None:
+@pytest.mark.parametrize("ending", ["raise AttributeError(\"module 'numpy' has no attribute 'matrix'\")", "pass"])
+def test_an_interrupt_that_a_library_swallowed_is_quiet_too(ending: str) -> None:
     program = """
 import contextlib, signal, sys, types
 import rich_click as click
@@ -205,7 +210,7 @@ from stzoo import cli
 def half_imported():
     with contextlib.suppress(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    raise AttributeError("module 'numpy' has no attribute 'matrix'")
+    ENDING
 
 sys.modules["library"] = module = types.ModuleType("library")
 module.half_imported = half_imported
@@ -213,6 +218,7 @@ cli.COMMANDS["half"] = cli.Entry("library:half_imported", "")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 cli.main(["half"])
 """
+    program = program.replace("ENDING", ending)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 

@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
+import stzoo
 from stzoo import cli
 from stzoo.cli.predict import _rows
 from stzoo.contract import InputContract
@@ -67,7 +68,7 @@ def test_text_is_a_header_and_ranked_labels(make_video: MakeVideo, loaded: list[
         "  2   24.5 %  zoom ärgerlich",
         "  3    9.0 %  still",
     ]
-    assert loaded == ["camera-motion-opt"]
+    assert loaded == [stzoo.DEFAULT_MODEL]
 
 
 def test_several_files_and_fewer_labels(make_video: MakeVideo) -> None:
@@ -189,7 +190,7 @@ def test_everything_that_is_known_of_a_prediction_is_in_its_row(make_video: Make
     assert entry["video"] == {"width": 64, "height": 32, "frames": 20, "fps": 10.0, "duration_seconds": 2.0}
     changed = {"clips": 1, "crops": 3, "frames": 3, "stride_frames": 2, "fps": None}
     assert changed.items() <= entry["contract"].items()
-    assert entry["model"] == {"name": "camera-motion-opt", "digest": ""}
+    assert entry["model"] == {"name": stzoo.DEFAULT_MODEL, "digest": ""}
     assert min(entry["seconds"].values()) > 0
     assert entry["warnings"] == []
     assert entry["runtime"] == {"name": "torch", "precision": "fp32", "device": entry["runtime"]["device"]}

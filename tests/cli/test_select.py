@@ -21,7 +21,10 @@ def folder(tmp_path: Path) -> Path:
     ("options", "words"),
     [
         (["--budget", "50X"], "'50X' is no budget; write multiply-adds a clip, such as 50M"),
-        (["--budget", "3.5ms"], "'3.5ms' is no budget"),
+        (["--budget", "3.5ms"], "3.5ms depends on what runs the net; say it with --runtime, such as onnxruntime"),
+        (["--budget", "50M", "--runtime", "torch"], "50M is counted in multiply-adds, on whatever runtime"),
+        (["--runtime", "torch"], "--runtime says on what --budget or --frontier count milliseconds"),
+        (["--budget", "3.5ms", "--runtime", "tensorrt"], "'tensorrt' is not one of"),
         (["--budget", "50M", "--strategies", "5"], "--strategies draws strategies, and --budget and --frontier search"),
         (["--frontier", "--exhaustive"], "--exhaustive draws strategies"),
         (["--budget", "50M"], "has no trained template yet; run stzoo train on its recipe first"),

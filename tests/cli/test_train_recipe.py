@@ -13,7 +13,7 @@ from stzoo.training.results import SplitAccuracy
 def test_two_test_sets_stand_in_eighty_columns_with_their_intervals_whole() -> None:
     strategy = Strategy("densenet_tiny", {"B1.L1": "S", "B1.L2": "ST", "T1": "S+ST"})
     accuracies = [
-        SplitAccuracy("opt-finetuned", "finetuned", split, Estimate(0.856, 0.827, 0.874, 120), strategy)
+        SplitAccuracy("opt-finetuned", "finetuned", split, Estimate(0.856, 0.827, 0.874, 120), strategy, None, 1)
         for split in ("val", "test-unseen")
     ]
     output = io.StringIO()

@@ -234,6 +234,10 @@ def test_folders_of_classes(tmp_path: Path) -> None:
     assert lists.classes == ("move", "still")
     assert [(item.path.name, item.label) for item in lists.train] == [("clip", 0), ("other.zip", 0), ("a b.mp4", 1)]
     read_all(lists)
+    assert lists.notes == tuple(
+        f"1 file in {tmp_path / split} passed over, because its name ends like no video's (.txt)."
+        for split in ("train", "val")
+    )
     (tmp_path / "order.txt").write_text("still\nmove\n")
     assert lists_of(tmp_path, "folders", classes="order.txt").classes == ("still", "move")
     (tmp_path / "val" / "moves").mkdir()

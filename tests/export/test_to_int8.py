@@ -9,6 +9,7 @@ import pytest
 
 import stzoo
 from stzoo import bundle as bundles
+from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, ExportError
 from stzoo.export import to_onnx
@@ -16,6 +17,9 @@ from stzoo.export.to_int8 import compare_scores, quantise, quantise_and_measure
 from stzoo.files import packaged
 from stzoo.runtimes import is_there, open_session
 from stzoo.runtimes.onnx_file import read
+from stzoo.video import reader
+from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 
 MODEL = "camera-motion-opt"
@@ -53,6 +57,20 @@ def test_without_a_readable_video_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none of the 1 videos can be read .*missing\.mp4"):
         quantise_and_measure(model, FILE, tmp_path / "int8.onnx", [Item(tmp_path / "missing.mp4", 0)])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_nobody_can_read_is_passed_over(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(video: Video, contract: InputContract, clips: int | None) -> VideoClips:
+        if video.place.name == "odd.mp4":
+            raise ZeroDivisionError
+        return read_clips(video, contract, clips)
+
+    monkeypatch.setattr(reader, "read_clips", read)
+    items = [Item(make_video(name, 8), 0) for name in ("odd.mp4", "a.mp4")]
+    model = stzoo.load(MODEL, device="cpu")
+    assert quantise_and_measure(model, FILE, tmp_path / "int8.onnx", items).videos == 1
 
 
 def test_clips_that_the_file_does_not_take_are_one_sentence(tmp_path: Path) -> None:

@@ -76,7 +76,12 @@ def test_a_net_of_shifted_windows_goes_through_every_runtime(small_swin: Path, t
     if is_there("openvino"):
         np.testing.assert_allclose(open_session("openvino", file, "cpu", "fp32").logits(clips), logits, atol=1e-4)
     quantise(exact, quantised, (clip[None] for clip in clips))
-    nodes = {node.op_type for node in onnx.load(str(quantised)).graph.node}
-    assert {"QuantizeLinear", "MatMul"} <= nodes
+    graph = onnx.load(str(quantised)).graph
+    made = {name: node for node in graph.node for name in node.output}
+    weights = {tensor.name for tensor in graph.initializer}
+    products = [[made[name].op_type for name in node.input] for node in graph.node if node.op_type == "MatMul"]
+    assert products.count(["DequantizeLinear", "DequantizeLinear"]) == 17, "four a block, and one between stages"
+    assert sum("DequantizeLinear" not in both for both in products) == 8, "two an attention"
+    assert all(made[node.input[1]].input[0] in weights for node in graph.node if node.op_type == "Conv")
     answer = open_session("onnxruntime", read(quantised), "cpu", "int8").logits(clips)
     assert np.corrcoef(answer.ravel(), logits.ravel())[0, 1] > 0.9

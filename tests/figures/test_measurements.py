@@ -48,13 +48,15 @@ def test_a_confusion_matrix_says_how_many_videos_a_share_is_of(tmp_path: Path) -
 def test_a_frontier_names_its_nets_and_is_drawn_the_same_every_time(tmp_path: Path) -> None:
     lines = {"found": [(60_000_000, Estimate(0.9, 0.8, 0.95, 50)), (46_000_000, Estimate(0.7, 0.6, 0.8, 50))]}
     for name in ("a.svg", "b.svg"):
-        frontier_figure(lines, {"sst": (69_000_000, Estimate(1.0, 0.9, 1.0, 50))}, tmp_path / name, "toy")
+        frontier_figure(
+            lines, {"sst": (69_000_000, Estimate(1.0, 0.9, 1.0, 50))}, tmp_path / name, "toy", "milliseconds"
+        )
     text = (tmp_path / "a.svg").read_text()
     assert text == (tmp_path / "b.svg").read_text()
-    for word in ("found", "sst", "toy", "multiply-adds a clip, millions"):
+    for word in ("found", "sst", "toy", "milliseconds"):
         assert f"<!-- {word} -->" in text
     with pytest.raises(UsageError, match="suffix"):
-        frontier_figure(lines, {}, tmp_path / "a.gif", "toy")
+        frontier_figure(lines, {}, tmp_path / "a.gif", "toy", "milliseconds")
 
 
 def test_a_reliability_diagram_is_drawn_the_same_every_time(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
+from stzoo.nets import Architecture
 from stzoo.nets.measure import measure
-from stzoo.space.costs import Costs, SizeCosts, least_within, random_within, size_costs, units_of
+from stzoo.space.costs import Costs, SizeCosts, branch_shares, least_within, random_within, size_costs, units_of
+from stzoo.space.effects import closings
 from stzoo.strategies.strategy import Strategy
 from tests.nets.test_backbones import (  # noqa: F401
     FAMILIES,
@@ -87,3 +89,16 @@ def test_random_strategies_differ_and_a_budget_below_all_is_refused() -> None:
     assert len({random_within(costs, 40, seed, 0) for seed in range(10)}) > 5
     with pytest.raises(ValueError, match="no strategy costs 9 or less"):
         random_within(costs, 9, 0, 0)
+
+
+def test_the_share_of_a_branch_is_what_closing_it_saves() -> None:
+    shape = Architecture("resnet_tiny", 3, {})
+    contract = InputContract(frames=4, fps=1.0, resize=32, crop=32)
+    clip = {"frames": 4, "height": 32, "width": 32}
+    shares = branch_shares(shape, contract)
+    whole = measure(shape, shape.all_open, **clip).multiply_adds
+    assert list(shares) == [(site.name, branch) for site in shape.sites for branch in site.branches]
+    for site, branch, strategy in list(closings(shape))[:3]:
+        saved = whole - measure(shape, strategy, **clip).multiply_adds
+        assert shares[site.name, branch] == pytest.approx(saved / whole)
+    assert 0 < sum(shares.values()) < 1

@@ -12,6 +12,7 @@ from stzoo.nets import Architecture
 from stzoo.space.costs import Costs, least_within, size_costs
 from stzoo.space.frontier import FIELDS, FOUND, RANDOMS, lead, points, rivals, table
 from stzoo.space.one_shot import Answers
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.names import named
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
@@ -75,7 +76,7 @@ def test_points_stand_beside_the_found_net(shape: Architecture, costs: Costs) ->
         costs,
         dict(zip(named_nets.values(), map(answers, rights), strict=True)),
         ["a", "a", "b", "c"],
-        budget=99,
+        budget=Budget(99),
     )
     assert [point.net for point in reached] == [FOUND, "top-heavy", f"median of {RANDOMS} random"]
     assert [point.accuracy.value for point in reached] == [1.0, 0.5, 0.75]
@@ -108,5 +109,5 @@ def test_a_lead_is_paired_and_counts_sources() -> None:
 def test_nets_beside_all_budgets_have_no_lead(shape: Architecture, costs: Costs) -> None:
     (point,) = points({"sst": shape.all_open}, costs, {shape.all_open: answers("10")}, ["a", "b"])
     assert (point.budget, point.lead, point.cost) == (None, None, costs.of(shape.all_open))
-    assert table([point]).splitlines()[1].startswith(f",sst,{point.cost},0.5")
+    assert table([point]).splitlines()[1].startswith(f",sst,{point.cost},,0.5")
     assert nets.BACKBONES["densenet_small"]

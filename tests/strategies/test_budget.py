@@ -23,13 +23,28 @@ def test_budgets_are_written_shortly(multiply_adds: int, text: str) -> None:
     assert str(Budget(multiply_adds)) == text
 
 
-@given(st.integers(1, 10**16))
-def test_what_is_written_is_read_again(multiply_adds: int) -> None:
-    assert Budget.parse(Budget(multiply_adds).text) == Budget(multiply_adds)
+@pytest.mark.parametrize(
+    ("text", "nanoseconds", "written"),
+    [("3.5ms", 3_500_000, "3.5ms"), (" 12 ms", 12_000_000, "12ms"), ("0.0254ms", 25_000, "0.025ms")],
+)
+def test_milliseconds_have_three_decimals(text: str, nanoseconds: int, written: str) -> None:
+    budget = Budget.parse(text)
+    assert budget == Budget(nanoseconds, "nanoseconds")
+    assert budget.text == written
+
+
+@given(st.integers(1, 10**16), st.booleans())
+def test_what_is_written_is_read_again(amount: int, timed: bool) -> None:
+    budget = Budget(1000 * amount, "nanoseconds") if timed and amount < 10**15 else Budget(amount)
+    assert Budget.parse(budget.text) == budget
 
 
 @pytest.mark.parametrize(
-    "text", ["", "M", "50X", "50m", "-5M", "0", "0.0001", "1e7", "5,0M", "nan", "٥M", "50MM", "9" * 99]
+    "text",
+    [
+        *("", "M", "50X", "50m", "-5M", "0", "0.0001", "1e7", "5,0M", "nan", "٥M", "50MM", "9" * 99),
+        *("0ms", "0.0001ms", "3.5s", "ms"),
+    ],
 )
 def test_what_is_no_budget_is_refused(text: str) -> None:
     shown = re.escape(repr(text)[:20])

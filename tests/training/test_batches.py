@@ -219,3 +219,13 @@ def test_decoded_clips_change_their_class_when_they_are_mirrored(
     for sample, label in enumerate(batch.labels.tolist()):
         turned = Draws(1, "fixed", 0).uniforms(sample, CUT.draws)[3] < 0.5
         assert label == (mirrored[sample] if turned and mirrored[sample] is not None else sample)
+
+
+def test_both_sources_erase_a_part_of_clips_and_leave_their_draws_alone(items: list[Item]) -> None:
+    draws, samples = Draws(0, "warmup", 0), np.arange(3)
+    for plain in (clips(), decoded(items)):
+        erased = dataclasses.replace(plain, erase=0.999)
+        before, after = plain.batch(samples, draws), erased.batch(samples, draws)
+        assert not torch.equal(before.clips, after.clips)
+        assert np.array_equal(before.mixing_draws, after.mixing_draws)
+        assert before.mixing_draws.shape == (3, 4)

@@ -12,18 +12,19 @@ import torch
 from stzoo import nets
 from stzoo.bundle import is_bundle
 from stzoo.bundle import read as read_bundle
-from stzoo.errors import TrainingError, UsageError
+from stzoo.errors import RecipeError, TrainingError, UsageError
 from stzoo.nets.densenet import DENSENET_TINY
 from stzoo.nets.measure import measure
 from stzoo.recipe import Recipe, read
 from stzoo.space import frontier, search
 from stzoo.space.costs import Costs
 from stzoo.space.frontier import FOUND, Point
+from stzoo.space.latency import Check, Latency
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.budgets import FINETUNED, check, spread
 from stzoo.training.checkpoint import save_weights
-from stzoo.training.pipeline import select_within, train
+from stzoo.training.pipeline import select, select_within, train
 from stzoo.training.run import Run
 from stzoo.training.voice import SILENT, Voice
 from stzoo.zoo import loading
@@ -43,13 +44,13 @@ def few() -> Iterator[None]:
         yield
 
 
-def with_template(folder: Path, recipe: Recipe) -> Run:
+def with_template(folder: Path, recipe: Recipe, initial_drop: float = 0.1) -> Run:
     """A run whose template nobody has trained."""
     run = Run(folder, recipe)
     run.begin()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        template = nets.template("densenet_tiny", 3)
+        template = nets.template("densenet_tiny", 3, initial_drop=initial_drop)
     save_weights(run.weights("variational"), template)
     save_weights(run.weights("warmup"), nets.prune(template, nets.architecture(template).all_open))
     return run
@@ -67,7 +68,7 @@ def test_a_budget_gets_the_best_net_that_it_pays_for(searched: tuple[Run, list[P
     assert [point.net for point in points] == [
         *(FOUND, "top-heavy", "bottom-heavy", "most-probable", "median of 3 random", FINETUNED),
     ]
-    assert all(point.cost <= BUDGET.multiply_adds and point.accuracy.n == 9 for point in points)
+    assert all(point.cost <= BUDGET.amount and point.accuracy.n == 9 for point in points)
     bundle = read_bundle(run.bundle_called("smoke-3.2M"))
     assert bundle.strategy == points[0].strategy == points[-1].strategy
     assert bundle.config.multiply_adds == points[0].cost
@@ -93,7 +94,7 @@ def test_every_judged_strategy_is_in_the_scores_with_its_cost(searched: tuple[Ru
         assert (int(line["parameters"]), int(line["multiply_adds"])) == (size.parameters, size.multiply_adds)
     found = judged[points[0].strategy.text()]
     whole = [line for line in lines if line["videos"] == found["videos"]]
-    within = [line for line in whole if int(line["multiply_adds"]) <= BUDGET.multiply_adds]
+    within = [line for line in whole if int(line["multiply_adds"]) <= BUDGET.amount]
     assert min(float(line["cross_entropy"]) for line in within) == float(found["cross_entropy"])
     frontier_lines = list(csv.DictReader(run.path("budgets/frontier.csv").read_text().splitlines()))
     assert [line["net"] for line in frontier_lines] == [point.net for point in points]
@@ -128,6 +129,31 @@ def test_budgets_of_a_recipe_are_part_of_its_training(
         Run(run.folder, run.recipe.model_copy(update={"selection": searched[0].recipe.selection}))
 
 
+def test_sites_may_be_drawn_and_searched_closed(motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.closed=true"])
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}), initial_drop=0.6)
+    select(run, 5, clip_cache, SILENT)
+    written = run.path("scores.csv").read_bytes()
+    rows = list(csv.DictReader(written.decode().splitlines()))
+    drawn = [Strategy.from_text(row["strategy"]) for row in rows]
+    assert any("none" in strategy.units.values() for strategy in drawn)
+    assert all(strategy.units["T1"] != "none" for strategy in drawn), "nothing leads past a transition"
+    select(run, 5, clip_cache, SILENT)
+    assert run.path("scores.csv").read_bytes() == written
+    least = measure(
+        nets.Architecture("densenet_tiny", 3, {}),
+        Strategy("densenet_tiny", {"B1.L1": "none", "T1": "S", "B2.L1": "none"}),
+        frames=4,
+        height=32,
+        width=32,
+    )
+    budget = Budget(least.multiply_adds)
+    points = select_within(run, [budget], clip_cache, SILENT)
+    assert points[0].net == FOUND
+    assert points[0].strategy.units == {"B1.L1": "none", "T1": "S", "B2.L1": "none"}
+    assert read_bundle(run.bundle_called(run.budget_name(budget))).strategy == points[0].strategy
+
+
 def test_budgets_that_pay_for_none_or_for_all_are_refused_before_anything_is_asked(
     motions: Path, clip_cache: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +164,40 @@ def test_budgets_that_pay_for_none_or_for_all_are_refused_before_anything_is_ask
             select_within(run, [Budget.parse("3.2M"), Budget.parse(text)], clip_cache, SILENT)
     assert not run.path("answers.npz").exists()
     assert not run.path("budgets").exists()
+
+
+def test_milliseconds_are_a_budget_on_a_runtime(
+    motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine where S takes longest, which no count of multiply-adds says."""
+    units = {"S": 900_000, "ST": 100_000, "S+ST": 950_000}
+
+    def timed(template: object, contract: object, runtime: str, path: Path, *_: object) -> Latency:
+        costs = Costs("densenet_tiny", 1_000_000, {site: dict(units) for site in ("B1.L1", "T1", "B2.L1")})
+        check = Check(costs.cheapest, 1_300_000, 1_290_000)
+        return Latency({"runtime": f"{runtime} 1.0"}, costs, (check,))
+
+    monkeypatch.setattr("stzoo.training.budgets.measure_latency", timed)
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'"])
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}))
+    said: list[str] = []
+    voice = Voice(said.append, progress=False)
+    (point, *_) = select_within(run, [Budget.parse("1.3ms")], clip_cache, voice, runtime="torch")
+    assert point.strategy.units == {"B1.L1": "ST", "T1": "ST", "B2.L1": "ST"}
+    assert (point.nanoseconds, str(point.budget)) == (1_300_000, "1.3ms")
+    assert any(line.startswith("The table of milliseconds predicts whole nets within 10 %") for line in said)
+    bundle = read_bundle(run.bundle_called("smoke-1.3ms"))
+    assert bundle.strategy == point.strategy
+    assert bundle.config.multiply_adds == point.cost
+    assert "1.30 ms" in bundle.config.provenance["budget"]
+    assert bundle.config.provenance["times"].startswith("torch 1.0, The table")
+    (line, *_) = csv.DictReader(run.path("budgets/frontier.csv").read_text().splitlines())
+    assert (line["budget"], line["milliseconds"], line["multiply_adds"]) == ("1.3ms", "1.300000", str(point.cost))
+    assert all(row["milliseconds"] for row in csv.DictReader(run.path("budgets/scores.csv").read_text().splitlines()))
+    with pytest.raises(UsageError, match=r"the budget 1ms is below the cheapest .* between 1\.3ms and 3\.85ms a clip"):
+        select_within(run, [Budget.parse("1ms")], clip_cache, voice, runtime="torch")
+    with pytest.raises(RecipeError, match=r"1ms depends on the machine; give multiply-adds here"):
+        read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.budgets=['1ms']"])
 
 
 def test_a_frontier_spreads_budgets_over_the_space() -> None:

@@ -32,6 +32,7 @@ from stzoo.training.batches import Noise, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.training.loop import Assignment, fit, learning_rate_factor, optimiser_of
 from stzoo.training.machine import Machine
+from stzoo.training.mixing import Mixing
 from stzoo.training.objective import divergence
 
 CPU = Machine(torch.device("cpu"))
@@ -552,6 +553,17 @@ def test_smoothed_labels_share_a_part_of_the_target(tmp_path: Path) -> None:
     log = torch.tensor([2.0, 0.0, -1.0]).log_softmax(0)
     target = 0.7 * torch.eye(3)[torch.arange(8) % 3] + 0.1
     assert recorded["cross_entropy"] == pytest.approx(float(-(target * log).sum(1).mean()), rel=1e-5)
+
+
+def test_mixed_clips_are_what_the_net_learns_from(tmp_path: Path) -> None:
+    net, amounts = net_of("fixed"), {"mixup": 0.8, "cutmix": 1.0}
+    before = copy.deepcopy(net).eval()
+    table = optimisation(epochs=1, batch_size=8, learning_rate=1e-12, ramp_epochs=0, batch_norm="kept", **amounts)
+    (recorded,) = train(net, tmp_path, table)
+    (batch,) = clips().epoch(Draws(0, "warmup", 0), 8)
+    mixed = Mixing(**amounts)(to_input(batch.clips[:, 0], CONTRACT), batch.mixing_draws)
+    expected = mixed.cross_entropy(before(mixed.inputs), batch.labels, 0.0) / 8
+    assert recorded["cross_entropy"] == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_the_rate_is_steady_while_the_head_learns_alone() -> None:

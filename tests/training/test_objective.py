@@ -98,6 +98,37 @@ def test_in_double_precision_gradients_agree_with_finite_differences(form: Liter
         assert parameter.grad[index].item() == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-6)
 
 
+def prices(net: nn.Module) -> dict[tuple[str, str], float]:
+    return {(site, branch): 0.01 * number for number, (site, branch, _, _) in enumerate(named_gates(net))}
+
+
+def test_a_price_of_cost_is_free_of_weights_and_of_the_number_of_samples() -> None:
+    net, k = template(), 3.0
+    value = divergence(net, k=k, samples=SAMPLES, form="cost", prices=prices(net))
+    expected = 0.0
+    for gate, price in zip((gate for gate, _ in gates_and_weights(net)), prices(net).values(), strict=True):
+        p = gate.drop.item()
+        expected += k * (1 - p) * price + (p * math.log(p) + (1 - p) * math.log(1 - p)) / SAMPLES
+    assert value.item() == pytest.approx(expected, rel=1e-5)
+    value.backward()
+    assert all(weight.grad is None for _, weight in gates_and_weights(net))
+    with torch.no_grad():
+        for _, weight in gates_and_weights(net):
+            weight *= 0.1
+    assert divergence(net, k=k, samples=SAMPLES, form="cost", prices=prices(net)).item() == value.item()
+    many, more = (divergence(net, k=k, samples=n, form="cost", prices=prices(net)).item() for n in (10**9, 10**10))
+    assert (
+        many
+        == pytest.approx(more)
+        == pytest.approx(
+            sum(
+                k * (1 - gate.drop.item()) * price
+                for (gate, _), price in zip(gates_and_weights(net), prices(net).values(), strict=True)
+            )
+        )
+    )
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("logit", [-200.0, -90.0, 90.0, 200.0])
 def test_value_and_gradients_are_finite_where_gates_saturate(form: Literal["coded", "eq5"], logit: float) -> None:

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from stzoo.bundle import read as read_bundle
 from stzoo.bundle import weights_digest
@@ -22,10 +24,12 @@ from stzoo.inference import video_scores
 from stzoo.nets import Architecture
 from stzoo.recipe import Recipe, read
 from stzoo.space.one_shot import Answers, SelectionClips
+from stzoo.strategies.strategy import Strategy
 from stzoo.training import pipeline
+from stzoo.training.machine import shared_scores
 from stzoo.training.pipeline import select, train
 from stzoo.training.run import Run
-from stzoo.training.stages import prepare
+from stzoo.training.stages import Stages, prepare
 from stzoo.training.sweep import sweep_folder
 from stzoo.training.voice import SILENT, Voice
 from stzoo.zoo import loading
@@ -80,6 +84,7 @@ def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions
     assert bundle.labels == ("still", "turn-left", "turn-right")
     assert bundle.posterior is not None
     assert (result := bundle.metrics[0]).split == "val"
+    assert result.dataset == motions.name
     assert result.n == 9
     assert result.model == weights_digest(finished.bundle)
     assert re.fullmatch(r"\d+ s|\d+ min \d+ s", bundle.config.provenance["training time"])
@@ -205,13 +210,16 @@ def test_finetuned_weights_that_are_no_better_on_the_selection_split_are_not_shi
     finished: Run, clip_cache: Path, tmp_path: Path, motions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of three videos both nets have one right, whose share has no exact decimal."""
-    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "data.selection_fraction=0.1"])
+    recipe = read(
+        "recipes/smoke.toml", [f"data.root='{motions}'", "data.selection_fraction=0.2", "selection.choice_fraction=0.5"]
+    )
     run = trained(finished, tmp_path / "smoke", recipe)
     run.path("scores.csv").unlink()
-    assert len(prepare(run, clip_cache, SILENT).selection.labels) == 3
+    stages = prepare(run, clip_cache, SILENT)
+    assert [len(clips.labels) for clips in (stages.selection, stages.choice)] == [3, 3]
 
     def answers(clips: SelectionClips, net: object, rows: object = slice(None)) -> Answers:
-        right = (np.arange(3) == 0)[rows]
+        right = (np.arange(len(clips.labels)) == 0)[rows]
         shape = (len(net.keywords["among"]), len(right)) if isinstance(net, partial) else right.shape
         return Answers(np.full(shape, 0.5, np.float32), np.broadcast_to(right, shape))
 
@@ -219,8 +227,101 @@ def test_finetuned_weights_that_are_no_better_on_the_selection_split_are_not_shi
     said: list[str] = []
     select(run, 1, clip_cache, Voice(said.append, progress=False))
     assert (
-        "Finetuned it has cross-entropy 0.6931 and accuracy 0.3333 there; the bundle gets the pruned weights." in said
-    )
+        "On the 3 videos kept for this choice it has cross-entropy 0.6931, and finetuned 0.6931 and accuracy 0.3333, "
+        "which is less by 0.0000 (95 % interval 0.0000 to 0.0000); the bundle gets the pruned weights."
+    ) in said
+
+
+@pytest.mark.parametrize(("lucky", "shipped"), [(True, "finetuned"), (False, "pruned")])
+def test_the_videos_kept_for_the_choice_judge_it_alone(
+    finished: Run,
+    clip_cache: Path,
+    tmp_path: Path,
+    smoke: Recipe,
+    lucky: bool,
+    shipped: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the videos say that the strategies were selected on."""
+    run = trained(finished, tmp_path / "smoke", smoke)
+    ordinary = SelectionClips.answers
+    finetuned: list[object] = []
+
+    def answers(clips: SelectionClips, net: Any, rows: Any = slice(None)) -> Answers:
+        there = ordinary(clips, net, rows)
+        if net not in finetuned:
+            return there
+        good = lucky == (len(clips.labels) == kept)
+        return Answers(np.full_like(there.likelihoods, 0.99 if good else 1e-6), np.full_like(there.right, good))
+
+    def tuned(stages: Stages, *arguments: Any) -> Any:
+        finetuned.append(finetune(stages, *arguments))
+        return finetuned[-1]
+
+    stages = prepare(run, clip_cache, SILENT)
+    kept = len(stages.choice.labels)
+    assert 0 < kept < len(stages.selection.labels)
+    assert not {*stages.choice.sources} & {*stages.selection.sources}
+    finetune = Stages.finetune
+    monkeypatch.setattr(Stages, "finetune", tuned)
+    monkeypatch.setattr(SelectionClips, "answers", answers)
+    select(run, 3, clip_cache, SILENT)
+    facts = read_bundle(run.bundle).config.provenance
+    assert facts["weights"] == shipped
+    assert f"on {kept} videos kept for this choice" in facts["choice of weights"]
+
+
+def test_a_run_of_an_earlier_version_judges_as_it_began(
+    finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe, motions: Path
+) -> None:
+    folder = trained(finished, tmp_path / "smoke", smoke).folder
+    toml = (folder / "recipe.toml").read_text()
+    assert "choice_fraction = 0.3" in toml
+    (folder / "recipe.toml").write_text(re.sub(r"(choice_fraction|closed) = .*\n", "", toml))
+    for run in (Run(folder, smoke), Run.open(folder)):
+        stages = prepare(run, clip_cache, SILENT)
+        assert stages.choice is stages.selection
+        assert len(stages.selection.labels) == 8
+    asked = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.choice_fraction=0.2"])
+    with pytest.raises(TrainingError, match=r"selection.choice_fraction is 0.0 in .*, and 0.2 here"):
+        Run(folder, asked)
+    (folder / "recipe.toml").write_text(toml.replace("choice_fraction = 0.3", "choice_fraction = 0.0"))
+    with pytest.raises(TrainingError, match=r"selection.choice_fraction is 0.0 in .*, and 0.3 here"):
+        Run(folder, smoke)
+
+
+def test_a_selection_says_how_far_it_is_to_be_trusted(finished: Run) -> None:
+    told = json.loads(finished.path("reliability.json").read_text())
+    assert told["drawn"] == 3
+    facts = read_bundle(finished.bundle).config.provenance
+    assert facts["selection"].startswith("split-half rank correlation ")
+    assert facts["looked at"] == "val once"
+    assert {row["looks"] for row in json.loads(finished.path("metrics.json").read_text())} == {1}
+
+
+def test_every_look_at_other_nets_is_counted(
+    finished: Run, clip_cache: Path, tmp_path: Path, smoke: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained(finished, tmp_path / "smoke", smoke.model_copy(update={"finetune": None}))
+    run.path("scores.csv").unlink()
+    said: list[str] = []
+
+    spatial = Architecture("densenet_tiny", 3, {}).uniform("S")
+
+    def looked(site: str) -> list[list[str]]:
+        winner = Strategy("densenet_tiny", {**spatial.units, site: "ST"})
+        monkeypatch.setattr("stzoo.training.stages.best", lambda sampled: replace(sampled[0], strategy=winner))
+        select(run, 3, clip_cache, Voice(said.append, progress=False))
+        looks: list[list[str]] = json.loads(run.path("looks.json").read_text())["val"]
+        assert read_bundle(run.bundle).config.provenance["looked at"] == ("val once", "val 2 times")[len(looks) - 1]
+        return looks
+
+    first = looked("B1.L1")
+    assert looked("B1.L1") == first, "the same nets again"
+    both = looked("T1")
+    assert (both[:1], len(both), len(both[1])) == (first, 2, 1)
+    assert looked("B1.L1") == both
+    assert "This run has now looked at val 2 times; what is best there is so by luck, too." in said
 
 
 def test_a_run_without_its_data_leaves_nothing_behind(smoke: Recipe, tmp_path: Path) -> None:
@@ -305,3 +406,35 @@ def test_a_run_takes_the_warm_up_of_its_sweep(finished: Run, clip_cache: Path, t
     train(run, clip_cache, Voice(said.append, progress=False))
     assert not any(sentence.startswith("warmup") for sentence in said)
     assert repeated(run) == repeated(finished)
+
+
+def test_a_bundle_in_16_bits_holds_the_net_that_was_measured(
+    fixed_toml: Path, motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Any] = []
+
+    def watched(net: Any, *arguments: Any) -> Any:
+        measured.append(net)
+        return shared_scores(net, *arguments)
+
+    monkeypatch.setattr("stzoo.training.results.shared_scores", watched)
+    run = Run(tmp_path / "run", read(fixed_toml, [f"data.root='{motions}'", "bundle.weights='float16'"]))
+    train(run, clip_cache, SILENT)
+    bundled = loading.load(run.bundle, runtime="torch", device="cpu")
+    kernels = 0
+    for name, value in measured[-1].state_dict().items():
+        assert torch.equal(bundled.net.state_dict()[name], value), name
+        kernels += 2 * value.numel() if value.dim() > 1 else 0
+    assert kernels < (run.bundle / "model.safetensors").stat().st_size < 1.5 * kernels
+    assert weights_digest(run.bundle) == bundled.digest
+    assert json.loads((run.bundle / "golden.json").read_text())["model_digest"] == bundled.digest
+
+
+def test_a_bundle_may_leave_its_template_out(finished: Run, motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "bundle.template=false"])
+    run = trained(finished, tmp_path / "run", recipe)
+    train(run, clip_cache, SILENT)
+    assert (finished.bundle / "template.safetensors").exists()
+    assert not (run.bundle / "template.safetensors").exists()
+    assert not (run.bundle / "statistics").exists()
+    assert (run.bundle / "marginals.json").read_bytes() == (finished.bundle / "marginals.json").read_bytes()

@@ -31,10 +31,17 @@ def test_candidates_of_one_strategy_and_origin_share_a_measurement(
     compared.append(("tuned", "finetuned", s))
     candidates = [Candidate(*facts, fixed_net(architecture, facts[-1]).eval()) for facts in compared]
     machine = Machine(torch.device("cpu"))
-    accuracies = measure_candidates(candidates, RunData(smoke, clip_cache), machine, progress=False)
+    accuracies = measure_candidates(candidates, RunData(smoke, clip_cache), machine, {"val": 2}, progress=False)
     assert scored == [candidate.net for candidate in candidates if candidate.name != "s"]
     assert [measured.name for measured in accuracies] == ["opt", "s", "st", "tuned"]
     assert accuracies[0].accuracy == accuracies[1].accuracy
+
+    assert accuracies[0].lead is None
+    leads = [measured.lead for measured in accuracies[1:]]
+    assert (leads[0].value, leads[0].low, leads[0].high) == (0.0, 0.0, 0.0)
+    for measured, lead in zip(accuracies[1:], leads, strict=True):
+        assert lead.value == pytest.approx(accuracies[0].accuracy.value - measured.accuracy.value)
+        assert lead.low <= lead.value <= lead.high
 
     write_metrics(tmp_path / "metrics.json", accuracies, smoke.input)
     written = json.loads((tmp_path / "metrics.json").read_text())
@@ -44,4 +51,6 @@ def test_candidates_of_one_strategy_and_origin_share_a_measurement(
         ("st", "pruned", "val", 9),
         ("tuned", "finetuned", "val", 9),
     ]
+    assert {line["looks"] for line in written} == {2}
+    assert [("less_than_opt" in line, "less_low" in line) for line in written] == [(False,) * 2, *[(True,) * 2] * 3]
     assert {line["protocol"] for line in written} == {smoke.input.protocol}

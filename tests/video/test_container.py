@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from stzoo.video.decode import probe, read_frames
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
 from tests.conftest import LEVELS, MakeVideo
+from tests.video.photos import photo, write_photos
 
 CONTRACT = InputContract(frames=4, fps=5.0, clips=2, resize=24, crop=16)
 
@@ -43,18 +42,7 @@ def test_a_preview_that_comes_first_is_not_the_film(make_video: MakeVideo, tmp_p
 def test_a_frame_with_notes_of_a_camera_is_decoded(tmp_path: Path) -> None:
     """PyAV refuses to list what belongs to a frame where it does not know all of it, as EXIF."""
     path = tmp_path / "timelapse.mov"
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x0f\0\x02\0\0\0\x07\0\0\0\x1a\0\0\0\0camera\0"
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("mjpeg", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
-        stream.codec_context.time_base = Fraction(1, 10)
-        for index in range(10):
-            written = cv2.imencode(".jpg", np.full((32, 48, 3), LEVELS * index, np.uint8))[1].tobytes()
-            marked = written[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + written[2:]
-            packet = av.Packet(marked)
-            packet.stream, packet.pts, packet.dts = stream, index, index
-            packet.time_base, packet.is_keyframe = Fraction(1, 10), True
-            output.mux(packet)
+    write_photos(path, [photo(np.full((32, 48, 3), LEVELS * index, np.uint8), 1) for index in range(10)])
     with av.open(str(path)) as container, pytest.raises(ValueError, match="not a valid Type"):
         _ = next(container.decode(video=0)).side_data
     info = probe(path)

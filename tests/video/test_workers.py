@@ -16,7 +16,7 @@ import pytest
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video import workers
+from stzoo.video import reader, workers
 from stzoo.video.reader import VideoClips, read_clips
 from stzoo.video.video import Video
 from stzoo.video.workers import read_many
@@ -79,13 +79,15 @@ def slow_and_deadly(video: Video, contract: InputContract, clips: int | None) ->
         os.kill(os.getpid(), signal.SIGSEGV)
     if "odd" in video.place.name:
         raise ZeroDivisionError("a division")
+    if "end" in video.place.name:
+        raise EOFError
     if "exit" in video.place.name:
         os._exit(3)
     return read_clips(video, contract, clips)
 
 
 def serve_badly(*arguments: object) -> None:
-    workers.read_clips = slow_and_deadly
+    reader.read_clips = slow_and_deadly
     workers._serve(*arguments)
 
 
@@ -100,15 +102,16 @@ def test_a_worker_that_dies_or_hangs_is_replaced(make_video: MakeVideo, monkeypa
     process = workers._SPAWN.Process
     monkeypatch.setattr(workers._SPAWN, "Process", lambda **options: process(**{**options, **program}))
     monkeypatch.setattr(workers._Worker, "give", partialmethod(give, real=workers._Worker.give))
-    names = ["a", "crash", "b", "odd", "hang", "exit", "c"]
+    names = ["a", "crash", "b", "odd", "end", "hang", "exit", "c"]
     videos = [Video(make_video(f"{name}.mp4", 4)) for name in names]
     start = time.monotonic()
     results = dict(read_many(videos, CONTRACT, workers=1, seconds_a_file=300.0))
     assert time.monotonic() - start < 300
     assert workers._serve is real
     sentences = {video.place.stem: str(result) for video, result in results.items() if isinstance(result, VideoError)}
-    assert sentences.keys() == {"crash", "odd", "hang", "exit"}
+    assert sentences.keys() == {"crash", "odd", "end", "hang", "exit"}
     assert "cannot be read because of an unexpected ZeroDivisionError (a division)" in sentences["odd"]
+    assert "an unexpected EOFError" in sentences["end"]
     assert "crashed (SIGSEGV) the process" in sentences["crash"]
     assert "was not read within 300 seconds" in sentences["hang"]
     assert "--workers 0" in sentences["hang"]
@@ -214,6 +217,6 @@ def test_a_folder_without_its_rate_is_a_reason_and_not_the_end(tmp_path: Path, m
         ours.send(Video(path))
     threading.Thread(target=workers._serve, args=(theirs, CONTRACT, None)).start()
     assert ours.recv() == workers._READY
-    assert "holds frames and not their rate" in ours.recv()
-    assert "does not exist" in ours.recv()
+    assert "holds frames and not their rate" in str(ours.recv())
+    assert "does not exist" in str(ours.recv())
     ours.close()
