@@ -128,6 +128,7 @@ def export(
     strategy and the digest of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in
     fewer bits one of the file in fp32 that it is made of; the files are left for inspection.
     """
+    from stzoo.bundle.confidence import CONFIDENCE
     from stzoo.bundle.confidence import read as read_confidence
     from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE
     from stzoo.export.triton import served_file, write_config
@@ -161,7 +162,7 @@ def export(
         assert triton is not None
         output = served_file(triton, predictor.name)
         _refuse_existing(output, replace)
-    fits = read_confidence(find(resolved(model, weights), offline=True).folder, predictor.digest)
+    fits = read_confidence(find(resolved(model, weights), files=(CONFIDENCE,)).folder, predictor.digest)
     job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", storage, fits.get(1))
     items = labelled(calibrate, root, predictor.labels) if calibrate is not None else None
     most = max(graph.batch_sizes)
