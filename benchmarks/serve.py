@@ -101,7 +101,8 @@ def _pieces() -> Iterator[bytes]:
 def _watch(pid: int, peaks: dict[str, float], done: threading.Event) -> None:
     """The largest resident memory of the server and of what it started, in MB."""
     while not done.wait(0.1):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        threads = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [child for thread in threads for child in thread.read_text().split()]
         for name, process in [("server", str(pid)), *((f"process {place}", one) for place, one in enumerate(children))]:
             try:
                 text = Path(f"/proc/{process}/status").read_text()

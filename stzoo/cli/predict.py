@@ -148,7 +148,7 @@ def _rows(
     topk: int,
     workers: int | None,
     done: int,
-    least_score: float | None,
+    least_score: float | None = None,
     *,
     shown: bool,
 ) -> Iterator[Row]:

@@ -98,6 +98,7 @@ def serve(
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
+    listening.listen(_CONNECTIONS)  # who comes while it starts waits
     address, bound = listening.getsockname()[:2]
     click.echo(f"{predictor.name} on http://{address}:{bound}: POST a video to /predict; Ctrl-C ends it.")
     signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn sends it again once it has stopped

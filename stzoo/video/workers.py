@@ -70,6 +70,8 @@ class Reader:
 
     def read(self, video: Video) -> VideoClips | VideoError:
         """The clips of the video, or the reason why there are none. Raises `UsageError` where no process starts."""
+        if self._pool and not self._pool[0].process.is_alive():
+            self.close()  # it was killed while it waited
         reading = _read(iter([video]), self._how, 1, self._seconds, self._pool)
         _, result = next(reading)
         return result
