@@ -1,5 +1,6 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
+# make light  every command without torch and matplotlib, in an environment of requirements/light.txt
 # make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
 #             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
 # make clean  remove .venv and everything that tools left behind
@@ -8,11 +9,13 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+LIGHT  ?= .venv-light
 SAMPLE ?= stzoo/bundled/basketball.mp4
 
-BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(SCRIPTS)
 
-.PHONY: demo test lint types layers suite fuzz clean
+.PHONY: demo test lint types layers suite light fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
@@ -36,6 +39,16 @@ suite: export OMP_NUM_THREADS := 1
 suite: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
+# Not editable: what is tried is what a user installs.
+light: $(LIGHT)/.installed
+	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --force-reinstall .
+	$(LIGHT)/$(SCRIPTS)/python tests/light.py 530
+
+$(LIGHT)/.installed: requirements/light.txt
+	$(PYTHON) -m venv $(LIGHT)
+	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements/light.txt
+	@touch $@
+
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
 	$(BIN)/python benchmarks/fuzz_video.py --structure
@@ -58,5 +71,5 @@ $(VENV)/.installed-test: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LIGHT) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

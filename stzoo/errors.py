@@ -12,13 +12,17 @@ StzooError               anything below; the command line prints the sentence an
 ├── ModelNotFoundError   a model name that nobody knows, or that has no weights yet
 ├── HubError             a Hub that refuses or cannot be reached, or a transfer that failed
 ├── TrainingError        a run that cannot start or go on
-└── ExportError          an export that failed or does not agree with torch
+├── ExportError          an export that failed or does not agree with torch
+└── MissingPackageError  a package that the call needs and that is not installed
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import importlib.util
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -79,6 +83,51 @@ class TrainingError(StzooError):
 
 class ExportError(StzooError):
     """An export that failed or does not agree with torch."""
+
+
+class MissingPackageError(StzooError):
+    """A package that the call needs and that is not installed."""
+
+
+_NEEDED_FOR = {
+    "torch": "nets are built and trained with it",
+    "torchvision": "it has the nets and weights that were asked for",
+    "matplotlib": "figures are drawn with it",
+    "onnxscript": "ONNX files are written with it",
+}
+"""What an installation of requirements/light.txt does without."""
+
+
+def require(*packages: str) -> None:
+    """Raises `MissingPackageError` for the first that is not installed; none is imported."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise missing(package)
+
+
+def missing(package: str) -> MissingPackageError:
+    """The error about one of the packages that stzoo can do without, with the line that installs it."""
+    import importlib.metadata  # takes a while, and mostly nothing is missing
+
+    requirement = package
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        needed = importlib.metadata.requires("stzoo") or []
+        requirement = next((text for text in needed if re.match(rf"{package}\b[^-]*$", text)), package)
+    return MissingPackageError(
+        f"{package} is not installed here, and {_NEEDED_FOR[package]}; install it with `pip install '{requirement}'`"
+    )
+
+
+def may_be_missing(package: str) -> bool:
+    """Whether stzoo works without a package, in part."""
+    return package in _NEEDED_FOR
+
+
+def translated(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """The error about the package that an import did not find, or None where stzoo cannot do without it."""
+    package = (error.name or "").partition(".")[0]
+    package = "onnxscript" if package == "onnx_ir" else package
+    return missing(package) if may_be_missing(package) else None
 
 
 def debugging() -> bool:

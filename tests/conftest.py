@@ -19,6 +19,9 @@ from stzoo.bundle import Bundle
 from stzoo.card import Bundled, Card
 from stzoo.contract import InputContract
 from stzoo.strategies.posterior import Posterior
+from stzoo.video import reader
+from stzoo.video.reader import VideoClips, read_clips
+from stzoo.video.video import Video
 from stzoo.zoo import reference
 
 pytest_plugins = ["hub_server.plugin"]
@@ -42,6 +45,18 @@ def make_video(tmp_path: Path) -> MakeVideo:
         return path
 
     return make
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips of `odd.mp4` end with an error that nobody foresaw."""
+
+    def read(video: Video, contract: InputContract, clips: int | None) -> VideoClips:
+        if video.place.name == "odd.mp4":
+            raise ZeroDivisionError
+        return read_clips(video, contract, clips)
+
+    monkeypatch.setattr(reader, "read_clips", read)
 
 
 def write_video(

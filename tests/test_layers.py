@@ -26,6 +26,7 @@ WITHOUT_TORCH = (
     "stzoo.zoo.reference",
     "stzoo.zoo.hub",
     "stzoo.zoo.torchvision",
+    "stzoo.zoo.checking",
     "stzoo.runtimes.onnxruntime_session",
     "stzoo.runtimes.openvino_session",
     "stzoo.prediction.scoring",

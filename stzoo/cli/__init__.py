@@ -11,6 +11,7 @@ A module a command:
     export       `stzoo export`
     verify       `stzoo verify`
     benchmark    `stzoo benchmark`
+    check        `stzoo check`
     serve        `stzoo serve`
     publish      `stzoo publish`
     measure      `stzoo measure`
@@ -22,13 +23,12 @@ A module a command:
     data         `stzoo data check` and `stzoo data make`
 
 What they share:
-    export_report   what `stzoo export` has found out
     options         options of several commands, and the model that they ask for
     inputs          files, folders, patterns and lists that a command line means
-    labelled        labelled videos that a command line means
     strategy_names  strategies that a command line means
     writers         predictions and timelines as text, JSON, JSON lines, CSV or subtitles
     timeline        `--timeline`, `--render` and `--figure` of `stzoo predict`
+    live            `--timeline` on a camera, an address or a pipe
     rendering       what these draw: a video with labels on it, the figure of a timeline
     train_recipe    a recipe trained, and the table of what it reaches
     own_data        a run on a user's own videos
@@ -55,7 +55,7 @@ import rich_click as click
 
 import stzoo
 from stzoo.cli.interrupts import remembering_interrupts
-from stzoo.errors import StzooError, UsageError, debugging, did_you_mean
+from stzoo.errors import StzooError, UsageError, debugging, did_you_mean, translated
 from stzoo.terminal.cleaning import clean, cleaned
 
 EXIT_INTERRUPTED = 130
@@ -90,6 +90,7 @@ COMMANDS = {
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),
     "verify": Entry("stzoo.cli.verify:verify", "Check that a model answers here as it did where it was made."),
     "benchmark": Entry("stzoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),
+    "check": Entry("stzoo.cli.check:check", "Say what there is on this machine, and whether it works."),
     "serve": Entry("stzoo.cli.serve:serve", "Serve a model over HTTP."),
     "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
@@ -175,7 +176,9 @@ class LazyGroup(click.RichGroup):
                     raise
                 where = f": {error.filename}" if error.filename is not None else ""
                 _fail(f"Error: {error.strerror}{where}", StzooError.exit_code)
-            except Exception:
+            except Exception as error:
+                if isinstance(error, ModuleNotFoundError) and (missing := translated(error)) is not None:
+                    _fail(f"Error: {missing}", missing.exit_code)
                 if interrupted.is_set():
                     sys.exit(EXIT_INTERRUPTED)
                 raise

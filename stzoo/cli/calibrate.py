@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from stzoo.cli.drawing import plain_table, print_parts
-from stzoo.cli.labelled import labelled, root_option
-from stzoo.cli.options import format_option, frame_rate_option, workers_option
+from stzoo.cli.options import format_option, frame_rate_option, root_option, workers_option
 from stzoo.errors import VideoError
 
 if TYPE_CHECKING:
@@ -67,14 +66,17 @@ def calibrate(
     error, and the exit code is 1.
     """
     from stzoo import bundle as bundles
+    from stzoo.data.labelled import labelled
     from stzoo.terminal.progress import counting
     from stzoo.training.fingerprints import seen_in_training
     from stzoo.zoo import calibrating
     from stzoo.zoo.reference import find
 
     folder = find(model, offline=True).folder
-    items = labelled(data, root, bundles.read(folder).labels, frame_rate)
     say = partial(click.echo, err=True)
+    items = labelled(data, root, bundles.read(folder).labels, say=say)
+    if frame_rate is not None:
+        items = [item._replace(frame_rate=frame_rate) for item in items]
     if (sentence := seen_in_training(folder, (item.video for item in items))) is not None:
         say(f"Warning: {sentence}")
     with counting("Scoring", len(items), unit="videos", show=sys.stderr.isatty()) as bar:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich_click as click
 
 from stzoo.cli.interrupts import saying_how_to_go_on
-from stzoo.cli.labelled import labelled, root_option
-from stzoo.cli.options import format_option
-from stzoo.errors import DataError, UsageError
+from stzoo.cli.options import format_option, root_option
+from stzoo.errors import DataError, UsageError, require
 
 if TYPE_CHECKING:
     from stzoo.nets.classifier import Classifier
@@ -77,6 +77,7 @@ def effects(
     estimated anew, nothing is trained. Positive numbers speak for a branch. Standard errors take videos that were cut
     from one recording to be right or wrong together.
     """
+    require("torch", "matplotlib")
     from stzoo.figures.strategies import effects_figure
     from stzoo.nets import posterior
     from stzoo.space.effects import check_sum, closings, measure_effects
@@ -172,6 +173,7 @@ def _of_bundle(
     from stzoo import bundle as bundles
     from stzoo.bundle import rebuild
     from stzoo.data.cache import open_clips
+    from stzoo.data.labelled import labelled
     from stzoo.inference import to_input
     from stzoo.space.one_shot import SelectionClips
     from stzoo.zoo.reference import find
@@ -182,7 +184,11 @@ def _of_bundle(
     contract = bundle.contract.changed(clips=1)
     target = out or Path(f"effects-{bundle.name}")
     held = open_clips(
-        cache or target / "cache", labelled(data, root, bundle.labels), contract, max_broken=0.5, progress=not quiet
+        cache or target / "cache",
+        labelled(data, root, bundle.labels, say=partial(click.echo, err=True)),
+        contract,
+        max_broken=0.5,
+        progress=not quiet,
     )
     if not len(held):
         raise DataError(f"none of the videos of {data} can be read")

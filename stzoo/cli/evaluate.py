@@ -6,26 +6,26 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from stzoo.cli.interrupts import saying_how_to_go_on
-from stzoo.cli.labelled import labelled, root_option
 from stzoo.cli.options import (
     format_option,
     frame_rate_option,
     loaded,
     protocol_options,
     resolved,
+    root_option,
     runtime_options,
     trust_options,
     weights_option,
     workers_option,
 )
-from stzoo.errors import UsageError, VideoError
+from stzoo.errors import MissingPackageError, UsageError, VideoError, require
 from stzoo.files import slug
 
 if TYPE_CHECKING:
@@ -98,26 +98,33 @@ def evaluate(
     Files that cannot be read are named on standard error and counted, accuracies are about the others, and the exit
     code is 1.
     """
-    from stzoo.evaluation import evaluate as measure
+    from stzoo.data.labelled import labelled
+    from stzoo.evaluation import measured
 
+    say = partial(click.echo, err=True)
+    figures = _can_draw()
     model = resolved(model, weights)
     calibrating = [] if calibrate is None else _calibrating(model, calibrate, root)
     predictor = loaded(model, **wishes, strategy=strategy, calibrate=calibrating)
-    items = _own_val(model) if data is None else labelled(data, root, predictor.labels)
+    items = _own_val(model) if data is None else labelled(data, root, predictor.labels, say=say)
     if frame_rate is not None:
         items = [item._replace(frame_rate=frame_rate) for item in items]
     order = frame_order or items[0].order
     made = (f"average-{predictor.nets}" if predictor.nets > 1 else None, "calibrated" if predictor.confidence else None)
     words = (predictor.name or model, strategy, *made, "val" if data is None else data.resolve().stem, frame_order)
     folder = out or Path("-".join(["evaluation", *(_slug(word) for word in words if word)]))
-    variant = _variant(predictor, strategy, calibrating)
     with saying_how_to_go_on():
-        progress = sys.stderr.isatty()
-        evaluation = measure(
-            predictor, items, folder, workers=workers, progress=progress, variant=variant, frame_order=order
+        evaluation = measured(
+            predictor,
+            items,
+            folder,
+            reference=model,
+            variant=_variant(predictor, strategy, calibrating),
+            frame_order=order,
+            workers=workers,
+            bar=sys.stderr.isatty(),
         )
-    evaluation = replace(evaluation, warnings=_warnings(model, items))
-    evaluation.write(folder)
+    evaluation.write(folder, figures=figures)
     for failed in evaluation.failed:
         click.echo(f"Error: {failed.reason}", err=True)
     for sentence in evaluation.warnings:
@@ -125,9 +132,19 @@ def evaluate(
     if format_ == "json":
         click.echo(json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False))
     else:
-        _print(evaluation, folder)
+        _print(evaluation, folder, figures)
     if evaluation.failed:
         context.exit(VideoError.exit_code)
+
+
+def _can_draw() -> bool:
+    """Whether there will be figures; says before anything is measured why there are none."""
+    try:
+        require("matplotlib")
+    except MissingPackageError as error:
+        click.echo(f"Warning: no figures: {error}", err=True)
+        return False
+    return True
 
 
 def _own_val(model: str) -> list[Item]:
@@ -148,9 +165,10 @@ def _own_val(model: str) -> list[Item]:
 def _calibrating(model: str, data: Path, root: Path | None) -> list[Path]:
     """Some videos of a list or a folder of classes, spread evenly over it."""
     from stzoo import bundle as bundles
+    from stzoo.data.labelled import labelled
     from stzoo.zoo.reference import find
 
-    items = labelled(data, root, bundles.read(find(model).folder).labels)
+    items = labelled(data, root, bundles.read(find(model).folder).labels, say=partial(click.echo, err=True))
     step = -(-len(items) // _MOST_CALIBRATING)
     return [item.path for item in items[::step]]
 
@@ -168,18 +186,7 @@ def _variant(predictor: Predictor, strategy: str | None, calibrating: Sequence[P
     return variant
 
 
-def _warnings(model: str, items: Sequence[Item]) -> tuple[str, ...]:
-    """What a model's own folder knows against measuring it on these videos; an ONNX file knows nothing."""
-    from stzoo.training.fingerprints import seen_in_training
-    from stzoo.zoo.reference import exported_file, find
-
-    if exported_file(model) is not None:
-        return ()
-    sentence = seen_in_training(find(model, offline=True).folder, (item.video for item in items))
-    return () if sentence is None else (sentence,)
-
-
-def _print(evaluation: Evaluation, folder: Path) -> None:
+def _print(evaluation: Evaluation, folder: Path, figures: bool) -> None:
     from stzoo.cli.drawing import plain_table, print_parts
 
     table = plain_table("metric", "value:right", "95 % interval", "n:right")
@@ -209,7 +216,7 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
         table,
         by_class,
         f"{others}{failed if evaluation.failed else ''}Measured: {evaluation.about['protocol']}.\n"
-        f"{folder}: scores.npz, results.json, confusion.png, reliability.png, risk.png",
+        f"{folder}: scores.npz, results.json{', confusion.png, reliability.png, risk.png' * figures}",
     )
 
 

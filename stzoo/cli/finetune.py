@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from functools import partial
 from pathlib import Path
 
 import rich_click as click
 
-from stzoo.cli.options import resolved, weights_option
-from stzoo.cli.own_data import own_folder, train_own
+from stzoo.cli.options import weights_option
+from stzoo.cli.own_data import train_own
 
 
 @click.command()
@@ -69,29 +67,17 @@ def finetune(
     videos that validate are measured once, at the end; clips cut from one recording should stand on one side.
     Stopped at any point and started again, it goes on. RUN/given holds the lists, RUN/recipe.toml all that was decided.
     """
-    from stzoo import bundle as bundles
-    from stzoo import card as cards
-    from stzoo.data.datasets import read_classes
-    from stzoo.data.own import own_videos
-    from stzoo.training.adapting import finetuning_recipe, given_texts, source_of
-    from stzoo.zoo.reference import find
+    from stzoo.training.plan import plan_finetuning
 
-    folder, name = own_folder(out, data, re.split("[/@]", model.rstrip("/"))[-1])
-    model = resolved(model, weights)
-    bundle = bundles.read(find(model).folder)
-    videos = own_videos(
-        data, val, root=root, classes=None if classes is None else read_classes(classes), known=bundle.labels
+    plan = plan_finetuning(
+        model,
+        data,
+        val,
+        out,
+        root=root,
+        classes=classes,
+        weights=weights,
+        epochs=epochs,
+        overrides=overrides,
     )
-    for sentence in videos.notes:
-        click.echo(sentence, err=True)
-    source = str(Path(model).resolve()) if Path(model).exists() and model not in cards.names() else model
-    train_own(
-        context,
-        partial(finetuning_recipe, source, bundle, videos, name=name, epochs=epochs, overrides=overrides),
-        given_texts(bundle, videos),
-        folder,
-        source=source_of(source),
-        cache=cache,
-        dry=dry,
-        quiet=quiet,
-    )
+    train_own(context, plan, cache=cache, dry=dry, quiet=quiet)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import rich_click as click
 
@@ -40,34 +39,30 @@ def measure(
     Convolutions and linear layers count: what they multiply, and the elements of their outputs. Nothing is computed, so
     large networks answer at once; --latency takes longer. BACKBONE may be a net of torchvision, such as r3d_18.
     """
-    from stzoo.nets import Architecture
-    from stzoo.nets import measure as measuring
-    from stzoo.strategies.names import named
+    from stzoo.nets import TORCHVISION
+    from stzoo.nets.named import USUAL
+    from stzoo.nets.named import measure as measure_named
 
+    if strategy is None and backbone not in TORCHVISION:
+        strategy = USUAL
     options = branch_options(branches)
     stride = {} if temporal_stride == "none" else {"temporal_stride": temporal_stride}
     stem = {} if stem_frames is None else {"stem_frames": stem_frames}
-    architecture = Architecture(backbone, classes, {**stride, **stem, **options})
-    units = architecture.all_open
-    if strategy is None and architecture.sites:
-        strategy = "sst"
-    if strategy is not None:
-        with naming_branches(strategy, options):
-            units = named(strategy, backbone, architecture.sites)
-    clip = {"frames": frames, "height": size, "width": size}
-    counts = measuring.measure(architecture, units, **clip)
-    speed = measuring.measure_latency(architecture, units, **clip) if latency else None
+    with naming_branches(strategy or "", options):
+        counts = measure_named(
+            backbone, strategy, classes, frames=frames, size=size, latency=latency, **stride, **stem, **options
+        )
     if format_ == "json":
-        click.echo(json.dumps(asdict(counts) | ({"latency": asdict(speed)} if speed else {})))
+        click.echo(json.dumps(counts))
         return
     shown = "" if strategy is None else f", strategy {strategy}"
     click.echo(f"{backbone}{shown}, {classes} classes, clip {frames}x{size}x{size}")
-    click.echo(f"parameters     {counts.parameters:>15,}")
-    click.echo(f"multiply-adds  {counts.multiply_adds:>15,}")
-    click.echo(f"activations    {counts.activations:>15,}")
-    if speed:
-        threads = f"{speed.threads} thread{'s' if speed.threads > 1 else ''}"
+    for name in ("parameters", "multiply_adds", "activations"):
+        click.echo(f"{name.replace('_', '-'):<13}  {counts[name]:>15,}")
+    if latency:
+        speed = counts["latency"]
+        threads = f"{speed['threads']} thread{'s' if speed['threads'] > 1 else ''}"
         click.echo(
-            f"latency        {speed.milliseconds:>15,.1f} ms, median of {speed.runs} runs with random weights on this "
-            f"CPU, {threads}, torch {speed.torch}"
+            f"latency        {speed['milliseconds']:>15,.1f} ms, median of {speed['runs']} runs with random weights on "
+            f"this CPU, {threads}, torch {speed['torch']}"
         )

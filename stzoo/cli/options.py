@@ -83,6 +83,11 @@ frame_rate_option = click.option(
     type=click.FloatRange(0, 1000, min_open=True),
     help="Folders of numbered pictures are videos with so many frames a second.",
 )
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder that the paths of the list start in.  [default: the list's own]",
+)
 weights_option = click.option(
     "--weights",
     metavar="FILE",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import rich_click as click
 
 from stzoo.cli.inputs import videos as videos_of
+from stzoo.cli.live import follow, live_place
 from stzoo.cli.options import (
     format_option_of,
     frame_rate_option,
@@ -99,13 +100,19 @@ def predict(
 ) -> None:
     """Say what happens in videos: files, folders with all that is in them, patterns, or standard input (-).
 
-    Standard input is a video, or a list of paths, one a line.
+    Standard input is a video, or a list of paths, one a line. With --timeline --format jsonl an input may be a camera
+    (/dev/video0) or an address (rtsp://, http://): it is followed as it comes, and opened again where it breaks off.
 
     A file that cannot be read is named on standard error, the others are predicted all the same, and the exit code is
     1. A file that is cut off is predicted from what can be decoded, with a warning on standard error.
     """
     form = format_ or _form(output)
     _refuse(output, form, resume)
+    if (place := live_place(inputs, over_time, form)) is not None:
+        over_time.refuse(1, form, output, resume=resume, workers=workers)
+        with _opened(output, resume) as stream:
+            follow(loaded(model, **wishes), place, over_time, topk, stream)
+        return
     videos = videos_of(inputs, frame_rate, resume=resume)
     over_time.refuse(len(videos), form, output, resume=resume, workers=workers)
     if min_precision is not None and over_time.timeline:

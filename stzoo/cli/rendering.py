@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from stzoo.errors import UsageError
+from stzoo.errors import UsageError, require
 
 if TYPE_CHECKING:
     from stzoo.prediction.predictor import Predictor
@@ -42,10 +42,14 @@ def draw_timeline(timeline: Timeline, output: Path, model: str) -> None:
 
 
 def refuse_figure(path: Path) -> None:
-    """Raises `UsageError` for a suffix that is no figure's, and where a file is in the way; the folder is made."""
+    """Raises `UsageError` for a suffix that is no figure's, and where a file is in the way; the folder is made.
+
+    `MissingPackageError` where matplotlib is not installed.
+    """
     from stzoo.figures.style import figure_format
 
     figure_format(path)
+    require("matplotlib")
     refuse_existing(path)
 
 

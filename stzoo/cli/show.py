@@ -170,6 +170,10 @@ def _shown(model: str) -> _Shown:
 
 
 def _refuse_backbone(name: str) -> None:
+    from stzoo.runtimes import is_there
+
+    if not is_there("torch"):
+        return
     from stzoo.nets import BACKBONES
 
     if name in BACKBONES:

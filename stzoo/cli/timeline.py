@@ -36,6 +36,11 @@ _OPTIONS = (
         type=_SECONDS,
         help=f"How long the window is, best not below the length of a clip.  [default: {_WINDOW_SECONDS:g}]",
     ),
+    click.option(
+        "--live",
+        is_flag=True,
+        help="Read the video on standard input (-) as it comes, a line a window; cameras and addresses always are.",
+    ),
     click.option("--hop", metavar="SECONDS", type=_SECONDS, help=f"How far it moves.  [default: {_HOP_SECONDS:g}]"),
     click.option(
         "--render",
@@ -56,6 +61,7 @@ class OverTime:
     hop: float | None
     figure: Path | None
     render: Path | None
+    live: bool = False
 
     @property
     def lengths(self) -> tuple[float, float]:
@@ -117,7 +123,7 @@ class OverTime:
 
 
 def timeline_options(command: Command) -> Command:
-    """Adds `--timeline --window --hop --render --figure`; the command gets them as one `OverTime`, `over_time`."""
+    """Adds `--timeline --window --live --hop --render --figure`; the command gets one `OverTime`, `over_time`."""
 
     @wraps(command)
     def with_over_time(
@@ -127,9 +133,10 @@ def timeline_options(command: Command) -> Command:
         hop: float | None,
         figure: Path | None,
         render: Path | None,
+        live: bool,
         **options: Any,
     ) -> Any:
-        return command(*args, over_time=OverTime(timeline, window, hop, figure, render), **options)
+        return command(*args, over_time=OverTime(timeline, window, hop, figure, render, live), **options)
 
     wrapped: Any = with_over_time
     for option in reversed(_OPTIONS):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import rich_click as click
 
 from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.own_data import train_own
 from stzoo.cli.train_recipe import train_recipe
 from stzoo.errors import UsageError
 
@@ -86,13 +86,15 @@ def train(
     """
     from stzoo.recipe import expand, find, read
     from stzoo.training.demands import check_net
+    from stzoo.training.plan import plan_training
     from stzoo.training.processes import joined
     from stzoo.training.sweep import Point
 
     if data is not None:
         if data_root is not None or sweeps:
             raise UsageError(f"--data does not go with {'--sweep' if sweeps else '--data-root'}; leave one of them out")
-        _train_own(context, recipe or _DEFAULT, data, val, out, overrides, cache, logs, dry, quiet)
+        plan = plan_training(recipe or _DEFAULT, data, val, out, overrides)
+        train_own(context, plan, cache=cache, logs=logs, dry=dry, quiet=quiet)
         return
     if recipe is None:
         raise click.UsageError("Missing argument 'RECIPE'.", ctx=context)
@@ -116,34 +118,6 @@ def train(
             _sweep(points, folder, cache, quiet, ranks)
         else:
             train_recipe(resolved, folder, cache, logs, quiet, ranks)
-
-
-def _train_own(
-    context: click.Context,
-    recipe: str,
-    data: Path,
-    val: Path | None,
-    out: Path | None,
-    overrides: tuple[str, ...],
-    cache: Path | None,
-    logs: tuple[str, ...],
-    dry: bool,
-    quiet: bool,
-) -> None:
-    """Trains a recipe on a user's own videos."""
-    from stzoo.cli.own_data import own_folder, train_own
-    from stzoo.data.own import own_videos
-    from stzoo.recipe import find
-    from stzoo.training.adapting import training_recipe
-
-    folder, name = own_folder(out, data, Path(recipe).stem)
-    source = str(find(recipe))
-    videos = own_videos(data, val)
-    for sentence in videos.notes:
-        click.echo(sentence, err=True)
-    recipe_in = partial(training_recipe, recipe, videos, name=name, overrides=overrides)
-    texts = videos.texts()
-    train_own(context, recipe_in, texts, folder, source=source, cache=cache, logs=logs, dry=dry, quiet=quiet)
 
 
 def rooted(overrides: tuple[str, ...], data_root: str | None) -> tuple[str, ...]:

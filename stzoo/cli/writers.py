@@ -17,7 +17,8 @@ from stzoo.prediction.rows import VIDEO, Row
 from stzoo.terminal.cleaning import clean_line
 
 if TYPE_CHECKING:
-    from stzoo.prediction.predictor import Prediction, Predictor
+    from stzoo.prediction.answers import Prediction
+    from stzoo.prediction.predictor import Predictor
 
 _BAR_WIDTH = 30
 _SCORED_BY = ("nets", "temperature")

@@ -8,6 +8,7 @@ official   the annotation files of Kinetics-400, Something-Something and UCF101
 hmdb       those of HMDB51 and J-HMDB
 sources    recordings that videos were cut from, and folds
 questions  fewer classes, frames in another order, the arrow of time
+labelled   videos that somebody names: a list, or a folder with a folder a class
 lists      a recipe's [data] table -> class names and labelled videos
 own        a user's own videos: a folder a class, or a list, split into training and validation
 examine    what is wrong with one video, or with many side by side

@@ -14,7 +14,7 @@ from stzoo import bundle as bundles
 from stzoo.bundle import Bundle
 from stzoo.bundle.reading import locate, read_json
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, ExportError, UsageError
+from stzoo.errors import BundleError, ExportError, UsageError, require
 from stzoo.files import CACHE, cache_folder, packaged
 from stzoo.runtimes import (
     OnnxFile,
@@ -43,7 +43,8 @@ def session(
 
     `auto` is torch on a GPU and where no ONNX file is at hand or the bundle's cannot be used, of which `say` is told;
     else openvino if it is installed, else onnxruntime, on whatever file is there. Who asks for one of them has a file
-    written into the cache where there is none in the form that it runs fastest, of which `say` is told.
+    written into the cache where there is none in the form that it runs fastest, of which `say` is told. Without torch
+    no file can be written, and any form is taken.
 
     Raises `UsageError` for what cannot be had, and the errors of `bundled_file` and `export_into_cache`.
     """
@@ -52,7 +53,8 @@ def session(
             return None
         raise UsageError(f"torch computes in fp32 here, not in {precision}; choose the runtime openvino or onnxruntime")
     on_gpu = has_gpu() if device in (None, "auto") else device != "cpu"  # torch judges any other device
-    if runtime == "auto" and precision == "fp32" and on_gpu:
+    has_torch = is_there("torch")
+    if runtime == "auto" and precision == "fp32" and on_gpu and has_torch:
         return None
     concrete = runtime
     if concrete == "auto":
@@ -68,13 +70,13 @@ def session(
     if not bundle.strategy.units:
         forms = ["volumes"]  # torchvision's nets are written in no layout of ours
     try:
-        file = find(folder, bundle, contract, precision, forms if runtime == "auto" else forms[:1])
+        file = find(folder, bundle, contract, precision, forms if runtime == "auto" or not has_torch else forms[:1])
         if file is None and runtime == "auto" and precision == "fp32":
             return None
         if file is not None:
             return open_session(concrete, file, device, precision)
     except UnusableFileError as error:
-        if runtime != "auto" or precision != "fp32":
+        if runtime != "auto" or precision != "fp32" or not has_torch:
             raise
         say(f"{error}. torch runs the net instead.")
         return None
@@ -127,8 +129,9 @@ def export_into_cache(
     """Exports the bundle's net for the contract's clips into the cache, compared with torch on the packaged video.
 
     Raises `UsageError` where the cache cannot be written, `BundleError` for a bundle that does not load, and
-    `ExportError` when the file does not agree with torch.
+    `ExportError` when the file does not agree with torch, and `MissingPackageError` for what is not installed.
     """
+    require("torch", "onnxscript")
     from stzoo.bundle import rebuild
     from stzoo.export import to_onnx
     from stzoo.video.frames import normalise

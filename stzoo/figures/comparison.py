@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stzoo.figures.style import COLOURS, FAINT, INK, STYLE, bare, figure_format, save_figure
+from stzoo.figures.style import COLOURS, FAINT, INK, bare, blank, figure_format, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,18 +28,16 @@ def comparison_figure(
     By group: a colour for each, a mark for each branch, a dash at the group's mean. The suffix of `path` decides
     between PNG, SVG and PDF; `UsageError` for another one.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     figure_format(path)
     branches = list(next(iter(logits.values()))[0])
     sites = list(dict.fromkeys(site for site, _ in branches))
     marks = dict(zip(dict.fromkeys(branch for _, branch in branches), _MARKERS, strict=False))
     colours = dict(zip(logits, list(COLOURS.values()) * len(logits), strict=False))
-    with rc_context(STYLE):
-        rows = 1 if effects is None else 2
-        figure = Figure(figsize=(min(18.0, max(6.5, 1.5 + 0.45 * len(sites))), 2.6 * rows + 1.0), layout="constrained")
+    rows = 1 if effects is None else 2
+    width = min(18.0, max(6.5, 1.5 + 0.45 * len(sites)))
+    with blank(width, 2.6 * rows + 1.0, "constrained") as figure:
+        from matplotlib.lines import Line2D
+
         panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
         _draw(panels[0], logits, sites, marks, colours)
         panels[0].set_ylabel("logit of the drop rate\n(below 0: rather open)", fontsize=9, color=INK)

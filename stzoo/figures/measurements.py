@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Int64
 
-from stzoo.figures.style import COLOURS, FAINT, INK, STYLE, bare, save_figure
+from stzoo.figures.style import COLOURS, FAINT, INK, bare, blank, save_figure
 from stzoo.metrics import Calibration, Estimate, RiskCoverage
 from stzoo.prediction.timeline import Timeline
 
@@ -33,14 +33,10 @@ def confusion_figure(
 
     Raises `UsageError` for another suffix.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     classes = len(labels)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(14.0, max(3.5, 1.5 + (0.32 if classes <= _NUMBERED else 0.16) * classes))
-    with rc_context(STYLE):
-        figure = Figure(figsize=(side, side))
+    with blank(side, side) as figure:
         axes = figure.add_subplot()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         if classes <= _LABELLED:
@@ -79,12 +75,8 @@ def frontier_figure(
     The first of the `lines` stands out. The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another
     one.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     colours = [COLOURS[unit] for unit in ("S+ST", "T", "S", "ST", "S+T", "S+T+ST")]
-    with rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    with blank(6.4, 4.4, layout="constrained") as figure:
         axes = figure.add_subplot()
         for place, (name, points) in enumerate(lines.items()):
             costs = [amount / 1e6 for amount, _ in sorted(points, key=lambda point: point[0])]
@@ -128,14 +120,10 @@ def reliability_figure(calibration: Calibration, path: Path | str, title: str) -
 
     Reference: Fig. 1, Guo et al. 2017, "On calibration of modern neural networks".
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     bins = len(calibration.videos)
     centres = (np.arange(bins) + 0.5) / bins
     some = calibration.videos > 0
-    with rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 4.8))
+    with blank(4.2, 4.8) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         above.bar(centres[some], calibration.accuracy[some], width=0.92 / bins, color=COLOURS["S"], zorder=2)
         above.plot(
@@ -179,11 +167,7 @@ def risk_figure(curve: RiskCoverage, path: Path | str, title: str) -> None:
 
     The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another one.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.2))
+    with blank(4.2, 3.2) as figure:
         axes = figure.subplots()
         axes.plot(curve.coverage, curve.risk, color=COLOURS["S"], drawstyle="steps-post")
         axes.set_title(f"{title}\narea {curve.area:.4f}, n = {curve.n}", loc="left", fontsize=9, color=INK)
@@ -203,17 +187,13 @@ def timeline_figure(timeline: Timeline, path: Path | str, title: str) -> None:
     A strip below shows when which of them is best; grey where it is another class. The suffix of `path` decides
     between PNG, SVG and PDF; `UsageError` for another one.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     middles = timeline.spans_seconds.mean(axis=1)
     best = np.bincount(timeline.scores.argmax(axis=1), minlength=len(timeline.labels))
     ranked = sorted(range(len(best)), key=lambda row: (-best[row], -timeline.scores[:, row].max()))[:_LINES]
     shown = [row for row in ranked if best[row] or timeline.scores[:, row].max() >= _MATTERS]
     palette = list(COLOURS.values())
     colours = {timeline.labels[row]: palette[place] for place, row in enumerate(shown)}
-    with rc_context(STYLE | {"text.parse_math": False}):
-        figure = Figure(figsize=(8.0, 3.4))
+    with blank(8.0, 3.4, parse_math=False) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(9, 1))
         for row in shown:
             label = timeline.labels[row]

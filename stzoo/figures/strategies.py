@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stzoo.errors import StrategyError, UsageError
-from stzoo.figures.style import COLOURS, FAINT, FORMULAS, INK, STYLE, bare, figure_format, save_figure, site_groups
+from stzoo.figures.style import COLOURS, FAINT, FORMULAS, INK, bare, blank, figure_format, save_figure, site_groups
 from stzoo.metrics import Mean
 from stzoo.strategies.posterior import Convention, Posterior
 from stzoo.strategies.strategy import BRANCHES, Strategy, open_branches
@@ -45,15 +45,11 @@ def strategy_figure(strategy: Strategy, path: Path | str, title: str) -> None:
 
     The suffix of `path` decides between PNG, SVG and PDF. Raises `UsageError` for another suffix.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     figure_format(path)
     panel = _Panel.of(title, None, strategy, "linear")
     lanes_inches = 0.22 * len(panel.branches)
     height = lanes_inches + 1.1
-    with rc_context(STYLE):
-        figure = Figure(figsize=(panel.width_inches, height))
+    with blank(panel.width_inches, height) as figure:
         axes = figure.add_axes((0.08, 0.82 / height, 0.9, lanes_inches / height))
         axes.set_title(title, loc="left", fontsize=11, color=INK, pad=8, fontweight="bold")
         panel.draw_lanes(axes)
@@ -65,17 +61,13 @@ def posteriors_side_by_side(
     panels: Sequence[tuple[str, Posterior, Strategy | None]], path: Path | str, convention: Convention = "linear"
 ) -> None:
     """Draws several posteriors as `marginals_figure` does, one below the other: equal sites stand in a column."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     figure_format(path)
     if not panels:
         raise UsageError(f"{path} would show nothing; give at least one posterior")
     drawn = [_Panel.of(*panel, convention) for panel in panels]
     width = max(panel.width_inches for panel in drawn)
-    with rc_context(STYLE):
-        height = len(drawn) * (_PANEL_INCHES + _GAP_INCHES)
-        figure = Figure(figsize=(width, height))
+    height = len(drawn) * (_PANEL_INCHES + _GAP_INCHES)
+    with blank(width, height) as figure:
         outer = figure.add_gridspec(
             len(drawn), 1, bottom=_GAP_INCHES / height, top=1.0, hspace=_GAP_INCHES / _PANEL_INCHES
         )
@@ -97,14 +89,10 @@ def effects_figure(posterior: Posterior, losses: Mapping[tuple[str, str], Mean],
     Bars reach two standard errors to both sides. The suffix of `path` decides between PNG, SVG and PDF; `UsageError`
     for another one.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     figure_format(path)
     panel = _Panel.of(title, posterior, None, "linear")
     branches = list(dict.fromkeys(branch for _, branch in losses))
-    with rc_context(STYLE):
-        figure = Figure(figsize=(panel.width_inches, 5.0), layout="constrained")
+    with blank(panel.width_inches, 5.0, layout="constrained") as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.4))
         panel.draw_bars(above)
         below.axhline(0, color=FAINT, linewidth=0.8, zorder=1)

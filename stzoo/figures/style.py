@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from stzoo.errors import UsageError
+from stzoo.errors import UsageError, require
+from stzoo.figures.fonts import FAMILY, fonts_for, quietly
 from stzoo.files import replacing
 from stzoo.strategies.strategy import NONE
-from stzoo.video.fonts import FAMILY, fonts_for, quietly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,19 @@ STYLE: Any = {"svg.hashsalt": "stzoo", "font.family": FAMILY}
 
 class FontWarning(UserWarning):
     """Letters of a figure that no font of this machine has."""
+
+
+@contextmanager
+def blank(
+    width_inches: float, height_inches: float, layout: Literal["constrained"] | None = None, *, parse_math: bool = True
+) -> Iterator[Figure]:
+    """An empty figure, to be drawn on in stzoo's style. Raises `MissingPackageError` where matplotlib is not there."""
+    require("matplotlib")
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE | {"text.parse_math": parse_math}):
+        yield Figure(figsize=(width_inches, height_inches), layout=layout)
 
 
 def site_groups(sites: Iterable[str]) -> dict[str, list[str]]:

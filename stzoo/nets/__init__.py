@@ -4,6 +4,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
 `prune` takes any fixed net out of it.
 
     backbones     every backbone by its name, and what a net is before it has weights
+    named         `stzoo.create` and `stzoo.measure`: nets by the names of a backbone and a strategy
     pruning       between template and fixed net: `grow` and `prune`
     fusion        where the branches of a site meet: gates, and the two ways of building a site
     classifier    what all backbones have around their features
@@ -25,7 +26,15 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     inflate       2D weights put into a 3D net
 """
 
-from stzoo.nets.backbones import BACKBONES, TORCHVISION, Architecture, Backbone, architecture, backbone
+from stzoo.nets.backbones import (
+    BACKBONES,
+    TORCHVISION,
+    Architecture,
+    Backbone,
+    architecture,
+    backbone,
+    renew_head,
+)
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.merging import merge
 from stzoo.nets.pruning import fixed, fixed_net, grow, is_template, posterior, prune, template
@@ -45,5 +54,6 @@ __all__ = [
     "merge",
     "posterior",
     "prune",
+    "renew_head",
     "template",
 ]

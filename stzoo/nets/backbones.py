@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from torch import nn
 
 from stzoo.errors import UsageError, did_you_mean
 from stzoo.nets.classifier import Classifier
@@ -136,3 +139,13 @@ def architecture(net: Classifier) -> Architecture:
     if not isinstance(net.architecture, Architecture):
         raise UsageError("a merged net has lost its architecture and can only be run; use the net that it was made of")
     return net.architecture
+
+
+def renew_head(net: Classifier, classes: int) -> None:
+    """Gives a net a head for so many classes, as it is before training, in the place of its own.
+
+    Raises `UsageError` for a merged net.
+    """
+    of_net, old = architecture(net), net.head
+    net.head = nn.Linear(old.in_features, classes, device=old.weight.device, dtype=old.weight.dtype)
+    net.architecture = dataclasses.replace(of_net, classes=classes)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
+import stzoo
 from stzoo.bundle.confidence import Confidence
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
+from stzoo.prediction.answers import Prediction, warn_of
 from stzoo.prediction.clips import Clips, OfClips, mean_of_each
 from stzoo.prediction.confidence import tempered
+from stzoo.prediction.stream import Stream
 from stzoo.prediction.timeline import Timeline, follow
-from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once
+from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once, refuse_forked, times_forked
 from stzoo.strategies.strategy import Strategy
 from stzoo.video.given import Channels, Fps, VideoLike, VideosLike, are_several, given_video, given_videos
 from stzoo.video.reader import read_clips
@@ -28,24 +29,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class VideoWarning(UserWarning):
-    """A prediction was made from less than the whole video: the file is cut off or damaged."""
-
-
-class Prediction(NamedTuple):
-    """A class and its probability, between 0 and 1."""
-
-    label: str
-    score: float
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictor:
     """A fixed net that takes videos. The attributes can be read and not set; `to` gives one on another device.
 
     Raises:
         UsageError: the net is a template, the device does not exist, or an ONNX file takes other clips than the
-            contract says.
+            contract says; and from every method in a process that was forked after the model was used.
     """
 
     net: nn.Module | Session = dataclasses.field(repr=False)
@@ -67,6 +57,8 @@ class Predictor:
     confidence: Confidence | None = dataclasses.field(default=None, kw_only=True, repr=False)
     """What the scores are calibrated with; None leaves them as the net gives them."""
     _runner: Runner = dataclasses.field(init=False, repr=False)
+    _first_used: int | None = dataclasses.field(default=None, init=False, repr=False)
+    """After how many forks: threads that compute do not come along with one."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
@@ -84,6 +76,19 @@ class Predictor:
             runner = TorchNet(self.net, self.device)
         object.__setattr__(self, "_runner", runner)
         object.__setattr__(self, "device", runner.device)
+        if isinstance(runner, Session):  # whose threads start with it
+            object.__setattr__(self, "_first_used", times_forked())
+
+    def _repr_html_(self) -> str | None:
+        return stzoo.notebook_html(self)
+
+    @property
+    def _running(self) -> Runner:
+        """What runs the net. Raises `UsageError` in a process that was forked after it ran."""
+        if self._first_used is None:
+            object.__setattr__(self, "_first_used", times_forked())
+        refuse_forked(self._first_used, self.name)
+        return self._runner
 
     @property
     def runtime(self) -> Runtime:
@@ -164,7 +169,7 @@ class Predictor:
         A list of videos gives a row for each. Arguments, errors and warnings are those of `predict`; `UsageError` also
         for a net that does not show what enters its classifier.
         """
-        found = list(self._means(self._runner.clip_vectors, given_videos(video, fps, channels), clips))
+        found = list(self._means(self._running.clip_vectors, given_videos(video, fps, channels), clips))
         return np.stack(found) if are_several(video) else found[0]
 
     def features(
@@ -174,12 +179,13 @@ class Predictor:
 
         Arguments, errors and warnings are those of `predict`; `UsageError` also on another runtime.
         """
-        if isinstance(self._runner, Session):
+        runner = self._running
+        if isinstance(runner, Session):
             raise UsageError(f"{self.runtime} shows no stages of a net; load it with the runtime torch.")
         from stzoo.runtimes.torch_net import TorchNet
 
-        assert isinstance(self._runner, TorchNet)
-        return self._runner.stage_features(self._read(given_video(video, fps, channels), clips), self.contract)
+        assert isinstance(runner, TorchNet)
+        return runner.stage_features(self._read(given_video(video, fps, channels), clips), self.contract)
 
     def best(self, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Prediction]:
         """The `topk` classes with the highest scores, best first."""
@@ -227,10 +233,8 @@ class Predictor:
         fps: Fps = None,
         channels: Channels = "rgb",
     ) -> Timeline | list[Timeline]:
-        """The scores of a window that moves along a video; arguments and errors are those of `predict` and of
+        """The scores of a window that moves along a video; arguments, errors and warnings are those of `predict` and
         `stzoo.prediction.timeline.follow`.
-
-        Warns as `predict` does.
         """
         several = are_several(video)
         timelines = [
@@ -244,8 +248,14 @@ class Predictor:
             )
             for each in given_videos(video, fps, channels)
         ]
-        _warn(sentence for timeline in timelines for sentence in timeline.warnings)
+        warn_of(sentence for timeline in timelines for sentence in timeline.warnings)
         return timelines if several else timelines[0]
+
+    def stream(
+        self, fps: Fps = None, window_seconds: float = 2.0, hop_seconds: float = 1.0, *, channels: Channels = "rgb"
+    ) -> Stream:
+        """A window that moves along frames that come one at a time; arguments and errors are those of `Stream`."""
+        return Stream(self.contract, self.labels, self.scores_of, fps, window_seconds, hop_seconds, channels)
 
     def _means(
         self, of_clips: OfClips, videos: Iterable[Video], clips: int | None
@@ -256,22 +266,21 @@ class Predictor:
         return mean_of_each(of_clips, read, self.contract, self.name, at_once=at_once)
 
     def _scores(self, videos: Iterable[Video], clips: int | None) -> Iterator[Float32[np.ndarray, " classes"]]:
-        for numbers in self._means(self.clip_scores, videos, clips):
-            yield numbers.reshape(self.nets, -1).mean(axis=0)
+        return (numbers.reshape(self.nets, -1).mean(axis=0) for numbers in self._means(self.clip_scores, videos, clips))
 
     def clip_scores(self, clips: Clips, contract: InputContract) -> Float64[np.ndarray, "views numbers"]:
         """Of every view the scores of each net, one after the other, at the temperature where there is one."""
-        each = self._runner.each_clip_scores(clips, contract)
+        each = self._running.each_clip_scores(clips, contract)
         return np.concatenate(each if self.confidence is None else tempered(each, self.confidence.temperature), axis=1)
 
     def _read(self, video: Video, clips: int | None) -> Clips:
         read = read_clips(video, self.contract, clips)
-        _warn(read.warnings)
+        warn_of(read.warnings)
         return read.clips
 
     def vector_of(self, clips: Clips) -> Float32[np.ndarray, " numbers"]:
         """What `embed` gives, of clips that have been read already, as `scores_of` takes them."""
-        return next(mean_of_each(self._runner.clip_vectors, [clips], self.contract, self.name))
+        return next(mean_of_each(self._running.clip_vectors, [clips], self.contract, self.name))
 
     def scores_of(self, clips: Clips) -> Float32[np.ndarray, " classes"]:
         """What `scores` gives, of clips that have been read already, as `read_clips` reads them.
@@ -289,12 +298,3 @@ class Predictor:
         """What `scores_of` averages, where several nets are averaged; else one row."""
         numbers = next(mean_of_each(self.clip_scores, [clips], self.contract, self.name))
         return numbers.reshape(self.nets, -1)
-
-
-def _warn(sentences: Iterable[str]) -> None:
-    """Warns of a video, in the line that called stzoo."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("stzoo."):
-        frame, level = frame.f_back, level + 1
-    for sentence in sentences:
-        warnings.warn(sentence, VideoWarning, stacklevel=level)

@@ -54,11 +54,7 @@ def timeline_row(
         "window_seconds": window_seconds,
         "hop_seconds": hop_seconds,
         "windows": [
-            {
-                "start_seconds": round(start, 6),
-                "end_seconds": round(end, 6),
-                "predictions": _ranked(predictor, scores, topk),
-            }
+            window_row(predictor, (start, end), scores, topk)
             for (start, end), scores in zip(result.spans_seconds.tolist(), result.scores, strict=True)
         ],
         "captions": [
@@ -69,6 +65,14 @@ def timeline_row(
         ],
         **_about(predictor, result),
     }
+
+
+def window_row(
+    predictor: Predictor, span_seconds: tuple[float, float], scores: Float32[np.ndarray, " classes"], topk: int
+) -> Row:
+    """What is said of one window."""
+    start, end = (round(seconds, 6) for seconds in span_seconds)
+    return {"start_seconds": start, "end_seconds": end, "predictions": _ranked(predictor, scores, topk)}
 
 
 def _ranked(predictor: Predictor, scores: Float32[np.ndarray, " classes"], topk: int) -> list[Row]:

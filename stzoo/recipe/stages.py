@@ -58,6 +58,12 @@ class Optimisation(Table):
     ema: Annotated[
         Rate, Field(description="decay of a moving average of the weights, which is what is kept of the stage; 0: off")
     ] = 0.0
+    patience: Annotated[
+        int,
+        Field(
+            ge=0, description="epochs without a lower cross-entropy on the selection split that end the stage; 0: off"
+        ),
+    ] = 0
     schedule: Literal["cosine", "step"] = "cosine"
     milestones: Annotated[
         tuple[int, ...], Field(description="schedule = step: epochs after which the rate falls", validate_default=True)

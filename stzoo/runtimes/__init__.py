@@ -1,6 +1,7 @@
 """The same net on torch, onnxruntime or openvino. No torch, but in torch_net.
 
 availability         what is installed and built in here
+forks                how often this process was forked
 choosing             which runtime opens a file, and what none can do
 session              what runs clips: what an ONNX file is once a runtime has opened it
 onnx_file            an ONNX file that nobody vouches for
@@ -15,6 +16,7 @@ torch_net            a net in torch
 
 from stzoo.runtimes.availability import has_gpu, is_there, threads
 from stzoo.runtimes.choosing import INSTALL, RUNTIMES, open_session, refuse_impossible, refuse_unknown
+from stzoo.runtimes.forks import refuse_forked, times_forked
 from stzoo.runtimes.onnx_file import OnnxFile, Precision, UnusableFileError
 from stzoo.runtimes.session import Runner, Runtime, Session, clips_at_once
 
@@ -31,7 +33,9 @@ __all__ = [
     "has_gpu",
     "is_there",
     "open_session",
+    "refuse_forked",
     "refuse_impossible",
     "refuse_unknown",
     "threads",
+    "times_forked",
 ]

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,16 @@ class Point:
     cross_entropy: float
     strategy: Strategy
     lead: Estimate | None
+
+    def row(self) -> dict[str, Any]:
+        """The point as plain values, by `FIELDS`; None for what there is not."""
+        accuracy, behind = self.accuracy, self.lead
+        less = (None, None, None) if behind is None else (behind.value, behind.low, behind.high)
+        shares = (accuracy.value, accuracy.low, accuracy.high, self.cross_entropy, accuracy.n)
+        budget = None if self.budget is None else str(self.budget)
+        milliseconds = None if self.nanoseconds is None else self.nanoseconds / 1e6
+        values = (budget, self.net, self.cost, milliseconds, *shares, *less, self.strategy.text())
+        return dict(zip(FIELDS, values, strict=True))
 
 
 def rivals(architecture: Architecture, costs: Costs, posterior: Posterior, budget: int) -> dict[str, Strategy]:
@@ -117,13 +128,8 @@ def table(found: Sequence[Point]) -> str:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(FIELDS)
     for point in found:
-        accuracy = point.accuracy
-        shares = [f"{number:.6f}" for number in (accuracy.value, accuracy.low, accuracy.high, point.cross_entropy)]
-        behind = point.lead
-        less = ["", "", ""] if behind is None else [f"{n:.6f}" for n in (behind.value, behind.low, behind.high)]
-        milliseconds = "" if point.nanoseconds is None else f"{point.nanoseconds / 1e6:.6f}"
-        of_net = ("" if point.budget is None else str(point.budget), point.net, point.cost, milliseconds)
-        lines.writerow((*of_net, *shares, accuracy.n, *less, point.strategy.text()))
+        values = point.row().values()
+        lines.writerow(f"{value:.6f}" if isinstance(value, float) else value for value in values)
     return text.getvalue()
 
 

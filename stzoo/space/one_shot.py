@@ -43,6 +43,11 @@ class Answers(NamedTuple):
     likelihoods: Float32[np.ndarray, "*nets videos"]
     right: Bool[np.ndarray, "*nets videos"]
 
+    @classmethod
+    def of(cls, scores: Float32[np.ndarray, "*nets videos classes"], labels: Int64[np.ndarray, " videos"]) -> Answers:
+        """What these scores say of videos of these classes."""
+        return cls(scores[..., np.arange(len(labels)), labels], scores.argmax(axis=-1) == labels)
+
     @property
     def losses(self) -> Float64[np.ndarray, "*nets videos"]:
         """The cross-entropy of every video in nats."""
@@ -74,8 +79,7 @@ class SelectionClips:
     ) -> Answers:
         """What a net, or several that take the same clips, says of the videos in these rows."""
         scores = video_scores(net, self.clips[rows], self.contract, device=self.device, at_once=self.at_once)
-        labels = self.labels[rows]
-        return Answers(scores[..., np.arange(len(labels)), labels], scores.argmax(axis=-1) == labels)
+        return Answers.of(scores, self.labels[rows])
 
 
 def pruned(template: Classifier, strategy: Strategy, data: SelectionClips) -> Classifier:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+import stzoo
 from stzoo.errors import StrategyError
 from stzoo.strategies.strategy import NONE, Site, Strategy, open_branches
 
@@ -44,6 +45,9 @@ class Posterior:
                     )
         frozen = {site: MappingProxyType(dict(branches)) for site, branches in self.drop.items()}
         object.__setattr__(self, "drop", MappingProxyType(frozen))
+
+    def _repr_html_(self) -> str | None:
+        return stzoo.notebook_html(self)
 
     def marginals(self, convention: Convention = "linear", *, none: bool = False) -> dict[str, dict[str, float]]:
         """P(unit) at every site, not renormalised: what is missing to 1 is P(none), which `none` adds as a unit.

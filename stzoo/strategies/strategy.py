@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import stzoo
 from stzoo.errors import StrategyError, did_you_mean, listed
 
 NONE = "none"
@@ -113,6 +114,9 @@ class Strategy:
         _check_offered(backbone, sites, units)
         units_of = {site.name: site.nearest(unit) for site, unit in zip(choices, units, strict=True)}
         return cls(backbone, {site.name: units_of.get(site.name, "+".join(site.branches)) for site in sites})
+
+    def _repr_html_(self) -> str | None:
+        return stzoo.notebook_html(self)
 
     def text(self) -> str:
         """One line such as `densenet121: B1.L1..5=S+ST B1.L6=ST T1=S`; runs of numbered sites are joined by `..`."""

@@ -1,5 +1,6 @@
 """From a recipe to bundles.
 
+calls       `stzoo.train`, `stzoo.finetune` and `stzoo.select`
 pipeline    a whole run: every stage in order, then measurements and bundle
 sweep       a template for every point of a grid of values
 budgets     the best strategies within budgets, measured beside others and bundled
@@ -17,6 +18,7 @@ mixing      mixup and CutMix
 draws       random draws as functions of seed, stage, epoch and sample
 splits      the videos of a training list that select, and those that judge finetuning
 data        lists and clips of a recipe
+best        the net of the best epoch, and early stopping
 average     the moving average of the weights
 checkpoint  where a stage stands after an epoch
 threads     how many threads of a CPU train
@@ -27,8 +29,8 @@ voice       how a run speaks
 results     the final measurements of a run
 looks       how often a split has been measured on
 bundling    the bundle of a finished run
-fingerprints  which videos a model was trained on
 provenance  where the weights of a bundle come from
+plan        a run on a user's own videos before anything is written
 adapting    recipes for a user's own videos: a template's, and one that finetunes a bundle
 trackers    TensorBoard and Weights & Biases
 """

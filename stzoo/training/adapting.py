@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,7 +117,7 @@ def given_texts(bundle: Bundle, videos: OwnVideos) -> dict[str, str]:
     return {**videos.texts(), STRATEGY: json.dumps(bundle.strategy.to_json(), indent=2) + "\n"}
 
 
-def refuse_changed(run_folder: Path, texts: dict[str, str]) -> None:
+def refuse_changed(run_folder: Path, texts: Mapping[str, str]) -> None:
     """Raises `TrainingError` where a run was trained on other files than these."""
     for name, text in texts.items() if not is_blank(run_folder) else ():
         path = run_folder / GIVEN / name
@@ -128,7 +128,7 @@ def refuse_changed(run_folder: Path, texts: dict[str, str]) -> None:
             )
 
 
-def begin(run: Run, texts: dict[str, str]) -> None:
+def begin(run: Run, texts: Mapping[str, str]) -> None:
     """Makes a directory this run's, and puts what it is given into it."""
     run.begin()
     for name, text in texts.items():

@@ -24,11 +24,11 @@ from stzoo.nets.classifier import Classifier
 from stzoo.nets.measure import measure
 from stzoo.prediction import golden
 from stzoo.prediction.predictor import Predictor
-from stzoo.training.fingerprints import TRAINED_ON, trained_on
 from stzoo.training.provenance import provenance
 from stzoo.training.results import Candidate, SplitAccuracy
 from stzoo.training.run import Run
 from stzoo.video.video import Video
+from stzoo.zoo.fingerprints import TRAINED_ON, trained_on
 
 CHOICE, GATES, RELIABILITY = "choice of weights", "gates", "selection"
 """Facts of how a net was chosen."""

@@ -16,11 +16,12 @@ from stzoo.errors import StzooError, TrainingError
 from stzoo.files import replacing
 from stzoo.ranks import ALONE, Ranks
 from stzoo.training.average import Average
+from stzoo.training.best import Best
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """All that changes while a stage trains: its net, optimiser and loss scaling, and the moving average if it has one.
+    """All that changes while a stage trains: its net, optimiser and loss scaling; moving average and best net, if any.
 
     A scaler that is not enabled has no state.
     """
@@ -29,6 +30,7 @@ class TrainingState:
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     average: Average | None = None
+    best: Best | None = None
 
 
 def save_checkpoint(path: Path, stage: str, epochs_done: int, state: TrainingState) -> None:
@@ -39,6 +41,9 @@ def save_checkpoint(path: Path, stage: str, epochs_done: int, state: TrainingSta
     if state.average is not None:
         tensors |= {f"average.{name}": tensor for name, tensor in state.average.tensors.items()}
     metadata = {"stage": stage, "epochs_done": str(epochs_done), "scaler": json.dumps(state.scaler.state_dict())}
+    if state.best is not None:
+        tensors |= {f"best.{name}": tensor for name, tensor in state.best.tensors.items()}
+        metadata |= {"best": json.dumps([state.best.epoch, state.best.cross_entropy])}
     _write(path, tensors, metadata)
 
 
@@ -54,7 +59,7 @@ def load_checkpoint(path: Path, stage: str, state: TrainingState, ranks: Ranks =
         if checkpoint is None or checkpoint[0]["stage"] != stage:
             return 0
         metadata, tensors = checkpoint
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "average": {}}
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "optimiser": {}, "average": {}, "best": {}}
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = value
@@ -67,6 +72,9 @@ def load_checkpoint(path: Path, stage: str, state: TrainingState, ranks: Ranks =
         state.optimiser.load_state_dict({"state": buffers, "param_groups": groups})
         if (average := state.average) is not None:
             average.tensors = {name: parts["average"][name].to(old.device) for name, old in average.tensors.items()}
+        if state.best is not None:
+            state.best.epoch, state.best.cross_entropy = json.loads(metadata["best"])
+            state.best.tensors = parts["best"]
         if scaling := json.loads(metadata["scaler"]):
             state.scaler.load_state_dict(scaling)
         return int(metadata["epochs_done"])

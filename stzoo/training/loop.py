@@ -24,6 +24,7 @@ from stzoo.recipe import Optimisation, Stage, Variational
 from stzoo.terminal.progress import counting
 from stzoo.training.average import Average
 from stzoo.training.batches import Batch, ClipSource, Noise
+from stzoo.training.best import Best
 from stzoo.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from stzoo.training.draws import Draws
 from stzoo.training.machine import Forward, Machine, gradients_stay
@@ -105,14 +106,17 @@ def fit(
     machine: Machine,
     *,
     checkpoint: Path,
-    record: Callable[[int, dict[str, float]], None],
+    record: Callable[[int, dict[str, float]], float],
     progress: bool = True,
 ) -> None:
     """Trains `net` in place, from the stage's checkpoint if there is one, to the end of its epochs.
 
+    With `patience` it ends before, when so many epochs in a row have brought nothing better, and the net is that of the
+    best epoch.
+
     `record` gets the number of epochs done and their numbers: `loss` (with the regulariser), `cross_entropy`,
-    `divergence`, `train_accuracy`, `learning_rate`. It is called before the checkpoint is written, so that after a
-    crash an epoch may be recorded again but never lost.
+    `divergence`, `train_accuracy`, `learning_rate`; it gives the net's cross-entropy on the selection split. It is
+    called before the checkpoint is written, so that after a crash an epoch may be recorded again but never lost.
 
     Every one of `machine.ranks` calls it with the same arguments, and ends with the same net; one of them writes. Where
     a moving average of the weights is kept, that is what `record` sees and what the net ends with.
@@ -126,7 +130,8 @@ def fit(
     optimiser = optimiser_of(net, optimisation)
     scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "float16")
     average = Average(net, optimisation.ema) if optimisation.ema else None
-    state = TrainingState(net, optimiser, scaler, average)
+    best = Best() if optimisation.patience else None
+    state = TrainingState(net, optimiser, scaler, average, best)
     epochs_done = load_checkpoint(checkpoint, stage, state, machine.ranks)
     _refuse_diverged(net, assignment, epochs_done)
     for first, end in ((0, optimisation.head_epochs), (optimisation.head_epochs, optimisation.epochs)):
@@ -136,13 +141,19 @@ def fit(
         with alone, machine.training(net) as forward:
             trainer = _Trainer(net, forward, clips, assignment, machine, state)
             for epoch in range(max(first, epochs_done), end):
+                if best is not None and best.is_final(epoch, optimisation.patience):
+                    break
                 numbers = trainer.epoch(epoch, progress)
                 _refuse_diverged(net, assignment, epoch + 1, numbers["cross_entropy"])
                 with nullcontext() if average is None else average.shown(net):
-                    record(epoch + 1, numbers)
+                    cross_entropy = record(epoch + 1, numbers)
+                    if best is not None:
+                        best.see(epoch + 1, cross_entropy, net)
                 if machine.ranks.leads:
                     save_checkpoint(checkpoint, stage, epoch + 1, state)
-    if average is not None:
+    if best is not None:
+        net.load_state_dict(best.tensors)
+    elif average is not None:
         net.load_state_dict(average.tensors)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -102,30 +102,32 @@ def round_kernels(net: nn.Module) -> None:
                 parameter.copy_(parameter.half())
 
 
-def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: InputContract) -> None:
-    """Every measurement with protocol, split, how often that was looked at, n and interval, as JSON.
+def rows(accuracies: Sequence[SplitAccuracy], contract: InputContract) -> list[dict[str, Any]]:
+    """Every measurement with protocol, split, how often that was looked at, n and interval, as plain values.
 
     Where several nets are compared, also how much more of the same videos the first gets right.
     """
-    write_json(
-        path,
-        [
-            {
-                "net": measured.name,
-                "how": measured.how,
-                "split": measured.split,
-                "protocol": contract.protocol,
-                "accuracy": round(measured.accuracy.value, 6),
-                "low": round(measured.accuracy.low, 6),
-                "high": round(measured.accuracy.high, 6),
-                "n": measured.accuracy.n,
-                "looks": measured.looks,
-                **({} if measured.lead is None else _lead(accuracies[0].name, measured.lead)),
-                "strategy": measured.strategy.text(),
-            }
-            for measured in accuracies
-        ],
-    )
+    return [
+        {
+            "net": measured.name,
+            "how": measured.how,
+            "split": measured.split,
+            "protocol": contract.protocol,
+            "accuracy": round(measured.accuracy.value, 6),
+            "low": round(measured.accuracy.low, 6),
+            "high": round(measured.accuracy.high, 6),
+            "n": measured.accuracy.n,
+            "looks": measured.looks,
+            **({} if measured.lead is None else _lead(accuracies[0].name, measured.lead)),
+            "strategy": measured.strategy.text(),
+        }
+        for measured in accuracies
+    ]
+
+
+def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: InputContract) -> None:
+    """The `rows` as JSON."""
+    write_json(path, rows(accuracies, contract))
 
 
 def _lead(first: str, lead: Estimate) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from stzoo import nets
-from stzoo.errors import listed
+from stzoo.errors import listed, require
 from stzoo.files import write_json
 from stzoo.metrics import mean_over_sources
 from stzoo.nets.classifier import Classifier
@@ -25,7 +25,7 @@ from stzoo.recipe import Stage
 from stzoo.space.costs import branch_shares
 from stzoo.space.evidence import Evidence, evidence
 from stzoo.space.judge import Judge
-from stzoo.space.one_shot import pruned
+from stzoo.space.one_shot import Answers, pruned
 from stzoo.space.race import cost
 from stzoo.space.reliability import Reliability, reliability
 from stzoo.space.selection import ScoredStrategy, best, score_strategies
@@ -220,11 +220,11 @@ class Stages:
         if init is not None and init.batch_norm == "re-estimated":
             reestimate_batch_norm(first, self.data.calibration(self.machine.device, self.training)())
 
-    def _record(self, stage: Stage, net: Classifier, epoch: int, numbers: Mapping[str, float]) -> None:
-        """Writes an epoch's line, with the videos it left out, every gate, and the accuracy on the selection split.
+    def _record(self, stage: Stage, net: Classifier, epoch: int, numbers: Mapping[str, float]) -> float:
+        """Writes an epoch's line, with the videos it left out, every gate, and what is reached on the selection split.
 
-        Of a template that is the net's with every branch open, with the template's own batch-norm statistics: a lower
-        bound, and cheap.
+        Gives the cross-entropy there. Of a template it is the net's with every branch open, with the template's own
+        batch-norm statistics: a lower bound, and cheap.
         """
         entry: dict[str, object] = {name: round(value, 6) for name, value in numbers.items()}
         if self.training.left_out:
@@ -240,21 +240,27 @@ class Stages:
             shown = nets.prune(net, self.blueprint.architecture.all_open)
         data = self.selection
         scores = shared_scores(shown.eval(), data.clips, data.contract, self.machine, data.at_once)
-        entry["selection_accuracy"] = round(float((scores.argmax(axis=1) == data.labels).mean()), 6)
+        score = Answers.of(scores, data.labels).score()
+        entry["selection_accuracy"] = score.accuracy
+        entry["selection_cross_entropy"] = score.cross_entropy
         if not self.machine.ranks.leads:
-            return
+            return score.cross_entropy
         self.run.record(stage, epoch, entry)
         now = time.monotonic()
         self.run.record_seconds(stage, epoch, now - self._since)
         self._since = now
         self.voice.say(_line(stage, epoch, entry))
+        return score.cross_entropy
 
 
 def prepare(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> Stages:
     """The stages of a run, begun once lists, backbone, strategy and first weights are found; its data is decoded.
 
     Of several `ranks` every one does this; the leading one reads first weights, writes and speaks.
+
+    Raises `MissingPackageError` without matplotlib, which the bundle's figure needs at the end.
     """
+    require("matplotlib")
     voice = voice if ranks.leads else SILENT
     machine = machine_of(run.recipe.compute, ranks)
     data = RunData(run.recipe, cache, voice, processes=ranks.local_count)

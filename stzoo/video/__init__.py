@@ -23,10 +23,11 @@ Clips:
     reader     video -> clips: source, clips and frames put together
     workers    clips of many files, read by processes of their own, whose time is limited
     windows    a video seen through windows that move along it
+    live       a camera, an address or a pipe: frames as they come
+    stream     the same windows over frames that come one at a time, without an end
     augment    one random clip of a video or strip, to train on
 
 Besides:
     render     a video written anew with labels on it
     overlay    labels drawn onto frames
-    fonts      fonts of this machine that have the letters of a text
 """

@@ -1,22 +1,21 @@
-"""Labels drawn onto frames: a dark field at the lower left, a line a label with its score. matplotlib has the font."""
+"""Labels drawn onto frames: a dark field at the lower left, a line a label with its score. OpenCV has the fonts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8, UInt16
-
-from stzoo.video.fonts import fonts_for, quietly
 
 Lines = Sequence[tuple[str, float]]
 """Labels with scores between 0 and 1, best first."""
 
 _SIZE, _SMALLEST_PIXELS = 1 / 18, 6.0  # the font's, as a share of the picture's shorter side, and its least
-_DOTS_AN_INCH, _POINTS_AN_INCH = 100, 72
+_LINE_HEIGHT = 1.5  # in sizes of the font
 _OPAQUE = 0.6
+_WHITE = 255.0
 _FIGURE_SPACE = "\u2007"  # as wide as a digit
 
 
@@ -47,36 +46,30 @@ class Overlay:
 
 def _drawn(lines: Lines, width: int, height: int) -> UInt16[np.ndarray, "rows columns 4"]:
     """The lower left part of a picture that lines take: colours and how opaque they are, 0 to 255."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not lines:
         return np.zeros((0, 0, 4), dtype=np.uint16)
-    pixels = max(_SMALLEST_PIXELS, _SIZE * min(width, height))
-    rows = min(height, math.ceil(pixels * (2 + 1.5 * len(lines))))
+    margin = max(_SMALLEST_PIXELS, _SIZE * min(width, height)) / 2
+    size = max(1, math.floor(2 * margin))
     shares = (f"{100 * score:3.0f}".replace(" ", _FIGURE_SPACE) for _, score in lines)
-    text = "\n".join(f"{share} %  {' '.join(label.split())}" for share, (label, _) in zip(shares, lines, strict=True))
-    with rc_context({"font.family": fonts_for(text).families}), quietly():
-        # A quarter of a pixel more: the canvas rounds its size down.
-        figure = Figure(figsize=((width + 0.25) / _DOTS_AN_INCH, (rows + 0.25) / _DOTS_AN_INCH), dpi=_DOTS_AN_INCH)
-        canvas: Any = FigureCanvasAgg(figure)
-        figure.patch.set_alpha(0)
-        points = pixels * _POINTS_AN_INCH / _DOTS_AN_INCH
-        written = figure.text(
-            pixels / width,
-            pixels / rows,
-            text,
-            fontsize=points,
-            color="white",
-            va="bottom",
-            linespacing=1.3,
-            parse_math=False,
-            bbox={"facecolor": "black", "alpha": _OPAQUE, "linewidth": 0, "pad": pixels / 2},
-        )
-        room = max(1.0, width - 2 * pixels) / written.get_window_extent(canvas.get_renderer()).width
-        written.set_fontsize(points * min(1.0, room))
-        canvas.draw()
-        drawing = np.asarray(canvas.buffer_rgba()).astype(np.uint16)
-    used = np.flatnonzero(drawing[:, :, 3].any(axis=0))
-    return drawing[:, : used[-1] + 1] if len(used) else drawing[:, :0]
+    texts = [f"{share} %  {' '.join(label.split())}" for share, (label, _) in zip(shares, lines, strict=True)]
+    font = cv2.FontFace("sans")
+    room = max(1.0, width - 3 * margin)
+    widest = _widest(texts, font, size)
+    if widest > room:
+        size = max(1, math.floor(size * room / widest))
+    columns = min(width, math.ceil(_widest(texts, font, size) + 3 * margin))
+    rows = min(height, math.ceil(_LINE_HEIGHT * size * len(texts) + 2 * margin))
+    letters = np.zeros((rows, columns), dtype=np.uint8)
+    for index, text in enumerate(texts):
+        lines_below = len(texts) - 1 - index
+        baseline = round(rows - margin - size * (0.4 + _LINE_HEIGHT * lines_below))
+        cv2.putText(letters, text, (round(1.5 * margin), baseline), (_WHITE,), font, size)
+    cover = letters / _WHITE
+    opaque = cover + _OPAQUE * (1 - cover)
+    colours = np.repeat((letters / opaque)[:, :, None], 3, axis=2)
+    return np.rint(np.dstack([colours, _WHITE * opaque])).astype(np.uint16)
+
+
+def _widest(texts: Sequence[str], font: cv2.FontFace, size: int) -> int:
+    """Pixels of the widest of several lines."""
+    return max(cv2.getTextSize((0, 0), text, (0, 0), font, size)[2] for text in texts)

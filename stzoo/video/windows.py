@@ -20,7 +20,7 @@ from stzoo.video.source import open_source
 from stzoo.video.video import Video
 
 _MOST_WINDOWS = 1_000_000
-_TIE_SECONDS = 1e-6
+TIE_SECONDS = 1e-6
 
 
 class Window(NamedTuple):
@@ -44,15 +44,15 @@ def spans(duration_seconds: float, window_seconds: float, hop_seconds: float) ->
             f"windows of {window_seconds:g} seconds every {hop_seconds:g} seconds were asked for; both must be above 0."
         )
     spare = duration_seconds - window_seconds
-    if spare <= _TIE_SECONDS:
+    if spare <= TIE_SECONDS:
         return np.array([[0.0, duration_seconds]])
     if spare / hop_seconds >= _MOST_WINDOWS:
         raise UsageError(
             f"a window every {hop_seconds:g} seconds of {duration_seconds:.0f} are more than {_MOST_WINDOWS:,} "
             "windows; take a longer hop."
         )
-    starts = hop_seconds * np.arange(int((spare + _TIE_SECONDS) / hop_seconds) + 1)
-    if spare - starts[-1] > _TIE_SECONDS:
+    starts = hop_seconds * np.arange(int((spare + TIE_SECONDS) / hop_seconds) + 1)
+    if spare - starts[-1] > TIE_SECONDS:
         starts = np.append(starts, spare)
     return np.stack([starts, starts + window_seconds], axis=1)
 
@@ -142,7 +142,7 @@ class Windows:
     def _shown(self) -> Int64[np.ndarray, "windows 2"]:
         """The first frame of each window and the one after its last: at least the frame that it begins with."""
         seconds = self.info.timestamps_seconds - self._first_seconds
-        shown = np.searchsorted(seconds, self._spans - _TIE_SECONDS)
+        shown = np.searchsorted(seconds, self._spans - TIE_SECONDS)
         shown[-1, 1] = self.info.frames
         shown[:, 0] = np.where(shown[:, 0] < shown[:, 1], shown[:, 0], np.maximum(shown[:, 0] - 1, 0))
         shown[:, 1] = np.maximum(shown[:, 1], shown[:, 0] + 1)

@@ -25,6 +25,7 @@ MAIN = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+_SECONDS_TO_ANSWER = 10
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -53,14 +54,20 @@ def is_repository(text: str) -> bool:
     return bool(_ID.fullmatch(text.partition("@")[0]))
 
 
+def endpoint() -> str:
+    """The address of the Hub: what HF_ENDPOINT names now, or the client's."""
+    from huggingface_hub import constants
+
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
+
+
 def client(token: str | None = None) -> HfApi:
-    """The Hub's client, for the endpoint that HF_ENDPOINT names when it is called."""
+    """The Hub's client, for the `endpoint` at the time of the call."""
     from huggingface_hub import HfApi
 
     import stzoo
 
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
-    return HfApi(endpoint=endpoint, token=token, library_name="stzoo", library_version=stzoo.__version__)
+    return HfApi(endpoint=endpoint(), token=token, library_name="stzoo", library_version=stzoo.__version__)
 
 
 def fetch(
@@ -74,11 +81,9 @@ def fetch(
     Raises `ModelNotFoundError` for a repository or revision that does not exist or may not be read, `HubError` for
     everything else that goes wrong.
     """
-    from huggingface_hub import constants
-
     import stzoo
 
-    offline = constants.HF_HUB_OFFLINE if offline is None else offline
+    offline = is_offline(offline)
     if offline and not knows(repository):
         raise _not_cached(repository)
     from huggingface_hub import snapshot_download
@@ -116,6 +121,28 @@ def fetch(
                 library_version=stzoo.__version__,
             )
         )
+
+
+def is_offline(offline: bool | None) -> bool:
+    """Whether the Hub may not be asked; by default HF_HUB_OFFLINE decides."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE if offline is None else offline
+
+
+def ping() -> None:
+    """Asks the Hub for the list of its models, and for no more than one. Raises `HubError` where it does not answer."""
+    from huggingface_hub.utils import get_session
+
+    http = _http()
+    way_on = "where there is no network, HF_HUB_OFFLINE=1 lets models come from the cache"
+    try:
+        answer = get_session().get(f"{endpoint()}/api/models", params={"limit": 1}, timeout=_SECONDS_TO_ANSWER)
+    except (http.HTTPError, http.InvalidURL, OSError, ValueError) as error:
+        said = shortened(" ".join(str(error).split()), 200)
+        raise HubError(f"the Hub at {endpoint()} does not answer ({said}); {way_on}") from error
+    if answer.status_code >= 500:
+        raise HubError(f"the Hub at {endpoint()} answers with status {answer.status_code}; {way_on}")
 
 
 @dataclass(frozen=True)

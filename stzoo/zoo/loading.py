@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo.contract import CHANGEABLE
 from stzoo.errors import UsageError
 from stzoo.zoo import torchvision, untrained
 from stzoo.zoo.reference import Ref, exported_file, find, meaning_of, text_of
-from stzoo.zoo.variants import Source, Variant, in_torch, shown_strategy
+from stzoo.zoo.variants import Source, in_torch, shown_strategy
+from stzoo.zoo.wishes import Engine, Variant, refuse_contradictions, refuse_for_a_file, refuse_other_kinds
 
 if TYPE_CHECKING:
     from stzoo.bundle.confidence import Confidence
     from stzoo.contract import InputContract
-    from stzoo.prediction.predictor import Prediction, Predictor
+    from stzoo.prediction.answers import Prediction
+    from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes import Precision, Runtime, Session
     from stzoo.strategies.strategy import Strategy
     from stzoo.video.given import Channels, VideoLike
@@ -48,6 +49,7 @@ def load(
     runtime: Runtime | Literal["auto"] | None = None,
     precision: Precision = "fp32",
     protocol: Mapping[str, Any] = MappingProxyType({}),
+    classes: Sequence[str] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Predictor:
     """A net in eval mode with everything that prediction needs, from a reference as `find` takes it.
@@ -70,38 +72,43 @@ def load(
             their nets say is averaged: the spread between them says how sure the template is. Batch-norm statistics are
             as for `strategy`; `stzoo calibrate --average` stores them.
         calibrated: whether scores are those at the temperature that `stzoo calibrate` has stored.
-        runtime: `torch`, the default, where `net` is a module; `onnxruntime` or `openvino`, which run the bundle's ONNX
-            file or one that is exported into a cache once; `auto` takes the fastest of those that can run at once, and
-            is the default for an ONNX file, which torch cannot run.
+        runtime: `torch`, where `net` is a module, and the default where it is installed; `onnxruntime` or `openvino`,
+            which run the bundle's ONNX file or one that is exported into a cache once; `auto` takes the fastest of
+            those that can run at once, and is the default without torch and for an ONNX file, which torch cannot run.
         precision: `bf16` is openvino's; `int8` runs the file that `stzoo export --precision int8` put into the bundle.
         protocol: what of the bundle's input contract is to be other, as `InputContract.changed` takes it.
+        classes: names of other classes than the model's: a new head for them, not yet trained, takes the place of its
+            own, and the rest of the net stays. In torch alone.
         say: is told when the input is another one, and what takes long.
 
     Raises `ModelNotFoundError`, `BundleError` and `HubError`, each naming what was looked for or the file that is not
     to be trusted; `StrategyError` for a strategy that does not fit; `UsageError` for a runtime, a device or a precision
-    that cannot be had.
+    that cannot be had; `MissingPackageError` for what only torch can do, where it is not installed.
 
     Warns `BatchNormWarning` when the batch-norm statistics are a template's, which belong to a mixture of nets.
     """
-    _refuse_other_kinds(calibrate, protocol)
+    from stzoo.runtimes import is_there
+
+    refuse_other_kinds(calibrate, protocol, classes)
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
-    variant = Variant(strategy, weights is not None, videos, average)
+    variant = Variant(strategy, weights is not None, videos, None if classes is None else tuple(classes), average)
     asked_device = None if device is None else str(device).removesuffix(":0")
     if (file := exported_file(ref)) is not None:
-        _refuse_for_a_file(file, variant, revision)
-        return _exported(file, _Engine(runtime or "auto", precision, asked_device), protocol, calibrated, say)
-    engine = _Engine(runtime or "torch", precision, asked_device)
-    _refuse_contradictions(variant, engine, calibrated)
+        refuse_for_a_file(file, variant, revision)
+        return _exported(file, Engine(runtime or "auto", precision, asked_device), protocol, calibrated, say)
+    engine = Engine(runtime or ("torch" if is_there("torch") else "auto"), precision, asked_device)
+    refuse_contradictions(variant, engine, calibrated)
     if (foreign := torchvision.named(text_of(ref))) is not None:
         if strategy is not None or average is not None:
             foreign.config.strategy.require_sites()
         if weights is None:
-            return untrained.of_config(foreign.config, device, protocol)
+            return _for_classes(untrained.of_config(foreign.config, device, protocol), variant.classes)
     if weights not in ("default", None):
         ref = torchvision.with_weights(text_of(ref), weights)
     meaning = meaning_of(text_of(ref), revision, namespace)
     if not variant.is_trained and meaning.folder is None and meaning.card is not None and meaning.card.net is not None:
-        return untrained.of_card(meaning.card, meaning.card.net, strategy, device, protocol)
+        new = untrained.of_card(meaning.card, meaning.card.net, strategy, device, protocol)
+        return _for_classes(new, variant.classes)
     location = find(ref, revision=revision, offline=offline, token=token, namespace=namespace, files=bundles.TEXTS)
     bundle = bundles.read(location.folder)
     contract = bundle.contract.changed(**protocol)
@@ -109,9 +116,9 @@ def load(
     source = Source(location, bundle, contract, offline, token)
     confidence = source.confidence(average or 1) if calibrated else None
     session = _session(source, variant, engine, say)
-    if session is None:
-        return in_torch(source, variant, device, confidence)
-    return _on_session(source, session, confidence)
+    if session is not None:
+        return _on_session(source, session, confidence)
+    return _for_classes(in_torch(source, variant, device, confidence), variant.classes)
 
 
 def predict(
@@ -132,52 +139,13 @@ def predict(
     return load(model, device=device).predict(video, topk, clips, fps=fps, channels=channels)
 
 
-@dataclass(frozen=True)
-class _Engine:
-    """What runs the net."""
-
-    runtime: Runtime | Literal["auto"]
-    precision: Precision
-    device: str | None
-
-
-def _refuse_other_kinds(calibrate: object, protocol: object) -> None:
-    if not isinstance(calibrate, Path | Iterable) or isinstance(calibrate, bytes):
-        raise UsageError(f"calibrate takes the path of a video or several, and {calibrate!r:.40} is neither")
-    if not isinstance(protocol, Mapping) or not set(protocol) <= CHANGEABLE:
-        raise UsageError(f"protocol maps some of {', '.join(sorted(CHANGEABLE))} to numbers; it is {protocol!r:.80}")
-
-
-def _refuse_contradictions(variant: Variant, engine: _Engine, calibrated: bool) -> None:
-    from stzoo.runtimes import refuse_unknown
-
-    refuse_unknown(engine.runtime, engine.precision)
-    if (engine.runtime not in ("torch", "auto") or engine.precision != "fp32") and not variant.is_stored:
-        raise UsageError(
-            f"{engine.runtime} in {engine.precision} runs a model as its bundle stores it; leave strategy, weights, "
-            "calibrate and average out, or choose the runtime torch in fp32"
-        )
-    if variant.average is not None and not (variant.average >= 1 and variant.strategy is None and variant.is_trained):
-        raise UsageError("average is how many trained strategies are drawn, 1 or more; leave strategy and weights out")
-    if calibrated and not (variant.is_trained and variant.strategy is None):
-        raise UsageError("what a bundle is calibrated with is of its own net; leave strategy and weights out")
-
-
-def _refuse_for_a_file(file: Path, variant: Variant, revision: str | None) -> None:
-    if not variant.is_stored or revision is not None:
-        raise UsageError(
-            f"{file} is one net as it was exported; leave strategy, weights, calibrate, average and revision out, or "
-            "load the bundle that it was made of"
-        )
-
-
 def _say_input(contract: InputContract, made_for: InputContract, say: Callable[[str], None]) -> None:
     if contract != made_for:
         say(f"Input: {contract.text}; the model was made for {made_for.text}")
 
 
 def _exported(
-    path: Path, engine: _Engine, protocol: Mapping[str, Any], calibrated: bool, say: Callable[[str], None]
+    path: Path, engine: Engine, protocol: Mapping[str, Any], calibrated: bool, say: Callable[[str], None]
 ) -> Predictor:
     """An ONNX file that stzoo has written, which says all that prediction needs."""
     from stzoo.prediction.predictor import Predictor
@@ -187,9 +155,7 @@ def _exported(
     refuse_unknown(engine.runtime, engine.precision)
     file = read(path)
     if calibrated and file.confidence is None:
-        raise UsageError(
-            f"{path} is of a bundle that was not calibrated; do that with `stzoo calibrate`, and export it"
-        )
+        raise UsageError(f"{path} is of a bundle that was not calibrated; calibrate that, and export it again")
     contract = file.contract.changed(**protocol)
     _say_input(contract, file.contract, say)
     runtime = engine.runtime
@@ -209,7 +175,7 @@ def _exported(
     )
 
 
-def _session(source: Source, variant: Variant, engine: _Engine, say: Callable[[str], None]) -> Session | None:
+def _session(source: Source, variant: Variant, engine: Engine, say: Callable[[str], None]) -> Session | None:
     """The bundle's net on another runtime than torch; None where torch is to run it."""
     from stzoo.export import cached
 
@@ -234,3 +200,14 @@ def _on_session(source: Source, session: Session, confidence: Confidence | None)
         digest=digest,
         confidence=confidence,
     )
+
+
+def _for_classes(predictor: Predictor, classes: tuple[str, ...] | None) -> Predictor:
+    """A predictor in torch whose net has a new head, where there are other classes."""
+    if classes is None:
+        return predictor
+    from stzoo.nets import Classifier, renew_head
+
+    assert isinstance(predictor.net, Classifier)
+    renew_head(predictor.net, len(classes))
+    return replace(predictor, labels=classes, digest="")

@@ -21,7 +21,7 @@ from stzoo.bundle.golden import GOLDEN
 from stzoo.bundle.metadata import eval_results
 from stzoo.bundle.readme import render
 from stzoo.card import Card
-from stzoo.errors import BundleError, UsageError
+from stzoo.errors import BundleError, UsageError, require
 from stzoo.export import cached
 from stzoo.export.to_onnx import Clips, compare
 from stzoo.figures.strategies import marginals_figure, strategy_figure
@@ -77,8 +77,10 @@ def prepare(source: Path | str, target: Path, repository: Repository, *, say: Sa
     are made anew from the bundle and its card, which is `NAME.md` beside the bundle's files, in the run's folder, or
     the zoo's.
 
-    Raises `BundleError` for a bundle that does not pass its checks, or when `target` exists.
+    Raises `BundleError` for a bundle that does not pass its checks, or when `target` exists, and `MissingPackageError`
+    without matplotlib.
     """
+    require("matplotlib")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BundleError(f"{target} exists; choose another place for what would be uploaded")
     if (foreign := torchvision.named(text_of(source))) is not None:

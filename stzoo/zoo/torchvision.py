@@ -16,7 +16,7 @@ import stzoo
 from stzoo import bundle as bundles
 from stzoo.bundle import Backbone, Bundle, Classes, Config, Versions
 from stzoo.contract import InputContract
-from stzoo.errors import BundleError, ModelNotFoundError, UsageError, WeightsError, did_you_mean
+from stzoo.errors import BundleError, ModelNotFoundError, UsageError, WeightsError, did_you_mean, require
 from stzoo.files import cache_folder
 from stzoo.strategies.strategy import Strategy
 
@@ -140,6 +140,7 @@ def bundle_of(net: Published, *, offline: bool | None = None) -> Path:
     folder = _cached(net, digest_begins)
     if _is_whole(folder, net):
         return folder
+    require("torch", "torchvision")
     from torchvision.models import get_model_weights
 
     from stzoo.nets.imagenet import fetched
@@ -187,6 +188,7 @@ def _is_whole(folder: Path, net: Published) -> bool:
 
 
 def _made(net: Published, file: Path, folder: Path) -> Path:
+    require("torch", "torchvision")
     from stzoo.nets.imagenet import read_weights
     from stzoo.nets.torchvision import from_torchvision
 

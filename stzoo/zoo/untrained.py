@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from stzoo.errors import require
+
 if TYPE_CHECKING:
     from stzoo.bundle import Config
     from stzoo.card import Card, NetDescription
@@ -20,6 +22,7 @@ def of_card(
     protocol: Mapping[str, Any],
 ) -> Predictor:
     """The net that a card describes, as it is before training; its classes have numbers, since nobody named them."""
+    require("torch")
     from stzoo.bundle import rebuild
     from stzoo.nets import Architecture
     from stzoo.prediction.predictor import Predictor
@@ -34,6 +37,7 @@ def of_card(
 
 def of_config(config: Config, device: str | None, protocol: Mapping[str, Any]) -> Predictor:
     """The net of a bundle, without its weights."""
+    require("torch")
     from stzoo.bundle import rebuild
     from stzoo.nets import Architecture
     from stzoo.prediction.predictor import Predictor

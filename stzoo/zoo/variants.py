@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stzoo import bundle as bundles
 from stzoo.bundle.confidence import CONFIDENCE
 from stzoo.bundle.confidence import read as read_confidence
-from stzoo.errors import UsageError
+from stzoo.errors import UsageError, require
 from stzoo.zoo import hub
+from stzoo.zoo.wishes import Variant
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,21 +30,6 @@ _SEED = 0
 
 class BatchNormWarning(UserWarning):
     """A net runs with batch-norm statistics that are not its own."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Which of a bundle's nets: of which strategy, trained or as initialised, with whose batch-norm statistics."""
-
-    strategy: Strategy | str | None
-    is_trained: bool
-    videos: tuple[Path | str, ...]
-    average: int | None = None
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether it is the net whose weights the bundle stores."""
-        return self.is_trained and self.strategy is None and not self.videos and self.average is None
 
 
 @dataclass(frozen=True)
@@ -81,6 +66,7 @@ class Source:
 
 def in_torch(source: Source, variant: Variant, device: str | None, confidence: Confidence | None) -> Predictor:
     """A bundle's net, or an average of nets, in torch; raises and warns as `load`."""
+    require("torch")
     from stzoo.bundle import rebuild
     from stzoo.nets.averaging import Averaged
     from stzoo.prediction.predictor import Predictor

@@ -9,7 +9,6 @@ import pytest
 
 import stzoo
 from stzoo import bundle as bundles
-from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, ExportError
 from stzoo.export import to_onnx
@@ -17,9 +16,6 @@ from stzoo.export.to_int8 import compare_scores, quantise, quantise_and_measure
 from stzoo.files import packaged
 from stzoo.runtimes import is_there, open_session
 from stzoo.runtimes.onnx_file import read
-from stzoo.video import reader
-from stzoo.video.reader import VideoClips, read_clips
-from stzoo.video.video import Video
 from tests.conftest import MakeVideo
 
 MODEL = "camera-motion-opt"
@@ -59,15 +55,7 @@ def test_without_a_readable_video_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_video_that_nobody_can_read_is_passed_over(
-    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read(video: Video, contract: InputContract, clips: int | None) -> VideoClips:
-        if video.place.name == "odd.mp4":
-            raise ZeroDivisionError
-        return read_clips(video, contract, clips)
-
-    monkeypatch.setattr(reader, "read_clips", read)
+def test_a_video_that_nobody_can_read_is_passed_over(make_video: MakeVideo, tmp_path: Path, odd: None) -> None:
     items = [Item(make_video(name, 8), 0) for name in ("odd.mp4", "a.mp4")]
     model = stzoo.load(MODEL, device="cpu")
     assert quantise_and_measure(model, FILE, tmp_path / "int8.onnx", items).videos == 1

@@ -7,6 +7,7 @@ import pytest
 
 from stzoo.errors import UsageError
 from stzoo.figures import style
+from stzoo.figures.fonts import FAMILY, Fonts
 from stzoo.figures.measurements import (
     confusion_figure,
     frontier_figure,
@@ -16,7 +17,6 @@ from stzoo.figures.measurements import (
 )
 from stzoo.figures.style import FontWarning
 from stzoo.metrics import Estimate, calibration, risk_coverage
-from stzoo.video.fonts import FAMILY, Fonts
 from tests.prediction.test_timeline import timeline_of
 
 

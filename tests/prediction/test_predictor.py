@@ -17,7 +17,8 @@ from stzoo.errors import BundleError, UsageError, VideoError
 from stzoo.export import to_onnx
 from stzoo.files import packaged
 from stzoo.nets import Architecture, fixed, fixed_net, grow
-from stzoo.prediction.predictor import Prediction, Predictor, VideoWarning
+from stzoo.prediction.answers import Prediction, VideoWarning
+from stzoo.prediction.predictor import Predictor
 from stzoo.runtimes import Runtime
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
@@ -356,3 +357,37 @@ def test_values_of_another_kind_get_a_sentence(make_video: MakeVideo, cut_off_vi
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "64\n"
+
+
+AFTER_A_FORK = """
+import os, sys
+import stzoo
+from stzoo.errors import UsageError
+
+model = stzoo.load("camera-motion-opt", runtime=sys.argv[1], device="cpu")
+unused = stzoo.load("camera-motion-opt", device="cpu")
+first = model.scores(sys.argv[2], clips=1)
+if (child := os.fork()) == 0:
+    try:
+        model.scores(sys.argv[2], clips=1)
+    except UsageError as error:
+        ok = str(error).startswith("camera-motion-opt was used before this process was forked")
+        os._exit(0 if ok and unused._first_used is None else 2)
+    os._exit(1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert (model.scores(sys.argv[2], clips=1) == first).all()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_a_model_that_was_used_before_a_fork_says_so_and_does_not_hang(runtime: str) -> None:
+    video = packaged("bundled") / "sample.mp4"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AFTER_A_FORK, runtime, str(video)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

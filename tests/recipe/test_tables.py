@@ -54,6 +54,7 @@ def optimisations(draw: st.DrawFn) -> dict[str, Any]:
         "gamma": draw(floats(0, 1)),
         "ramp_epochs": draw(st.integers(0, epochs - head_epochs)),
         "ema": draw(floats(0, 1)),
+        "patience": draw(st.integers(0, 10_000)),
     }
 
 

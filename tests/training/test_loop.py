@@ -555,6 +555,37 @@ def test_smoothed_labels_share_a_part_of_the_target(tmp_path: Path) -> None:
     assert recorded["cross_entropy"] == pytest.approx(float(-(target * log).sum(1).mean()), rel=1e-5)
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_a_stage_that_gets_no_better_ends_with_its_best_net(tmp_path: Path, ema: float) -> None:
+    """Also when it was stopped and resumed, after any epoch, and begun again once it has ended."""
+    losses = {1: 2.0, 2: 1.0, 3: 1.5, 4: 1.0, 5: 0.0}
+    table = optimisation(epochs=5, patience=2, ema=ema)
+    shown: dict[int, dict[str, Tensor]] = {}
+    net = net_of("template")
+
+    def record(epoch: int, _: dict[str, float]) -> float:
+        shown[epoch] = copy.deepcopy(net.state_dict())
+        return losses[epoch]
+
+    train(net, tmp_path / "whole", table, record=record)
+    assert list(shown) == [1, 2, 3, 4], "the fifth would have been better, but was not waited for"
+    assert all(torch.equal(value, shown[2][name]) for name, value in net.state_dict().items())
+    for last in range(1, 5):
+
+        def stop(epoch: int, _: dict[str, float], last: int = last) -> float:
+            if epoch == last:
+                raise StopError
+            return losses[epoch]
+
+        folder = tmp_path / str(last)
+        with pytest.raises(StopError):
+            train(net_of("template"), folder, table, record=stop)
+        for _ in range(2):
+            other = net_of("template", seed=1) if last > 1 else net_of("template")
+            train(other, folder, table, record=lambda epoch, _: losses[epoch])
+            assert same(other, net)
+
+
 def test_mixed_clips_are_what_the_net_learns_from(tmp_path: Path) -> None:
     net, amounts = net_of("fixed"), {"mixup": 0.8, "cutmix": 1.0}
     before = copy.deepcopy(net).eval()

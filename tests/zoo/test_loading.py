@@ -227,3 +227,26 @@ def test_a_file_that_takes_pixels_answers_like_its_bundle(
         if is_there(runtime):
             model = stzoo.load(file, device="cpu", runtime=runtime)
             np.testing.assert_allclose(model.scores(video), bundle.scores(video), atol=1e-4)
+
+
+def test_other_classes_get_a_fresh_head_and_the_rest_stays(tiny_bundle: Path, make_video: MakeVideo) -> None:
+    old = loading.load(tiny_bundle)
+    new = loading.load(tiny_bundle, classes=["a", "b"])
+    assert new.labels == ("a", "b")
+    assert (new.digest, new.strategy, new.contract) == ("", old.strategy, old.contract)
+    before, after = old.net.state_dict(), new.net.state_dict()  # type: ignore[union-attr]
+    assert after["head.weight"].shape[0] == 2
+    assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("head."))
+    assert len(new.predict(make_video("a.mp4"))) == 2
+    assert loading.load(tiny_bundle, weights=None, classes=("x",)).labels == ("x",)
+
+
+@pytest.mark.parametrize("classes", ["ab", [], ["a", "a"], ["a", ""]])
+def test_classes_are_names(tiny_bundle: Path, classes: list[str] | str) -> None:
+    with pytest.raises(UsageError, match="classes are names"):
+        loading.load(tiny_bundle, classes=classes)
+
+
+def test_other_classes_are_torchs_alone(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="classes out, or choose the runtime torch"):
+        loading.load(tiny_bundle, classes=["a"], runtime="onnxruntime")

@@ -7,7 +7,7 @@ import warnings
 import pytest
 from matplotlib import font_manager
 
-from stzoo.video import fonts
+from stzoo.figures import fonts
 
 
 def test_letters_of_the_usual_font_need_no_other() -> None:

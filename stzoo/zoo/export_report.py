@@ -1,4 +1,4 @@
-"""What `stzoo export` has found out: `export.json`, and what is printed."""
+"""What an export is to write, and what it has found out: `export.json`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import rich_click as click
 
 from stzoo.errors import DataError
 from stzoo.files import write_json
@@ -136,33 +134,3 @@ def _findings(job: Job, outcome: Outcome) -> dict[str, Any]:
         return exact
     about = {"calibrated_on": job.calibrate.name, **asdict(outcome.comparison)}
     return {"int8": {**about, "beside_torch": beside_torch(outcome.quantised), "made_of": exact}}
-
-
-def say(job: Job, outcome: Outcome) -> None:
-    """Prints what was written and what was found out."""
-    agreement, comparison = outcome.written, outcome.comparison
-    if job.output.exists():
-        click.echo(f"{job.output}: {job.output.stat().st_size / 1e6:.1f} MB, operator set {job.graph.opset}")
-    if comparison is not None:
-        click.echo(
-            f"In int8 on {comparison.videos} videos of {job.calibrate}: top-1 {comparison.top1_int8.value:.1%}, in "
-            f"fp32 {comparison.top1_fp32.value:.1%}; same best label {comparison.same_best_label:.0%}"
-        )
-    if agreement is not None:
-        click.echo(
-            f"Compared with torch on {job.video} at batch sizes {' and '.join(map(str, agreement.batch_sizes))}: "
-            f"largest difference of a {'probability' if job.graph.with_preprocess else 'logit'}"
-            f"{' or feature' if job.graph.with_features else ''} {agreement.largest_difference:.1e}, same best label "
-            f"{agreement.top1_agreement:.0%}; {agreement.milliseconds_a_clip:.1f} ms a clip on {agreement.provider}"
-        )
-    for target, facts in (outcome.targets or {}).items():
-        click.echo(f"{target}: {_said_of_target(facts)}")
-
-
-def _said_of_target(facts: dict[str, Any]) -> str:
-    if "partitions" in facts:
-        parts = f"{facts['partitions']} partition{'' if facts['partitions'] == 1 else 's'}"
-        return f"takes {facts['supported_nodes']} of {facts['nodes']} nodes, in {parts} ({facts['how']})"
-    if "largest_difference" in facts:
-        return f"run, largest difference of a logit {facts['largest_difference']:.1e}"
-    return str(facts.get("error", facts["how"]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError
-from stzoo.evaluation import SCORES, evaluate
+from stzoo.evaluation import SCORES, score_and_measure
 from stzoo.prediction.predictor import Predictor
 from tests.conftest import MakeVideo
 from tests.data import layouts
@@ -49,7 +49,7 @@ def items(make_video: MakeVideo, tmp_path: Path) -> list[Item]:
 
 
 def test_everything_is_measured_and_failures_are_named(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
-    found = evaluate(predictor, items, tmp_path / "out")
+    found = score_and_measure(predictor, items, tmp_path / "out")
     found.write(tmp_path / "out")
     assert predictor.net.clips == 4 * CONTRACT.clips  # the video that is listed twice is read once
     np.testing.assert_array_equal(found.scores[0], predictor.scores(items[0].path))
@@ -78,15 +78,15 @@ def test_everything_is_measured_and_failures_are_named(predictor: Predictor, ite
 def test_an_interrupted_run_goes_on(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
     predictor.net.most = 2 * CONTRACT.clips
     with pytest.raises(KeyboardInterrupt):
-        evaluate(predictor, items, tmp_path)
+        score_and_measure(predictor, items, tmp_path)
     predictor.net.clips, predictor.net.most = 0, 1000
-    resumed = evaluate(predictor, items, tmp_path)
+    resumed = score_and_measure(predictor, items, tmp_path)
     assert predictor.net.clips == 2 * CONTRACT.clips
-    whole = evaluate(predictor, items, tmp_path / "whole")
+    whole = score_and_measure(predictor, items, tmp_path / "whole")
     np.testing.assert_array_equal(resumed.scores, whole.scores)
     os.utime(items[1].path, ns=(0, 0))
     predictor.net.clips = 0
-    evaluate(predictor, items, tmp_path)
+    score_and_measure(predictor, items, tmp_path)
     assert predictor.net.clips == CONTRACT.clips  # a video that has changed is read again
 
 
@@ -95,11 +95,11 @@ def test_frames_that_were_written_over_are_read_again(predictor: Predictor, tmp_
     layouts.zip_frames(tmp_path / "all.zip", ["x/", "y/"])
     paths = (tmp_path / "folder", tmp_path / "all.zip" / "x")
     items = [Item(path, 0, frame_rate=10.0) for path in paths]
-    evaluate(predictor, items, tmp_path / "out")
+    score_and_measure(predictor, items, tmp_path / "out")
     for changed in (tmp_path / "folder" / "00003.jpg", tmp_path / "all.zip"):
         os.utime(changed, ns=(0, 2**62))
         predictor.net.clips = 0
-        evaluate(predictor, items, tmp_path / "out")
+        score_and_measure(predictor, items, tmp_path / "out")
         assert predictor.net.clips == CONTRACT.clips
 
 
@@ -116,26 +116,26 @@ def test_clips_may_be_seen_backwards_or_with_their_frames_mixed(make_video: Make
     predictor = Predictor(Rising(), contract, ("darker", "brighter"), "rising", "cpu", digest="0" * 64)
     items = [Item(make_video(f"{index}.mp4", 10), 1) for index in range(6)]
     found = {
-        order: evaluate(predictor, items, tmp_path / order, workers=0, frame_order=order).scores
+        order: score_and_measure(predictor, items, tmp_path / order, workers=0, frame_order=order).scores
         for order in ("given", "reversed", "shuffled")
     }
     np.testing.assert_allclose(found["reversed"], found["given"][:, ::-1], atol=1e-6)
     assert len({tuple(row) for row in found["shuffled"].round(4)}) > 1
-    assert "frame_order" not in evaluate(predictor, items, tmp_path / "given", workers=0).about
+    assert "frame_order" not in score_and_measure(predictor, items, tmp_path / "given", workers=0).about
     with pytest.raises(DataError, match="holds scores with another frame_order"):
-        evaluate(predictor, items, tmp_path / "given", workers=0, frame_order="shuffled")
+        score_and_measure(predictor, items, tmp_path / "given", workers=0, frame_order="shuffled")
 
 
 def test_scores_of_something_else_are_refused(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
-    evaluate(predictor, items, tmp_path)
+    score_and_measure(predictor, items, tmp_path)
     for name, changes in {"contract": {"contract": CONTRACT.changed(clips=3)}, "digest": {"digest": "1" * 64}}.items():
         with pytest.raises(DataError, match=f"holds scores with another {name}; choose another folder"):
-            evaluate(dataclasses.replace(predictor, **changes), items, tmp_path)
+            score_and_measure(dataclasses.replace(predictor, **changes), items, tmp_path)
     (tmp_path / SCORES).write_bytes(b"no scores")
     with pytest.raises(DataError, match="does not hold scores of stzoo"):
-        evaluate(predictor, items, tmp_path)
+        score_and_measure(predictor, items, tmp_path)
 
 
 def test_without_a_single_video_there_is_no_number(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none of the 1 videos can be read; the first: .* does not exist"):
-        evaluate(predictor, items[-1:], tmp_path / "out")
+        score_and_measure(predictor, items[-1:], tmp_path / "out")

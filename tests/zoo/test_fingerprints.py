@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from stzoo.errors import BundleError
-from stzoo.training import fingerprints
-from stzoo.training.fingerprints import TRAINED_ON, fingerprint, seen_in_training, trained_on
 from stzoo.video.video import Video
+from stzoo.zoo import fingerprints
+from stzoo.zoo.fingerprints import TRAINED_ON, fingerprint, seen_in_training, trained_on
 
 
 def videos(folder: Path, count: int) -> list[Video]:

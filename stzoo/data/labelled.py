@@ -1,51 +1,39 @@
-"""Labelled videos on the command line: a list of them, or a folder with a folder a class."""
+"""Labelled videos that somebody names: a list of them, or a folder with a folder a class."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import rich_click as click
-
+from stzoo.data.datasets import Item, read_list
+from stzoo.data.folders import passed_over_in_classes, read_folders, split_folders
 from stzoo.errors import DataError
 from stzoo.video.video import Video
 
-if TYPE_CHECKING:
-    from stzoo.data.datasets import Item
 
-root_option = click.option(
-    "--root",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="The folder that the paths of the list start in.  [default: the list's own]",
-)
+def labelled(
+    data: Path, root: Path | None, labels: Sequence[str], *, say: Callable[[str], None] = lambda _: None
+) -> list[Item]:
+    """The videos of a list, or of a folder with a folder a class.
 
-
-def labelled(data: Path, root: Path | None, labels: tuple[str, ...], frame_rate: float | None = None) -> list[Item]:
-    """The videos of a list, or of a folder with a folder a class, at a frame rate.
-
-    How many files of a folder are passed over is said on standard error.
+    `say` is told how many files of a folder are passed over.
 
     Raises `DataError` for a line or a label that is no good, and where no path of a list leads to anything.
     """
-    from stzoo.data.datasets import read_list
-    from stzoo.data.folders import passed_over_in_classes, read_folders
-
     if data.is_dir():
         _refuse_splits(data, labels)
         items = read_folders(data, labels)
         if sentence := passed_over_in_classes(data):
-            click.echo(sentence, err=True)
-    else:
-        start = root or data.parent
-        items = read_list(data, start, labels)
-        _refuse_elsewhere(items, data, start)
-    return [item._replace(frame_rate=frame_rate) for item in items]
+            say(sentence)
+        return items
+    start = root or data.parent
+    items = read_list(data, start, labels)
+    _refuse_elsewhere(items, data, start)
+    return items
 
 
-def _refuse_splits(data: Path, labels: tuple[str, ...]) -> None:
+def _refuse_splits(data: Path, labels: Sequence[str]) -> None:
     """Raises `DataError` where a folder holds the folders of splits in place of those of classes."""
-    from stzoo.data.folders import split_folders
-
     parts = split_folders(data)
     if parts and not {path.name for path in parts.values()} & {*labels}:
         one = parts.get("val", parts.get("test", parts["train"]))

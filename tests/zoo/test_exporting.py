@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import stzoo
+from stzoo.errors import ExportError, UsageError
+from stzoo.export import to_onnx
+from stzoo.export.to_onnx import Agreement
+from tests.conftest import MakeVideo
+
+
+def test_a_file_is_written_and_what_was_found_out_is_returned(
+    tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "model.onnx"
+    found = stzoo.export_onnx(str(tiny_bundle), str(output), video=make_video("clip.mp4"))
+    assert found == json.loads((tmp_path / "export.json").read_text())["model.onnx"]
+    assert found["passed"]
+    assert found["largest_difference"] <= 1e-4
+    assert stzoo.load(output).labels == ("left", "right", "still")
+    with pytest.raises(UsageError, match="exists; choose another name"):
+        stzoo.export_onnx(tiny_bundle, output)
+    with pytest.raises(UsageError, match="is an exported file already"):
+        stzoo.export_onnx(output, tmp_path / "other.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_that_differs_from_torch_is_an_error(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perfect = Agreement(0.0, 1.0, (1, 3), 1.0, "test", "test", 1)
+    monkeypatch.setattr(to_onnx, "compare", lambda *given: replace(perfect, largest_difference=1.0))
+    with pytest.raises(ExportError, match=r"a number differs by 1.0e\+00"):
+        stzoo.export_onnx(tiny_bundle, tmp_path / "model.onnx")
+    assert json.loads((tmp_path / "export.json").read_text())["model.onnx"]["passed"] is False
