@@ -56,8 +56,8 @@ def follow_live(
     for frame in frames:
         if stream is None or frame.is_first:
             yield from placed(() if stream is None else stream.finish())
-            lengths = {"window_seconds": window_seconds, "hop_seconds": hop_seconds}
-            stream = Stream(contract, labels, scores_of, pixel_aspect=frame.pixel_aspect, **lengths)
+            lengths = window_seconds, hop_seconds
+            stream = Stream(contract, labels, scores_of, None, *lengths, pixel_aspect=frame.pixel_aspect)
             offset = frame.seconds
         yield from placed(stream.push(frame.pixels, frame.seconds))
     yield from placed(() if stream is None else stream.finish())

@@ -14,9 +14,9 @@ def times_forked() -> int:
     return _forks
 
 
-def refuse_forked(first_used: int, name: str) -> None:
-    """Raises `UsageError` where a model was first used so many forks ago, and there were others since."""
-    if first_used != times_forked():
+def refuse_forked(first_used: int | None, name: str) -> None:
+    """Raises `UsageError` where a model was first used after so many forks, and there were others since."""
+    if first_used not in (None, times_forked()):
         raise UsageError(
             f"{name or 'this model'} was used before this process was forked, and its threads did not come along; load "
             "it in the process that uses it, or start processes with the method spawn"

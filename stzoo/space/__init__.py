@@ -11,7 +11,7 @@ frontier     what nets reach at their cost
 selection    strategies drawn from the posterior, and the best of them
 reliability  how far a selection can be trusted
 effects      what each branch is worth: the one-shot score without it
-evidence     whether the data speak for each gate
+evidence     of which gates the data speak
 record       effects on disk
 comparison   posteriors and effects of several runs
 """

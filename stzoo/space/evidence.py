@@ -1,4 +1,4 @@
-"""What the data say of each gate of a template: whether its branch helps to tell the labels, more than noise would.
+"""Of which gates of a template the data speak: where the labels have more to do with a branch than noise would.
 
 A gate's logit moves for three reasons: the price of its branch, the noise of batches, and the data. How far it moved
 tells none of them from the others, so the data are asked anew, on videos that did not train: by how much every video's
@@ -25,8 +25,8 @@ from stzoo.space.one_shot import SelectionClips
 
 MOST = 1024
 """Videos that are asked at most."""
-FEWEST = 16
-"""Sources without which nothing is said: the signs of fewer can be too few to rule chance out."""
+FEWEST = 8
+"""Sources without which nothing is said: the signs of fewer cannot rule chance out for all gates at once."""
 SURE = 0.05
 """The chance that noise alone lets any gate stand out."""
 
@@ -36,9 +36,10 @@ _NUMBERS = ("gradient", "error", "chance")
 
 @dataclass(frozen=True)
 class GateEvidence:
-    """The data's gradient at one gate: the gain in logits from opening it, its standard error over sources.
+    """The data's gradient at one gate, what a little more of its branch gains in logits, with its standard error.
 
-    `chance` is how likely noise alone would make any of the template's gates stand out as far.
+    Its sign is that of a small change where masks are 0 or 1; what closing the branch costs is its effect. `chance` is
+    how likely noise alone would make any of the template's gates stand out as far.
     """
 
     site: str
@@ -49,7 +50,7 @@ class GateEvidence:
 
     @property
     def is_heard(self) -> bool:
-        """Whether the data speak for or against the branch."""
+        """Whether the data speak of the gate: its gradient stands out of its noise."""
         return self.chance < SURE
 
 
@@ -81,7 +82,7 @@ class Evidence:
 
     @property
     def heard(self) -> tuple[GateEvidence, ...]:
-        """The gates of which the data say something."""
+        """The gates of which the data speak."""
         return tuple(gate for gate in self.gates if gate.is_heard)
 
 

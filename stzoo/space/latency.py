@@ -1,8 +1,11 @@
 """What strategies cost in milliseconds on this machine: a table of units, and how well it predicts whole nets.
 
-A unit is timed in a whole net that has it at one site and everything open elsewhere, in turns with the net that has all
-open, so that a machine that is busy for a while slows both. Each is taken at its fastest, which other work disturbs
-least. Whether such differences add up is looked at, on strategies from all over the space that are timed as well.
+Strategies from all over the space are timed as whole nets, half as many again as the table has numbers, and the table
+is the one whose sums are nearest to all of them: every net tells something of every site, which measures a unit far
+better than a net that differs at that site alone. Each takes turns with the net that has all open, so that a machine
+that is busy for a while slows both, and each is taken at its fastest, which other work disturbs least; with one thread,
+in processor time, which on an idle machine is what passes on the clock. Further strategies are timed to look whether
+the sums hold.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,11 +32,11 @@ from stzoo.export import to_onnx
 from stzoo.files import write_json
 from stzoo.nets import Architecture, merge
 from stzoo.nets.classifier import Classifier
-from stzoo.runtimes import Runtime, open_session, refuse_impossible
+from stzoo.runtimes import Runtime, open_session, refuse_impossible, threads
 from stzoo.runtimes.onnx_file import read
 from stzoo.space.costs import Costs, units_of
 from stzoo.strategies.posterior import Posterior
-from stzoo.strategies.strategy import Site, Strategy
+from stzoo.strategies.strategy import Strategy
 from stzoo.telemetry import without_openvinos
 from stzoo.zoo.benchmarking import machine
 
@@ -42,7 +45,8 @@ CHECKED = 8
 WITHIN = 0.1
 """The largest error, as a part of the measured time, with which a table is said to predict whole nets."""
 
-_TURNS = 30
+_NETS_A_NUMBER = 1.5
+_TURNS, _ATTEMPTS = 30, 20
 _FORMAT = 1
 
 Timed = Mapping[Strategy, int]
@@ -97,8 +101,9 @@ def measure_latency(
 ) -> Latency:
     """Times a template's units on a runtime, one clip at a time, on the CPU; `path` keeps what was timed.
 
-    A file that was written on another machine, by other versions or for another net makes way for a new one, one that
-    is not whole is gone on with. `advance` is told of every net, also those that are known.
+    A file that was written on another machine, by other versions or for another net makes way for a new one, and so
+    does a table that does not predict whole nets; one that is not whole is gone on with. `advance` is told of every
+    net, also those that are known.
 
     Raises `DataError` where the file holds something else, `UsageError` for a runtime that is not installed, and
     `ExportError` for a net that cannot be written for it.
@@ -106,11 +111,14 @@ def measure_latency(
     architecture = nets.architecture(template)
     about = _about(architecture, contract, runtime)
     known = _read(path, about)
+    wanted = asked(architecture, closable)
+    if known.keys() >= {*wanted} and _latency(architecture, closable, about, known).largest_error > WITHIN:
+        known = {}
     with tempfile.TemporaryDirectory() as folder:
         run_of = partial(_runner, template, contract=contract, runtime=runtime, folder=Path(folder))
         everything = architecture.all_open
         reference: Callable[[], object] | None = None
-        for strategy in asked(architecture, closable):
+        for strategy in wanted:
             if strategy not in known:
                 reference = run_of(everything) if reference is None else reference
                 if strategy == everything:
@@ -126,33 +134,49 @@ def measure_latency(
 
 
 def asked(architecture: Architecture, closable: Collection[str] = ()) -> list[Strategy]:
-    """The strategies that are timed: everything open, every other unit of every site alone, and those of the check."""
-    alone = [strategy for _, _, strategy in _changes(architecture, closable)]
-    return list(dict.fromkeys([architecture.all_open, *alone, *_checked(architecture, closable)]))
+    """The strategies that are timed: everything open, those that the table is fitted to, and those of the check."""
+    return [architecture.all_open, *_fitted(architecture, closable), *_checked(architecture, closable)]
 
 
-def _changes(architecture: Architecture, closable: Collection[str]) -> Iterator[tuple[Site, str, Strategy]]:
-    everything = architecture.all_open
-    for site in architecture.sites:
-        for unit in units_of(site, closable):
-            yield site, unit, Strategy(architecture.backbone, {**everything.units, site.name: unit})
+def _fitted(architecture: Architecture, closable: Collection[str]) -> list[Strategy]:
+    """Different strategies, every unit of a site as likely as any other; fewer where the space has no more."""
+    sites = architecture.sites
+    numbers = 1 + sum(len(units_of(site, closable)) - 1 for site in sites)
+    wanted = math.ceil(_NETS_A_NUMBER * numbers)
+    different = dict.fromkeys(_even(architecture, 0.5).sample(0, index, closable) for index in range(4 * wanted))
+    return [strategy for strategy in different if strategy != architecture.all_open][:wanted]
 
 
 def _checked(architecture: Architecture, closable: Collection[str]) -> list[Strategy]:
-    even = Posterior(
-        architecture.backbone, {site.name: dict.fromkeys(site.branches, 0.5) for site in architecture.sites}
-    )
-    return [even.sample(0, index, closable) for index in range(CHECKED)]
+    """Strategies of few temporal branches, and of ever more, none of which the table is fitted to."""
+    taken = {architecture.all_open, *_fitted(architecture, closable)}
+    found: list[Strategy] = []
+    for number in range(CHECKED):
+        posterior = _even(architecture, 1 - (number + 0.5) / CHECKED)
+        drawn = (posterior.sample(1 + attempt, number, closable) for attempt in range(_ATTEMPTS))
+        found += [strategy for strategy in drawn if strategy not in {*taken, *found}][:1]
+    return found
+
+
+def _even(architecture: Architecture, drop: float) -> Posterior:
+    """A posterior with the same drop rate of every temporal branch, and one half of the others."""
+    rates = {site.name: {name: 0.5 if name == "S" else drop for name in site.branches} for site in architecture.sites}
+    return Posterior(architecture.backbone, rates)
 
 
 def _latency(architecture: Architecture, closable: Collection[str], about: Mapping[str, Any], known: Timed) -> Latency:
-    times: dict[str, dict[str, int]] = {site.name: {} for site in architecture.sites}
-    for site, unit, strategy in _changes(architecture, closable):
-        times[site.name][unit] = known[strategy]
-    units = {site: {unit: ns - min(of.values()) for unit, ns in of.items()} for site, of in times.items()}
-    everything = architecture.all_open
-    rest = known[everything] - sum(units[site][unit] for site, unit in everything.units.items())
-    costs = Costs(architecture.backbone, rest, units)
+    """The table by least squares: a number for the whole, and one for every unit of a site beside its first."""
+    sites = {site.name: units_of(site, closable) for site in architecture.sites}
+    columns = [(site, unit) for site, units in sites.items() for unit in units[1:]]
+    nets_known = [architecture.all_open, *_fitted(architecture, closable)]
+    rows = [[1.0, *(float(net.units[site] == unit) for site, unit in columns)] for net in nets_known]
+    found = np.linalg.lstsq(np.array(rows), np.array([known[net] for net in nets_known], np.float64), rcond=None)[0]
+    numbers = dict(zip(columns, found[1:].tolist(), strict=True))
+    least = {site: min(numbers.get((site, unit), 0.0) for unit in units) for site, units in sites.items()}
+    units = {
+        site: {unit: round(numbers.get((site, unit), 0.0) - least[site]) for unit in of} for site, of in sites.items()
+    }
+    costs = Costs(architecture.backbone, round(float(found[0]) + sum(least.values())), units)
     checks = [Check(one, costs.of(one), known[one]) for one in _checked(architecture, closable)]
     return Latency(about, costs, tuple(checks))
 
@@ -183,12 +207,13 @@ def _runner(
 def _fastest(first: Callable[[], object], second: Callable[[], object]) -> tuple[int, int]:
     """The nanoseconds of both, each at its fastest of runs that take turns."""
     fastest = [math.inf, math.inf]
+    clock = time.process_time_ns if threads() == 1 else time.perf_counter_ns
     first(), second()
     for _ in range(_TURNS):
         for place, run in enumerate((first, second)):
-            began = time.perf_counter_ns()
+            began = clock()
             run()
-            fastest[place] = min(fastest[place], time.perf_counter_ns() - began)
+            fastest[place] = min(fastest[place], clock() - began)
     return int(fastest[0]), int(fastest[1])
 
 

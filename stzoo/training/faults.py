@@ -6,6 +6,7 @@ from stzoo.space.evidence import Evidence
 from stzoo.strategies.posterior import Posterior
 
 COLLAPSED_DROP = 0.9
+_NAMED = 8
 
 
 def drops_of(posterior: Posterior) -> list[float]:
@@ -40,8 +41,6 @@ def what_was_heard(evidence: Evidence) -> str:
     """Of how many gates the data say something, in words."""
     if not evidence.is_enough:
         return f"not known from {evidence.sources} sources"
-    gates = ", ".join(
-        f"{'for' if gate.gradient > 0 else 'against'} {gate.site} {gate.branch}" for gate in evidence.heard[:8]
-    )
-    more = f" and {len(evidence.heard) - 8} more" if len(evidence.heard) > 8 else ""
+    gates = ", ".join(f"{gate.site} {gate.branch}" for gate in evidence.heard[:_NAMED])
+    more = f" and {len(evidence.heard) - _NAMED} more" if len(evidence.heard) > _NAMED else ""
     return f"the data speak of {len(evidence.heard)} of {len(evidence.gates)} gates" + (gates and f": {gates}{more}")

@@ -82,7 +82,8 @@ def _packages() -> Part:
     from packaging.requirements import Requirement
 
     versions: dict[str, str | None] = {}
-    problems, remarks = [], []
+    problems: list[str] = []
+    remarks: list[str] = []
     owners = {module: _owners(module) for module in _EXCLUSIVE.values()}
     for text in _required():
         requirement = Requirement(text)

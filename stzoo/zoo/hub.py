@@ -132,7 +132,7 @@ def is_offline(offline: bool | None) -> bool:
 
 def ping() -> None:
     """Asks the Hub for the list of its models, and for no more than one. Raises `HubError` where it does not answer."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     http = _http()
     way_on = "where there is no network, HF_HUB_OFFLINE=1 lets models come from the cache"

@@ -43,7 +43,9 @@ def test_evaluate_predict_python_and_onnx_give_the_same_scores(
         (expected,) = arrays["scores"]
     model = stzoo.load(MODEL, device="cpu", protocol={"clips": 2, "crops": 3, "stride_frames": 3} if options else {})
     contract = model.contract
-    predicted = json.loads(run("predict", video, "--format", "json", "--topk", 99, *options).stdout)[0]
+    predicted = json.loads(run("predict", video, "--model", MODEL, "--format", "json", "--topk", 99, *options).stdout)[
+        0
+    ]
     by_label = {entry["label"]: entry["score"] for entry in predicted["predictions"]}
     views = normalise(read_clips(Video(video), contract).clips, contract)
     session = onnxruntime.InferenceSession(

@@ -12,7 +12,8 @@ from stzoo.video import live
 from tests.video.test_live import serving
 
 SAMPLE = packaged("bundled") / "sample.mp4"
-LIVE = ("--timeline", "--format", "jsonl", "--topk", "1")
+MODEL = ("--model", "camera-motion-opt")
+LIVE = ("--timeline", "--format", "jsonl", "--topk", "1", *MODEL)
 
 
 def run(*words: object, given: bytes | None = None) -> Result:
@@ -22,7 +23,7 @@ def run(*words: object, given: bytes | None = None) -> Result:
 def test_a_pipe_and_an_address_give_a_line_a_window_as_the_file_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (row,) = json.loads(run(SAMPLE, "--timeline", "--format", "json", "--topk", 1).stdout)
+    (row,) = json.loads(run(SAMPLE, "--timeline", "--format", "json", "--topk", 1, *MODEL).stdout)
     content = SAMPLE.read_bytes()
     piped = run("-", "--live", *LIVE, given=content)
     assert piped.exit_code == 0, piped.output

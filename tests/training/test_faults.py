@@ -39,7 +39,7 @@ def test_a_posterior_that_collapsed_or_that_the_data_say_nothing_of_is_said_to_h
 
 
 def test_what_the_data_say_is_told_in_a_line() -> None:
-    assert what_was_heard(evidence(0.01, 0.02, 0.3)) == "the data speak of 2 of 3 gates: for L0 ST, against L1 ST"
-    assert what_was_heard(evidence(*[0.0] * 10)).endswith("against L7 ST and 2 more")
+    assert what_was_heard(evidence(0.01, 0.02, 0.3)) == "the data speak of 2 of 3 gates: L0 ST, L1 ST"
+    assert what_was_heard(evidence(*[0.0] * 10)).endswith("L6 ST, L7 ST and 2 more")
     assert what_was_heard(evidence(0.5)) == "the data speak of 0 of 1 gates"
     assert what_was_heard(evidence(0.5, sources=3)) == "not known from 3 sources"
