@@ -68,8 +68,8 @@ def calibrate(
     from stzoo import bundle as bundles
     from stzoo.data.labelled import labelled
     from stzoo.terminal.progress import counting
-    from stzoo.training.fingerprints import seen_in_training
     from stzoo.zoo import calibrating
+    from stzoo.zoo.fingerprints import seen_in_training
     from stzoo.zoo.reference import find
 
     folder = find(model, offline=True).folder

@@ -70,7 +70,7 @@ def test_an_average_is_that_of_the_drawn_strategies(folder: Path, items: list[It
     each = [Predictor(net, bundle.contract, bundle.labels).scores(video) for net, _ in nets]
     np.testing.assert_allclose(average.scores(video), np.mean(each, axis=0), atol=1e-5)
     assert np.abs(each[0] - each[1]).max() > 1e-4
-    with pytest.raises(UsageError, match="leave strategy, weights, calibrate and average out"):
+    with pytest.raises(UsageError, match="leave strategy, weights, calibrate, classes and average out"):
         stzoo.load(folder, average=2, runtime="onnxruntime")
 
 

@@ -115,7 +115,7 @@ def test_another_strategy_comes_from_the_template_alone(published: HubServer) ->
 
 
 @pytest.mark.parametrize("strategy", [None, "s", "st"])
-@pytest.mark.filterwarnings("ignore::stzoo.zoo.loading.BatchNormWarning")
+@pytest.mark.filterwarnings("ignore::stzoo.zoo.variants.BatchNormWarning")
 def test_a_second_load_asks_for_a_branch_once_and_for_a_commit_never(
     published: HubServer, strategy: str | None
 ) -> None:
