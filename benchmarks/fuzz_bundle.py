@@ -35,7 +35,7 @@ from stzoo.errors import StzooError
 from stzoo.export import to_onnx
 from stzoo.runtimes import is_there
 from stzoo.strategies.posterior import Posterior
-from stzoo.zoo import loading
+from stzoo.zoo import loading, variants
 
 Files = dict[str, bytes]
 
@@ -376,7 +376,7 @@ def refusal(folder: Path, number: int) -> str | None:
     """Loads a folder, every third with the strategy S from its template. The sentence that refuses it, or None."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", loading.BatchNormWarning)
+            warnings.simplefilter("ignore", variants.BatchNormWarning)
             model = loading.load(folder, strategy="s" if number % 3 == 2 else None, device="cpu")
     except StzooError as error:
         return str(error)

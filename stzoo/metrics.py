@@ -1,4 +1,4 @@
-"""What video-level scores say: shares with intervals, the confusion matrix, the calibration, means and ranks."""
+"""What video-level scores say: shares with intervals, the confusion matrix, calibration, losses, means and ranks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 BINS = 15
 _SEED, _RESAMPLES = 0, 1000
+_LEAST_LIKELIHOOD = 1e-12  # so that no loss is infinite
 _Z = 1.959964  # half the width of a 95 % interval of a normal distribution
 
 Scores = Float32[np.ndarray, "videos classes"]
@@ -45,6 +46,46 @@ class Calibration:
 
     Chance alone parts the two in every bin, which makes the sum too large for few videos; what it adds is taken off.
     """
+
+
+@dataclass(frozen=True, eq=False)
+class RiskCoverage:
+    """What is gained by keeping silent below a score: how often answers are wrong, by the share that is answered.
+
+    Reference: El-Yaniv and Wiener 2010; Geifman and El-Yaniv 2017, "Selective classification for deep networks".
+    """
+
+    score: Float64[np.ndarray, " points"]
+    """The least score that is answered, highest first; one a point, and no score twice."""
+    coverage: Float64[np.ndarray, " points"]
+    """The share of videos that are answered."""
+    right: Int64[np.ndarray, " points"]
+    """How many of these answers are right."""
+    n: int
+    """All videos."""
+
+    @property
+    def answered(self) -> Int64[np.ndarray, " points"]:
+        """How many videos are answered."""
+        return np.rint(self.coverage * self.n).astype(np.int64)
+
+    @property
+    def risk(self) -> Float64[np.ndarray, " points"]:
+        """The share of wrong answers among those that are given."""
+        return 1.0 - self.right / self.answered
+
+    @property
+    def area(self) -> float:
+        """Under the curve: the mean risk over all coverages; 0 where nothing is wrong."""
+        return float((self.risk * np.diff(self.coverage, prepend=0.0)).sum())
+
+    def least_score(self, precision: float) -> tuple[float, float] | None:
+        """The least score at and above which answers are right that often, with the coverage there.
+
+        The lower end of the 95 % interval of what is right must reach `precision`; None where it nowhere does.
+        """
+        reached = np.flatnonzero(wilson(self.right / self.answered, self.answered)[0] >= precision)
+        return None if not len(reached) else (float(self.score[reached[-1]]), float(self.coverage[reached[-1]]))
 
 
 def accuracy(scores: Scores, labels: Labels, *, top: int = 1, sources: Sequence[str] = ()) -> Estimate:
@@ -129,14 +170,50 @@ def share(right: Bool[np.ndarray, " videos"], sources: Sequence[str] = ()) -> Es
     if independent < n:
         low, high = np.percentile([right[drawn].mean() for drawn in _resampled(sources, _RESAMPLES)], [2.5, 97.5])
     if low == high:
-        low, high = _wilson(value, independent)
+        (low,), (high,) = wilson(np.array([value]), np.array([independent]))
     return Estimate(value, float(min(value, low)), float(max(value, high)), n)
 
 
-def _wilson(value: float, n: int) -> tuple[float, float]:
+def wilson(
+    value: Float64[np.ndarray, " shares"], n: Int64[np.ndarray, " shares"]
+) -> tuple[Float64[np.ndarray, " shares"], Float64[np.ndarray, " shares"]]:
+    """The ends of Wilson's 95 % interval of shares of `n` each."""
     middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * math.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    half = _Z * np.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
+    return np.maximum(0.0, np.minimum(value, middle - half)), np.minimum(1.0, np.maximum(value, middle + half))
+
+
+def log_loss(scores: Scores, labels: Labels, *, sources: Sequence[str] = ()) -> Estimate:
+    """The mean negative logarithm of the right class's score, in nats; a score of 0 counts as 1e-12."""
+    likelihoods = scores[np.arange(len(labels)), labels].astype(np.float64)
+    return _mean(-np.log(np.maximum(likelihoods, _LEAST_LIKELIHOOD)), -math.log(_LEAST_LIKELIHOOD), sources)
+
+
+def brier(scores: Scores, labels: Labels, *, sources: Sequence[str] = ()) -> Estimate:
+    """The mean squared distance of the scores from the right class's ones and zeros: 0 at best, 2 at worst.
+
+    Reference: Brier 1950.
+    """
+    wanted = np.eye(scores.shape[1])[labels]
+    return _mean(np.square(scores.astype(np.float64) - wanted).sum(axis=1), 2.0, sources)
+
+
+def _mean(values: Float64[np.ndarray, " videos"], most: float, sources: Sequence[str]) -> Estimate:
+    """A mean of values from 0 to `most`, with its normal 95 % interval over sources; all of that range for one."""
+    mean = mean_over_sources(values, sources or [str(row) for row in range(len(values))])
+    half = most if math.isnan(mean.error) else _Z * mean.error
+    return Estimate(mean.value, max(0.0, mean.value - half), max(mean.value, min(most, mean.value + half)), len(values))
+
+
+def risk_coverage(scores: Scores, labels: Labels) -> RiskCoverage:
+    """Of answers by the best class's score: one point for every score that occurs."""
+    confidence = scores.max(axis=1).astype(np.float64)
+    order = np.argsort(-confidence, kind="stable")
+    right = np.cumsum(scores.argmax(axis=1)[order] == labels[order])
+    ordered = confidence[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+    n = len(labels)
+    return RiskCoverage(ordered[last], (last + 1) / n, right[last].astype(np.int64), n)
 
 
 def _resampled(sources: Sequence[object], resamples: int) -> Iterator[Int64[np.ndarray, " drawn"]]:

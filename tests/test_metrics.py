@@ -5,7 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stzoo.metrics import accuracy, calibration, confusion, mean_over_sources, per_class, rank_correlation, share
+from stzoo.metrics import (
+    accuracy,
+    brier,
+    calibration,
+    confusion,
+    log_loss,
+    mean_over_sources,
+    per_class,
+    rank_correlation,
+    risk_coverage,
+    share,
+)
 
 
 def answers(right: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -170,3 +181,45 @@ def test_a_known_rank_correlation() -> None:
     """Of ranks 1 2 3 4 5 and 2 1 4 3 5 it is 1 - 6 * 4 / (5 * 24)."""
     pairs = np.array([1.0, 2, 3, 4, 5]), np.array([20.0, 10, 40, 30, 50])
     assert rank_correlation(*pairs) == pytest.approx(0.8)
+
+
+def test_losses_of_known_answers() -> None:
+    scores = np.array([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]], np.float32)
+    loss = log_loss(scores, np.array([0, 1]))
+    assert loss.value == pytest.approx(np.log(2) / 2)
+    assert loss.low == 0.0
+    assert loss.high > loss.value
+    assert log_loss(scores, np.array([0, 2])).value == pytest.approx((np.log(2) - np.log(1e-12)) / 2)
+    assert brier(scores, np.array([0, 1])).value == pytest.approx((0.25 + 0.0625 * 2) / 2)
+    assert brier(scores, np.array([1, 0])).value == pytest.approx((0.25 + 0.5625 + 0.0625 + 2) / 2)
+
+
+@given(st.integers(1, 60), st.integers(0, 1000), st.sampled_from([0.5, 0.8, 0.95]))
+def test_silence_below_a_score_leaves_answers_that_are_right_so_often(n: int, seed: int, precision: float) -> None:
+    random = np.random.default_rng(seed)
+    scores = random.dirichlet(np.full(4, 0.5), n).round(1).astype(np.float32)
+    labels = np.where(random.random(n) < 0.9, scores.argmax(axis=1), random.integers(0, 4, n)).astype(np.int64)
+    curve = risk_coverage(scores, labels)
+    right = scores.argmax(axis=1) == labels
+    assert curve.coverage[-1] == 1.0
+    assert curve.risk[-1] == pytest.approx(1 - right.mean())
+    assert (np.diff(curve.score) < 0).all()
+    for score, coverage, risk in zip(curve.score, curve.coverage, curve.risk, strict=True):
+        answered = scores.max(axis=1) >= score
+        assert coverage == pytest.approx(answered.mean())
+        assert risk == pytest.approx(1 - right[answered].mean())
+    assert 0 <= curve.area <= 1
+    lows = [share(right[scores.max(axis=1) >= score]).low for score in curve.score]
+    enough = [score for score, low in zip(curve.score, lows, strict=True) if low >= precision]
+    reached = curve.least_score(precision)
+    assert (reached is None) == (not enough)
+    if reached is not None:
+        assert reached[0] == min(enough)
+        assert reached[1] == pytest.approx((scores.max(axis=1) >= reached[0]).mean())
+
+
+def test_the_area_is_that_of_a_known_curve() -> None:
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6]], np.float32)
+    curve = risk_coverage(scores, np.array([0, 1, 0, 1]))
+    assert curve.risk.tolist() == pytest.approx([0, 1 / 2, 1 / 3, 1 / 4])
+    assert curve.area == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 4) / 4)

@@ -5,6 +5,7 @@ reading   text and JSON of a folder that nobody vouches for
 tensors   weights as safetensors files, whose headers are checked before they are believed
 folder    the folder as a whole: save, read, and the names of its files
 golden    a few clips with the answers of the net, as one file that a browser reads too
+confidence  how far a model's scores are to be believed
 rebuild   from a folder to its net; the one module here that imports torch
 readme    the model card, out of card.md.jinja
 markdown  values in it, shown as they stand

@@ -12,6 +12,7 @@ template.safetensors   the template the net was pruned from                     
 statistics/            batch-norm statistics of other strategies, by their digest   (optional)
 model.onnx             the net for other runtimes, and the same in int8              (optional)
 export.json            how the ONNX files were compared with torch                   (optional)
+confidence.json        temperature and thresholds, as `stzoo calibrate` fits them    (optional)
 golden.json            a few clips with the net's answers, for whoever runs it elsewhere (optional)
 README.md              the model card, rendered from all this
 """

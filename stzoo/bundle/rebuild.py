@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stzoo import bundle as bundles
 from stzoo import nets
@@ -65,14 +65,17 @@ def template_of(folder: Path, bundle: Bundle) -> Classifier:
     return _filled(template, bundles.read_weights(folder, "template"), folder / bundles.TEMPLATE)
 
 
-def from_template(folder: Path, bundle: Bundle, strategy: Strategy) -> tuple[Classifier, bool]:
+def from_template(
+    folder: Path, bundle: Bundle, strategy: Strategy, template: Classifier | None = None
+) -> tuple[Classifier, bool]:
     """The net of another strategy, taken out of the bundle's template, and whether its batch norm is its own.
 
-    The batch-norm statistics are those that the bundle stores for the strategy, else the template's.
+    The batch-norm statistics are those that the bundle stores for the strategy, else the template's. Who takes several
+    strategies gives the template that `template_of` has read.
 
     Raises `BundleError` as `template_of` does, `StrategyError` for a strategy of another backbone.
     """
-    net = nets.prune(template_of(folder, bundle), strategy)
+    net = nets.prune(template_of(folder, bundle) if template is None else template, strategy)
     statistics = bundles.read_statistics(folder, strategy)
     if statistics is not None:
         buffers = dict(net.named_buffers())
@@ -113,7 +116,7 @@ def fitting_strategy(
     return strategy
 
 
-def calibrate(net: Classifier, videos: Iterable[Path | str], contract: InputContract) -> None:
+def calibrate(net: nn.Module, videos: Iterable[Path | str], contract: InputContract) -> None:
     """Re-estimates a net's batch-norm statistics from the clips of videos, in place.
 
     Raises `VideoError` for a video that cannot be read, `UsageError` when there is none.

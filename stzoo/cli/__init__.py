@@ -3,6 +3,7 @@
 A module a command:
     predict      `stzoo predict`
     embed        `stzoo embed`
+    calibrate    `stzoo calibrate`
     evaluate     `stzoo evaluate`
     list_models  `stzoo list`
     show         `stzoo show`
@@ -11,6 +12,7 @@ A module a command:
     verify       `stzoo verify`
     benchmark    `stzoo benchmark`
     check        `stzoo check`
+    serve        `stzoo serve`
     publish      `stzoo publish`
     measure      `stzoo measure`
     train        `stzoo train`
@@ -80,6 +82,7 @@ class Entry:
 COMMANDS = {
     "predict": Entry("stzoo.cli.predict:predict", "Say what happens in one or more video files."),
     "embed": Entry("stzoo.cli.embed:embed", "Write what a model makes of videos as vectors, to search among them."),
+    "calibrate": Entry("stzoo.cli.calibrate:calibrate", "Fit how far a model's scores are to be believed."),
     "evaluate": Entry("stzoo.cli.evaluate:evaluate", "Measure a model on labelled videos."),
     "list": Entry("stzoo.cli.list_models:list_models_command", "List the models of the zoo."),
     "show": Entry("stzoo.cli.show:show", "Show one model: its strategy, marginals and numbers."),
@@ -88,6 +91,7 @@ COMMANDS = {
     "verify": Entry("stzoo.cli.verify:verify", "Check that a model answers here as it did where it was made."),
     "benchmark": Entry("stzoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),
     "check": Entry("stzoo.cli.check:check", "Say what there is on this machine, and whether it works."),
+    "serve": Entry("stzoo.cli.serve:serve", "Serve a model over HTTP."),
     "publish": Entry("stzoo.cli.publish:publish", "Put a bundle into a Hub repository, in one commit."),
     "measure": Entry("stzoo.cli.measure:measure", "Count a network's parameters, multiply-adds and activations."),
     "train": Entry("stzoo.cli.train:train", "Run a recipe from warm-up to bundle, or go on with it."),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
@@ -18,11 +18,19 @@ from stzoo.cli.drawing import UNKNOWN, plain_table, print_parts
 from stzoo.cli.options import format_option_of, resolved, weights_option
 
 if TYPE_CHECKING:
+    from stzoo.runtimes import Runtime
     from stzoo.zoo.benchmarking import Failed, Speed
 
 
 @click.command()
 @click.argument("model", metavar="NAME|PATH|FILE.onnx")
+@click.option(
+    "--runtime",
+    type=click.Choice(["all", "torch", "onnxruntime", "openvino"]),
+    default="all",
+    show_default=True,
+    help="What is measured; all are those that are installed and can run the model.",
+)
 @click.option(
     "--threads",
     metavar="N",
@@ -37,7 +45,14 @@ if TYPE_CHECKING:
 )
 @weights_option
 @format_option_of("text", "json", "csv", default="text", help="text for people, json or csv for programs.")
-def benchmark(model: str, threads: tuple[int, ...], video: Path | None, weights: Path | None, format_: str) -> None:
+def benchmark(
+    model: str,
+    runtime: Runtime | Literal["all"],
+    threads: tuple[int, ...],
+    video: Path | None,
+    weights: Path | None,
+    format_: str,
+) -> None:
     """Measure how fast a model is here, in every runtime, precision and number of threads.
 
     Each is a process of its own, one after the other, of some ten seconds: what else the machine does is measured too.
@@ -50,7 +65,7 @@ def benchmark(model: str, threads: tuple[int, ...], video: Path | None, weights:
     path = video or sample()
     ref, say = resolved(model, weights), partial(click.echo, err=True)
     with counting("Measuring", 1, unit="processes", show=sys.stderr.isatty()) as bar:
-        rows = benchmarking.benchmark(ref, path, threads, say=say, advance=bar.reach)
+        rows = benchmarking.benchmark(ref, path, threads, runtime, say=say, advance=bar.reach)
     machine = benchmarking.machine()
     if format_ == "json":
         facts = {"model": model, "video": path.name, "machine": machine, "ways": [asdict(row) for row in rows]}

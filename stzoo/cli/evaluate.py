@@ -21,6 +21,7 @@ from stzoo.cli.options import (
     resolved,
     root_option,
     runtime_options,
+    trust_options,
     weights_option,
     workers_option,
 )
@@ -57,6 +58,7 @@ _MOST_CALIBRATING = 100
     help=f"Videos, of which at most {_MOST_CALIBRATING} re-estimate the net's batch-norm statistics.",
 )
 @weights_option
+@trust_options
 @protocol_options
 @click.option(
     "--frame-order",
@@ -91,7 +93,7 @@ def evaluate(
     format_: str,
     **wishes: Any,
 ) -> None:
-    """Measure a model on labelled videos: accuracy, classes, confusion and calibration.
+    """Measure a model on labelled videos: accuracy, classes, confusion, calibration, and what silence gains.
 
     Files that cannot be read are named on standard error and counted, accuracies are about the others, and the exit
     code is 1.
@@ -108,7 +110,8 @@ def evaluate(
     if frame_rate is not None:
         items = [item._replace(frame_rate=frame_rate) for item in items]
     order = frame_order or items[0].order
-    words = (predictor.name or model, strategy, "val" if data is None else data.resolve().stem, frame_order)
+    made = (f"average-{predictor.nets}" if predictor.nets > 1 else None, "calibrated" if predictor.confidence else None)
+    words = (predictor.name or model, strategy, *made, "val" if data is None else data.resolve().stem, frame_order)
     folder = out or Path("-".join(["evaluation", *(_slug(word) for word in words if word)]))
     with saying_how_to_go_on():
         evaluation = measured(
@@ -173,6 +176,10 @@ def _calibrating(model: str, data: Path, root: Path | None) -> list[Path]:
 def _variant(predictor: Predictor, strategy: str | None, calibrating: Sequence[Path]) -> dict[str, str]:
     """In what the net is not as its bundle stores it."""
     variant = {} if strategy is None or predictor.strategy is None else {"strategy": predictor.strategy.digest}
+    if predictor.nets > 1:
+        variant["average"] = str(predictor.nets)
+    if predictor.confidence is not None:
+        variant["temperature"] = str(predictor.confidence.temperature)
     if calibrating:
         text = "\0".join(str(path.resolve()) for path in calibrating)
         variant["calibration"] = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
@@ -188,6 +195,11 @@ def _print(evaluation: Evaluation, folder: Path, figures: bool) -> None:
     for name, value in named:
         if value is not None:
             table.add_row(name, *_cells(value))
+    for name, value in (("log loss, nats", evaluation.log_loss), ("Brier score", evaluation.brier)):
+        table.add_row(name, f"{value.value:.3f}", f"{value.low:.3f} to {value.high:.3f}", str(value.n))
+    table.add_row(
+        "area under risk and coverage", f"{evaluation.risk_coverage.area:.4f}", "", str(len(evaluation.labels))
+    )
     classes = [
         (value.value, label, value)
         for label, value in zip(evaluation.about["labels"], evaluation.classes, strict=True)
@@ -204,7 +216,7 @@ def _print(evaluation: Evaluation, folder: Path, figures: bool) -> None:
         table,
         by_class,
         f"{others}{failed if evaluation.failed else ''}Measured: {evaluation.about['protocol']}.\n"
-        f"{folder}: scores.npz, results.json{', confusion.png, reliability.png' * figures}",
+        f"{folder}: scores.npz, results.json{', confusion.png, reliability.png, risk.png' * figures}",
     )
 
 

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The ONNX file to write. What was found out about it is written into {REPORT} beside it.",
+)
+@click.option(
+    "--triton",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="In place of -o: a model repository of Triton, which gets the model with its configuration and labels.",
 )
 @weights_option
 @click.option("--replace", is_flag=True, help="Let a file that stands there make way.")
@@ -92,7 +97,8 @@ if TYPE_CHECKING:
 )
 def export(
     model: str,
-    output: Path,
+    output: Path | None,
+    triton: Path | None,
     weights: Path | None,
     replace: bool,
     opset: int | None,
@@ -119,6 +125,7 @@ def export(
     job, outcome = write(
         model,
         output,
+        triton=triton,
         weights=weights,
         replace=replace,
         opset=opset,
@@ -137,6 +144,10 @@ def export(
     )
     _say(job, outcome)
     refuse_disagreement(job, outcome)
+    if triton is not None:
+        from stzoo.export.triton import write_config
+
+        click.echo(f"{write_config(job.output)}: for Triton's onnxruntime backend")
 
 
 def _say(job: Job, outcome: Outcome) -> None:

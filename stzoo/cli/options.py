@@ -60,6 +60,16 @@ _RUNTIME_OPTIONS = (
         help="bf16 is openvino's; int8 takes a file that stzoo export has written with --precision int8.",
     ),
 )
+_TRUST_OPTIONS = (
+    click.option(
+        "--average",
+        metavar="N",
+        type=click.IntRange(1, 1000),
+        help="Average the nets of N strategies that are drawn from the model's template; their spread says how sure it "
+        "is.",
+    ),
+    click.option("--calibrated", is_flag=True, help="Scores at the temperature that `stzoo calibrate` has stored."),
+)
 model_option = click.option(
     "--model",
     metavar="NAME",
@@ -135,6 +145,13 @@ def runtime_options(command: Command) -> Command:
     return command
 
 
+def trust_options(command: Command) -> Command:
+    """Adds `--average --calibrated`."""
+    for option in reversed(_TRUST_OPTIONS):
+        command = option(command)
+    return command
+
+
 def loaded(
     model: str,
     *,
@@ -149,12 +166,15 @@ def loaded(
     weights: Path | None = None,
     strategy: str | None = None,
     calibrate: Sequence[Path] = (),
+    average: int | None = None,
+    calibrated: bool = False,
 ) -> Predictor:
     """The model with what the options ask for; says so on standard error where that changes its input.
 
     Raises `UsageError` when they contradict each other or the contract.
     """
-    from stzoo.zoo.loading import BatchNormWarning, load
+    from stzoo.zoo.loading import load
+    from stzoo.zoo.variants import BatchNormWarning
 
     asked = {"clips": clips, "crops": crops, "frames": frames, "stride_frames": stride, "fps": fps}
     protocol = {name: value for name, value in asked.items() if value is not None}
@@ -169,6 +189,8 @@ def loaded(
             protocol=protocol,
             strategy=strategy,
             calibrate=calibrate,
+            average=average,
+            calibrated=calibrated,
             say=say,
         )
     for warning in caught:

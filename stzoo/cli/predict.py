@@ -21,6 +21,7 @@ from stzoo.cli.options import (
     model_option,
     protocol_options,
     runtime_options,
+    trust_options,
     weights_option,
     workers_option,
 )
@@ -69,6 +70,14 @@ _RESUMABLE = ("jsonl", "csv")
 )
 @click.option("--resume", is_flag=True, help="Go on with FILE (jsonl or csv): skip the videos that it has.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first file that cannot be read.")
+@trust_options
+@click.option(
+    "--min-precision",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Say that a video is unknown unless answers as sure as this one are right so often, such as 0.95; of a model "
+    "that `stzoo calibrate` has calibrated.",
+)
 @timeline_options
 @workers_option
 @runtime_options
@@ -84,6 +93,8 @@ def predict(
     fail_fast: bool,
     workers: int | None,
     frame_rate: float | None,
+    min_precision: float | None,
+    calibrated: bool,
     over_time: OverTime,
     **wishes: Any,
 ) -> None:
@@ -104,7 +115,12 @@ def predict(
         return
     videos = videos_of(inputs, frame_rate, resume=resume)
     over_time.refuse(len(videos), form, output, resume=resume, workers=workers)
-    predictor = loaded(model, **wishes)
+    if min_precision is not None and over_time.timeline:
+        raise UsageError("--min-precision is about whole videos; leave it out, or the timeline")
+    predictor = loaded(model, **wishes, calibrated=calibrated or min_precision is not None)
+    least_score = None
+    if min_precision is not None and predictor.confidence is not None:
+        least_score = predictor.confidence.least_score(min_precision)
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
     if resume and output is not None and output.exists():
@@ -118,7 +134,9 @@ def predict(
         rows = (
             over_time.rows(predictor, videos, topk)
             if over_time.timeline
-            else over_time.rendered(_rows(predictor, videos, topk, workers, len(done), shown=shown), videos)
+            else over_time.rendered(
+                _rows(predictor, videos, topk, workers, len(done), least_score, shown=shown), videos
+            )
         )
         with closing(writer(form, stream, answers, timeline=over_time.timeline, header=header)) as out:
             for entry in rows:
@@ -132,7 +150,14 @@ def predict(
 
 
 def _rows(
-    predictor: Predictor, videos: list[Video], topk: int, workers: int | None, done: int, *, shown: bool
+    predictor: Predictor,
+    videos: list[Video],
+    topk: int,
+    workers: int | None,
+    done: int,
+    least_score: float | None = None,
+    *,
+    shown: bool,
 ) -> Iterator[Row]:
     """A row a video; errors and warnings become lines on standard error."""
     from stzoo.prediction.scoring import score_files
@@ -141,7 +166,7 @@ def _rows(
     with counting("Predicting", done + len(videos), unit="videos", completed=done, show=shown) as bar:
         say = bar.say if shown else partial(click.echo, err=True)
         for result in score_files(predictor, videos, workers=workers):
-            entry = row(predictor, result, topk)
+            entry = row(predictor, result, topk, least_score=least_score)
             for sentence in complaints(entry):
                 say(sentence)
             yield entry

@@ -17,9 +17,12 @@ from stzoo.prediction.rows import VIDEO, Row
 from stzoo.terminal.cleaning import clean_line
 
 if TYPE_CHECKING:
-    from stzoo.prediction.predictor import Prediction, Predictor
+    from stzoo.prediction.answers import Prediction
+    from stzoo.prediction.predictor import Predictor
 
 _BAR_WIDTH = 30
+_SCORED_BY = ("nets", "temperature")
+"""What a row's model has where scores are those of several nets, or calibrated."""
 
 
 class Writer(ABC):
@@ -52,7 +55,12 @@ class Text(Writer):
     def answers(self, row: Row) -> list[str]:
         """The lines below the path."""
         predictions = [(entry["label"], entry["score"]) for entry in row["predictions"]]
-        return lines(predictions, bars=self._stream.isatty())
+        ranked = lines(predictions, bars=self._stream.isatty())
+        if "spread" in row["predictions"][0]:
+            ranked = [
+                f"{line}  ± {100 * entry['spread']:.1f}" for line, entry in zip(ranked, row["predictions"], strict=True)
+            ]
+        return ["  unknown: no label is sure enough", *ranked] if row.get("unknown") else ranked
 
 
 class Json(Writer):
@@ -95,7 +103,8 @@ class Csv(Writer):
             flat |= row["video"] | {f"{name}_seconds": value for name, value in row["seconds"].items()}
             flat |= {"model": row["model"]["name"], "digest": row["model"]["digest"]}
             flat |= {"runtime": row["runtime"]["name"], "precision": row["runtime"]["precision"]}
-            flat |= {"contract": json.dumps(row["contract"])}
+            flat |= {"contract": json.dumps(row["contract"]), "unknown": row.get("unknown", "")}
+            flat |= {name: row["model"].get(name, "") for name in _SCORED_BY}
         self._table.writerow(flat)
         self._stream.flush()
 
@@ -177,6 +186,8 @@ def columns(answers: int) -> list[str]:
         "runtime",
         "precision",
         "contract",
+        "unknown",
+        *_SCORED_BY,
     ]
 
 
@@ -200,11 +211,14 @@ def resumed(path: Path, form: str, predictor: Predictor, answers: int) -> tuple[
     try:
         text = whole.decode("utf-8", "surrogateescape")
         rows = _csv_rows(text, answers) if form == "csv" else [json.loads(line) for line in text.splitlines()]
-        wanted = (predictor.digest, predictor.precision, predictor.contract.model_dump(mode="json"))
+        temperature = None if predictor.confidence is None else predictor.confidence.temperature
+        made_with = (predictor.nets if predictor.nets > 1 else None, temperature)
+        wanted = (predictor.digest, predictor.precision, predictor.contract.model_dump(mode="json"), made_with)
         for entry in rows:
             if "error" in entry:
                 continue
-            if (entry["model"]["digest"], entry["runtime"]["precision"], entry["contract"]) != wanted:
+            theirs = tuple(entry["model"].get(name) for name in _SCORED_BY)
+            if (entry["model"]["digest"], entry["runtime"]["precision"], entry["contract"], theirs) != wanted:
                 raise DataError(f"{path} holds results of another model, precision or input; choose another file")
         paths = {entry["path"] for entry in rows}
     except (ValueError, KeyError, TypeError, csv.Error) as error:
@@ -225,7 +239,7 @@ def _csv_rows(text: str, answers: int) -> list[Row]:
         if flat["error"]
         else {
             "path": flat["path"],
-            "model": {"digest": flat["digest"]},
+            "model": {"digest": flat["digest"]} | {name: json.loads(flat[name]) for name in _SCORED_BY if flat[name]},
             "runtime": {"precision": flat["precision"]},
             "contract": json.loads(flat["contract"]),
         }

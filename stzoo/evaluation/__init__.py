@@ -8,6 +8,7 @@ scores.npz       what the net says of each video, as arrays; a run that was stop
 results.json     every number, and the files that could not be read
 confusion.png    right classes against answers
 reliability.png  confidence against how often it is right
+risk.png         how often answers are wrong, by the share of videos that is answered
 """
 
 from stzoo.evaluation.book import SCORES, ScoreBook

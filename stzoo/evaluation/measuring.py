@@ -16,9 +16,9 @@ from stzoo import metrics
 from stzoo.data.datasets import Item, common_rate
 from stzoo.errors import DataError
 from stzoo.evaluation.book import SCORES, ScoreBook
-from stzoo.figures.measurements import confusion_figure, reliability_figure
+from stzoo.figures.measurements import confusion_figure, reliability_figure, risk_figure
 from stzoo.files import write_json
-from stzoo.metrics import Calibration, Estimate
+from stzoo.metrics import Calibration, Estimate, RiskCoverage
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.scoring import SECONDS_A_FILE, Failed, score_files
 from stzoo.terminal.progress import counting
@@ -47,18 +47,32 @@ class Evaluation:
     classes: tuple[Estimate | None, ...]
     """Top-1 of each class; None for a class without videos."""
     calibration: Calibration
+    log_loss: Estimate
+    brier: Estimate
+    risk_coverage: RiskCoverage
     warnings: tuple[str, ...] = ()
     """Why the numbers may mean less than they seem to, in sentences."""
 
     def to_json(self) -> dict[str, Any]:
         """Every number as JSON, with what it was measured on and how."""
-        measured = {"top1": self.top1, "top5": self.top5, "expected_calibration_error": self.calibration.error}
+        measured = {
+            "top1": self.top1,
+            "top5": self.top5,
+            "expected_calibration_error": self.calibration.error,
+            "log_loss": self.log_loss,
+            "brier": self.brier,
+        }
+        curve = self.risk_coverage
         return {
             **{key: value for key, value in self.about.items() if key != "labels"},
             "videos": len(self.labels),
             "warnings": list(self.warnings),
             "failed": [failed._asdict() for failed in self.failed],
             **{name: None if value is None else asdict(value) for name, value in measured.items()},
+            "risk_coverage": {
+                "area": curve.area,
+                **{name: getattr(curve, name).round(6).tolist() for name in ("score", "coverage", "risk")},
+            },
             "classes": [
                 {"label": label, "top1": None if value is None else asdict(value)}
                 for label, value in zip(self.about["labels"], self.classes, strict=True)
@@ -66,7 +80,7 @@ class Evaluation:
         }
 
     def write(self, folder: Path, *, figures: bool = True) -> None:
-        """Writes results.json and, unless `figures` are not wanted, both figures, which need matplotlib."""
+        """Writes results.json and, unless `figures` are not wanted, the figures, which need matplotlib."""
         write_json(folder / "results.json", self.to_json())
         if not figures:
             return
@@ -74,6 +88,7 @@ class Evaluation:
         matrix = metrics.confusion(self.scores, self.labels)
         confusion_figure(matrix, self.about["labels"], folder / "confusion.png", title)
         reliability_figure(self.calibration, folder / "reliability.png", title)
+        risk_figure(self.risk_coverage, folder / "risk.png", title)
 
 
 def score_and_measure(
@@ -156,4 +171,7 @@ def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, fai
         top5=metrics.accuracy(scores, labels, top=_TOP, sources=sources) if scores.shape[1] > _TOP else None,
         classes=tuple(metrics.per_class(scores, labels)),
         calibration=metrics.calibration(scores, labels, sources=sources),
+        log_loss=metrics.log_loss(scores, labels, sources=sources),
+        brier=metrics.brier(scores, labels, sources=sources),
+        risk_coverage=metrics.risk_coverage(scores, labels),
     )

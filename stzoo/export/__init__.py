@@ -6,5 +6,6 @@ torchvision  what of torchvision's nets is written otherwise
 targets      where a portable file runs, and what is known of each target
 to_fp16      in half the bits
 to_int8      quantised on clips, and what that costs in accuracy
+triton       a model repository of Triton Inference Server
 cached       the file that a runtime needs: the bundle's own, or one that is exported into a cache
 """

@@ -19,6 +19,7 @@ from jaxtyping import Float32, UInt8
 from torch import nn
 
 import stzoo
+from stzoo.bundle.confidence import Confidence
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError, UsageError
 from stzoo.export.around import InForm, VideoLevel, WithFeatures
@@ -55,7 +56,7 @@ class Agreement:
     top1_agreement: float
     batch_sizes: tuple[int, ...]
     milliseconds_a_clip: float
-    """The median of a few runs with one clip, on the clock."""
+    """The median of a few runs with the fewest clips that were tried, on the clock."""
     runtime: str
     provider: str
     threads: int
@@ -74,6 +75,7 @@ def export(
     name: str = "",
     strategy: Strategy | None = None,
     digest: str = "",
+    confidence: Confidence | None = None,
     opset: int = OLDEST_OPSET,
     with_preprocess: bool = False,
     with_features: bool = False,
@@ -92,7 +94,8 @@ def export(
     operations on tensors of four dimensions at most, weights that are constants, and static shapes: it takes
     `clips_at_once` clips, and no other number.
     Its metadata has `name`, `stzoo_version`, `labels` and `input` (both JSON), `precision`, `form`, `model_digest` (the
-    SHA-256 of the weights file, as `digest` gives it), `strategy` and `strategy_digest`.
+    SHA-256 of the weights file, as `digest` gives it), `strategy` and `strategy_digest`, and `confidence`
+    (JSON) where the bundle was calibrated.
 
     Raises `ExportError` for a template, for a net that shows no features where they are wanted, for an operator set
     that cannot be written, and for what torch's exporter or ONNX's checker refuses; `UsageError` for another suffix
@@ -127,6 +130,8 @@ def export(
     }
     if strategy is not None:
         metadata |= {"strategy": strategy.text(), "strategy_digest": strategy.digest}
+    if confidence is not None:
+        metadata["confidence"] = confidence.model_dump_json()
     merged = merge(net.eval())
     if with_features:
         if not isinstance(merged, Classifier):
@@ -226,13 +231,14 @@ def compare(
             answers = session.run(None, {name: batch})
             differences += [np.abs(ours - theirs).max() for ours, theirs in zip(answers, expected, strict=True)]
             agreements.append(np.mean(answers[0].argmax(axis=-1) == expected[0].argmax(axis=-1)))
-        first = np.ascontiguousarray(clips[:1])
+        fewest = min(batch_sizes)
+        first = np.ascontiguousarray(clips[:fewest])
         seconds = statistics.median(_seconds(lambda: session.run(None, {name: first})) for _ in range(_TIMED_RUNS))
     return Agreement(
         largest_difference=float(max(differences)),
         top1_agreement=float(np.mean(agreements)),
         batch_sizes=tuple(batch_sizes),
-        milliseconds_a_clip=round(1000 * seconds, 3),
+        milliseconds_a_clip=round(1000 * seconds / fewest, 3),
         runtime=f"onnxruntime {onnxruntime.__version__}",
         provider=session.get_providers()[0],
         threads=threads(),

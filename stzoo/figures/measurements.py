@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from stzoo.figures.style import COLOURS, FAINT, INK, bare, blank, save_figure
-from stzoo.metrics import Calibration, Estimate
+from stzoo.metrics import Calibration, Estimate, RiskCoverage
 from stzoo.prediction.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -159,6 +159,23 @@ def reliability_figure(calibration: Calibration, path: Path | str, title: str) -
             axes.grid(axis="y", color="#E6E6E6", linewidth=0.7, zorder=0)
             axes.tick_params(labelsize=8)
             bare(axes)
+        save_figure(figure, path)
+
+
+def risk_figure(curve: RiskCoverage, path: Path | str, title: str) -> None:
+    """Draws how often answers are wrong against the share of videos that is answered, the surest first.
+
+    The suffix of `path` decides between PNG, SVG and PDF; `UsageError` for another one.
+    """
+    with blank(4.2, 3.2) as figure:
+        axes = figure.subplots()
+        axes.plot(curve.coverage, curve.risk, color=COLOURS["S"], drawstyle="steps-post")
+        axes.set_title(f"{title}\narea {curve.area:.4f}, n = {curve.n}", loc="left", fontsize=9, color=INK)
+        axes.set_xlabel("share of videos that is answered", fontsize=9, color=INK)
+        axes.set_ylabel("share of wrong answers", fontsize=9, color=INK)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, max(0.05, 1.1 * float(curve.risk.max())))
+        bare(axes)
         save_figure(figure, path)
 
 

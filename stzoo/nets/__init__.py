@@ -18,6 +18,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     layout        how activations lie in memory
     recompute     activation checkpointing
     merging       the same outputs from fewer operations
+    averaging     several nets, whose probabilities are averaged
     reestimation  batch-norm statistics estimated anew from clips
     measure       parameters, multiply-adds, activations, memory, latency
     blank         nets without memory, to be filled with weights

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 
 import stzoo
+from stzoo.bundle.confidence import Confidence
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
+from stzoo.prediction.answers import Prediction, warn_of
 from stzoo.prediction.clips import Clips, OfClips, mean_of_each
+from stzoo.prediction.confidence import tempered
 from stzoo.prediction.stream import Stream
 from stzoo.prediction.timeline import Timeline, follow
 from stzoo.runtimes import Precision, Runner, Runtime, Session, clips_at_once, refuse_forked, times_forked
@@ -26,17 +27,6 @@ from stzoo.video.video import Video
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-
-class VideoWarning(UserWarning):
-    """A prediction was made from less than the whole video: the file is cut off or damaged."""
-
-
-class Prediction(NamedTuple):
-    """A class and its probability, between 0 and 1."""
-
-    label: str
-    score: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +54,8 @@ class Predictor:
     strategy: Strategy | None = dataclasses.field(default=None, kw_only=True, repr=False)
     digest: str = dataclasses.field(default="", kw_only=True, repr=False)
     """SHA-256 of the weights file; empty where the net's weights are not those of one."""
+    confidence: Confidence | None = dataclasses.field(default=None, kw_only=True, repr=False)
+    """What the scores are calibrated with; None leaves them as the net gives them."""
     _runner: Runner = dataclasses.field(init=False, repr=False)
     _first_used: int | None = dataclasses.field(default=None, init=False, repr=False)
     """After how many forks: threads that compute do not come along with one."""
@@ -107,6 +99,11 @@ class Predictor:
     def precision(self) -> Precision:
         """What the net's numbers are computed in."""
         return self.net.precision if isinstance(self.net, Session) else "fp32"
+
+    @property
+    def nets(self) -> int:
+        """How many nets are averaged; 1 where it is one."""
+        return self._runner.nets
 
     def to(self, device: torch.device | str | None) -> Predictor:
         """The same predictor on another device; the net itself moves there.
@@ -161,8 +158,7 @@ class Predictor:
         number: object = topk
         if not isinstance(number, int | np.integer) or topk < 1:
             raise UsageError(f"the best {topk} classes were asked for; ask for at least 1.")
-        scores = self._means(self._running.clip_scores, given_videos(video, fps, channels), clips)
-        found = [self.best(of_video, topk) for of_video in scores]
+        found = [self.best(scores, topk) for scores in self._scores(given_videos(video, fps, channels), clips)]
         return found if are_several(video) else found[0]
 
     def embed(
@@ -203,7 +199,7 @@ class Predictor:
 
         A list of videos gives a row for each. Arguments, errors and warnings are those of `predict`.
         """
-        found = list(self._means(self._running.clip_scores, given_videos(video, fps, channels), clips))
+        found = list(self._scores(given_videos(video, fps, channels), clips))
         return np.stack(found) if are_several(video) else found[0]
 
     @overload
@@ -252,7 +248,7 @@ class Predictor:
             )
             for each in given_videos(video, fps, channels)
         ]
-        _warn(sentence for timeline in timelines for sentence in timeline.warnings)
+        warn_of(sentence for timeline in timelines for sentence in timeline.warnings)
         return timelines if several else timelines[0]
 
     def stream(
@@ -269,9 +265,17 @@ class Predictor:
         at_once = clips_at_once(str(self.device).partition(":")[0])
         return mean_of_each(of_clips, read, self.contract, self.name, at_once=at_once)
 
+    def _scores(self, videos: Iterable[Video], clips: int | None) -> Iterator[Float32[np.ndarray, " classes"]]:
+        return (numbers.reshape(self.nets, -1).mean(axis=0) for numbers in self._means(self.clip_scores, videos, clips))
+
+    def clip_scores(self, clips: Clips, contract: InputContract) -> Float64[np.ndarray, "views numbers"]:
+        """Of every view the scores of each net, one after the other, at the temperature where there is one."""
+        each = self._running.each_clip_scores(clips, contract)
+        return np.concatenate(each if self.confidence is None else tempered(each, self.confidence.temperature), axis=1)
+
     def _read(self, video: Video, clips: int | None) -> Clips:
         read = read_clips(video, self.contract, clips)
-        _warn(read.warnings)
+        warn_of(read.warnings)
         return read.clips
 
     def vector_of(self, clips: Clips) -> Float32[np.ndarray, " numbers"]:
@@ -288,13 +292,9 @@ class Predictor:
             UsageError: the clips are of another kind or shape.
             BundleError: as `predict`.
         """
-        return next(mean_of_each(self._running.clip_scores, [clips], self.contract, self.name))
+        return self.scores_of_each_net(clips).mean(axis=0)
 
-
-def _warn(sentences: Iterable[str]) -> None:
-    """Warns of a video, in the line that called stzoo."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("stzoo."):
-        frame, level = frame.f_back, level + 1
-    for sentence in sentences:
-        warnings.warn(sentence, VideoWarning, stacklevel=level)
+    def scores_of_each_net(self, clips: Clips) -> Float32[np.ndarray, "nets classes"]:
+        """What `scores_of` averages, where several nets are averaged; else one row."""
+        numbers = next(mean_of_each(self.clip_scores, [clips], self.contract, self.name))
+        return numbers.reshape(self.nets, -1)

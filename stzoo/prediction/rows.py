@@ -18,15 +18,24 @@ VIDEO = ("width", "height", "frames", "fps", "duration_seconds")
 Row = dict[str, Any]
 
 
-def row(predictor: Predictor, result: Scored | Failed, topk: int) -> Row:
-    """All that is known of a prediction, as JSON takes it; the path and the error of a video that cannot be read."""
+def row(predictor: Predictor, result: Scored | Failed, topk: int, *, least_score: float | None = None) -> Row:
+    """All that is known of a prediction, as JSON takes it; the path and the error of a video that cannot be read.
+
+    With a `least_score`, what the video shows is `unknown` where no class reaches it.
+    """
     from stzoo.prediction.scoring import Failed
 
     if isinstance(result, Failed):
         return {"path": result.path, "error": result.reason}
+    ranked = _ranked(predictor, result.scores, topk)
+    if result.spread is not None:
+        spread = dict(zip(predictor.labels, result.spread.tolist(), strict=True))
+        ranked = [entry | {"spread": spread[entry["label"]]} for entry in ranked]
+    unknown = {} if least_score is None else {"unknown": bool(result.scores.max() < least_score)}
     return {
         "path": result.path,
-        "predictions": _ranked(predictor, result.scores, topk),
+        **unknown,
+        "predictions": ranked,
         "clips": [[round(time, 6) for time in times] for times in result.times_seconds.tolist()],
         **_about(predictor, result),
     }
@@ -76,7 +85,13 @@ def _about(predictor: Predictor, result: Scored | Timeline) -> Row:
         "video": {name: getattr(result.info, name) for name in VIDEO},
         "warnings": list(result.warnings),
         "contract": predictor.contract.model_dump(mode="json"),
-        "model": {"name": predictor.name, "digest": predictor.digest},
+        "model": {"name": predictor.name, "digest": predictor.digest} | _scored_by(predictor),
         "runtime": {"name": predictor.runtime, "precision": predictor.precision, "device": str(predictor.device)},
         "seconds": {"decode": round(result.decode_seconds, 6), "compute": round(result.compute_seconds, 6)},
     }
+
+
+def _scored_by(predictor: Predictor) -> Row:
+    """How the scores are other than those of one net as it is."""
+    nets = {"nets": predictor.nets} if predictor.nets > 1 else {}
+    return nets if predictor.confidence is None else nets | {"temperature": predictor.confidence.temperature}

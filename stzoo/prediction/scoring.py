@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Scored:
     warnings: tuple[str, ...]
     decode_seconds: float
     compute_seconds: float
+    spread: Float32[np.ndarray, " classes"] | None = None
+    """The standard deviation of each score over the nets that are averaged; None where there is one."""
 
 
 class Embedded(NamedTuple):
@@ -46,6 +49,13 @@ class Embedded(NamedTuple):
     path: str
     vector: Float32[np.ndarray, " numbers"]
     warnings: tuple[str, ...]
+
+
+class ClipScored(NamedTuple):
+    """What each net says of each clip of one file, and of each of its crops."""
+
+    path: str
+    scores: Float64[np.ndarray, "nets clips classes"]
 
 
 class Failed(NamedTuple):
@@ -94,6 +104,23 @@ def embed_files(
     return _embedded(predictor, _read_ahead(predictor.contract, videos, workers, seconds_a_file))
 
 
+def clip_score_files(
+    predictor: Predictor,
+    videos: Sequence[Video],
+    *,
+    workers: int | None = None,
+    seconds_a_file: float = SECONDS_A_FILE,
+) -> Iterator[ClipScored | Failed]:
+    """The scores of every clip of every video, by each net; arguments and errors are those of `score_files`."""
+    of_views = dataclasses.replace(predictor, contract=predictor.contract.changed(crops=1))
+    for video, read in _read_ahead(predictor.contract, videos, workers, seconds_a_file):
+        if isinstance(read, VideoError):
+            yield Failed(str(video.path), str(read))
+            continue
+        scores = [of_views.scores_of_each_net(view[None]) for view in read.clips]
+        yield ClipScored(str(video.path), np.stack(scores, axis=1).astype(np.float64))
+
+
 def _read_ahead(contract: InputContract, videos: Sequence[Video], workers: int | None, seconds_a_file: float) -> Reads:
     """Every video with its clips, read by processes where there are any."""
     count = worker_count(len(videos)) if workers is None else workers
@@ -111,9 +138,12 @@ def _scored(predictor: Predictor, reads: Reads, frame_order: FrameOrder) -> Iter
             yield Failed(path, str(read))
             continue
         began = time.perf_counter()
-        scores = predictor.scores_of(reordered_views(read.clips, frame_order, video.place.name))
+        each = predictor.scores_of_each_net(reordered_views(read.clips, frame_order, video.place.name))
         seconds = time.perf_counter() - began
-        yield Scored(path, scores, read.times_seconds, read.info, read.warnings, read.decode_seconds, seconds)
+        spread = each.std(axis=0) if len(each) > 1 else None
+        yield Scored(
+            path, each.mean(axis=0), read.times_seconds, read.info, read.warnings, read.decode_seconds, seconds, spread
+        )
 
 
 def _embedded(predictor: Predictor, reads: Reads) -> Iterator[Embedded | Failed]:

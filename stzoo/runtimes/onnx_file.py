@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from pydantic import ValidationError
 
+from stzoo.bundle.confidence import Confidence
 from stzoo.bundle.reading import parse_json
 from stzoo.bundle.schema import Classes
 from stzoo.bundle.tensors import Storage
@@ -66,6 +67,8 @@ class OnnxFile:
     """Whether it takes the pixels of a video's clips and gives its probabilities, or normalised clips for logits."""
     gives_vectors: bool
     """Whether what enters the classifier is its second output."""
+    confidence: Confidence | None = field(repr=False)
+    """What its bundle was calibrated with."""
     storage: Storage
     """What kernels are stored in; they are computed with in the file's `precision`."""
     shape: tuple[int | None, ...]
@@ -247,6 +250,9 @@ def _described(path: Path, model: Any) -> dict[str, Any]:
             "storage": storage,
             "takes_pixels": model.graph.input[0].name == FRAMES,
             "gives_vectors": len(model.graph.output) == 2,
+            "confidence": Confidence.model_validate_json(json.dumps(parse_json(metadata["confidence"], path)))
+            if "confidence" in metadata
+            else None,
         }
     except (BundleError, StrategyError) as error:
         raise UnusableFileError(

@@ -17,13 +17,21 @@ Runtime = Literal["torch", "onnxruntime", "openvino"]
 
 
 class Runner(ABC):
-    """What runs a net on the pixels of clips, whatever the runtime."""
+    """What runs a net on the pixels of clips, whatever the runtime; or several `nets`, whose answers are averaged."""
+
+    nets: int = 1
 
     @abstractmethod
     def clip_scores(
         self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
     ) -> Float64[np.ndarray, "clips classes"]:
         """The softmax of the logits of every clip."""
+
+    def each_clip_scores(
+        self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
+    ) -> Float64[np.ndarray, "nets clips classes"]:
+        """The same of every net, where several are averaged; else of the one."""
+        return self.clip_scores(clips, contract)[None]
 
     def scores(
         self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract

@@ -16,6 +16,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.inference import clip_scores, clip_vectors
 from stzoo.nets import Classifier, is_template, merge
+from stzoo.nets.averaging import Averaged
 from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.layout import Activation, ChannelsLast
 from stzoo.runtimes.session import Runner, clips_at_once
@@ -29,7 +30,7 @@ class _Merged(NamedTuple):
 
 
 class TorchNet(Runner):
-    """Puts a net into eval mode and on a device, and runs a merged copy of it.
+    """Puts a net, or an `Averaged`, into eval mode and on a device, and runs a merged copy of it.
 
     The copy is made when it is first needed and again when a weight has changed, so the weights are held twice. With
     forward hooks on any of its modules the net itself is run.
@@ -41,6 +42,7 @@ class TorchNet(Runner):
         if is_template(net):
             raise UsageError("a template has random outputs and cannot predict; prune a strategy out of it first.")
         self.net = net
+        self.nets = len(net.nets) if isinstance(net, Averaged) else 1
         self.device = torch_device(device)
         self.net.eval().to(self.device)
         self._merged: _Merged | None = None
@@ -48,13 +50,20 @@ class TorchNet(Runner):
     def clip_scores(
         self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
     ) -> Float64[np.ndarray, "clips classes"]:
-        """The softmax of the logits of every clip."""
+        """The softmax of the logits of every clip, averaged where there are several nets."""
+        return np.asarray(self.each_clip_scores(clips, contract).mean(axis=0))
+
+    def each_clip_scores(
+        self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
+    ) -> Float64[np.ndarray, "nets clips classes"]:
+        """The softmax of the logits of every clip: of each net of an `Averaged`, or of the one."""
         _refuse_after_fork()
         net = self._net_to_run()
         with torch.inference_mode():
             batches = torch.from_numpy(clips).split(clips_at_once(self.device.type))
             scores = [clip_scores(net, batch.to(self.device), contract).cpu() for batch in batches]
-            return torch.cat(scores).double().numpy()
+            of_all = torch.cat(scores, dim=-2).double().numpy()
+        return of_all if of_all.ndim == 3 else of_all[None]
 
     def clip_vectors(
         self, clips: UInt8[np.ndarray, "clips frames height width 3"], contract: InputContract
@@ -91,8 +100,13 @@ class TorchNet(Runner):
         tensors = (*self.net.parameters(), *self.net.buffers())
         made_of = [(id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
         if self._merged is None or self._merged.made_of != made_of:
-            self._merged = _Merged(made_of, merge(self.net))
+            self._merged = _Merged(made_of, _merged(self.net))
         return self._merged.net
+
+
+def _merged(net: nn.Module) -> nn.Module:
+    """The net merged; nets of one template share weights, which each of them scales in another way."""
+    return Averaged(map(merge, net.nets)) if isinstance(net, Averaged) else merge(net)
 
 
 def _keep(kept: list[Tensor], stage: nn.Module, inputs: object, output: Activation) -> None:

@@ -60,6 +60,28 @@ def read_many(
     return _read(iter(videos), (contract, clips), workers, seconds_a_file)
 
 
+class Reader:
+    """A process that reads one video after another, and is replaced where a video ends it or takes too long."""
+
+    def __init__(self, contract: InputContract, seconds_a_file: float) -> None:
+        self._how: How = (contract, None)
+        self._seconds = seconds_a_file
+        self._pool: list[_Worker] = []
+
+    def read(self, video: Video) -> VideoClips | VideoError:
+        """The clips of the video, or the reason why there are none. Raises `UsageError` where no process starts."""
+        if self._pool and not self._pool[0].process.is_alive():
+            self.close()  # it was killed while it waited
+        reading = _read(iter([video]), self._how, 1, self._seconds, self._pool)
+        _, result = next(reading)
+        return result
+
+    def close(self) -> None:
+        """Ends the process."""
+        while self._pool:
+            self._pool.pop().end()
+
+
 @dataclass
 class _Job:
     video: Video
@@ -111,9 +133,10 @@ class _Worker:
 
 
 def _read(
-    videos: Iterator[Video], how: How, workers: int, seconds: float
+    videos: Iterator[Video], how: How, workers: int, seconds: float, kept: list[_Worker] | None = None
 ) -> Iterator[tuple[Video, VideoClips | VideoError]]:
-    pool: list[_Worker] = []
+    """`kept` are workers of before, which outlive this."""
+    pool = [] if kept is None else kept
     unread: deque[_Job] = deque()
     jobs: deque[_Job] = deque()
     more, stillborn = True, 0
@@ -143,8 +166,9 @@ def _read(
                     "this one (--workers 0; in Python workers=0)."
                 )
     finally:
-        for worker in pool:
-            worker.end()
+        if kept is None:
+            for worker in pool:
+                worker.end()
 
 
 def _hear(pool: list[_Worker], seconds: float) -> int:

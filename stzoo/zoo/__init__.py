@@ -6,6 +6,8 @@ hub_cache    what the Hub's cache holds
 hub          the wire: what is fetched from a Hub and put there
 torchvision  the nets of torchvision: what they are, and bundles of their weights
 loading      load: from a reference to a model that predicts
+variants     which of a bundle's nets is meant, and how it is built in torch
+calibrating  how far a model's scores are to be believed, fitted on labelled videos
 wishes       which of a model's nets is asked for, and what runs it
 verifying    a model's golden clips, run on every runtime
 benchmarking  how fast a model is here

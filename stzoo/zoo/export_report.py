@@ -12,6 +12,7 @@ from stzoo.errors import DataError
 from stzoo.files import write_json
 
 if TYPE_CHECKING:
+    from stzoo.bundle.confidence import Confidence
     from stzoo.bundle.tensors import Storage
     from stzoo.export.to_int8 import Int8Comparison
     from stzoo.export.to_onnx import Agreement
@@ -38,7 +39,9 @@ class Graph(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What is written, the list that it is calibrated on for int8, and the video that it is compared with torch on."""
+    """What is written: the list that it is calibrated on for int8, the video that it is compared with torch on, what is
+    known of its scores.
+    """
 
     output: Path
     graph: Graph
@@ -46,6 +49,7 @@ class Job(NamedTuple):
     calibrate: Path | None
     video: Path
     storage: Storage = "float32"
+    confidence: Confidence | None = None
 
     @property
     def is_exact(self) -> bool:

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from stzoo.bundle import golden as files
+from stzoo.bundle.confidence import CONFIDENCE
+from stzoo.bundle.confidence import read as read_confidence
 from stzoo.bundle.tensors import Storage
 from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
@@ -20,6 +22,7 @@ from stzoo.export import to_fp16, to_int8, to_onnx
 from stzoo.export.around import VideoLevel, WithFeatures
 from stzoo.export.targets import targets
 from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE, Agreement, Pixels
+from stzoo.export.triton import served_file
 from stzoo.files import packaged
 from stzoo.nets import Classifier
 from stzoo.prediction import golden
@@ -32,6 +35,7 @@ from stzoo.video.video import Video
 from stzoo.zoo import torchvision
 from stzoo.zoo.export_report import Graph, Job, Outcome, read_reports, record
 from stzoo.zoo.loading import load
+from stzoo.zoo.reference import find
 
 
 def export_onnx(model: Path | str, output: Path | str, **options: Any) -> dict[str, Any]:
@@ -58,8 +62,9 @@ def export_onnx(model: Path | str, output: Path | str, **options: Any) -> dict[s
 
 def write(
     model: Path | str,
-    output: Path,
+    output: Path | None,
     *,
+    triton: Path | None = None,
     weights: Path | None = None,
     replace: bool = False,
     opset: int | None = None,
@@ -80,7 +85,8 @@ def write(
 
     Args:
         model: a reference as `stzoo.load` takes it.
-        output: the file to write.
+        output: the file to write, or None.
+        triton: in its place, a model repository of Triton that it is written into.
         weights: of a model `torchvision:NAME`, a local file of them.
         replace: whether a file that stands there makes way.
         opset: ONNX's operator set; by default the oldest that torch writes.
@@ -104,17 +110,25 @@ def write(
         raise UsageError("--storage is about files of images or volumes in fp32; leave it out, or the others")
     if clips is not None and form != "portable":
         raise UsageError(f"a file of {form} takes any number of clips; leave --clips out, or give --form portable")
-    if output.exists() and not replace:
-        raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
+    if (output is None) == (triton is None):
+        raise UsageError("give the file to write with -o, or a model repository with --triton")
+    if output is not None:
+        _refuse_existing(output, replace)
     if with_features and (precision != "fp32" or form == "portable"):
         raise UsageError("--with-features is about files of images or volumes in fp32; leave it out, or the others")
     graph = Graph(OLDEST_OPSET if opset is None else opset, with_preprocess, with_features, any_size, form)
     if form == "portable":
         graph = graph._replace(clips_at_once=clips or 1)
-    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", storage)
-    predictor = load(model if weights is None else torchvision.with_weights(str(model), weights), device="cpu")
+    ref = model if weights is None else torchvision.with_weights(str(model), weights)
+    predictor = load(ref, device="cpu")
     if isinstance(predictor.net, Session):
         raise UsageError(f"{model} is an exported file already; give the bundle that it was made of")
+    if output is None:
+        assert triton is not None
+        output = served_file(triton, predictor.name)
+        _refuse_existing(output, replace)
+    fits = read_confidence(find(ref, files=(CONFIDENCE,)).folder, predictor.digest)
+    job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", storage, fits.get(1))
     items = None if calibrate is None else labelled(calibrate, root, predictor.labels, say=say)
     most = max(graph.batch_sizes)
     pixels = read_clips(Video(job.video), predictor.contract, most).clips if verify else None
@@ -123,6 +137,11 @@ def write(
     record(predictor, job, outcome, reports)
     _keep_golden_clips(predictor, job, is_asked=verify, is_usual=video is None)
     return job, outcome
+
+
+def _refuse_existing(output: Path, replace: bool) -> None:
+    if output.exists() and not replace:
+        raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
 
 
 def refuse_disagreement(job: Job, outcome: Outcome) -> None:
@@ -162,6 +181,7 @@ def _written(predictor: Predictor, job: Job, pixels: Pixels | None, items: Seque
             name=predictor.name,
             strategy=predictor.strategy,
             digest=predictor.digest,
+            confidence=job.confidence,
             **job.graph._asdict(),
         )
 

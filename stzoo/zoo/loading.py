@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,24 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from stzoo import DEFAULT_MODEL
 from stzoo import bundle as bundles
 from stzoo import card as cards
-from stzoo.errors import require
-from stzoo.zoo import hub, torchvision, untrained
-from stzoo.zoo.reference import Location, Ref, exported_file, find, meaning_of, text_of
+from stzoo.errors import UsageError
+from stzoo.zoo import torchvision, untrained
+from stzoo.zoo.reference import Ref, exported_file, find, meaning_of, text_of
+from stzoo.zoo.variants import Source, in_torch, shown_strategy
 from stzoo.zoo.wishes import Engine, Variant, refuse_contradictions, refuse_for_a_file, refuse_other_kinds
 
 if TYPE_CHECKING:
-    from stzoo.bundle import Bundle
+    from stzoo.bundle.confidence import Confidence
     from stzoo.contract import InputContract
-    from stzoo.nets import Architecture
-    from stzoo.nets.classifier import Classifier
-    from stzoo.prediction.predictor import Prediction, Predictor
+    from stzoo.prediction.answers import Prediction
+    from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes import Precision, Runtime, Session
     from stzoo.strategies.strategy import Strategy
     from stzoo.video.given import Channels, VideoLike
-
-
-class BatchNormWarning(UserWarning):
-    """A net runs with batch-norm statistics that are not its own."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -49,6 +44,8 @@ def load(
     token: str | None = None,
     namespace: str | None = None,
     calibrate: Path | str | Iterable[Path | str] = (),
+    average: int | None = None,
+    calibrated: bool = False,
     runtime: Runtime | Literal["auto"] | None = None,
     precision: Precision = "fp32",
     protocol: Mapping[str, Any] = MappingProxyType({}),
@@ -71,6 +68,10 @@ def load(
         token: the Hub token; by default the one that `hf auth login` stored, or HF_TOKEN.
         namespace: the Hub organisation that serves the zoo's names; by default STZOO_HUB_NAMESPACE.
         calibrate: a video or several, from whose clips the batch-norm statistics are re-estimated.
+        average: so many strategies are drawn from the bundle's template, each the same whenever it is drawn, and what
+            their nets say is averaged: the spread between them says how sure the template is. Batch-norm statistics are
+            as for `strategy`; `stzoo calibrate --average` stores them.
+        calibrated: whether scores are those at the temperature that `stzoo calibrate` has stored.
         runtime: `torch`, where `net` is a module, and the default where it is installed; `onnxruntime` or `openvino`,
             which run the bundle's ONNX file or one that is exported into a cache once; `auto` takes the fastest of
             those that can run at once, and is the default without torch and for an ONNX file, which torch cannot run.
@@ -90,15 +91,15 @@ def load(
 
     refuse_other_kinds(calibrate, protocol, classes)
     videos = (calibrate,) if isinstance(calibrate, str | Path) else tuple(calibrate)
-    variant = Variant(strategy, weights is not None, videos, None if classes is None else tuple(classes))
+    variant = Variant(strategy, weights is not None, videos, None if classes is None else tuple(classes), average)
     asked_device = None if device is None else str(device).removesuffix(":0")
     if (file := exported_file(ref)) is not None:
         refuse_for_a_file(file, variant, revision)
-        return _exported(file, Engine(runtime or "auto", precision, asked_device), protocol, say)
+        return _exported(file, Engine(runtime or "auto", precision, asked_device), protocol, calibrated, say)
     engine = Engine(runtime or ("torch" if is_there("torch") else "auto"), precision, asked_device)
-    refuse_contradictions(variant, engine)
+    refuse_contradictions(variant, engine, calibrated)
     if (foreign := torchvision.named(text_of(ref))) is not None:
-        if strategy is not None:
+        if strategy is not None or average is not None:
             foreign.config.strategy.require_sites()
         if weights is None:
             return _for_classes(untrained.of_config(foreign.config, device, protocol), variant.classes)
@@ -112,11 +113,12 @@ def load(
     bundle = bundles.read(location.folder)
     contract = bundle.contract.changed(**protocol)
     _say_input(contract, bundle.contract, say)
-    source = _Source(location, bundle, contract, offline, token)
+    source = Source(location, bundle, contract, offline, token)
+    confidence = source.confidence(average or 1) if calibrated else None
     session = _session(source, variant, engine, say)
     if session is not None:
-        return _on_session(source, session)
-    return _for_classes(_in_torch(source, variant, device), variant.classes)
+        return _on_session(source, session, confidence)
+    return _for_classes(in_torch(source, variant, device, confidence), variant.classes)
 
 
 def predict(
@@ -137,28 +139,14 @@ def predict(
     return load(model, device=device).predict(video, topk, clips, fps=fps, channels=channels)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A bundle that has been read, what it is to see, and how more of its files are had."""
-
-    location: Location
-    bundle: Bundle
-    contract: InputContract
-    offline: bool | None
-    token: str | None
-
-    def fetch(self, *files: str) -> None:
-        """Sees to it that those of the files are in the folder that the bundle has."""
-        if self.location.repository is not None:
-            hub.fetch(self.location.repository, files, offline=self.offline, token=self.token)
-
-
 def _say_input(contract: InputContract, made_for: InputContract, say: Callable[[str], None]) -> None:
     if contract != made_for:
         say(f"Input: {contract.text}; the model was made for {made_for.text}")
 
 
-def _exported(path: Path, engine: Engine, protocol: Mapping[str, Any], say: Callable[[str], None]) -> Predictor:
+def _exported(
+    path: Path, engine: Engine, protocol: Mapping[str, Any], calibrated: bool, say: Callable[[str], None]
+) -> Predictor:
     """An ONNX file that stzoo has written, which says all that prediction needs."""
     from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes import has_gpu, is_there, open_session, refuse_unknown
@@ -166,6 +154,8 @@ def _exported(path: Path, engine: Engine, protocol: Mapping[str, Any], say: Call
 
     refuse_unknown(engine.runtime, engine.precision)
     file = read(path)
+    if calibrated and file.confidence is None:
+        raise UsageError(f"{path} is of a bundle that was not calibrated; calibrate that, and export it again")
     contract = file.contract.changed(**protocol)
     _say_input(contract, file.contract, say)
     runtime = engine.runtime
@@ -175,11 +165,17 @@ def _exported(path: Path, engine: Engine, protocol: Mapping[str, Any], say: Call
     precision = file.precision if engine.precision == "fp32" else engine.precision
     session = open_session(runtime, file, engine.device, precision)
     return Predictor(
-        session, contract, file.labels, name=file.name or path.stem, strategy=file.strategy, digest=file.digest
+        session,
+        contract,
+        file.labels,
+        name=file.name or path.stem,
+        strategy=file.strategy,
+        digest=file.digest,
+        confidence=file.confidence if calibrated else None,
     )
 
 
-def _session(source: _Source, variant: Variant, engine: Engine, say: Callable[[str], None]) -> Session | None:
+def _session(source: Source, variant: Variant, engine: Engine, say: Callable[[str], None]) -> Session | None:
     """The bundle's net on another runtime than torch; None where torch is to run it."""
     from stzoo.export import cached
 
@@ -191,39 +187,19 @@ def _session(source: _Source, variant: Variant, engine: Engine, say: Callable[[s
     )
 
 
-def _on_session(source: _Source, session: Session) -> Predictor:
+def _on_session(source: Source, session: Session, confidence: Confidence | None) -> Predictor:
     from stzoo.prediction.predictor import Predictor
 
     bundle, digest = source.bundle, bundles.weights_digest(source.location.folder)
     return Predictor(
-        session, source.contract, bundle.labels, name=bundle.name, strategy=_shown(bundle.strategy), digest=digest
-    )
-
-
-def _in_torch(source: _Source, variant: Variant, device: str | None) -> Predictor:
-    require("torch")
-    from stzoo.bundle import rebuild
-    from stzoo.prediction.predictor import Predictor
-
-    folder, bundle = source.location.folder, source.bundle
-    architecture = rebuild.architecture_of(folder, bundle)
-    strategy = bundle.strategy
-    if variant.strategy is not None:
-        strategy = rebuild.fitting_strategy(variant.strategy, architecture, bundle.posterior)
-    net = _net(source, variant, architecture, strategy)
-    is_as_stored = variant.is_trained and strategy == bundle.strategy and not variant.videos
-    predictor = Predictor(
-        net,
+        session,
         source.contract,
         bundle.labels,
         name=bundle.name,
-        device=device,
-        strategy=_shown(strategy),
-        digest=bundles.weights_digest(folder) if is_as_stored else "",
+        strategy=shown_strategy(bundle.strategy),
+        digest=digest,
+        confidence=confidence,
     )
-    if variant.videos:
-        rebuild.calibrate(net, variant.videos, source.contract)
-    return predictor
 
 
 def _for_classes(predictor: Predictor, classes: tuple[str, ...] | None) -> Predictor:
@@ -235,30 +211,3 @@ def _for_classes(predictor: Predictor, classes: tuple[str, ...] | None) -> Predi
     assert isinstance(predictor.net, Classifier)
     renew_head(predictor.net, len(classes))
     return replace(predictor, labels=classes, digest="")
-
-
-def _shown(strategy: Strategy) -> Strategy | None:
-    """A strategy, or None for that of a net without sites, which says nothing."""
-    return strategy if strategy.units else None
-
-
-def _net(source: _Source, variant: Variant, architecture: Architecture, strategy: Strategy) -> Classifier:
-    """The net of a strategy on the CPU, fetched where need be. Warns of batch-norm statistics that are not its own."""
-    from stzoo.bundle import rebuild
-
-    folder, bundle = source.location.folder, source.bundle
-    if not variant.is_trained:
-        return rebuild.untrained(architecture, strategy)
-    if strategy == bundle.strategy:
-        source.fetch(bundles.MODEL)
-        return rebuild.build(folder, bundle)
-    source.fetch(bundles.TEMPLATE, bundles.statistics_file(strategy))
-    net, is_normalised = rebuild.from_template(folder, bundle, strategy)
-    if not is_normalised and not variant.videos:
-        warnings.warn(
-            f"{bundle.name} stores no batch-norm statistics for this strategy, so the net has the template's, "
-            "which belong to a mixture of nets: its accuracy can be far lower; give calibrate= some videos",
-            BatchNormWarning,
-            stacklevel=4,
-        )
-    return net

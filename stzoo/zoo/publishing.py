@@ -16,6 +16,7 @@ from stzoo import bundle as bundles
 from stzoo import card as cards
 from stzoo.bundle import Bundle, rebuild
 from stzoo.bundle import golden as golden_files
+from stzoo.bundle.confidence import CONFIDENCE
 from stzoo.bundle.golden import GOLDEN
 from stzoo.bundle.metadata import eval_results
 from stzoo.bundle.readme import render
@@ -112,7 +113,15 @@ def belongs(name: str) -> bool:
         return len(parts.parts) == 2 and parts.suffix == {"statistics": ".safetensors"}.get(parts.parts[0], ".yaml")
     if name.endswith(_PICTURES):
         return parts.parts[:-1] in ((), ("figures",))
-    return name in (*bundles.TEXTS, bundles.MODEL, bundles.TEMPLATE, bundles.README, *bundles.EXPORTED, GOLDEN)
+    return name in (
+        *bundles.TEXTS,
+        bundles.MODEL,
+        bundles.TEMPLATE,
+        bundles.README,
+        *bundles.EXPORTED,
+        GOLDEN,
+        CONFIDENCE,
+    )
 
 
 def _verified_parameters(folder: Path, bundle: Bundle) -> int:

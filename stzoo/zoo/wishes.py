@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Variant:
     """Which of a bundle's nets: of which strategy, trained or as initialised, with whose batch-norm statistics, and for
-    other classes perhaps.
+    other classes perhaps; or an average of so many that are drawn.
     """
 
     strategy: Strategy | str | None
     is_trained: bool
     videos: tuple[Path | str, ...]
     classes: tuple[str, ...] | None
+    average: int | None = None
 
     @property
     def is_stored(self) -> bool:
         """Whether it is the net whose weights the bundle stores."""
-        return self.is_trained and self.strategy is None and not self.videos and self.classes is None
+        others = self.strategy, self.classes, self.average
+        return self.is_trained and not self.videos and others == (None, None, None)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def refuse_other_kinds(calibrate: object, protocol: object, classes: object) -> 
         raise UsageError(f"classes are names, each another one, and {classes!r:.80} are none")
 
 
-def refuse_contradictions(variant: Variant, engine: Engine) -> None:
+def refuse_contradictions(variant: Variant, engine: Engine, calibrated: bool) -> None:
     """Raises `UsageError` for a runtime or precision that there is not, or that does not run such a net."""
     from stzoo.runtimes import refuse_unknown
 
@@ -62,14 +64,21 @@ def refuse_contradictions(variant: Variant, engine: Engine) -> None:
     if (engine.runtime not in ("torch", "auto") or engine.precision != "fp32") and not variant.is_stored:
         raise UsageError(
             f"{engine.runtime} in {engine.precision} runs a model as its bundle stores it; leave strategy, weights, "
-            "calibrate and classes out, or choose the runtime torch in fp32"
+            "calibrate, classes and average out, or choose the runtime torch in fp32"
         )
+    is_own = variant.is_trained and variant.strategy is None and variant.classes is None
+    if variant.average is not None and not (variant.average >= 1 and is_own):
+        raise UsageError(
+            "average is how many trained strategies are drawn, 1 or more; leave strategy, weights and classes out"
+        )
+    if calibrated and not is_own:
+        raise UsageError("what a bundle is calibrated with is of its own net; leave strategy, weights and classes out")
 
 
 def refuse_for_a_file(file: Path, variant: Variant, revision: str | None) -> None:
     """Raises `UsageError` where another net is asked for than the one in an ONNX file."""
     if not variant.is_stored or revision is not None:
         raise UsageError(
-            f"{file} is one net as it was exported; leave strategy, weights, calibrate, classes and revision "
-            "out, or load the bundle that it was made of"
+            f"{file} is one net as it was exported; leave strategy, weights, calibrate, classes, average and "
+            "revision out, or load the bundle that it was made of"
         )

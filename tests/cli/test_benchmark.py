@@ -12,7 +12,7 @@ from stzoo.zoo import benchmarking
 from stzoo.zoo.benchmarking import Failed, Speed
 
 ROWS = [
-    Speed("openvino", "fp32", "cpu", 2, 1.5, 3.25, 3.0, 4.0, 200, 12.5, None, 1e-7, True),
+    Speed("openvino", "fp32", "cpu", 2, 1.5, 3.25, 3.0, 4.0, 3.1, 200, 12.5, None, 1e-7, True),
     Failed("openvino", "bf16", 2, "this processor does not compute in bf16; use fp32 or int8."),
 ]
 

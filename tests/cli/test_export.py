@@ -194,3 +194,19 @@ def test_int8_is_calibrated_on_a_list_whose_paths_start_in_root(
     assert report["int8"]["beside_torch"]["largest_difference"] == 0.25
     assert report["int8"]["made_of"]["largest_difference"] == PERFECT.largest_difference
     assert "largest_difference" not in report, "that is the other file's"
+
+
+def test_a_model_repository_is_written_in_place_of_a_file(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = packaged("bundled") / "camera-motion-s" / "model.onnx"
+    monkeypatch.setattr(to_onnx, "export", lambda net, path, *_, **__: shutil.copy(served, path.absolute()))
+    (tmp_path / "tiny-opt" / "1").mkdir(parents=True)
+    text = run(str(tiny_bundle), "--triton", str(tmp_path), "--no-verify")
+    assert text.splitlines()[-1] == f"{tmp_path / 'tiny-opt'}: for Triton's onnxruntime backend"
+    assert 'name: "tiny-opt"' in (tmp_path / "tiny-opt" / "config.pbtxt").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match=r"model\.onnx exists; choose another name"):
+        run(str(tiny_bundle), "--triton", str(tmp_path))
+    for wrong in ([], ["-o", str(tmp_path / "a.onnx"), "--triton", str(tmp_path)]):
+        with pytest.raises(UsageError, match="give the file to write with -o, or a model repository with --triton"):
+            run(str(tiny_bundle), *wrong)

@@ -140,3 +140,16 @@ def test_no_heavy_library_is_imported(arguments: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_results_in_docs_are_those_of_the_models_in_the_package() -> None:
+    listed = [row for row in csv.DictReader(io.StringIO(run("--format", "csv"))) if row["value"]]
+    path = Path(__file__).parents[2] / "docs" / "results" / "results.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        published = list(csv.DictReader(file))
+    known = [{name: row[name] for name in listed[0]} for row in published]
+    assert known == listed, "write it again: python benchmarks/results.py"
+    for row in published:
+        assert 0 < float(row["processor_milliseconds_a_clip"]) < 10_000
+        assert (row["runtime"], row["threads"]) == ("onnxruntime", "1")
+        assert row["processor"]

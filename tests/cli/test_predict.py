@@ -41,7 +41,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         if name == "unknown":
             raise ModelNotFoundError('there is no model "unknown".')
-        assert others == {"runtime": "auto", "precision": "fp32", "strategy": None, "calibrate": ()}
+        kept = {"strategy": None, "calibrate": (), "average": None}
+        assert others == {"runtime": "auto", "precision": "fp32", "calibrated": False, **kept}
         contract = InputContract(frames=2, fps=5.0, clips=2, resize=16, crop=16)
         if protocol:
             say(f"Input: {contract.changed(**protocol).text}")
@@ -244,7 +245,7 @@ def test_an_interruption_leaves_what_was_found(
     make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     paths = [make_video(f"{index}.mp4", 2) for index in range(3)]
-    scores_of, calls = Predictor.scores_of, []
+    scores_of, calls = Predictor.scores_of_each_net, []
 
     def interrupted(self: Predictor, clips: np.ndarray) -> np.ndarray:
         calls.append(len(clips))
@@ -252,7 +253,7 @@ def test_an_interruption_leaves_what_was_found(
             raise KeyboardInterrupt
         return scores_of(self, clips)
 
-    monkeypatch.setattr(Predictor, "scores_of", interrupted)
+    monkeypatch.setattr(Predictor, "scores_of_each_net", interrupted)
     output = tmp_path / f"out.{form}"
     result = run(*paths, "-o", output)
     assert result.exit_code == 130
@@ -291,7 +292,7 @@ def test_an_interruption_ends_quietly(make_video: MakeVideo, monkeypatch: pytest
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Predictor, "scores_of", interrupt)
+    monkeypatch.setattr(Predictor, "scores_of_each_net", interrupt)
     result = run(make_video("a.mp4", 2))
     assert result.exit_code == 130
     assert result.stderr == (

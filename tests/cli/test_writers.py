@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stzoo.cli.writers import columns, lines, writer
-from stzoo.prediction.predictor import Prediction
+from stzoo.prediction.answers import Prediction
 
 PATHS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 

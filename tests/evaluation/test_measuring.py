@@ -70,6 +70,7 @@ def test_everything_is_measured_and_failures_are_named(predictor: Predictor, ite
         "confusion.png",
         "reliability.png",
         "results.json",
+        "risk.png",
         "scores.npz",
     ]
 

@@ -50,6 +50,7 @@ def test_a_file_of_two_clips_is_run_by_twos(
     with torch.inference_mode():
         expected = net(torch.from_numpy(clips))
     np.testing.assert_allclose(session.logits(clips), expected.numpy(), atol=1e-4)
+    assert to_onnx.compare(net, portable, clips, (2,)).passed
     np.testing.assert_allclose(session.scores(pixels, CONTRACT), expected.softmax(dim=1).mean(dim=0).numpy(), atol=1e-5)
     with pytest.raises(UsageError, match="takes 2 clips at a time, and these are 3; ask for a multiple of 2"):
         session.logits(clips[:3])

@@ -8,9 +8,15 @@ import pytest
 from stzoo.errors import UsageError
 from stzoo.figures import style
 from stzoo.figures.fonts import FAMILY, Fonts
-from stzoo.figures.measurements import confusion_figure, frontier_figure, reliability_figure, timeline_figure
+from stzoo.figures.measurements import (
+    confusion_figure,
+    frontier_figure,
+    reliability_figure,
+    risk_figure,
+    timeline_figure,
+)
 from stzoo.figures.style import FontWarning
-from stzoo.metrics import Estimate, calibration
+from stzoo.metrics import Estimate, calibration, risk_coverage
 from tests.prediction.test_timeline import timeline_of
 
 
@@ -59,6 +65,14 @@ def test_a_reliability_diagram_is_drawn_the_same_every_time(tmp_path: Path) -> N
     for name in ("a.svg", "b.svg"):
         reliability_figure(found, tmp_path / name, "toy")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+@pytest.mark.parametrize("videos", [1, 50])
+def test_a_curve_of_risk_and_coverage_is_drawn(tmp_path: Path, videos: int) -> None:
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), videos).astype(np.float32)
+    curve = risk_coverage(scores, np.zeros(videos, np.int64))
+    risk_figure(curve, tmp_path / "r.svg", "toy")
+    assert f"area {curve.area:.4f}, n = {videos}" in (tmp_path / "r.svg").read_text()
 
 
 @pytest.mark.parametrize("windows", [1, 70])

@@ -17,7 +17,8 @@ from stzoo.errors import BundleError, UsageError, VideoError
 from stzoo.export import to_onnx
 from stzoo.files import packaged
 from stzoo.nets import Architecture, fixed, fixed_net, grow
-from stzoo.prediction.predictor import Prediction, Predictor, VideoWarning
+from stzoo.prediction.answers import Prediction, VideoWarning
+from stzoo.prediction.predictor import Predictor
 from stzoo.runtimes import Runtime
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
-from stzoo.prediction.predictor import Predictor, VideoWarning
+from stzoo.prediction.answers import VideoWarning
+from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.timeline import Caption, Timeline, follow, srt
 from stzoo.video.decode import VideoInfo
 from stzoo.video.video import Video

@@ -19,7 +19,7 @@ from stzoo.errors import UsageError, VideoError
 from stzoo.video import reader, workers
 from stzoo.video.reader import VideoClips, read_clips
 from stzoo.video.video import Video
-from stzoo.video.workers import read_many
+from stzoo.video.workers import Reader, read_many
 from tests.conftest import LEVELS, MakeVideo
 from tests.data.layouts import write_frames
 
@@ -48,6 +48,28 @@ def test_every_file_gets_its_clips_or_its_reason_in_order(make_video: MakeVideo,
             with pytest.raises(VideoError) as alone:
                 read_clips(video, CONTRACT)
             assert str(result) == str(alone.value)
+    assert not children()
+
+
+def test_a_reader_keeps_its_process_until_that_ends(make_video: MakeVideo, tmp_path: Path) -> None:
+    good = Video(make_video("a.mp4", 4))
+    one = Reader(CONTRACT, 60.0)
+    try:
+        assert isinstance(one.read(good), VideoClips)
+        first = children()
+        assert len(first) == 1
+        assert isinstance(one.read(Video(tmp_path / "missing.mp4")), VideoError)
+        assert children() == first
+        (pid,) = first
+        os.kill(pid, signal.SIGKILL)
+        for process in workers._SPAWN.active_children():
+            process.join(30)
+        read = one.read(good)
+        assert isinstance(read, VideoClips)
+        np.testing.assert_array_equal(read.clips, read_clips(good, CONTRACT).clips)
+        assert children().isdisjoint(first)
+    finally:
+        one.close()
     assert not children()
 
 
@@ -139,7 +161,7 @@ import signal
 import sys
 from stzoo.contract import InputContract
 from stzoo.video.video import Video
-from stzoo.video.workers import read_many
+from stzoo.video.workers import Reader, read_many
 {guard}
     # Whoever runs the tests in the background, as a shell's & does, may have had interrupts ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -23,8 +23,8 @@ from stzoo.files import packaged
 from stzoo.runtimes import Runtime, is_there
 from stzoo.zoo import loading, reference
 from stzoo.zoo.hub import Repository
-from stzoo.zoo.loading import BatchNormWarning
 from stzoo.zoo.reference import NAMESPACE, find
+from stzoo.zoo.variants import BatchNormWarning
 from tests.conftest import MakeVideo
 
 
@@ -115,7 +115,7 @@ def test_another_strategy_comes_from_the_template_alone(published: HubServer) ->
 
 
 @pytest.mark.parametrize("strategy", [None, "s", "st"])
-@pytest.mark.filterwarnings("ignore::stzoo.zoo.loading.BatchNormWarning")
+@pytest.mark.filterwarnings("ignore::stzoo.zoo.variants.BatchNormWarning")
 def test_a_second_load_asks_for_a_branch_once_and_for_a_commit_never(
     published: HubServer, strategy: str | None
 ) -> None:
