@@ -33,7 +33,7 @@ def test_a_reference_and_a_loaded_model_are_measured_alike_and_nothing_is_printe
     kept = stzoo.evaluate(loaded, str(data), folder=tmp_path / "out", figures=True)
     assert kept["top1"] == found["top1"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        *("scores.npz", "results.json", "confusion.png", "reliability.png"),
+        *("scores.npz", "results.json", "confusion.png", "reliability.png", "risk.png"),
     }
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == kept
     again: list[tuple[int, int]] = []

@@ -204,7 +204,7 @@ def test_a_file_of_somebody_else_and_what_a_file_cannot_do_are_sentences(tmp_pat
     (tmp_path / "other.onnx").write_bytes(b"other")
     with pytest.raises(BundleError, match="is not an ONNX model"):
         stzoo.load(tmp_path / "other.onnx")
-    with pytest.raises(UsageError, match="leave strategy, weights, calibrate and revision out"):
+    with pytest.raises(UsageError, match="leave strategy, weights, calibrate, classes, average and revision out"):
         stzoo.load(file, strategy="s")
     with pytest.raises(UsageError, match="torch runs nets, not ONNX files"):
         stzoo.load(file, runtime="torch")
@@ -248,5 +248,5 @@ def test_classes_are_names(tiny_bundle: Path, classes: list[str] | str) -> None:
 
 
 def test_other_classes_are_torchs_alone(tiny_bundle: Path) -> None:
-    with pytest.raises(UsageError, match="classes out, or choose the runtime torch"):
+    with pytest.raises(UsageError, match="classes and average out, or choose the runtime torch"):
         loading.load(tiny_bundle, classes=["a"], runtime="onnxruntime")
