@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -264,3 +265,11 @@ def zoo(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> P
     for module in (reference, cards):
         monkeypatch.setattr(module, "packaged", lambda folder: tmp_path / folder)
     return tmp_path
+
+
+@pytest.fixture
+def any_kind() -> Iterator[None]:
+    """Arguments are not checked against annotations, as where stzoo is used and not tested."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

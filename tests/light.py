@@ -58,6 +58,8 @@ CASES = (
     Case(f"verify {MODEL}", 0, "onnxruntime"),
     Case(f"benchmark {MODEL}", 0, "onnxruntime"),
     Case("check --offline", 0, "GPL"),
+    Case(f"serve {MODEL} --port 70000", 2, "70000"),
+    Case("calibrate nowhere --data data", 1, "nowhere"),
     Case(f"publish {MODEL} --repo lab/more", 1, NO_TORCH),
     Case("measure resnet50", 1, NO_TORCH),
     Case("train smoke", 1, NO_TORCH),

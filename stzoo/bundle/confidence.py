@@ -93,8 +93,13 @@ def read(folder: Path, digest: str) -> dict[int, Confidence]:
 
 
 def add(folder: Path, digest: str, confidence: Confidence) -> Path:
-    """Writes a fit into the file of a bundle, in place of one for as many nets. Raises as `read`."""
-    fits = read(folder, digest) | {confidence.nets: confidence}
+    """Writes a fit into the file of a bundle, in place of one for as many nets.
+
+    Of averages there is one: the nets of a smaller one are among those of a larger one, whose statistics it changes.
+    Raises as `read`.
+    """
+    kept = {nets: fit for nets, fit in read(folder, digest).items() if nets == 1 or confidence.nets == 1}
+    fits = kept | {confidence.nets: confidence}
     stored = Confidences(model_digest=digest, fits=tuple(fits[nets] for nets in sorted(fits)))
     write_json(folder / CONFIDENCE, stored.model_dump(mode="json"))
     return folder / CONFIDENCE

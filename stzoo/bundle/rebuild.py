@@ -116,7 +116,7 @@ def fitting_strategy(
     return strategy
 
 
-def calibrate(net: nn.Module, videos: Iterable[Path | str], contract: InputContract) -> None:
+def calibrate(net: nn.Module, videos: Iterable[Path | str | Video], contract: InputContract) -> None:
     """Re-estimates a net's batch-norm statistics from the clips of videos, in place.
 
     Raises `VideoError` for a video that cannot be read, `UsageError` when there is none.
@@ -125,10 +125,11 @@ def calibrate(net: nn.Module, videos: Iterable[Path | str], contract: InputContr
     reestimate_batch_norm(net, (batch.to(device) for batch in _batches(videos, contract)))
 
 
-def _batches(videos: Iterable[Path | str], contract: InputContract) -> Iterator[Tensor]:
+def _batches(videos: Iterable[Path | str | Video], contract: InputContract) -> Iterator[Tensor]:
     waiting: list[Tensor] = []
     for video in videos:
-        waiting += torch.from_numpy(normalise(read_clips(Video(video), contract).clips, contract)).unbind()
+        source = video if isinstance(video, Video) else Video(video)
+        waiting += torch.from_numpy(normalise(read_clips(source, contract).clips, contract)).unbind()
         while len(waiting) >= CALIBRATION_BATCH:
             yield torch.stack(waiting[:CALIBRATION_BATCH])
             del waiting[:CALIBRATION_BATCH]

@@ -176,10 +176,6 @@ def _calibrating(model: str, data: Path, root: Path | None) -> list[Path]:
 def _variant(predictor: Predictor, strategy: str | None, calibrating: Sequence[Path]) -> dict[str, str]:
     """In what the net is not as its bundle stores it."""
     variant = {} if strategy is None or predictor.strategy is None else {"strategy": predictor.strategy.digest}
-    if predictor.nets > 1:
-        variant["average"] = str(predictor.nets)
-    if predictor.confidence is not None:
-        variant["temperature"] = str(predictor.confidence.temperature)
     if calibrating:
         text = "\0".join(str(path.resolve()) for path in calibrating)
         variant["calibration"] = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -64,7 +64,7 @@ _TRUST_OPTIONS = (
     click.option(
         "--average",
         metavar="N",
-        type=click.IntRange(1, 1000),
+        type=click.IntRange(2, 1000),
         help="Average the nets of N strategies that are drawn from the model's template; their spread says how sure it "
         "is.",
     ),

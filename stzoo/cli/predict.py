@@ -108,15 +108,15 @@ def predict(
     """
     form = format_ or _form(output)
     _refuse(output, form, resume)
+    if min_precision is not None and over_time.timeline:
+        raise UsageError("--min-precision is about whole videos; leave it out, or the timeline")
     if (place := live_place(inputs, over_time, form)) is not None:
         over_time.refuse(1, form, output, resume=resume, workers=workers)
         with _opened(output, resume) as stream:
-            follow(loaded(model, **wishes), place, over_time, topk, stream)
+            follow(loaded(model, **wishes, calibrated=calibrated), place, over_time, topk, stream)
         return
     videos = videos_of(inputs, frame_rate, resume=resume)
     over_time.refuse(len(videos), form, output, resume=resume, workers=workers)
-    if min_precision is not None and over_time.timeline:
-        raise UsageError("--min-precision is about whole videos; leave it out, or the timeline")
     predictor = loaded(model, **wishes, calibrated=calibrated or min_precision is not None)
     least_score = None
     if min_precision is not None and predictor.confidence is not None:

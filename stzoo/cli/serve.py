@@ -100,6 +100,7 @@ def serve(
     listening = config.bind_socket()
     listening.listen(_CONNECTIONS)  # who comes while it starts waits
     address, bound = listening.getsockname()[:2]
+    address = f"[{address}]" if ":" in address else address
     click.echo(f"{predictor.name} on http://{address}:{bound}: POST a video to /predict; Ctrl-C ends it.")
     signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn sends it again once it has stopped
     server.run(sockets=[listening])

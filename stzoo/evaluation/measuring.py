@@ -123,6 +123,8 @@ def score_and_measure(
         "frame_rate": common_rate(items),
         "labels": list(predictor.labels),
         **variant,
+        **({} if predictor.nets == 1 else {"average": str(predictor.nets)}),
+        **({} if predictor.confidence is None else {"temperature": str(predictor.confidence.temperature)}),
         **({} if frame_order == "given" else {"frame_order": frame_order}),
     }
     book = ScoreBook(folder / SCORES, about)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from jaxtyping import Float32
@@ -94,7 +96,9 @@ class Stream:
         channels: Channels = "rgb",
         pixel_aspect: float = 1.0,
     ) -> None:
-        if fps is not None and not 0 < fps < float("inf"):
+        for what, value in (("window_seconds", window_seconds), ("hop_seconds", hop_seconds)):
+            _refuse_no_number(what, value)
+        if fps is not None and not (_is_number(fps) and fps > 0):
             raise UsageError(f"fps are frames a second, above 0, and {fps!r:.40} was given")
         self._labels, self._scores_of, self._fps, self._channels = tuple(labels), scores_of, fps, channels
         self._windows = MovingWindows(contract, window_seconds, hop_seconds, pixel_aspect)
@@ -139,6 +143,7 @@ class Stream:
             if self._fps is None:
                 raise UsageError("a frame without a time needs a rate; give stream fps=, or push seconds=")
             return self._frames / self._fps, (self._frames + 1) / self._fps
+        _refuse_no_number("seconds", seconds)
         if self._frames == 0:
             self._first = seconds
         begins = seconds - self._first
@@ -147,3 +152,13 @@ class Stream:
     def _answer(self, window: Window) -> WindowScores:
         scores = self._scores_of(window.clips)
         return WindowScores(window.start_seconds, window.end_seconds, self._labels, scores)
+
+
+def _is_number(value: object) -> bool:
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _refuse_no_number(what: str, value: object) -> None:
+    if not _is_number(value):
+        raise UsageError(f"{what} is a finite number, and not {value!r:.40}")

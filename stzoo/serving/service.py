@@ -12,6 +12,8 @@ neither memory nor disk grows with the number of clients.
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import queue
 import tempfile
 import time
@@ -118,6 +120,11 @@ class Service:
             answer = JSONResponse({"error": str(refused)}, refused.status, {"connection": "close"})
         except ClientDisconnect:
             answer = JSONResponse({"error": "the client has gone"}, 400)
+        except Exception as error:
+            logging.getLogger(__name__).exception("a request failed")
+            is_full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            said, status = ("there is no room for the video", 507) if is_full else ("the server failed", 500)
+            answer = JSONResponse({"error": said}, status, {"connection": "close"})
         self._gauges.requests.labels(str(answer.status_code)).inc()
         return answer
 

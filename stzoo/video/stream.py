@@ -51,10 +51,7 @@ class MovingWindows:
                 f"a frame at {begins_seconds:g} s came after one at {self._held[-1][0]:g} s; give them in their order"
             )
         self._held.append((begins_seconds, crops_along(frame, self._contract, self._pixel_aspect)))
-        while self._hop * self._done + self._window <= ends_seconds + TIE_SECONDS:
-            start = self._hop * self._done
-            yield self._cut(start, start + self._window)
-            self._done += 1
+        yield from self._whole(ends_seconds)
         self._forget(ends_seconds)
 
     def finish(self, ends_seconds: float) -> Iterator[Window]:
@@ -64,12 +61,20 @@ class MovingWindows:
         """
         if not self._held:
             return
+        yield from self._whole(ends_seconds)
         spare = ends_seconds - self._window
         last = self._hop * (self._done - 1)
         if self._done == 0:
             yield self._cut(0.0, ends_seconds, to_the_end=True)
         elif spare - last > TIE_SECONDS:
             yield self._cut(spare, ends_seconds, to_the_end=True)
+
+    def _whole(self, ends_seconds: float) -> Iterator[Window]:
+        """The windows that end by then and were not given yet."""
+        while self._hop * self._done + self._window <= ends_seconds + TIE_SECONDS:
+            start = self._hop * self._done
+            yield self._cut(start, start + self._window)
+            self._done += 1
 
     def _forget(self, now_seconds: float) -> None:
         """Lets frames go that neither the next window nor the last one, which ends no earlier than now, can want."""

@@ -14,8 +14,9 @@ from stzoo import metrics
 from stzoo.bundle import confidence as files
 from stzoo.bundle import tensors
 from stzoo.bundle.confidence import Confidence
-from stzoo.errors import DataError, UsageError
+from stzoo.errors import DataError, UsageError, VideoError
 from stzoo.metrics import Estimate
+from stzoo.video.reader import read_or_say
 from stzoo.zoo.loading import load
 from stzoo.zoo.reference import Ref, exported_file, find
 from stzoo.zoo.variants import drawn_strategies
@@ -108,10 +109,14 @@ def _averaged(folder: Path, items: Sequence[Item], average: int, say: Callable[[
     """The average of drawn nets, whose batch norm is re-estimated and written into the bundle."""
     from stzoo.nets.averaging import Averaged
 
-    strategies = drawn_strategies(bundles.read(folder), average)
-    paths = [item.path for item in items[:: -(-len(items) // MOST_NORMALISING)]]
-    say(f"Re-estimating the batch norm of {average} nets from {len(paths)} videos")
-    predictor = load(folder, average=average, calibrate=paths)
+    bundle = bundles.read(folder)
+    strategies = drawn_strategies(bundle, average)
+    videos = [item.video for item in items[:: -(-len(items) // MOST_NORMALISING)]]
+    readable = [video for video in videos if not isinstance(read_or_say(video, bundle.contract), VideoError)]
+    if not readable:
+        raise DataError(f"none of {len(videos)} videos can be read, from which batch norm would be re-estimated")
+    say(f"Re-estimating the batch norm of {average} nets from {len(readable)} videos")
+    predictor = load(folder, average=average, calibrate=readable)
     assert isinstance(predictor.net, Averaged)
     for strategy, net in zip(strategies, predictor.net.nets, strict=True):
         path = folder / bundles.statistics_file(strategy)

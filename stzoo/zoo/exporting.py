@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -103,6 +103,7 @@ def write(
         video: whose clips are compared and kept; by default the sample that ships with stzoo.
         say: is told how many files of `calibrate` are passed over.
     """
+    _refuse_unknown(precision, form, storage, clips)
     _refuse_contradictions(precision, calibrate, root, any_size)
     if precision == "fp16" and form != "portable":
         raise UsageError("what computes in fp16 wants a portable file; give --form portable too")
@@ -151,6 +152,18 @@ def refuse_disagreement(job: Job, outcome: Outcome) -> None:
             f"{job.output} does not agree with torch: a number differs by {outcome.exact.largest_difference:.1e}, more "
             f"than {TOLERANCE:.0e}, or a best label changes; do not use it, and see {job.report}"
         )
+
+
+def _refuse_unknown(precision: object, form: object, storage: object, clips: object) -> None:
+    for what, value, known in (
+        ("precision", precision, ("fp32", "fp16", "int8")),
+        ("form", form, get_args(Form)),
+        ("storage", storage, get_args(Storage)),
+    ):
+        if value not in known:
+            raise UsageError(f"{what} is one of {', '.join(known)}, and not {value!r:.40}")
+    if clips is not None and not (isinstance(clips, int) and not isinstance(clips, bool) and clips >= 1):
+        raise UsageError(f"clips is how many a portable file takes at a time, 1 or more, and not {clips!r:.40}")
 
 
 def _refuse_contradictions(precision: str, calibrate: Path | None, root: Path | None, is_special: bool) -> None:

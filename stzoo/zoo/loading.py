@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stzoo.runtimes import Precision, Runtime, Session
     from stzoo.strategies.strategy import Strategy
     from stzoo.video.given import Channels, VideoLike
+    from stzoo.video.video import Video
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -43,7 +44,7 @@ def load(
     offline: bool | None = None,
     token: str | None = None,
     namespace: str | None = None,
-    calibrate: Path | str | Iterable[Path | str] = (),
+    calibrate: Path | str | Iterable[Path | str | Video] = (),
     average: int | None = None,
     calibrated: bool = False,
     runtime: Runtime | Literal["auto"] | None = None,

@@ -13,6 +13,7 @@ from stzoo.errors import UsageError
 if TYPE_CHECKING:
     from stzoo.runtimes import Precision, Runtime
     from stzoo.strategies.strategy import Strategy
+    from stzoo.video.video import Video
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Variant:
 
     strategy: Strategy | str | None
     is_trained: bool
-    videos: tuple[Path | str, ...]
+    videos: tuple[Path | str | Video, ...]
     classes: tuple[str, ...] | None
     average: int | None = None
 
@@ -67,9 +68,10 @@ def refuse_contradictions(variant: Variant, engine: Engine, calibrated: bool) ->
             "calibrate, classes and average out, or choose the runtime torch in fp32"
         )
     is_own = variant.is_trained and variant.strategy is None and variant.classes is None
-    if variant.average is not None and not (variant.average >= 1 and is_own):
+    if variant.average is not None and not (_is_count(variant.average) and variant.average >= 2 and is_own):
         raise UsageError(
-            "average is how many trained strategies are drawn, 1 or more; leave strategy, weights and classes out"
+            f"average is how many trained strategies are drawn, 2 or more, and is {variant.average!r:.40}; leave "
+            "strategy, weights and classes out"
         )
     if calibrated and not is_own:
         raise UsageError("what a bundle is calibrated with is of its own net; leave strategy, weights and classes out")
@@ -82,3 +84,7 @@ def refuse_for_a_file(file: Path, variant: Variant, revision: str | None) -> Non
             f"{file} is one net as it was exported; leave strategy, weights, calibrate, classes, average and "
             "revision out, or load the bundle that it was made of"
         )
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)

@@ -26,6 +26,14 @@ def test_what_was_added_is_read_for_each_number_of_nets(tmp_path: Path) -> None:
     assert read(tmp_path, DIGEST) == {1: fit(), 8: fit(8)}
 
 
+def test_there_is_one_average(tmp_path: Path) -> None:
+    for one in (fit(), fit(8), fit(4)):
+        add(tmp_path, DIGEST, one)
+    assert read(tmp_path, DIGEST) == {1: fit(), 4: fit(4)}, "the nets of the smaller are among those of the larger"
+    add(tmp_path, DIGEST, fit(1, 3.0))
+    assert read(tmp_path, DIGEST) == {1: fit(1, 3.0), 4: fit(4)}
+
+
 def test_the_lowest_precision_that_is_no_lower_says_the_score() -> None:
     assert fit().least_score(0.5) == 0.4
     assert fit().least_score(0.8) == 0.4

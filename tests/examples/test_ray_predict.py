@@ -55,7 +55,10 @@ def test_the_script_writes_the_rows_in_order(
     assert "text.mp4 is a text file" in capsys.readouterr().err
     assert context.execution_options.preserve_order
     rows = [json.loads(line) for line in output.read_text().splitlines()]
-    expected = [json.loads(line) for line in PredictStage()({"path": [*paths, str(tmp_path / "text.mp4")]})["json"]]
+    expected = [
+        json.loads(line)
+        for line in PredictStage("camera-motion-opt")({"path": [*paths, str(tmp_path / "text.mp4")]})["json"]
+    ]
     for row in (*rows, *expected):
         row.pop("seconds", None)
     assert rows == expected

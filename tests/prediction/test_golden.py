@@ -12,6 +12,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import BundleError, UsageError
 from stzoo.prediction import golden
 from stzoo.prediction.predictor import Predictor
+from stzoo.runtimes.session import Runner
 from tests.conftest import MakeVideo
 
 
@@ -46,7 +47,7 @@ def test_who_made_them_passes(predictor: Predictor, made: Golden) -> None:
     assert reading.largest_seconds == 0
 
 
-class Altered:
+class Altered(Runner):
     """A runner that is shown something else than it is given."""
 
     def __init__(self, runner: object, how: object) -> None:
@@ -54,6 +55,9 @@ class Altered:
 
     def clip_scores(self, clips: np.ndarray, contract: InputContract) -> np.ndarray:
         return self.runner.clip_scores(np.ascontiguousarray(clips[self.how]), contract)
+
+    def clip_vectors(self, clips: np.ndarray, contract: InputContract) -> np.ndarray:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize(

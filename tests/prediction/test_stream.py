@@ -140,3 +140,30 @@ def test_what_is_no_frame_or_comes_out_of_order_is_refused() -> None:
     timed.push(frame, 3.0)
     with pytest.raises(UsageError, match="give them in their order"):
         timed.push(frame, 2.0)
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 8, 20])
+def test_frames_with_times_have_the_windows_of_the_timeline_too(count: int) -> None:
+    """Also where the last frame's own length, which only the end tells, fills a window."""
+    frames, fps = pictures(count), 1 / 0.3
+    moving = stream(window_seconds=2.0, hop_seconds=1.0)
+    found = [window for index, frame in enumerate(frames) for window in moving.push(frame, 5.0 + index * 0.3)]
+    found += moving.finish()
+    if count > 1:
+        assert_is_the_timeline(found, frames, CONTRACTS[0], fps=fps, window_seconds=2.0, hop_seconds=1.0)
+    else:
+        assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"fps": "25"}, {"fps": True}, {"fps": 25, "window_seconds": "2"}, {"fps": 25, "hop_seconds": np.nan}]
+)
+def test_what_is_no_number_is_a_sentence(options: dict[str, object], any_kind: None) -> None:
+    with pytest.raises(UsageError, match=r"frames a second, above 0|is a finite number"):
+        stream(**options)
+
+
+@pytest.mark.parametrize("seconds", ["3", np.nan, np.inf])
+def test_a_time_that_is_no_number_is_a_sentence(seconds: object, any_kind: None) -> None:
+    with pytest.raises(UsageError, match="seconds is a finite number"):
+        stream().push(pictures(1)[0], seconds)  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ def test_every_problem_is_reported_at_once(template: Path) -> None:
         "  warmup.epochs = -1: input should be greater than or equal to 1",
         '  warmup.lerning_rate is unknown. Did you mean "learning_rate"?',
         "  variational.temperature = NaN: input should be a finite number",
-        "  objective.form = \"eq6\": input should be 'coded' or 'eq5'",
+        "  objective.form = \"eq6\": input should be 'coded', 'eq5' or 'cost'",
         "  selection = 3: input should be a table",
         "  epochs is unknown.",
         '  netto is unknown. Did you mean "net"?',

@@ -74,6 +74,19 @@ def test_an_average_is_that_of_the_drawn_strategies(folder: Path, items: list[It
         stzoo.load(folder, average=2, runtime="onnxruntime")
 
 
+def test_an_average_passes_over_what_cannot_be_read(folder: Path, items: list[Item], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    done = calibrating.calibrate(folder, [items[0]._replace(path=broken), *items], "val", average=2, workers=0)
+    assert (done.confidence.videos, len(done.failed)) == (len(items), 1)
+
+
+@pytest.mark.parametrize("average", [1, 0, "8", 2.5, True])
+def test_an_average_is_of_two_nets_or_more(average: object, any_kind: None) -> None:
+    with pytest.raises(UsageError, match="drawn, 2 or more, and is"):
+        stzoo.load("camera-motion-opt", average=average)  # type: ignore[arg-type]
+
+
 def test_what_has_no_template_is_not_averaged(items: list[Item]) -> None:
     with pytest.raises(UsageError, match="camera-motion-s was not cut out of a template"):
         stzoo.load("camera-motion-s", average=8)

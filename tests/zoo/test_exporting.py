@@ -37,3 +37,21 @@ def test_a_file_that_differs_from_torch_is_an_error(
     with pytest.raises(ExportError, match=r"a number differs by 1.0e\+00"):
         stzoo.export_onnx(tiny_bundle, tmp_path / "model.onnx")
     assert json.loads((tmp_path / "export.json").read_text())["model.onnx"]["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"precision": "bf16"}, "precision is one of fp32, fp16, int8, and not 'bf16'"),
+        ({"form": "cubes"}, "form is one of images, volumes, portable"),
+        ({"storage": "int4"}, "storage is one of float32, float16"),
+        ({"form": "portable", "clips": "2"}, "clips is how many"),
+        ({"form": "portable", "clips": 0}, "clips is how many"),
+    ],
+)
+def test_values_of_other_kinds_are_a_sentence(
+    tmp_path: Path, wrong: dict[str, object], sentence: str, any_kind: None
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        stzoo.export_onnx("camera-motion-opt", tmp_path / "model.onnx", **wrong)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
