@@ -90,9 +90,9 @@ def test_the_camera_of_the_sample_stands_still() -> None:
     assert best.label == "still"
 
 
-def test_the_default_model_sees_that_a_ball_is_thrown_at_a_basket() -> None:
-    best, *_ = stzoo.load(stzoo.DEFAULT_MODEL, device="cpu").predict(BASKETBALL)
-    assert best.label == "shoot_ball"
+def test_the_default_model_sees_a_jump_and_a_throw_at_a_basket() -> None:
+    best, second, *_ = stzoo.load(stzoo.DEFAULT_MODEL, device="cpu").predict(BASKETBALL)
+    assert {best.label, second.label} == {"jump", "shoot_ball"}
 
 
 @pytest.mark.parametrize(
