@@ -57,7 +57,7 @@ class Altered(Runner):
         return self.runner.clip_scores(np.ascontiguousarray(clips[self.how]), contract)
 
     def clip_vectors(self, clips: np.ndarray, contract: InputContract) -> np.ndarray:
-        raise NotImplementedError
+        return self.runner.clip_vectors(np.ascontiguousarray(clips[self.how]), contract)
 
 
 @pytest.mark.parametrize(
