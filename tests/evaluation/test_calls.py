@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 import stzoo
+from stzoo.bundle.confidence import Confidence
 from stzoo.errors import DataError, UsageError
 from tests.conftest import MakeVideo
 
@@ -40,6 +42,14 @@ def test_a_reference_and_a_loaded_model_are_measured_alike_and_nothing_is_printe
     stzoo.evaluate(loaded, data, folder=tmp_path / "out", progress=lambda done, total: again.append((done, total)))
     assert again == [(3, 3)], "only what could not be read is tried again"
     assert capfd.readouterr() == ("", "")
+
+
+def test_calibrated_scores_are_not_mixed_with_plain_ones(data: Path, tmp_path: Path) -> None:
+    plain = stzoo.load(MODEL, runtime="onnxruntime")
+    fitted = Confidence(nets=1, temperature=3.0, thresholds=(), videos=2, data="val.txt")
+    stzoo.evaluate(dataclasses.replace(plain, confidence=fitted), data, folder=tmp_path / "out")
+    with pytest.raises(DataError, match="holds scores with another temperature"):
+        stzoo.evaluate(plain, data, folder=tmp_path / "out")
 
 
 def test_scores_of_a_net_that_no_file_holds_are_not_kept(data: Path, tmp_path: Path) -> None:
