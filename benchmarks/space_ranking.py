@@ -153,13 +153,13 @@ def train(options: argparse.Namespace) -> None:
 def read(options: argparse.Namespace) -> None:
     """Writes the accuracy of every net, and per band the rank correlations and paired differences."""
     listed = _listed(options)
-    right, losses, pictures = [], [], []
+    right: list[Float64[np.ndarray, " videos"]] = []
+    pictures: list[str] = []
     for net in listed:
         name = run_name(net["strategy"]["backbone"], net)
         bundle = options.runs / "ranking" / name / "bundles" / name
         answers, pictures = measured_bundle(bundle, options.data, "motion", options.cache)
         right.append(answers.right.astype(np.float64))
-        losses.append(answers.losses)
         net["accuracy"], net["cross_entropy"] = float(answers.right.mean()), float(answers.losses.mean())
     found: dict[str, Any] = {"machine": machine(), "videos": len(pictures), "pictures": len(set(pictures)), "bands": {}}
     for band in dict.fromkeys(net["band"] for net in listed):
