@@ -52,7 +52,7 @@ def drawn_against_random(template: Classifier, stages: Stages) -> dict[str, Any]
         "less_than_random": {"value": gain.value, "low": gain.low, "high": gain.high},
         "accuracy": np.mean([judge.score(one).accuracy for one in drawn]),
         "random_accuracy": np.mean([judge.score(one).accuracy for one in random]),
-        "drop": posterior.drop,
+        "drop": {site: dict(drops) for site, drops in posterior.drop.items()},
     }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def main() -> None:
         posterior = nets.posterior(template)
         rows[name] = {
             "evidence": evidence.to_json(),
-            "drop": posterior.drop,
+            "drop": {site: dict(drops) for site, drops in posterior.drop.items()},
             "cross_entropy": effects.cross_entropy,
             "effects": {f"{site} {branch}": mean._asdict() for (site, branch), mean in by_branch(effects).items()},
         }
