@@ -33,9 +33,7 @@ import rich_click as click
     help="A folder with what `npm pack` has written of onnxruntime-web and mediabunny.  [default: npm is asked]",
 )
 @click.option("--replace", is_flag=True, help="Let a page that stands there make way.")
-def page(
-    model: str, output: Path, precision: Literal["fp32", "fp16"], packages: Path | None, replace: bool
-) -> None:
+def page(model: str, output: Path, precision: Literal["fp32", "fp16"], packages: Path | None, replace: bool) -> None:
     """Write a page that runs a model in the browser: on videos and on the camera, with nothing uploaded.
 
     The page checks itself with the model's golden clips before it answers. It runs on onnxruntime-web, which is copied
@@ -43,7 +41,9 @@ def page(
     """
     from stzoo.zoo.page import write
 
-    file = write(model, output, precision=precision, packages=packages, replace=replace, say=partial(click.echo, err=True))
+    file = write(
+        model, output, precision=precision, packages=packages, replace=replace, say=partial(click.echo, err=True)
+    )
     click.echo(f"{output}: a page that runs {file.name}. Try it here:")
     click.echo(f"  python -m http.server --bind 127.0.0.1 --directory {output} 8000")
     click.echo("and open http://127.0.0.1:8000 in a browser.")

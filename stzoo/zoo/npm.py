@@ -87,7 +87,9 @@ def _get(folder: Path, say: Callable[[str], None]) -> None:
     otherwise = f"give a folder that `npm pack {' '.join(wanted)}` was run in with --packages"
     npm = shutil.which("npm")
     if npm is None:
-        raise ExportError(f"the page needs {' and '.join(wanted)} of npm, and npm is not here; install it, or {otherwise}")
+        raise ExportError(
+            f"the page needs {' and '.join(wanted)} of npm, and npm is not here; install it, or {otherwise}"
+        )
     say(f"npm gets {' and '.join(wanted)} (35 MB) ...")
     command = [npm, "pack", *wanted, "--silent", "--ignore-scripts", "--pack-destination", str(folder)]
     try:

@@ -30,7 +30,8 @@ _README = """---
 
 # {name} in a browser
 
-A page that `stzoo page` has written: it runs {name} on videos and on the camera of whoever opens it. Nothing is uploaded.
+A page that `stzoo page` has written: it runs {name} on videos and on the camera of whoever opens it. Nothing is
+uploaded.
 
 Any server of files serves it, `python -m http.server` among them. Browsers decode video and open the camera for pages
 on https and on localhost alone. As a Space of the Hugging Face Hub this folder is complete.
