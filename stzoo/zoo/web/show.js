@@ -1,7 +1,7 @@
 // What the page shows: labels, a plot, frames, a strategy. Texts are set as texts, never as markup.
 
 const MOST = 5; // labels that are shown at once
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 220, 40, 24, 8];
+const [HEIGHT, LEFT, RIGHT, BOTTOM, TOP] = [220, 50, 10, 24, 10];
 
 export const element = (id) => document.getElementById(id);
 
@@ -40,15 +40,16 @@ export function showScores(scores, labels) {
 export function showPlot(windows, labels, from, to) {
   const highest = labels.map((_, label) => Math.max(...windows.map(({ scores }) => scores[label])));
   const shown = best(highest);
-  const across = (seconds) => LEFT + ((seconds - from) / (to - from || 1)) * (WIDTH - LEFT - 10);
+  const width = Math.max(280, element("plot").clientWidth); // so that its letters are as large as all others
+  const across = (seconds) => LEFT + ((seconds - from) / (to - from || 1)) * (width - LEFT - RIGHT);
   const up = (share) => TOP + (1 - share) * (HEIGHT - TOP - BOTTOM);
   const places = windows.map(({ start, end }) => (start + end) / 2);
-  const drawing = made("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Probabilities of ${shown.map((label) => labels[label]).join(", ")} from ${clock(from)} to ${clock(to)}` });
+  const drawing = made("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `Probabilities of ${shown.map((label) => labels[label]).join(", ")} from ${clock(from)} to ${clock(to)}` });
   for (const share of [0, 0.5, 1]) {
-    drawing.append(made("line", { class: "grid", x1: LEFT, x2: WIDTH - 10, y1: up(share), y2: up(share) }));
+    drawing.append(made("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: up(share), y2: up(share) }));
     drawing.append(made("text", { x: LEFT - 6, y: up(share) + 4, "text-anchor": "end" }, `${100 * share} %`));
   }
-  for (const part of [0, 0.25, 0.5, 0.75, 1]) {
+  for (const part of width > 480 ? [0, 0.25, 0.5, 0.75, 1] : [0, 0.5, 1]) {
     const seconds = from + part * (to - from);
     drawing.append(made("text", { x: across(seconds), y: HEIGHT - 6, "text-anchor": part === 1 ? "end" : part ? "middle" : "start" }, clock(seconds)));
   }
@@ -63,8 +64,7 @@ export function showPlot(windows, labels, from, to) {
   drawing.append(now);
   if (player.controls) {
     drawing.addEventListener("click", (event) => {
-      const { left, width } = drawing.getBoundingClientRect();
-      const share = (((event.clientX - left) / width) * WIDTH - LEFT) / (WIDTH - LEFT - 10);
+      const share = (event.clientX - drawing.getBoundingClientRect().left - LEFT) / (width - LEFT - RIGHT);
       player.currentTime = Math.min(to, Math.max(from, from + share * (to - from)));
     });
     player.ontimeupdate = () => {
