@@ -55,6 +55,7 @@ CASES = (
     Case(f"diff {MODEL} camera-motion-s", 0, "They differ at 13 of 15 sites"),
     Case(f"diff {MODEL} mc3", 1, NO_TORCH),
     Case(f"export {MODEL} -o model.onnx", 1, NO_TORCH),
+    Case(f"page {MODEL} -o site", 1, NO_TORCH),
     Case(f"verify {MODEL}", 0, "onnxruntime"),
     Case(f"benchmark {MODEL}", 0, "onnxruntime"),
     Case("check --offline", 0, "GPL"),

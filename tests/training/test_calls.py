@@ -38,8 +38,8 @@ def test_finetune_takes_parts_of_recordings_which_train_or_validate_as_a_whole(
     rows = ["path,start,end,label"]
     for number in range(4):
         path = make_video(f"{number}.mp4", 40)
-        rows += [f"{path.name},0,1.5,first", f"{path.name},1.5,4,second"]
-    rows.append("3.mp4,0.5,1,first")
+        rows += [f"{path.name},0,1,first", f"{path.name},1.5,4,second"]
+    rows.append("3.mp4,1.1,1.4,first")
     (tmp_path / "parts.csv").write_text("\n".join(rows) + "\n")
     folder = tmp_path / "mine"
     overrides = ["compute.threads=1"]
