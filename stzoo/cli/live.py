@@ -39,8 +39,8 @@ def live_place(inputs: Sequence[str], over_time: OverTime, form: str) -> str | N
         raise UsageError(f"{places[0]} is followed as it comes, a line a window; add --format jsonl.")
     if not over_time.timeline:
         raise UsageError("--live follows a timeline; add --timeline.")
-    if over_time.figure is not None or over_time.render is not None:
-        raise UsageError(f"{places[0]} has no end to draw; leave --figure and --render out.")
+    if any(path is not None for path in (over_time.figure, over_time.render, over_time.events)):
+        raise UsageError(f"{places[0]} has no end to draw or write; leave --figure, --render and --events out.")
     return places[0]
 
 

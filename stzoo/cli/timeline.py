@@ -98,8 +98,6 @@ class OverTime:
         if twice := next((path for path in written if written.count(path) > 1), None):
             raise UsageError(f"two of -o, --figure, --render and --events name the same file, {twice}; choose another.")
         if self.events is not None:
-            if self.live:
-                raise UsageError("--events is written when videos end, and live ones do not; leave one of them out.")
             refuse_existing(self.events)
         if self.figure is not None:
             refuse_figure(self.figure)

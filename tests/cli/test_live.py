@@ -52,6 +52,7 @@ def test_an_address_that_answers_nothing_is_one_sentence() -> None:
         (["a.mp4", "--live", *LIVE], "give one."),
         (["-", "--live", "--format", "jsonl"], "add --timeline"),
         (["-", "--live", *LIVE, "--render", "b.mp4"], "has no end to draw"),
+        (["rtsp://camera/1", *LIVE, "--events", "e.csv"], "leave --figure, --render and --events out"),
         (["rtsp://camera/1"], "is an address on the web"),
     ],
 )
