@@ -53,7 +53,8 @@ _OPTIONS = (
         "--events",
         metavar="FILE",
         type=_PATH,
-        help="Merge windows of one label into events: a CSV of path,start,end,label,score, as stzoo finetune reads it.",
+        help="Merge what overlapping windows say into events: a CSV of path,start,end,label,score, as stzoo finetune reads "
+        "it.",
     ),
 )
 
