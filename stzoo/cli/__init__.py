@@ -101,7 +101,7 @@ COMMANDS = {
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
     "effects": Entry("stzoo.cli.effects:effects", "Say what each branch of a template is worth, and what it costs."),
     "compare": Entry("stzoo.cli.compare:compare", "Compare the posteriors and effects of several runs."),
-    "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
+    "data": Entry("stzoo.cli.data:data", "Make datasets, and check any."),
 }
 
 

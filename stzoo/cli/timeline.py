@@ -53,8 +53,7 @@ _OPTIONS = (
         "--events",
         metavar="FILE",
         type=_PATH,
-        help="Merge what overlapping windows say into events: a CSV of path,start,end,label,score, as stzoo finetune reads "
-        "it.",
+        help="Merge windows into events: a CSV of path,start,end,label,score, as stzoo finetune reads it.",
     ),
 )
 

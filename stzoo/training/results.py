@@ -80,9 +80,7 @@ def measure_candidates(
                     bar.advance(len(cache))
                 else:
                     at_once = data.recipe.scored_at_once
-                    measured[key] = shared_scores(
-                        candidate.net, cache.clips, contract, machine, at_once, bar.advance
-                    )
+                    measured[key] = shared_scores(candidate.net, cache.clips, contract, machine, at_once, bar.advance)
                 first = measured[candidates[0].how, candidates[0].strategy]
                 scores = measured[key]
                 right = scores.argmax(axis=1) == cache.labels

@@ -28,5 +28,5 @@ def test_two_test_sets_stand_in_eighty_columns_with_their_intervals_whole() -> N
 
 
 def test_where_classes_are_balanced_the_worst_is_named() -> None:
-    sentence = "opt-finetuned on val: balanced accuracy 85.0 (82.7–87.4), 83.0 (82.7–87.4) in \"sit\", the worst class;"
+    sentence = 'opt-finetuned on val: balanced accuracy 85.0 (82.7–87.4), 83.0 (82.7–87.4) in "sit", the worst class;'
     assert _by_class(accuracy("val")).startswith(sentence)
