@@ -79,7 +79,7 @@ def main() -> None:
         written = np.memmap(Path(folder) / "frames.u8", np.uint8, "w+", shape=shape)
         written[:] = 7
         written.flush()
-        cache = np.memmap(Path(folder) / "frames.u8", np.uint8, "r", shape=shape)
+        cache = np.memmap(Path(folder) / "frames.u8", np.uint8, "c", shape=shape)
         rows = np.arange(len(cache))
         copies = {
             "copied": lambda: exhausted(

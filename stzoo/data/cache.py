@@ -49,7 +49,9 @@ class ClipCache:
 
     folder: Path
     clips: UInt8[np.ndarray, "videos ..."]
-    """Memory map; what is written to it stays in this process: [videos, views, frames, crop, crop, 3] or [videos, strip frames, size, size, 3]."""
+    """[videos, views, frames, crop, crop, 3] or [videos, strip frames, size, size, 3].
+
+    A map of the file; what is written to it stays in this process."""
     items: tuple[Item, ...]
     broken: tuple[Broken, ...]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,28 @@ NO_NOISE = Noise()
 def whole(batch: Samples) -> list[Samples]:
     """A batch in one pass of one process."""
     return [batch]
+
+
+class Room:
+    """Memory for batches of clips, used again once nobody holds the batch: pages that are new cost more than copying.
+
+    What is `pinned`, a GPU copies by itself; torch keeps such memory for the next batch.
+    """
+
+    def __init__(self, pinned: bool = False) -> None:
+        self._pinned = pinned
+        self._free: list[UInt8[np.ndarray, " size"]] = []
+
+    def take(self, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
+        """A tensor of that shape with anything in it."""
+        if self._pinned:
+            return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        size = prod(shape)
+        large = [number for number, memory in enumerate(self._free) if len(memory) >= size]
+        memory = self._free.pop(large[0]) if large else np.empty(size, np.uint8)
+        pixels = memory[:size].reshape(shape)
+        weakref.finalize(pixels, self._free.append, memory).atexit = False  # the tensor's memory holds what it watches
+        return torch.from_numpy(pixels)
 
 
 class ClipSource(ABC):
@@ -118,8 +142,7 @@ class TrainingClips(ClipSource):
     """The order of the frames of every video's clip; none: as they were filmed."""
     erase: float = 0.0
     """How many of the clips lose a part, as `variation.erased` does it."""
-    pinned: bool = False
-    """Batches are in memory that a GPU copies from by itself."""
+    room: Room = field(default_factory=Room)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -148,7 +171,7 @@ class TrainingClips(ClipSource):
             )
             for sample, label, row in zip(samples, labels, drawn, strict=True)
         ]
-        pixels = _pixels((len(samples), self.frames, self.crop, self.crop, 3), self.pinned)
+        pixels = self.room.take((len(samples), self.frames, self.crop, self.crop, 3))
         for place, (clip, sample) in enumerate(zip(clips, samples, strict=True)):
             order = self.orders[sample] if self.orders else "given"
             pixels.numpy()[place] = varied(clip, order, self.erase, int(sample), draws)
@@ -171,8 +194,7 @@ class DecodedClips(ClipSource):
     workers: int = 1
     mirrored: Mirrored | None = None
     erase: float = 0.0
-    pinned: bool = False
-    """As in `TrainingClips`."""
+    room: Room = field(default_factory=Room)
     broken: dict[Path, str] = field(default_factory=dict)
     """Those that are known to be unreadable, and why; what is in here from the beginning has been said."""
 
@@ -216,7 +238,7 @@ class DecodedClips(ClipSource):
 
     def _batch(self, samples: Samples, draws: Draws, noise: Noise, read: Iterator[Clip | str]) -> Batch:
         """What is read is copied before the next clip is asked for."""
-        pixels, labels, noises, mixing = _pixels((len(samples), *self._shape), self.pinned), [], [], []
+        pixels, labels, noises, mixing = self.room.take((len(samples), *self._shape)), [], [], []
         for sample, clip in zip(samples.tolist(), read, strict=False):
             item = self.items[sample]
             if isinstance(clip, str):
@@ -244,15 +266,6 @@ class DecodedClips(ClipSource):
 def mixing_draws(sample: int, draws: Draws) -> Float64[np.ndarray, " 4"]:
     """What decides how a sample's clip is mixed with another one."""
     return draws.uniforms(_MIXING + sample, 4)
-
-
-def _pixels(shape: tuple[int, ...], pinned: bool) -> UInt8[Tensor, "..."]:
-    """Memory for clips; `pinned` is what a GPU copies from by itself. NumPy asks for large pages, which cost less."""
-    return (
-        torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        if pinned
-        else torch.from_numpy(np.empty(shape, np.uint8))
-    )
 
 
 def _stacked(

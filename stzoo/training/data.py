@@ -21,7 +21,7 @@ from stzoo.inference import to_input
 from stzoo.pool import processors
 from stzoo.recipe import Recipe, Selection
 from stzoo.space.one_shot import SelectionClips
-from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
+from stzoo.training.batches import ClipSource, DecodedClips, Room, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.training.splits import Splits, split_of, without_selection
 from stzoo.training.variation import Mirrored
@@ -89,7 +89,7 @@ class RunData:
             self.recipe.compute.workers or max(1, processors() // self.processes),
             mirrored,
             augment.erase,
-            self.pinned,
+            Room(self.pinned),
             broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
         )
 
@@ -121,7 +121,7 @@ class RunData:
             mirrored=mirrored,
             left_out=len(training) - len(rows),
             erase=augment.erase,
-            pinned=self.pinned,
+            room=Room(self.pinned),
             orders=[strips.items[row].order for row in rows] if self.recipe.data.frame_order != "given" else (),
         )
 

@@ -15,7 +15,7 @@ from stzoo.data.broken import Cap
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError
 from stzoo.training import batches as module
-from stzoo.training.batches import Batch, DecodedClips, Noise, TrainingClips
+from stzoo.training.batches import Batch, DecodedClips, Noise, Room, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, random_clip, read_random_clip
 from tests.conftest import MakeVideo
@@ -253,3 +253,15 @@ def test_both_sources_erase_a_part_of_clips_and_leave_their_draws_alone(items: l
         assert not torch.equal(before.clips, after.clips)
         assert np.array_equal(before.mixing_draws, after.mixing_draws)
         assert before.mixing_draws.shape == (3, 4)
+
+
+def test_memory_is_used_again_once_nobody_holds_it() -> None:
+    room = Room()
+    first, second = room.take((2, 3)), room.take((2, 3))
+    part, place, other = first[:1], first.data_ptr(), second.data_ptr()
+    del first
+    third = room.take((2, 3))
+    assert third.data_ptr() not in (place, other), "a part of it is held"
+    del part, second
+    assert room.take((6,)).data_ptr() in (place, other)
+    assert room.take((100,)).data_ptr() not in (place, other), "it is too small"
