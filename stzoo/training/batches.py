@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from stzoo.data.datasets import Item
 from stzoo.pool import in_order
 from stzoo.ranks import Ranks
 from stzoo.training.draws import Draws
+from stzoo.training.room import Room
 from stzoo.training.variation import Mirrored, may_flip, seen_label, varied
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, random_clip
 from stzoo.video.frame_order import FrameOrder
@@ -64,37 +63,21 @@ def whole(batch: Samples) -> list[Samples]:
     return [batch]
 
 
-class Room:
-    """Memory for batches of clips, used again once nobody holds the batch: pages that are new cost more than copying.
-
-    What is `pinned`, a GPU copies by itself; torch keeps such memory for the next batch.
-    """
-
-    def __init__(self, pinned: bool = False) -> None:
-        self._pinned = pinned
-        self._free: list[UInt8[np.ndarray, " size"]] = []
-
-    def take(self, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
-        """A tensor of that shape with anything in it."""
-        if self._pinned:
-            return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        size = prod(shape)
-        large = [number for number, memory in enumerate(self._free) if len(memory) >= size]
-        memory = self._free.pop(large[0]) if large else np.empty(size, np.uint8)
-        pixels = memory[:size].reshape(shape)
-        weakref.finalize(pixels, self._free.append, memory).atexit = False  # the tensor's memory holds what it watches
-        return torch.from_numpy(pixels)
-
-
 class ClipSource(ABC):
     """Labelled videos of the training split, each of which gives one clip an epoch.
 
-    A clip is a function of seed, stage, epoch and sample.
+    With `balance` it is every class that gives as many. A clip is a function of seed, stage, epoch and sample.
     """
+
+    balance: bool
 
     @abstractmethod
     def __len__(self) -> int:
         """How many videos there are."""
+
+    @abstractmethod
+    def classes(self) -> Int64[np.ndarray, " videos"]:
+        """The class of every video."""
 
     @abstractmethod
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
@@ -121,7 +104,8 @@ class ClipSource(ABC):
 
     def shuffled(self, draws: Draws, batch_size: int) -> list[Samples]:
         """The samples of each batch of an epoch."""
-        return np.array_split(draws.order(len(self)), self.batches_an_epoch(batch_size))
+        order = draws.balanced(self.classes()) if self.balance else draws.order(len(self))
+        return np.array_split(order, self.batches_an_epoch(batch_size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,10 +126,14 @@ class TrainingClips(ClipSource):
     """The order of the frames of every video's clip; none: as they were filmed."""
     erase: float = 0.0
     """How many of the clips lose a part, as `variation.erased` does it."""
+    balance: bool = False
     room: Room = field(default_factory=Room)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def classes(self) -> Int64[np.ndarray, " videos"]:
+        return self.labels
 
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
         def passes(batch: Samples) -> list[Batch]:
@@ -159,22 +147,23 @@ class TrainingClips(ClipSource):
     def batch(self, samples: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         count = DRAWS + bool(self.short_sides)
         drawn = [draws.uniforms(int(sample), count + noise.draws) for sample in samples]
-        labels = [int(self.labels[sample]) for sample in samples]
+        places = samples % len(self)
+        labels = [int(self.labels[place]) for place in places]
         clips = [
             random_clip(
-                self.strips[self.rows[sample]],
+                self.strips[self.rows[place]],
                 row[:count],
                 frames=self.frames,
                 crop=self.crop,
                 flip=self.flip and may_flip(label, self.mirrored),
                 short_sides=self.short_sides,
             )
-            for sample, label, row in zip(samples, labels, drawn, strict=True)
+            for place, label, row in zip(places, labels, drawn, strict=True)
         ]
         pixels = self.room.take((len(samples), self.frames, self.crop, self.crop, 3))
-        for place, (clip, sample) in enumerate(zip(clips, samples, strict=True)):
-            order = self.orders[sample] if self.orders else "given"
-            pixels.numpy()[place] = varied(clip, order, self.erase, int(sample), draws)
+        for row, (clip, sample, place) in enumerate(zip(clips, samples, places, strict=True)):
+            order = self.orders[place] if self.orders else "given"
+            pixels.numpy()[row] = varied(clip, order, self.erase, int(sample), draws)
         seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, drawn, strict=True)]
         mixing = [mixing_draws(int(sample), draws) for sample in samples]
         return _stacked(pixels, seen, [row[count:] for row in drawn], mixing, noise)
@@ -197,9 +186,13 @@ class DecodedClips(ClipSource):
     room: Room = field(default_factory=Room)
     broken: dict[Path, str] = field(default_factory=dict)
     """Those that are known to be unreadable, and why; what is in here from the beginning has been said."""
+    balance: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def classes(self) -> Int64[np.ndarray, " videos"]:
+        return np.array([item.label for item in self.items], dtype=np.int64)
 
     @property
     def left_out(self) -> int:
@@ -231,7 +224,7 @@ class DecodedClips(ClipSource):
         return contract.frames, contract.crop, contract.crop, 3
 
     def _job(self, sample: int, draws: Draws) -> Job:
-        item = self.items[sample]
+        item = self.items[sample % len(self)]
         flip = self.cut.flip and may_flip(item.label, self.mirrored)
         cut = Cut(self.cut.contract, self.cut.short_sides, flip, self.cut.random_stride)
         return item.video, cut, draws.uniforms(sample, cut.draws)
@@ -240,7 +233,7 @@ class DecodedClips(ClipSource):
         """What is read is copied before the next clip is asked for."""
         pixels, labels, noises, mixing = self.room.take((len(samples), *self._shape)), [], [], []
         for sample, clip in zip(samples.tolist(), read, strict=False):
-            item = self.items[sample]
+            item = self.items[sample % len(self)]
             if isinstance(clip, str):
                 self._leave_out(item.path, clip)
                 continue

@@ -21,8 +21,9 @@ from stzoo.inference import to_input
 from stzoo.pool import processors
 from stzoo.recipe import Recipe, Selection
 from stzoo.space.one_shot import SelectionClips
-from stzoo.training.batches import ClipSource, DecodedClips, Room, TrainingClips
+from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
+from stzoo.training.room import Room
 from stzoo.training.splits import Splits, split_of, without_selection
 from stzoo.training.variation import Mirrored
 from stzoo.training.voice import SILENT, Voice
@@ -91,6 +92,7 @@ class RunData:
             augment.erase,
             Room(self.pinned),
             broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
+            balance=data.balance,
         )
 
     def _training_strips(self, mirrored: Mirrored | None) -> TrainingClips:
@@ -123,6 +125,7 @@ class RunData:
             erase=augment.erase,
             room=Room(self.pinned),
             orders=[strips.items[row].order for row in rows] if self.recipe.data.frame_order != "given" else (),
+            balance=self.recipe.data.balance,
         )
 
     def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:

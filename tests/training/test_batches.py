@@ -15,7 +15,7 @@ from stzoo.data.broken import Cap
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError
 from stzoo.training import batches as module
-from stzoo.training.batches import Batch, DecodedClips, Noise, Room, TrainingClips
+from stzoo.training.batches import Batch, DecodedClips, Noise, TrainingClips
 from stzoo.training.draws import Draws
 from stzoo.video.augment import DRAWS, Cut, random_clip, read_random_clip
 from tests.conftest import MakeVideo
@@ -87,6 +87,19 @@ def test_gates_do_not_change_the_clips() -> None:
     without, with_gates = by_sample(epoch(gates=0)), by_sample(epoch(gates=9))
     assert all(np.array_equal(without[sample][0], with_gates[sample][0]) for sample in range(VIDEOS))
     assert without[0][1].shape == (0,)
+
+
+def test_a_balanced_epoch_cuts_a_rare_class_anew_each_time(items: list[Item]) -> None:
+    draws = Draws(0, "fixed", 1)
+    rare = dataclasses.replace(clips(), labels=np.array([1, *[0] * (VIDEOS - 1)]), balance=True)
+    batches = list(rare.epoch(draws, 4))
+    assert sum(len(batch.labels) for batch in batches) == VIDEOS
+    again = np.concatenate([batch.clips.numpy() for batch in batches])[np.concatenate([b.labels for b in batches]) == 1]
+    assert len(again) in (VIDEOS // 2, VIDEOS // 2 + 1)
+    assert len(np.unique(again.reshape(len(again), -1), axis=0)) > 1
+    source = decoded(items, balance=True)
+    seen = [int(label) for batch in source.epoch(draws, 2) for label in batch.labels]
+    assert len(seen) == len(items)
 
 
 def test_a_sample_is_its_own_strip_cut_as_its_draws_say() -> None:
@@ -253,15 +266,3 @@ def test_both_sources_erase_a_part_of_clips_and_leave_their_draws_alone(items: l
         assert not torch.equal(before.clips, after.clips)
         assert np.array_equal(before.mixing_draws, after.mixing_draws)
         assert before.mixing_draws.shape == (3, 4)
-
-
-def test_memory_is_used_again_once_nobody_holds_it() -> None:
-    room = Room()
-    first, second = room.take((2, 3)), room.take((2, 3))
-    part, place, other = first[:1], first.data_ptr(), second.data_ptr()
-    del first
-    third = room.take((2, 3))
-    assert third.data_ptr() not in (place, other), "a part of it is held"
-    del part, second
-    assert room.take((6,)).data_ptr() in (place, other)
-    assert room.take((100,)).data_ptr() not in (place, other), "it is too small"
