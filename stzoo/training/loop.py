@@ -274,7 +274,7 @@ class _Trainer:
     def _mixed(self, part: Batch) -> Mixed:
         """What the net sees of a pass."""
         optimisation = self.assignment.optimisation
-        inputs = to_input(part.clips.to(self.machine.device).flatten(0, 1), self.assignment.contract)
+        inputs = to_input(part.clips.to(self.machine.device, non_blocking=True).flatten(0, 1), self.assignment.contract)
         return Mixing(optimisation.mixup, optimisation.cutmix)(inputs, part.mixing_draws)
 
     def _logits(self, inputs: Tensor, part: Batch) -> Tensor:
