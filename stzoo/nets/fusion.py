@@ -6,15 +6,21 @@ A backbone asks `fuse` for each of its sites and never knows whether it becomes 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+import operator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial, reduce
+from itertools import repeat
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from stzoo.nets.layout import Activation, Size, layout
+from stzoo.nets.norm import Statistics
+from stzoo.nets.rectify import has_its_batch, rectified_by_each
 from stzoo.strategies.strategy import Site, Strategy, open_branches
 
 KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
@@ -62,14 +68,56 @@ class Gate(nn.Module):
 
     def mask(self, uniform: Float32[Tensor, " clips"]) -> Float32[Tensor, " clips"]:
         """The relaxed keep mask in [0, 1] for the given draws."""
-        u = uniform.clamp(_SMALLEST, _LARGEST)
-        noise = torch.log(u) - torch.log1p(-u)
-        return torch.sigmoid(-(self.logit.float() + noise) / self.temperature)
+        return relaxed(self.logit, uniform, self.temperature)
+
+
+def relaxed(
+    logit: Float[Tensor, "*_gates"], uniform: Float32[Tensor, "*_draws"], temperature: float
+) -> Float32[Tensor, "*_draws"]:
+    """Keep masks in [0, 1] for draws in [0, 1], of gates whose logits are broadcast."""
+    u = uniform.clamp(_SMALLEST, _LARGEST)
+    noise = torch.log(u) - torch.log1p(-u)
+    return torch.sigmoid(-(logit.float() + noise) / temperature)
 
 
 def weighed(x: Activation, mask: Float32[Tensor, " clips"]) -> Activation:
     """Every clip times its mask."""
-    return x * mask.to(x.dtype).view(-1, 1, 1, 1, 1)
+    return masked_sum([x], [mask])
+
+
+def masked_sum(branches: Sequence[Activation], masks: Sequence[Float32[Tensor, " clips"]]) -> Activation:
+    """The sum of what branches give, every clip of each times its mask."""
+    return _MaskedSum.apply(*branches, *masks)
+
+
+class _MaskedSum(torch.autograd.Function):
+    """`masked_sum` in one pass a branch; the gradients of masks are summed in single precision at least."""
+
+    @staticmethod
+    def forward(ctx: Any, *branches_and_masks: Tensor) -> Tensor:
+        half = len(branches_and_masks) // 2
+        branches, masks = branches_and_masks[:half], branches_and_masks[half:]
+        of_clips = [mask.to(y.dtype).view(-1, 1, 1, 1, 1) for y, mask in zip(branches, masks, strict=True)]
+        total = branches[0] * of_clips[0]
+        for y, mask in zip(branches[1:], of_clips[1:], strict=True):
+            total.addcmul_(y, mask)
+        ctx.save_for_backward(*branches_and_masks)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        half = len(saved) // 2
+        precise = torch.promote_types(gradient.dtype, torch.float32)
+        flat = gradient.flatten(1).to(precise)
+        of_branches, of_masks = [], []
+        for number, (y, mask) in enumerate(zip(saved[:half], saved[half:], strict=True)):
+            to_branch, to_mask = ctx.needs_input_grad[number], ctx.needs_input_grad[half + number]
+            of_branches.append(gradient * mask.to(gradient.dtype).view(-1, 1, 1, 1, 1) if to_branch else None)
+            products = torch.linalg.vecdot(flat, y.flatten(1).to(precise)) if to_mask else None
+            of_masks.append(None if products is None else products.to(mask.dtype))
+        return *of_branches, *of_masks
 
 
 Tail = Callable[[Activation], Activation]
@@ -107,28 +155,45 @@ class Fusion(nn.Module):
         return bool(self.early)
 
     def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
-        x = self.shared(x)
         masks = {name: gate.draw(x) for name, gate in self.gates.items()}  # type: ignore[operator]
+        branches = self._branches(x)
         if not self.early:
-            return self._sum(x, self.late, masks)
-        y = self._sum(x, self.early, masks)
+            return _sum(branches, self.late, masks)
+        y = _sum(branches, self.early, masks)
         if tail is not None:
             y = tail(y)
         if not self.late:
             return y
         if masks:
             y = weighed(y, 1.0 - torch.stack([1.0 - masks[name] for name in self.early]).prod(dim=0))
-        return y + self._sum(x, self.late, masks)
+        return y + _sum(branches, self.late, masks)
 
-    def _sum(self, x: Activation, names: Collection[str], masks: Mapping[str, Float32[Tensor, " clips"]]) -> Activation:
-        total: Tensor | None = None
-        for name in names:
-            y = self.branches[name](x)
-            if name in masks:
-                y = weighed(y, masks[name])
-            total = y if total is None else total + y
-        assert total is not None
-        return total
+    def _branches(self, x: Activation) -> dict[str, Callable[[], Activation]]:
+        """What computes each of the branches, by its name."""
+        if self._rectifies_at_once and has_its_batch(self.shared, x):
+            norms = [branch.norm for branch in self.branches.values()]
+            inputs = zip(self.branches.items(), rectified_by_each(self.shared, norms, x), strict=True)
+            return {name: partial(branch, y, is_rectified=True) for (name, branch), y in inputs}
+        x = self.shared(x)
+        return {name: partial(branch, x) for name, branch in self.branches.items()}
+
+    @property
+    def _rectifies_at_once(self) -> bool:
+        """Whether the branches begin with a scale, a shift and ReLU of what has been standardised for all of them."""
+        return type(self.shared) is Statistics and all(
+            getattr(branch, "takes_rectified", False) for branch in self.branches.values()
+        )
+
+
+def _sum(
+    branches: Mapping[str, Callable[[], Activation]],
+    names: Collection[str],
+    masks: Mapping[str, Float32[Tensor, " clips"]],
+) -> Activation:
+    """The sum of the named branches, each with its mask where there are masks."""
+    if masks:
+        return masked_sum([branches[name]() for name in names], [masks[name] for name in names])
+    return reduce(operator.add, (branches[name]() for name in names))
 
 
 class Closed(nn.Module):
@@ -243,7 +308,16 @@ def set_noise(template: nn.Module, uniforms: Float32[Tensor, "clips gates"] | No
         gate.uniform = None if uniforms is None else uniforms[:, column]
 
 
+def draw_masks(template: nn.Module, uniforms: Float32[Tensor, "clips gates"]) -> None:
+    """Gives every gate the masks of these draws, all computed at once, for one forward and one backward pass."""
+    gates = [gate for _, _, gate, _ in named_gates(template)]
+    if gates:
+        (temperature,) = {gate.temperature for gate in gates}
+        set_masks(template, relaxed(torch.stack([gate.logit for gate in gates]), uniforms, temperature))
+
+
 def set_masks(template: nn.Module, masks: Float32[Tensor, "clips gates"] | None) -> None:
     """Gives every gate its masks for the next forward passes, a column each in network order; None lets them draw."""
-    for column, (_, _, gate, _) in enumerate(named_gates(template)):
-        gate.given = None if masks is None else masks[:, column]
+    gates = [gate for _, _, gate, _ in named_gates(template)]
+    for gate, given in zip(gates, repeat(None) if masks is None else masks.unbind(1), strict=masks is not None):
+        gate.given = given

@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from stzoo import nets
-from stzoo.nets.fusion import Closed, Fusion, Gate, behind, fixed_fuse, named_gates, set_noise, template_fuse
+from stzoo.nets.fusion import (
+    Closed,
+    Fusion,
+    Gate,
+    _MaskedSum,
+    behind,
+    draw_masks,
+    fixed_fuse,
+    masked_sum,
+    named_gates,
+    set_masks,
+    set_noise,
+    template_fuse,
+)
 from stzoo.strategies.strategy import Site, Strategy
 
 TEMPERATURE = 0.2
@@ -250,3 +263,64 @@ def test_a_closed_sites_zeros_have_the_stride_of_the_tail_that_it_does_without()
     x = torch.randn(2, 3, 5, 6, 4)
     assert Closed(7, stride=2, feeds_tail=False)(x, tail).shape == (2, 3, 3, 3, 7)
     torch.testing.assert_close(Closed(7)(x, tail), torch.full((2, 3, 5, 6, 7), 1000.0))
+
+
+def plainly(branches: list[Tensor], masks: list[Tensor]) -> Tensor:
+    return sum(y * mask.to(y.dtype).view(-1, 1, 1, 1, 1) for y, mask in zip(branches, masks, strict=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_masked_sum_is_the_sum_of_weighed_branches(count: int) -> None:
+    torch.manual_seed(0)
+    shape = (3, 2, 4, 5, 6)
+    inputs = [torch.randn(shape, dtype=torch.float64) for _ in range(count)]
+    inputs += [torch.rand(3, dtype=torch.float64) for _ in range(count)]
+    made, expected = ([value.clone().requires_grad_() for value in inputs] for _ in range(2))
+    weight = torch.randn(shape, dtype=torch.float64)
+    y, plain = _MaskedSum.apply(*made), plainly(expected[:count], expected[count:])
+    (y * weight).sum().backward()
+    (plain * weight).sum().backward()
+    torch.testing.assert_close(y, plain, rtol=0, atol=2e-15)
+    for one, other in zip(made, expected, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-13, atol=1e-13)
+    small = [value[:, :1, :1, :2, :2] if value.ndim > 1 else value for value in inputs]
+    assert torch.autograd.gradcheck(_MaskedSum.apply, [value.clone().requires_grad_() for value in small])
+
+
+def test_in_16_bits_the_gradients_of_masks_are_at_most_as_noisy_as_those_of_products() -> None:
+    torch.manual_seed(0)
+    branches = [torch.randn(4, 2, 7, 7, 32).bfloat16() for _ in range(2)]
+    weight = torch.randn(4, 2, 7, 7, 32).bfloat16()
+
+    exact = torch.stack([(y.double() * weight.double()).flatten(1).sum(1) for y in branches])
+    masks = [torch.full((4,), 0.75, requires_grad=True) for _ in branches]
+    masked_sum(branches, masks).backward(weight)
+    ours = torch.stack([mask.grad for mask in masks]).double()
+    plain_masks = [torch.full((4,), 0.75, requires_grad=True) for _ in branches]
+    plainly(branches, plain_masks).backward(weight)
+    plain = torch.stack([mask.grad for mask in plain_masks]).double()
+    assert (ours - exact).abs().max() < 1e-3
+    assert (ours - exact).abs().max() < (plain - exact).abs().max()
+
+
+def test_masks_drawn_for_all_gates_at_once_are_those_that_every_gate_draws() -> None:
+    template = nets.template("densenet_small", 3, tail_sites=True)
+    gates = [made for _, _, made, _ in named_gates(template)]
+    with torch.no_grad():
+        for number, made in enumerate(gates):
+            made.logit.fill_(number / 10 - 2)
+    uniforms, weight = draws(3 * len(gates)).view(3, -1), draws(3, seed=1)
+    uniforms[0, 0], uniforms[1, 0] = 0.0, 1.0
+    draw_masks(template, uniforms)
+    x = torch.zeros(3, 1, 1, 1, 1)
+    torch.stack([made.draw(x) @ weight for made in gates]).sum().backward()
+    for column, made in enumerate(gates):
+        alone = gate()
+        alone.load_state_dict(made.state_dict())
+        mask = alone.mask(uniforms[:, column])
+        (mask @ weight).backward()
+        torch.testing.assert_close(made.draw(x), mask, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(made.logit.grad, alone.logit.grad, rtol=1e-5, atol=1e-7)
+    set_masks(template, None)
+    assert all(made.given is None for made in gates)
+    draw_masks(nets.fixed_net(nets.architecture(template), nets.architecture(template).all_open), torch.rand(3, 0))
