@@ -74,10 +74,13 @@ class Gate(nn.Module):
 def relaxed(
     logit: Float[Tensor, "*_gates"], uniform: Float32[Tensor, "*_draws"], temperature: float
 ) -> Float32[Tensor, "*_draws"]:
-    """Keep masks in [0, 1] for draws in [0, 1], of gates whose logits are broadcast."""
-    u = uniform.clamp(_SMALLEST, _LARGEST)
+    """Keep masks in [0, 1] for draws in [0, 1], of gates whose logits are broadcast.
+
+    Computed in double precision, so that a mask does not depend on how many are computed beside it.
+    """
+    u = uniform.clamp(_SMALLEST, _LARGEST).double()
     noise = torch.log(u) - torch.log1p(-u)
-    return torch.sigmoid(-(logit.float() + noise) / temperature)
+    return torch.sigmoid(-(logit.double() + noise) / temperature).float()
 
 
 def weighed(x: Activation, mask: Float32[Tensor, " clips"]) -> Activation:
