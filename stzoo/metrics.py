@@ -177,7 +177,8 @@ def share(right: Bool[np.ndarray, " videos"], sources: Sequence[str] = ()) -> Es
 def balanced_accuracy(scores: Scores, labels: Labels, *, sources: Sequence[str] = ()) -> Estimate:
     """The mean over classes of the share of their videos that are right, whatever their numbers.
 
-    Its 95 % interval is that of a bootstrap over sources (percentiles, seed 0), or over videos.
+    Its 95 % interval is that of a bootstrap over sources (percentiles, seed 0), or over videos; where it has no width,
+    Wilson's with as many answers as there are of these.
     """
     right = (scores.argmax(axis=1) == labels).astype(np.float64)
 
@@ -190,6 +191,8 @@ def balanced_accuracy(scores: Scores, labels: Labels, *, sources: Sequence[str] 
     value = mean(np.arange(n))
     drawn = [mean(rows) for rows in _resampled(sources or range(n), _RESAMPLES)]
     low, high = np.percentile(drawn, [2.5, 97.5])
+    if low == high:
+        (low,), (high,) = wilson(np.array([value]), np.array([len(set(sources or range(n)))]))
     return Estimate(value, float(min(value, low)), float(max(value, high)), n)
 
 

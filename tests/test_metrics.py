@@ -235,3 +235,9 @@ def test_balanced_accuracy_counts_classes_and_not_videos() -> None:
     scores[90:95] = (0.0, 1.0)
     assert balanced_accuracy(scores, labels).value == 0.75
     assert balanced_accuracy(scores, labels).low < 0.75 < balanced_accuracy(scores, labels).high
+
+
+def test_balanced_accuracy_of_right_answers_alone_is_not_certain() -> None:
+    measured = balanced_accuracy(np.eye(2, dtype=np.float32)[[0, 1] * 10], np.array([0, 1] * 10))
+    assert measured.value == 1.0
+    assert 0.8 < measured.low < 0.9

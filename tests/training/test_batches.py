@@ -97,8 +97,7 @@ def test_a_balanced_epoch_cuts_a_rare_class_anew_each_time(items: list[Item]) ->
     again = np.concatenate([batch.clips.numpy() for batch in batches])[np.concatenate([b.labels for b in batches]) == 1]
     assert len(again) in (VIDEOS // 2, VIDEOS // 2 + 1)
     assert len(np.unique(again.reshape(len(again), -1), axis=0)) > 1
-    decoded = decoded(items, balance=True)
-    seen = [int(label) for batch in decoded.epoch(draws, 2) for label in batch.labels]
+    seen = [int(label) for batch in decoded(items, balance=True).epoch(draws, 2) for label in batch.labels]
     assert len(seen) == len(items)
 
 
