@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial, reduce
 from itertools import repeat
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from stzoo.nets.layout import Activation, Size, layout
-from stzoo.nets.norm import Statistics
+from stzoo.nets.masks import masked_sum, relaxed, weighed
+from stzoo.nets.norm import Affine, Statistics
 from stzoo.nets.rectify import has_its_batch, rectified_by_each
 from stzoo.strategies.strategy import Site, Strategy, open_branches
 
@@ -28,9 +28,6 @@ KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
 
 LATE = ("T",)
 """The branches that join behind the tail, which is the 1x3x3 convolution with what belongs to it."""
-
-_SMALLEST = torch.finfo(torch.float32).tiny
-_LARGEST = 1.0 - torch.finfo(torch.float32).eps / 2
 
 
 class Gate(nn.Module):
@@ -69,58 +66,6 @@ class Gate(nn.Module):
     def mask(self, uniform: Float32[Tensor, " clips"]) -> Float32[Tensor, " clips"]:
         """The relaxed keep mask in [0, 1] for the given draws."""
         return relaxed(self.logit, uniform, self.temperature)
-
-
-def relaxed(
-    logit: Float[Tensor, "*_gates"], uniform: Float32[Tensor, "*_draws"], temperature: float
-) -> Float32[Tensor, "*_draws"]:
-    """Keep masks in [0, 1] for draws in [0, 1], of gates whose logits are broadcast.
-
-    Computed in double precision, so that a mask does not depend on how many are computed beside it.
-    """
-    u = uniform.clamp(_SMALLEST, _LARGEST).double()
-    noise = torch.log(u) - torch.log1p(-u)
-    return torch.sigmoid(-(logit.double() + noise) / temperature).float()
-
-
-def weighed(x: Activation, mask: Float32[Tensor, " clips"]) -> Activation:
-    """Every clip times its mask."""
-    return masked_sum([x], [mask])
-
-
-def masked_sum(branches: Sequence[Activation], masks: Sequence[Float32[Tensor, " clips"]]) -> Activation:
-    """The sum of what branches give, every clip of each times its mask."""
-    return _MaskedSum.apply(*branches, *masks)
-
-
-class _MaskedSum(torch.autograd.Function):
-    """`masked_sum` in one pass a branch; the gradients of masks are summed in single precision at least."""
-
-    @staticmethod
-    def forward(ctx: Any, *branches_and_masks: Tensor) -> Tensor:
-        half = len(branches_and_masks) // 2
-        branches, masks = branches_and_masks[:half], branches_and_masks[half:]
-        of_clips = [mask.to(y.dtype).view(-1, 1, 1, 1, 1) for y, mask in zip(branches, masks, strict=True)]
-        total = branches[0] * of_clips[0]
-        for y, mask in zip(branches[1:], of_clips[1:], strict=True):
-            total.addcmul_(y, mask)
-        ctx.save_for_backward(*branches_and_masks)
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        half = len(saved) // 2
-        precise = torch.promote_types(gradient.dtype, torch.float32)
-        flat = gradient.flatten(1).to(precise)
-        of_branches, of_masks = [], []
-        for number, (y, mask) in enumerate(zip(saved[:half], saved[half:], strict=True)):
-            to_branch, to_mask = ctx.needs_input_grad[number], ctx.needs_input_grad[half + number]
-            of_branches.append(gradient * mask.to(gradient.dtype).view(-1, 1, 1, 1, 1) if to_branch else None)
-            products = torch.linalg.vecdot(flat, y.flatten(1).to(precise)) if to_mask else None
-            of_masks.append(None if products is None else products.to(mask.dtype))
-        return *of_branches, *of_masks
 
 
 Tail = Callable[[Activation], Activation]
@@ -173,19 +118,18 @@ class Fusion(nn.Module):
 
     def _branches(self, x: Activation) -> dict[str, Callable[[], Activation]]:
         """What computes each of the branches, by its name."""
-        if self._rectifies_at_once and has_its_batch(self.shared, x):
-            norms = [branch.norm for branch in self.branches.values()]
-            inputs = zip(self.branches.items(), rectified_by_each(self.shared, norms, x), strict=True)
+        shared = self.shared
+        if type(shared) is Statistics and self._take_rectified and has_its_batch(shared, x):
+            norms = [cast(Affine, branch.norm) for branch in self.branches.values()]
+            inputs = zip(self.branches.items(), rectified_by_each(shared, norms, x), strict=True)
             return {name: partial(branch, y, is_rectified=True) for (name, branch), y in inputs}
-        x = self.shared(x)
+        x = shared(x)
         return {name: partial(branch, x) for name, branch in self.branches.items()}
 
     @property
-    def _rectifies_at_once(self) -> bool:
-        """Whether the branches begin with a scale, a shift and ReLU of what has been standardised for all of them."""
-        return type(self.shared) is Statistics and all(
-            getattr(branch, "takes_rectified", False) for branch in self.branches.values()
-        )
+    def _take_rectified(self) -> bool:
+        """Whether all branches begin with a scale and a shift of their own and ReLU, which may be done before."""
+        return all(getattr(branch, "takes_rectified", False) for branch in self.branches.values())
 
 
 def _sum(

@@ -62,7 +62,7 @@ class _Kernels(TorchDispatchMode):
     """Counts the operations of torch within the context, views of tensors among them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(

@@ -51,9 +51,8 @@ class _BatchNormRelu(torch.autograd.Function):
             x, weights[0], biases[0], running_mean, running_var, True, factor, EPSILON
         )
         outputs = [first.relu_()]
-        if len(weights) > 1:
-            variance = deviation.square().reciprocal() - EPSILON
         for weight, bias in zip(weights[1:], biases[1:], strict=True):
+            variance = deviation.square().reciprocal() - EPSILON
             outputs.append(F.batch_norm(x, mean, variance, weight, bias, False, 0.0, EPSILON).relu_())
         ctx.save_for_backward(x, mean, deviation, *weights, *outputs)
         return tuple(outputs)

@@ -15,11 +15,9 @@ from stzoo.nets.fusion import (
     Closed,
     Fusion,
     Gate,
-    _MaskedSum,
     behind,
     draw_masks,
     fixed_fuse,
-    masked_sum,
     named_gates,
     set_masks,
     set_noise,
@@ -263,44 +261,6 @@ def test_a_closed_sites_zeros_have_the_stride_of_the_tail_that_it_does_without()
     x = torch.randn(2, 3, 5, 6, 4)
     assert Closed(7, stride=2, feeds_tail=False)(x, tail).shape == (2, 3, 3, 3, 7)
     torch.testing.assert_close(Closed(7)(x, tail), torch.full((2, 3, 5, 6, 7), 1000.0))
-
-
-def plainly(branches: list[Tensor], masks: list[Tensor]) -> Tensor:
-    return sum(y * mask.to(y.dtype).view(-1, 1, 1, 1, 1) for y, mask in zip(branches, masks, strict=True))
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_the_masked_sum_is_the_sum_of_weighed_branches(count: int) -> None:
-    torch.manual_seed(0)
-    shape = (3, 2, 4, 5, 6)
-    inputs = [torch.randn(shape, dtype=torch.float64) for _ in range(count)]
-    inputs += [torch.rand(3, dtype=torch.float64) for _ in range(count)]
-    made, expected = ([value.clone().requires_grad_() for value in inputs] for _ in range(2))
-    weight = torch.randn(shape, dtype=torch.float64)
-    y, plain = _MaskedSum.apply(*made), plainly(expected[:count], expected[count:])
-    (y * weight).sum().backward()
-    (plain * weight).sum().backward()
-    torch.testing.assert_close(y, plain, rtol=0, atol=2e-15)
-    for one, other in zip(made, expected, strict=True):
-        torch.testing.assert_close(one.grad, other.grad, rtol=1e-13, atol=1e-13)
-    small = [value[:, :1, :1, :2, :2] if value.ndim > 1 else value for value in inputs]
-    assert torch.autograd.gradcheck(_MaskedSum.apply, [value.clone().requires_grad_() for value in small])
-
-
-def test_in_16_bits_the_gradients_of_masks_are_at_most_as_noisy_as_those_of_products() -> None:
-    torch.manual_seed(0)
-    branches = [torch.randn(4, 2, 7, 7, 32).bfloat16() for _ in range(2)]
-    weight = torch.randn(4, 2, 7, 7, 32).bfloat16()
-
-    exact = torch.stack([(y.double() * weight.double()).flatten(1).sum(1) for y in branches])
-    masks = [torch.full((4,), 0.75, requires_grad=True) for _ in branches]
-    masked_sum(branches, masks).backward(weight)
-    ours = torch.stack([mask.grad for mask in masks]).double()
-    plain_masks = [torch.full((4,), 0.75, requires_grad=True) for _ in branches]
-    plainly(branches, plain_masks).backward(weight)
-    plain = torch.stack([mask.grad for mask in plain_masks]).double()
-    assert (ours - exact).abs().max() < 1e-3
-    assert (ours - exact).abs().max() < (plain - exact).abs().max()
 
 
 def test_masks_drawn_for_all_gates_at_once_are_those_that_every_gate_draws() -> None:

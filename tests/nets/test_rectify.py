@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -44,14 +45,16 @@ def test_one_step_is_norm_scale_shift_and_relu(count: int, momentum: float | Non
     outputs, expected = rectified_by_each(*ours, first), composed(statistics, affines, second)
     weights = [torch.randn_like(y) for y in expected]
     for ys in (outputs, expected):
-        sum((y * weight).sum() for y, weight in zip(ys, weights, strict=True)).backward()
-    close = {"rtol": 1e-10, "atol": 1e-12}
-    torch.testing.assert_close(list(outputs), expected, **close)
-    torch.testing.assert_close(first.grad[..., 1:], second.grad[..., 1:], **close)
+        torch.stack([(y * weight).sum() for y, weight in zip(ys, weights, strict=True)]).sum().backward()
+    close = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-12)
+    assert first.grad is not None
+    assert second.grad is not None
+    close(list(outputs), expected)
+    close(first.grad[..., 1:], second.grad[..., 1:])
     for mine, other in zip(ours[1], affines, strict=True):
-        torch.testing.assert_close([mine.weight.grad, mine.bias.grad], [other.weight.grad, other.bias.grad], **close)
+        close([mine.weight.grad, mine.bias.grad], [other.weight.grad, other.bias.grad])
     for name, buffer in statistics.named_buffers():
-        torch.testing.assert_close(ours[0].get_buffer(name), buffer, **close)
+        close(ours[0].get_buffer(name), buffer)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

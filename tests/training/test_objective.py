@@ -201,7 +201,7 @@ def gradient(gate: Gate) -> float:
 def test_a_step_of_the_template_of_densenet121_takes_at_most_9600_kernels() -> None:
     net = nets.template("densenet121", 10).train()
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    clips, uniforms = torch.randn(1, 3, 1, 32, 32), torch.rand(1, 122)
+    clips, uniforms = torch.randn(1, 3, 2, 32, 32), torch.rand(1, 122)
 
     def step() -> None:
         draw_masks(net, uniforms)
