@@ -15,6 +15,8 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     torchvision   nets of torchvision for video, which have no sites
     layers        convolutions and pools
     norm          batch norms
+    masks         relaxed masks of gates, and the sum of the branches that they weigh
+    rectify       batch norm and ReLU as one step of autograd
     layout        how activations lie in memory
     recompute     activation checkpointing
     merging       the same outputs from fewer operations

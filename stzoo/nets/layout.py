@@ -63,8 +63,8 @@ class Layout(ABC):
         """Pools windows of `kernel`; beyond the border lie zeros, which a mean counts and a maximum does not."""
 
     @abstractmethod
-    def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
-        """`function` of a tensor whose second axis is that of the channels, and which keeps its shape."""
+    def per_channel(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Activation) -> tuple[Activation, ...]:
+        """What `function` makes, in the same shape, of a tensor whose second axis is that of the channels."""
 
     @abstractmethod
     def scaled_and_shifted(
@@ -122,8 +122,8 @@ class Views(Layout):
             return x
         return self.from_lines(pool(self.lines(x), (kernel[0], 1), (stride[0], 1), (padding[0], 0)), x)
 
-    def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
-        return self.from_images(function(self.images(x)), x)
+    def per_channel(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Activation) -> tuple[Activation, ...]:
+        return tuple(self.from_images(y, x) for y in function(self.images(x)))
 
 
 class ChannelsLast(Views):
@@ -248,7 +248,7 @@ class Volumes(Layout):
         around = [size for size in reversed(padding) for _ in range(2)]
         return F.avg_pool3d(F.pad(x, around), kernel, stride)
 
-    def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
+    def per_channel(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Activation) -> tuple[Activation, ...]:
         return function(x)
 
     def scaled_and_shifted(

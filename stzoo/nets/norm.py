@@ -71,17 +71,21 @@ class Statistics(nn.Module):
 
     def normalise(self, x: Activation, weight: Tensor | None, bias: Tensor | None) -> Activation:
         """Standardises and, where given, scales and shifts every channel."""
-        factor = 0.0
-        if self.training and self.follows_batches:
-            self.num_batches_tracked.add_(1)
-            factor = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        factor = self.counted()
         if self.training and self.together is not None:
             together = self.together
-            return layout().per_channel(lambda view: together(self, view, weight, bias, factor), x)
+            return layout().per_channel(lambda view: (together(self, view, weight, bias, factor),), x)[0]
         kept = (self.running_mean, self.running_var)
         return layout().per_channel(
-            lambda view: F.batch_norm(view, *kept, weight, bias, self.training, factor, EPSILON), x
-        )
+            lambda view: (F.batch_norm(view, *kept, weight, bias, self.training, factor, EPSILON),), x
+        )[0]
+
+    def counted(self) -> float:
+        """By how much the running statistics follow the batch at hand, which is counted unless that is not at all."""
+        if not (self.training and self.follows_batches):
+            return 0.0
+        self.num_batches_tracked.add_(1)
+        return 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
 
 
 def keep_statistics(net: nn.Module) -> None:

@@ -64,7 +64,7 @@ def test_what_goes_by_axes_means_the_same_in_every_layout(x: Tensor, stride: int
         for found, expected in (
             (way.scaled_and_shifted(y, values, -values), weighed - values.view(-1, 1, 1, 1)),
             (y * way.along_channels(values), weighed),
-            (way.per_channel(lambda view: view * values.view(-1, *[1] * (view.ndim - 2)), y), weighed),
+            (way.per_channel(lambda view: (view * values.view(-1, *[1] * (view.ndim - 2)),), y)[0], weighed),
             (way.thinned(y, stride), x[..., ::stride, ::stride]),
         ):
             torch.testing.assert_close(way.volume(found) if isinstance(way, Views) else found, expected)
