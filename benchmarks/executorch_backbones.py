@@ -1,6 +1,6 @@
 """Every backbone as an ExecuTorch program: the table of docs/results/executorch.md.
 
-    python benchmarks/executorch.py [BACKBONE ...]
+    python benchmarks/executorch_backbones.py [BACKBONE ...]
 
 ST of every backbone at its full depth and width, with the weights of initialisation, for a clip of 4 frames of 64x64
 pixels (inception: 75x75): how many convolutions XNNPACK takes, and how far the program is from torch on two such clips
