@@ -1,6 +1,7 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
 # make light  every command without torch and matplotlib, in an environment of requirements/light.txt
+# make executorch  what needs executorch (400 MB) and is passed over in make test, in an environment on top of .venv
 # make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
 #             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
 # make clean  remove .venv and everything that tools left behind
@@ -10,12 +11,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 LIGHT  ?= .venv-light
+EXECUTORCH ?= .venv-executorch
 SAMPLE ?= stzoo/bundled/basketball.mp4
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 
-.PHONY: demo test lint types layers suite light fuzz clean
+.PHONY: demo test lint types layers suite light executorch fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
@@ -49,6 +51,18 @@ $(LIGHT)/.installed: requirements/light.txt
 	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements/light.txt
 	@touch $@
 
+executorch: export OMP_NUM_THREADS := 1
+executorch: $(EXECUTORCH)/.installed
+	$(EXECUTORCH)/$(SCRIPTS)/python -m pytest tests/export/test_to_executorch.py
+
+# It sees the packages of .venv through a .pth file, and has its own beside them.
+$(EXECUTORCH)/.installed: $(VENV)/.installed-test
+	$(PYTHON) -m venv $(EXECUTORCH)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  "$$($(EXECUTORCH)/$(SCRIPTS)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth"
+	$(EXECUTORCH)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[executorch]'
+	@touch $@
+
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
 	$(BIN)/python benchmarks/fuzz_video.py --structure
@@ -71,5 +85,5 @@ $(VENV)/.installed-test: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(LIGHT) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LIGHT) $(EXECUTORCH) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
