@@ -2,6 +2,7 @@
 # make test   lint, types, layers and the whole test suite
 # make light  every command without torch and matplotlib, in an environment of requirements/light.txt
 # make executorch  what needs executorch (400 MB) and is passed over in make test, in an environment on top of .venv
+# make test-web  the page of `stzoo page` in headless Chromium; installs that from Debian (root), and tools from npm
 # make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
 #             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
 # make clean  remove .venv and everything that tools left behind
@@ -12,12 +13,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 LIGHT  ?= .venv-light
 EXECUTORCH ?= .venv-executorch
+WEB    ?= .web
 SAMPLE ?= stzoo/bundled/basketball.mp4
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 
-.PHONY: demo test lint types layers suite light executorch fuzz clean
+.PHONY: demo test lint types layers suite light executorch test-web fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
@@ -63,6 +65,14 @@ $(EXECUTORCH)/.installed: $(VENV)/.installed-test
 	$(EXECUTORCH)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[executorch]'
 	@touch $@
 
+test-web: $(VENV)/.installed
+	tests/web/install $(WEB)
+	rm -rf $(WEB)/page
+	$(BIN)/stzoo page camera-motion-opt -o $(WEB)/page --packages $(WEB)/packages
+	$(BIN)/stzoo predict $(SAMPLE) stzoo/bundled/sample.mp4 --model camera-motion-opt --format json > $(WEB)/expected.json
+	SITE=$(WEB)/page EXPECTED=$(WEB)/expected.json TOOLS=$(abspath $(WEB)) SHOTS=$(WEB)/shots \
+	  VIDEO=stzoo/bundled/sample.mp4 node --test --test-reporter=spec tests/web/page.test.mjs
+
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
 	$(BIN)/python benchmarks/fuzz_video.py --structure
@@ -85,5 +95,6 @@ $(VENV)/.installed-test: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(LIGHT) $(EXECUTORCH) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LIGHT) $(EXECUTORCH) $(WEB) build dist *.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

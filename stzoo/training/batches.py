@@ -23,13 +23,12 @@ from stzoo.errors import DataError
 from stzoo.pool import processes
 from stzoo.ranks import Ranks
 from stzoo.training.draws import Draws
+from stzoo.training.mixing import mixing_draws
 from stzoo.training.variation import Mirrored, may_flip, seen_label, varied
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, random_clip
 from stzoo.video.frame_order import FrameOrder
 
 T = TypeVar("T")
-
-_MIXING = 2**33  # added to a sample's number, so that what it is mixed by shares no draws with its crop
 
 Samples = Int64[np.ndarray, " _samples"]
 Divide = Callable[[Samples], list[Samples]]
@@ -277,11 +276,6 @@ def in_order(pool: Executor, jobs: Iterable[Callable[[], T]], ahead: int) -> Ite
             yield running.popleft().result()
     while running:
         yield running.popleft().result()
-
-
-def mixing_draws(sample: int, draws: Draws) -> Float64[np.ndarray, " 4"]:
-    """What decides how a sample's clip is mixed with another one."""
-    return draws.uniforms(_MIXING + sample, 4)
 
 
 def _stacked(

@@ -10,6 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
+from stzoo.training.draws import Draws
+
+_APART = 2**33  # added to a sample's number, so that what it is mixed by shares no draws with its crop
+
 Inputs = Float[Tensor, "clips 3 frames height width"]
 
 
@@ -80,3 +84,8 @@ def _around(middle: float, side: int, part: float) -> tuple[int, int]:
     """From where to where a part of a side reaches around a place on it, within it."""
     centre, half = int(middle * side), int(side * part) / 2
     return max(0, round(centre - half)), min(side, round(centre + half))
+
+
+def mixing_draws(sample: int, draws: Draws) -> Float64[np.ndarray, " 4"]:
+    """What decides how a sample's clip is mixed with another one."""
+    return draws.uniforms(_APART + sample, 4)

@@ -11,7 +11,6 @@ from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, ExportError, MissingPackageError, UsageError
 from stzoo.export import to_executorch
-from stzoo.nets import Architecture
 from stzoo.runtimes import executorch_net, is_there
 from stzoo.runtimes.executorch_net import ExecutorchNet
 from stzoo.zoo.verifying import Way, verify
@@ -71,7 +70,7 @@ def test_what_is_no_program_is_a_sentence(program: Path, tmp_path: Path, content
 
 @needs_executorch
 def test_a_template_is_no_program(tmp_path: Path) -> None:
-    template = nets.template(Architecture("resnet_tiny", 3, {}))
+    template = nets.template("resnet_tiny", 3)
     with pytest.raises(ExportError, match="prune a strategy out of it first"):
         to_executorch.export(template, tmp_path / "model.pte", CONTRACT, ["a", "b", "c"])
 
