@@ -62,7 +62,8 @@ $(EXECUTORCH)/.installed: $(VENV)/.installed-test
 	$(PYTHON) -m venv $(EXECUTORCH)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 	  "$$($(EXECUTORCH)/$(SCRIPTS)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth"
-	$(EXECUTORCH)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[executorch]'
+	$(EXECUTORCH)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["executorch"])')
 	@touch $@
 
 test-web: $(VENV)/.installed
