@@ -1,7 +1,6 @@
 """MobileNetV4 in three dimensions: the fusion unit is the first pointwise convolution of every inverted bottleneck.
 
-The nets are those of Qin et al. 2024, as timm builds them; which convolution becomes the site, and that the stem sees one
-frame at a time, is ours.
+The 2D nets are those of Qin et al. 2024, as timm builds them. Which convolution becomes the site is ours.
 """
 
 from __future__ import annotations
