@@ -25,7 +25,7 @@ def repository(reference: str) -> Repository:
 
 
 def weights_file(reference: str, *, offline: bool | None = None) -> Path:
-    """The file of weights in the Hub's cache, fetched if it is not there and neither `offline` nor HF_HUB_OFFLINE is set.
+    """The file of weights in the Hub's cache, fetched if it is not there and the Hub may be asked.
 
     Raises `UsageError`, `HubError` and `ModelNotFoundError` as `hub.fetch` does, and `WeightsError` for a repository
     without such a file.
