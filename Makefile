@@ -1,6 +1,7 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
 # make light  every command without torch and matplotlib, in an environment of requirements/light.txt
+# make test-web  the page of `stzoo page` in headless Chromium; installs that from Debian (root), and tools from npm
 # make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
 #             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
 # make clean  remove .venv and everything that tools left behind
@@ -10,12 +11,13 @@
 PYTHON ?= python3
 VENV   ?= .venv
 LIGHT  ?= .venv-light
+WEB    ?= .web
 SAMPLE ?= stzoo/bundled/basketball.mp4
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 
-.PHONY: demo test lint types layers suite light fuzz clean
+.PHONY: demo test lint types layers suite light test-web fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
@@ -49,6 +51,14 @@ $(LIGHT)/.installed: requirements/light.txt
 	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements/light.txt
 	@touch $@
 
+test-web: $(VENV)/.installed
+	tests/web/install $(WEB)
+	rm -rf $(WEB)/page
+	$(BIN)/stzoo page camera-motion-opt -o $(WEB)/page --packages $(WEB)/packages
+	$(BIN)/stzoo predict $(SAMPLE) stzoo/bundled/sample.mp4 --model camera-motion-opt --format json > $(WEB)/expected.json
+	SITE=$(WEB)/page EXPECTED=$(WEB)/expected.json TOOLS=$(abspath $(WEB)) SHOTS=$(WEB)/shots \
+	  VIDEO=stzoo/bundled/sample.mp4 node --test --test-reporter=spec tests/web/page.test.mjs
+
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
 	$(BIN)/python benchmarks/fuzz_video.py --structure
@@ -71,5 +81,5 @@ $(VENV)/.installed-test: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(LIGHT) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LIGHT) $(WEB) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

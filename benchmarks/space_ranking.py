@@ -151,14 +151,12 @@ def train(options: argparse.Namespace) -> None:
 
 
 def read(options: argparse.Namespace) -> None:
-    """Writes the accuracy of every net, and per band the rank correlations and paired differences."""
-    listed = _listed(options)
+    """Writes the accuracy of every net that is trained, and per band the rank correlations and paired differences."""
+    listed = [net for net in _listed(options) if _bundle(options.runs, net).exists()]
     right: list[Float64[np.ndarray, " videos"]] = []
     pictures: list[str] = []
     for net in listed:
-        name = run_name(net["strategy"]["backbone"], net)
-        bundle = options.runs / "ranking" / name / "bundles" / name
-        answers, pictures = measured_bundle(bundle, options.data, "motion", options.cache)
+        answers, pictures = measured_bundle(_bundle(options.runs, net), options.data, "motion", options.cache)
         right.append(answers.right.astype(np.float64))
         net["accuracy"], net["cross_entropy"] = float(answers.right.mean()), float(answers.losses.mean())
     found: dict[str, Any] = {"machine": machine(), "videos": len(pictures), "pictures": len(set(pictures)), "bands": {}}
@@ -190,6 +188,11 @@ def _of_band(
             lead = mean_over_sources(right[first] - right[other], pictures).estimate(len(pictures))
             of_band[f"found less {name}"] = {"value": lead.value, "low": lead.low, "high": lead.high}
     return of_band
+
+
+def _bundle(runs: Path, net: Mapping[str, Any]) -> Path:
+    name = run_name(net["strategy"]["backbone"], net)
+    return runs / "ranking" / name / "bundles" / name
 
 
 def _listed(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -90,11 +90,11 @@ def cache_folder(kind: Literal["onnx", "torchvision"]) -> Path:
     return Path(os.path.expanduser(folder or f"{home}/stzoo")) / kind
 
 
-def packaged(folder: Literal["recipes", "cards", "bundled"]) -> Path:
-    """The folder of recipes, cards or bundled models that came with this installation.
+def packaged(folder: Literal["recipes", "cards", "bundled", "examples"]) -> Path:
+    """The folder of recipes, cards, bundled models or examples that came with this installation.
 
-    In an installed wheel all three are inside the package. In a checkout that is imported without being installed,
-    recipes and cards stand beside the package.
+    In an installed wheel all four are inside the package. In a checkout that is imported without being installed, all
+    but the models stand beside the package.
     """
     root = Path(str(resources.files("stzoo")))
     inside = root / folder

@@ -19,7 +19,7 @@ import pytest
 import stzoo
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-FOLDERS = ("recipes", "cards", "bundled")
+FOLDERS = ("recipes", "cards", "bundled", "examples")
 WHERE = (
     "import json; from stzoo.files import packaged; "
     f"print(json.dumps({{name: str(packaged(name)) for name in {FOLDERS}}}))"
@@ -50,7 +50,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the source distribution, as a package index would serve it."""
     source = tmp_path_factory.mktemp("source")
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("stzoo", "recipes", "cards"):
+    for name in ("stzoo", "recipes", "cards", "examples"):
         shutil.copytree(CHECKOUT / name, source / name, ignore=ignore)
     for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, source / name)
@@ -83,9 +83,11 @@ def test_the_wheel_holds_every_module(unpacked: Path) -> None:
     [
         ("stzoo/recipes", "recipes"),
         ("stzoo/cards", "cards"),
+        ("stzoo/examples", "examples"),
         ("stzoo/bundle", "stzoo/bundle"),
         ("stzoo/bundled", "stzoo/bundled"),
         ("stzoo/strategies/published", "stzoo/strategies/published"),
+        ("stzoo/zoo/web", "stzoo/zoo/web"),
     ],
 )
 def test_the_wheel_holds_the_packages_folders(unpacked: Path, installed: str, source: str) -> None:
@@ -98,7 +100,8 @@ def test_the_wheel_holds_nothing_else(unpacked: Path) -> None:
     info = f"stzoo-{stzoo.__version__}.dist-info"
     assert {path.name for path in unpacked.iterdir()} == {"stzoo", info}
     expected = {f"stzoo/{name}" for name in files_below(CHECKOUT / "stzoo")}
-    expected |= {f"stzoo/{folder}/{name}" for folder in ("recipes", "cards") for name in files_below(CHECKOUT / folder)}
+    beside = ("recipes", "cards", "examples")
+    expected |= {f"stzoo/{folder}/{name}" for folder in beside for name in files_below(CHECKOUT / folder)}
     assert {f"stzoo/{name}" for name in files_below(unpacked / "stzoo")} == expected
     assert files_below(unpacked / info) >= {"METADATA", "entry_points.txt", "licenses/LICENSE"}
 
@@ -114,6 +117,7 @@ def test_an_ordinary_install_finds_the_checkouts_folders_from_the_checkout(unpac
         "recipes": CHECKOUT / "recipes",
         "cards": CHECKOUT / "cards",
         "bundled": CHECKOUT / "stzoo" / "bundled",
+        "examples": CHECKOUT / "examples",
     }
 
 
@@ -147,5 +151,5 @@ def test_every_package_of_modules_is_listed_for_the_wheel() -> None:
     listed = set(tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     present = {
         ".".join(path.parent.relative_to(CHECKOUT).parts) for path in (CHECKOUT / "stzoo").rglob("__init__.py")
-    } | {"stzoo.recipes", "stzoo.cards"}
+    } | {"stzoo.recipes", "stzoo.cards", "stzoo.examples"}
     assert listed == present

@@ -9,6 +9,7 @@ A module a command:
     show         `stzoo show`
     diff         `stzoo diff`
     export       `stzoo export`
+    page         `stzoo page`
     verify       `stzoo verify`
     benchmark    `stzoo benchmark`
     check        `stzoo check`
@@ -88,6 +89,7 @@ COMMANDS = {
     "show": Entry("stzoo.cli.show:show", "Show one model: its strategy, marginals and numbers."),
     "diff": Entry("stzoo.cli.diff:diff", "Show where two strategies differ."),
     "export": Entry("stzoo.cli.export:export", "Write a model as ONNX, checked against torch."),
+    "page": Entry("stzoo.cli.page:page", "Write a page that runs a model in the browser."),
     "verify": Entry("stzoo.cli.verify:verify", "Check that a model answers here as it did where it was made."),
     "benchmark": Entry("stzoo.cli.benchmark:benchmark", "Measure how fast a model is on this machine."),
     "check": Entry("stzoo.cli.check:check", "Say what there is on this machine, and whether it works."),

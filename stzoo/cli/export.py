@@ -175,6 +175,8 @@ def _said_of_target(facts: dict[str, Any]) -> str:
     if "partitions" in facts:
         parts = f"{facts['partitions']} partition{'' if facts['partitions'] == 1 else 's'}"
         return f"takes {facts['supported_nodes']} of {facts['nodes']} nodes, in {parts} ({facts['how']})"
+    if "nodes" in facts:
+        return f"{facts['supported_nodes']} of {facts['nodes']} nodes ({facts['how']})"
     if "largest_difference" in facts:
         return f"run, largest difference of a logit {facts['largest_difference']:.1e}"
     return str(facts.get("error", facts["how"]))

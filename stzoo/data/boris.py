@@ -19,6 +19,7 @@ from stzoo.errors import DataError, quoted
 
 _BEHAVIOUR, _TIME, _START, _STOP = "Behavior", "Time", "Start (s)", "Stop (s)"
 _MEDIA = ("Media file name", "Media file path", "Media file", "Source")
+_OFFSET = "Time offset (s)"
 _KINDS = ("Behavior type", "Status")
 _WHO = ("Observation id", "Subject", _BEHAVIOUR, "Modifiers")  # what a start has in common with its stop
 
@@ -49,7 +50,7 @@ def bouts(file: Path) -> list[Bout]:
 
     Raises:
         DataError: a behaviour has no end, as point events have none, a time is no number, a row names no video, or an
-            observation has several videos, whose times run on from one to the next.
+            observation has several videos, whose times run on from one to the next, or a time offset.
     """
     rows = list(_rows(file))
     _refuse_points(file, rows)
@@ -110,8 +111,11 @@ def _tabular(file: Path, rows: list[tuple[int, Cells]]) -> Iterator[Bout]:
         elif kind == "STOP" and who in going:
             began, of_start = going.pop(who)
             start, end = _seconds(file, began, of_start, _TIME), _seconds(file, line, cells, _TIME)
-            if end > start:
-                yield Bout(began, who[0], start, end, cells[_BEHAVIOUR])
+            if end <= start:
+                raise DataError(
+                    f'{file} line {began}: "{cells[_BEHAVIOUR]}" starts and stops at {start:g} s; correct it.'
+                )
+            yield Bout(began, who[0], start, end, cells[_BEHAVIOUR])
         else:
             wrong = {"START": "a START of what goes on", "STOP": "a STOP of what has not started"}
             raise DataError(f'{file} line {line}, "{cells[_BEHAVIOUR]}": {wrong.get(kind, "no START or STOP")}.')
@@ -123,6 +127,11 @@ def _tabular(file: Path, rows: list[tuple[int, Cells]]) -> Iterator[Bout]:
 def _refuse_queues(file: Path, rows: list[tuple[int, Cells]]) -> None:
     media: dict[str, set[str]] = {}
     for line, cells in rows:
+        if (offset := cells.get(_OFFSET, "")).strip("0:. "):
+            raise DataError(
+                f"{file} line {line}: the observation has a time offset of {offset}, so its times are not those of the "
+                "video; export it without one, or write path,start,end,label."
+            )
         media.setdefault(cells.get("Observation id", ""), set()).add(_media_of(file, line, cells))
     for observation, names in media.items():
         if observation and len(names) > 1:

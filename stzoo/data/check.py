@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from stzoo.data.lists import Lists
 from stzoo.data.texts import fits_a_line
 from stzoo.errors import quoted
 from stzoo.files import write_text
+from stzoo.video.source import BEYOND_SECONDS
 from stzoo.video.video import Video
 
 UNREADABLE = ("missing", "empty", "unreadable", "damaged")
@@ -116,8 +118,9 @@ def _of_part(whole: Finding, video: Video) -> Finding:
     if video.part is None or whole.seconds is None or whole.content is None:
         return whole
     start, end = video.part
-    if start > whole.seconds:
-        reason = f"{video.path} starts after the video, which is {whole.seconds:.2f} s long."
+    lasts = whole.seconds * whole.frames / max(1, whole.frames - 1)
+    if start >= lasts or (math.isfinite(end) and end > lasts + BEYOND_SECONDS):
+        reason = f"{video.path} ends behind the video, which is {lasts:.2f} s long; correct its times in the list."
         return replace(whole, problem="damaged", reason=reason)
     length = min(end, whole.seconds) - start
     frames = round(whole.frames * length / whole.seconds) if whole.seconds else whole.frames

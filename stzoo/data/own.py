@@ -127,6 +127,7 @@ def own_videos(
                 f"{name[:60]!r} is no name of a class; give it one line of at most {_LONGEST_NAME} letters."
             )
     _refuse_doubled([(origin, train), (val or origin, held_out)])
+    _refuse_shared(train, held_out)
     _refuse_rare(origin, labels, train, 2 if val is None else 1)
     if val is None:
         train, held_out = _carved(train, len(labels), seed)
@@ -206,6 +207,17 @@ def _refuse_doubled(parts: Sequence[tuple[Path, Sequence[Item]]]) -> None:
         raise DataError(f"{count} listed more than once: {path} stands {where}; keep one of them.")
 
 
+def _refuse_shared(train: Sequence[Item], val: Sequence[Item]) -> None:
+    """Raises `DataError` where parts of one recording stand on both sides."""
+    trains = {item.video.place.resolve() for item in train if item.video.part is not None}
+    shared = next((item for item in val if item.video.place.resolve() in trains), None)
+    if shared is not None:
+        raise DataError(
+            f"parts of {shared.video.place} train and validate, so that what is measured says little about other "
+            "videos; keep all parts of a recording in one list."
+        )
+
+
 def _refuse_rare(origin: Path, classes: Sequence[str], train: Sequence[Item], least: int) -> None:
     counts = Counter(label for label, _ in {(item.label, _source(item)) for item in train})
     rare = [(counts[label], name) for label, name in enumerate(classes) if counts[label] < least]
@@ -221,15 +233,19 @@ def _refuse_rare(origin: Path, classes: Sequence[str], train: Sequence[Item], le
 def _carved(items: Sequence[Item], classes: int, seed: int) -> tuple[list[Item], list[Item]]:
     """The items without those to validate on, and these; both in their order, no recording in both.
 
-    A recording stays where it is the last one of a class, of which others may have drawn the rest.
+    A recording stays where it is the last one of a class, of which others may have drawn the rest. Classes with few
+    recordings draw first, and what is drawn counts for every class that it shows.
     """
     by_class = [list(dict.fromkeys(_source(item) for item in items if item.label == label)) for label in range(classes)]
     left = [len(sources) for sources in by_class]
     held_out: set[str | Path] = set()
-    for label, sources in enumerate(by_class):
+    for label in sorted(range(classes), key=lambda label: len(by_class[label])):
+        sources = by_class[label]
         count = min(max(1, round(_HELD_OUT * len(sources))), _MOST_HELD_OUT)
         drawn = np.random.default_rng([seed, label]).choice(len(sources), count, replace=False)
         for source in (sources[index] for index in drawn.tolist()):
+            if len(sources) - left[label] >= count:
+                break
             shown_in = [other for other, theirs in enumerate(by_class) if source in theirs]
             if source not in held_out and all(left[other] > 1 for other in shown_in):
                 held_out.add(source)

@@ -24,13 +24,13 @@ def fits_a_line(text: str) -> bool:
     return text.strip() == text and text.splitlines() == [text] and text.encode("utf-8", "replace").decode() == text
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[tuple[int, dict[str, str]]]:
     """(line number, row) of a csv with a header that has at least those columns.
 
     Raises:
         DataError: the file cannot be read, lacks a column, or has a row of another length.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
     rows = []
     try:
         if missing := [name for name in columns if name not in (reader.fieldnames or ())]:

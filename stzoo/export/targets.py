@@ -20,6 +20,13 @@ MOST_DIMENSIONS = 4
 
 _TELL = "no net of stzoo's should, so tell its authors"
 _CHECKER = "not run: onnxruntime's usability checker, which goes by operators and shapes"
+_WASM = "not run: by operators, of which `make test-web` runs these in headless Chromium"
+_WEBGPU = "not run: a page of `stzoo page` runs the golden clips there before it answers with it"
+
+RUN_ON_WASM = frozenset(
+    ["Add", "AveragePool", "Concat", "Conv", "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", "Transpose"]
+)
+"""The operators of the portable file that `make test-web` runs on wasm: of camera-motion-opt."""
 
 
 def refuse_unportable(model: Any) -> None:
@@ -49,11 +56,12 @@ def targets(path: Path, clips: Clips, logits: Logits) -> dict[str, Any]:
     """What is known of each target, by its name, and how.
 
     onnxruntime and openvino run the file on clips whose `logits` are those of the net in torch. CoreML and NNAPI are
-    not here: it is counted how many nodes onnxruntime's providers for them take, and in how many partitions.
+    not here: it is counted how many nodes onnxruntime's providers for them take, and in how many partitions. Nor is a
+    browser: of wasm it is counted how many nodes have an operator that ran in one.
     """
     file = read(path)
     known = {runtime: _run(runtime, file, clips, logits) for runtime in ("onnxruntime", "openvino")}
-    return known | _partitions(file)
+    return known | _partitions(file) | _browsers(file)
 
 
 def _run(runtime: Runtime, file: OnnxFile, clips: Clips, logits: Logits) -> dict[str, Any]:
@@ -84,3 +92,11 @@ def _partitions(file: OnnxFile) -> dict[str, dict[str, Any]]:
         }
         for name, found in checks.items()
     }
+
+
+def _browsers(file: OnnxFile) -> dict[str, dict[str, Any]]:
+    import onnx
+
+    nodes = onnx.load_model_from_string(file.content).graph.node
+    supported = sum(node.op_type in RUN_ON_WASM for node in nodes)
+    return {"wasm": {"how": _WASM, "nodes": len(nodes), "supported_nodes": supported}, "webgpu": {"how": _WEBGPU}}

@@ -19,17 +19,17 @@ def notebook_html(value: Strategy | Posterior | Predictor) -> str | None:
     """The value as HTML with its figure inside; None without matplotlib, where a notebook shows the plain text."""
     try:
         if isinstance(value, Strategy):
-            return _page({"strategy": value.digest[:12]}, _of_strategy(value, value.backbone))
+            return page({"strategy": value.digest[:12]}, _of_strategy(value, value.backbone))
         if isinstance(value, Posterior):
             name = value.backbone
-            return _page({}, lambda path: marginals_figure(value, value.most_probable(), path, name))
+            return page({}, lambda path: marginals_figure(value, value.most_probable(), path, name))
         facts = {
             "model": value.name,
             "labels": ", ".join(value.labels),
             "input": value.contract.text,
             "runs on": f"{value.runtime}, {value.precision}, {value.device}",
         }
-        return _page(facts, _of_strategy(value.strategy, value.name))
+        return page(facts, _of_strategy(value.strategy, value.name))
     except MissingPackageError:
         return None
 
@@ -41,7 +41,8 @@ def _of_strategy(strategy: Strategy | None, title: str) -> Callable[[Path], None
     return lambda path: strategy_figure(strategy, path, title)
 
 
-def _page(facts: Mapping[str, str], draw: Callable[[Path], None] | None) -> str:
+def page(facts: Mapping[str, str], draw: Callable[[Path], None] | None) -> str:
+    """Facts as a table, and below it what is drawn into a PNG file. Raises `MissingPackageError` as `draw` does."""
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in facts.items())
     table = f"<table>{rows}</table>" if rows else ""
     if draw is None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stzoo.errors import MissingPackageError
+from stzoo.figures.measurements import frontier_figure
+from stzoo.figures.notebook import page
 from stzoo.metrics import Estimate, mean_over_sources, share
 from stzoo.nets import Architecture
 from stzoo.space.costs import Costs, least_within, random_within
@@ -58,6 +62,49 @@ class Point:
         milliseconds = None if self.nanoseconds is None else self.nanoseconds / 1e6
         values = (budget, self.net, self.cost, milliseconds, *shares, *less, self.strategy.text())
         return dict(zip(FIELDS, values, strict=True))
+
+
+class Frontier(list[dict[str, Any]]):
+    """A row for each net within budgets and each beside them; a notebook draws them.
+
+    Args:
+        rows: what each point says, and perhaps more, as plain values.
+        points: what is drawn.
+        title: whose frontier it is.
+        runtime: on what it costs milliseconds; None for multiply-adds.
+    """
+
+    def __init__(
+        self, rows: Iterable[dict[str, Any]], points: Sequence[Point], title: str, runtime: str | None = None
+    ) -> None:
+        super().__init__(rows)
+        self.points, self.title, self.runtime = tuple(points), title, runtime
+
+    def draw(self, path: Path) -> None:
+        """One line for each kind of net within budgets, a named dot for each of the others."""
+        lines: dict[str, list[tuple[int, Estimate]]] = {}
+        for point in self.points:
+            if point.budget is not None:
+                lines.setdefault(point.net, []).append((_amount(point), point.accuracy))
+        named = {point.net: (_amount(point), point.accuracy) for point in self.points if point.budget is None}
+        axis = "multiply-adds a clip, millions"
+        if any(point.nanoseconds is not None for point in self.points):
+            axis = f"milliseconds a clip, {self.runtime or 'on this machine'}"
+        frontier_figure(lines, named, path, self.title, axis)
+
+    def _repr_html_(self) -> str | None:
+        """The figure with its numbers, for a notebook; None without matplotlib."""
+        facts = {
+            f"{point.net}{'' if point.budget is None else f', within {point.budget}'}": (
+                f"{point.accuracy.value:.1%} ({point.accuracy.low:.1%} to {point.accuracy.high:.1%}) of "
+                f"{point.accuracy.n} videos"
+            )
+            for point in self.points
+        }
+        try:
+            return page(facts, self.draw)
+        except MissingPackageError:
+            return None
 
 
 def rivals(architecture: Architecture, costs: Costs, posterior: Posterior, budget: int) -> dict[str, Strategy]:
@@ -131,6 +178,11 @@ def table(found: Sequence[Point]) -> str:
         values = point.row().values()
         lines.writerow(f"{value:.6f}" if isinstance(value, float) else value for value in values)
     return text.getvalue()
+
+
+def _amount(point: Point) -> int:
+    """What a point costs: nanoseconds where they are known."""
+    return point.cost if point.nanoseconds is None else point.nanoseconds
 
 
 def _median(names: Sequence[str], nets: Mapping[str, Strategy], answers: Mapping[Strategy, Answers]) -> str | None:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from stzoo import nets
 from stzoo.errors import UsageError
-from stzoo.figures.measurements import frontier_figure
 from stzoo.figures.strategies import marginals_figure
 from stzoo.files import write_text
 from stzoo.nets.classifier import Classifier
 from stzoo.runtimes import Runtime
 from stzoo.space.costs import Costs, SizeCosts, size_costs
-from stzoo.space.frontier import FOUND, Point, points, rivals, table
+from stzoo.space.frontier import FOUND, Frontier, Point, points, rivals, table
 from stzoo.space.judge import Judge
 from stzoo.space.latency import Latency, asked, measure_latency
 from stzoo.space.one_shot import pruned
@@ -245,25 +244,6 @@ def _bundled(space: _Search, budget: Budget, strategy: Strategy, looks: Mapping[
 
 
 def _draw(space: _Search, reached: Sequence[Point]) -> None:
-    """One line for each kind of net within budgets, a named dot for each of the others."""
-    lines: dict[str, list[Point]] = {}
-    for point in reached:
-        if point.budget is not None:
-            lines.setdefault(point.net, []).append(point)
-    frontier_figure(
-        {name: [(_cost(point), point.accuracy) for point in along] for name, along in lines.items()},
-        {point.net: (_cost(point), point.accuracy) for point in reached if point.budget is None},
-        space.stages.run.path("budgets/frontier.png"),
-        space.stages.run.recipe.name,
-        _axis(space),
-    )
-
-
-def _cost(point: Point) -> int:
-    return point.cost if point.nanoseconds is None else point.nanoseconds
-
-
-def _axis(space: _Search) -> str:
-    if space.latency is None:
-        return "multiply-adds a clip, millions"
-    return f"milliseconds a clip, {space.latency.about['runtime']}"
+    run = space.stages.run
+    runtime = None if space.latency is None else str(space.latency.about["runtime"])
+    Frontier((), reached, run.recipe.name, runtime).draw(run.path("budgets/frontier.png"))

@@ -10,6 +10,7 @@ from stzoo.errors import UsageError
 from stzoo.ranks import Ranks
 from stzoo.recipe import find, read
 from stzoo.runtimes import Runtime
+from stzoo.space.frontier import Frontier
 from stzoo.strategies.budget import Budget
 from stzoo.training import pipeline
 from stzoo.training.blueprint import template_tables
@@ -144,8 +145,8 @@ def select(
     Returns:
         A row for every net that was measured: `net`, `accuracy` with `low`, `high` and `n`, and `strategy`; of drawn
         ones `how` its weights came about and the `split`, as in `metrics.json`; of searched ones `budget`,
-        `multiply_adds` and the rest of `frontier.csv`. `bundle` is the folder of the net that was chosen among all, or
-        within the row's budget.
+        `multiply_adds` and the rest of `frontier.csv`, in a list that a notebook draws. `bundle` is the folder of the
+        net that was chosen among all, or within the row's budget.
 
     Raises:
         TrainingError: the folder is no run, or has no template yet.
@@ -161,7 +162,8 @@ def select(
     with joined(opened.recipe.compute.device) as ranks:
         if budgets or frontier:
             points = pipeline.select_within(opened, limits, kept, voice, ranks, frontier=frontier, runtime=runtime)
-            return [point.row() | {"bundle": _bundle_within(opened, point.budget)} for point in points]
+            found = [point.row() | {"bundle": _bundle_within(opened, point.budget)} for point in points]
+            return Frontier(found, points, opened.recipe.name, runtime)
         count = strategies or tables.selection.strategies
         accuracies = pipeline.select(opened, count, kept, voice, ranks, exhaustive=exhaustive)
     return [row | {"bundle": str(opened.bundle)} for row in rows(accuracies, opened.recipe.input)]

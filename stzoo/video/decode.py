@@ -19,7 +19,7 @@ from stzoo.errors import VideoError
 from stzoo.video.container import Decoder, opened, picture_tracks
 from stzoo.video.held import HeldFile, Place
 from stzoo.video.listing import Listing, listing
-from stzoo.video.orientation import orientation
+from stzoo.video.orientation import orientation, upright
 from stzoo.video.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
@@ -243,6 +243,4 @@ def _remarks(path: Path, container: InputContainer, stream: VideoStream) -> tupl
 def _upright(frame: VideoFrame, info: VideoInfo, reformatter: VideoReformatter) -> UInt8[np.ndarray, "height width 3"]:
     # One thread: a pool of threads for every frame costs more than it gives.
     pixels = np.asarray(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), dtype=np.uint8)
-    if info.mirrored:
-        pixels = pixels[:, ::-1]
-    return np.rot90(pixels, info.rotation_degrees // 90)
+    return upright(pixels, info.rotation_degrees, info.mirrored)

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from stzoo.errors import VideoError
 from stzoo.video.container import MAX_PIXELS, Decoder, picture_tracks
 from stzoo.video.held import BinaryFile
+from stzoo.video.orientation import orientation, upright
 
 _ADDRESS = re.compile(r"(rtsps?|rtmps?|https?|udp|rtp|srt)://", re.IGNORECASE)
 _DEVICE = re.compile(r"/dev/video\d+")
@@ -27,7 +28,7 @@ _JUMP_SECONDS = 1.0  # of a clock, that is no mere disorder of frames
 
 
 class LiveFrame(NamedTuple):
-    """A frame, and when it was shown, in seconds from the first one."""
+    """A frame, upright, and when it was shown, in seconds from the first one."""
 
     seconds: float
     pixels: UInt8[np.ndarray, "height width 3"]
@@ -82,6 +83,7 @@ def _connection(place: str | BinaryFile) -> Iterator[LiveFrame]:
     name = place if isinstance(place, str) else "standard input"
     reformatter = VideoReformatter()
     first, latest = None, -np.inf
+    turn: tuple[int, bool] | None = None
     with _opened(place, name) as container:
         tracks = picture_tracks(container)
         if not tracks:
@@ -97,8 +99,11 @@ def _connection(place: str | BinaryFile) -> Iterator[LiveFrame]:
             if seconds < latest - _JUMP_SECONDS:
                 raise VideoError(f"the clock of {name} jumps back; it has begun anew")
             if seconds > latest:
+                if turn is None:
+                    turn = orientation(frame)
+                    aspect = aspect if turn[0] % 180 == 0 else 1 / aspect
                 pixels = np.asarray(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), dtype=np.uint8)
-                yield LiveFrame(seconds, pixels, aspect, is_first=latest == -np.inf)
+                yield LiveFrame(seconds, upright(pixels, *turn), aspect, is_first=latest == -np.inf)
                 latest = seconds
         if first is None:
             raise VideoError(f"{name} holds no frame that can be decoded; play it to check")

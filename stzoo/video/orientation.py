@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
+from jaxtyping import UInt8
 
 if TYPE_CHECKING:
     from av.sidedata.sidedata import SideData
@@ -33,6 +34,13 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
     if mirrored:
         a, b = -a, -b
     return round(math.degrees(math.atan2(-b, a)) / 90) % 4 * 90, mirrored
+
+
+def upright(
+    pixels: UInt8[np.ndarray, "decoded_height decoded_width 3"], rotation_degrees: int, mirrored: bool
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A decoded frame as `orientation` says that it is shown."""
+    return np.rot90(pixels[:, ::-1] if mirrored else pixels, rotation_degrees // 90)
 
 
 def _side_data(frame: VideoFrame) -> list[SideData]:

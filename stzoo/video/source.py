@@ -30,7 +30,8 @@ from stzoo.video.video import Video
 Frame = UInt8[np.ndarray, "height width 3"]
 
 _TIE_SECONDS = 1e-6
-_BEYOND_SECONDS = 0.5  # an annotation may end so much later than its video, by rounding
+BEYOND_SECONDS = 0.5
+"""How much later than its video a part may end: annotations are rounded."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -252,7 +253,7 @@ def _cut(info: VideoInfo, span: tuple[float, float]) -> tuple[VideoInfo, int]:
     """
     times = info.timestamps_seconds - info.timestamps_seconds[0]
     start, end = span
-    if start >= info.duration_seconds or (np.isfinite(end) and end > info.duration_seconds + _BEYOND_SECONDS):
+    if start >= info.duration_seconds or (np.isfinite(end) and end > info.duration_seconds + BEYOND_SECONDS):
         raise VideoError(
             f"{info.path} is {info.duration_seconds:.2f} s long, and the part from {start:g} to {end:g} s of it was "
             "asked for; correct the times."

@@ -14,7 +14,7 @@ from stzoo.errors import UsageError
 from stzoo.video.clips import plan
 from stzoo.video.frames import crops_along, stacked
 from stzoo.video.reader import views_of
-from stzoo.video.windows import TIE_SECONDS, Window, spans
+from stzoo.video.windows import TIE_SECONDS, Window, has_a_last, spans
 
 
 class MovingWindows:
@@ -55,7 +55,7 @@ class MovingWindows:
         self._forget(ends_seconds)
 
     def finish(self, ends_seconds: float) -> Iterator[Window]:
-        """The window that ends with the last frame, where no other does; one as long as all of them, if that is less.
+        """The window that ends with the last frame, where none nearly does; one as long as all, if that is less.
 
         There is none where no frame came.
         """
@@ -66,7 +66,7 @@ class MovingWindows:
         last = self._hop * (self._done - 1)
         if self._done == 0:
             yield self._cut(0.0, ends_seconds, to_the_end=True)
-        elif spare - last > TIE_SECONDS:
+        elif has_a_last(spare - last, self._window, self._hop):
             yield self._cut(spare, ends_seconds, to_the_end=True)
 
     def _whole(self, ends_seconds: float) -> Iterator[Window]:

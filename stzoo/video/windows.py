@@ -21,6 +21,7 @@ from stzoo.video.video import Video
 
 _MOST_WINDOWS = 1_000_000
 TIE_SECONDS = 1e-6
+_NEARLY = 0.05  # of a window, or of a hop where that is shorter
 
 
 class Window(NamedTuple):
@@ -32,9 +33,10 @@ class Window(NamedTuple):
 
 
 def spans(duration_seconds: float, window_seconds: float, hop_seconds: float) -> Float64[np.ndarray, "windows 2"]:
-    """Where windows begin and end: one every `hop_seconds`, all of them whole, the last one ending with the video.
+    """Where windows begin and end: one every `hop_seconds`, all of them whole, and one that ends with the video.
 
-    A video no longer than a window has a single one, as long as itself.
+    That one is left out where it would be nearly the one before it: see `has_a_last`. A video no longer than a window
+    has a single one, as long as itself.
 
     Raises:
         UsageError: a length that is not above 0, or more than a million windows.
@@ -52,9 +54,17 @@ def spans(duration_seconds: float, window_seconds: float, hop_seconds: float) ->
             "windows; take a longer hop."
         )
     starts = hop_seconds * np.arange(int((spare + TIE_SECONDS) / hop_seconds) + 1)
-    if spare - starts[-1] > TIE_SECONDS:
+    if has_a_last(spare - starts[-1], window_seconds, hop_seconds):
         starts = np.append(starts, spare)
     return np.stack([starts, starts + window_seconds], axis=1)
+
+
+def has_a_last(rest_seconds: float, window_seconds: float, hop_seconds: float) -> bool:
+    """Whether a video that goes on for so long behind its last whole window has another one, which ends with it.
+
+    It has none for less than a twentieth of a hop, or of a window, as the last frame's end is often a little behind.
+    """
+    return bool(rest_seconds > max(TIE_SECONDS, _NEARLY * min(window_seconds, hop_seconds)))
 
 
 class Windows:
@@ -111,9 +121,13 @@ class Windows:
             raise VideoError(f"{self.info.path} decodes differently each time it is read; copy or convert it again.")
 
     def _laid(self) -> Float64[np.ndarray, "windows 2"]:
+        return spans(self._duration_seconds, *self._lengths)
+
+    @property
+    def _duration_seconds(self) -> float:
         # Where the frames before a damaged part are gone, time still counts from the file's first frame.
         gone = float(self.info.timestamps_seconds[0]) - self._first_seconds
-        return spans(gone + self.info.duration_seconds, *self._lengths)
+        return gone + self.info.duration_seconds
 
     def _pass(self, first: int) -> Generator[Window, None, int]:
         """The windows from `first` on, up to one with a frame that is not found; returns how many are done."""
@@ -143,7 +157,8 @@ class Windows:
         """The first frame of each window and the one after its last: at least the frame that it begins with."""
         seconds = self.info.timestamps_seconds - self._first_seconds
         shown = np.searchsorted(seconds, self._spans - TIE_SECONDS)
-        shown[-1, 1] = self.info.frames
+        if self._spans[-1, 1] >= self._duration_seconds - TIE_SECONDS:
+            shown[-1, 1] = self.info.frames
         shown[:, 0] = np.where(shown[:, 0] < shown[:, 1], shown[:, 0], np.maximum(shown[:, 0] - 1, 0))
         shown[:, 1] = np.maximum(shown[:, 1], shown[:, 0] + 1)
         return shown.astype(np.int64)

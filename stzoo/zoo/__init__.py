@@ -14,6 +14,8 @@ verifying    a model's golden clips, run on every runtime
 benchmarking  how fast a model is here
 untrained    models whose weights are those of initialisation
 exporting    `stzoo.export_onnx`: a model as an ONNX file, compared with torch
+page         a model as a static page that runs it in a browser; web/ has what that is made of
+npm          packages of npm that such a page needs
 export_report  what an export is to write, and what it has found out
 checking     what there is on this machine, and whether it works
 fingerprints  which videos a model was trained on

@@ -158,9 +158,9 @@ def test_a_terminal_without_bars_gets_an_answer_all_the_same() -> None:
 
 
 def test_the_table_lists_the_commands_of_the_readme() -> None:
-    looking = ["predict", "embed", "calibrate", "evaluate", "list", "show", "diff", "export", "verify", "benchmark"]
+    looking = ["predict", "embed", "calibrate", "evaluate", "list", "show", "diff", "export", "page", "verify"]
     running = ["measure", "train", "finetune", "select", "effects", "compare", "data"]
-    assert list(cli.COMMANDS) == [*looking, "check", "serve", "publish", *running]
+    assert list(cli.COMMANDS) == [*looking, "benchmark", "check", "serve", "publish", *running]
 
 
 def test_help_shows_every_command_without_importing_it(fake: types.ModuleType) -> None:

@@ -70,6 +70,8 @@ def test_other_tables_are_none_of_its_exports() -> None:
             [AGGREGATED, aggregated("walk", "1", "2"), aggregated("walk", "1", "2", media="b.mp4")],
             '"one" has several videos',
         ),
+        ([OLDER, *[f"1\ta.mp4\t60\t25\tA\twalk\t\t{kind}" for kind in ("START", "STOP")]], "starts and stops at 1 s"),
+        ([f"{AGGREGATED}\tTime offset (s)", f"{aggregated('walk', '1', '2')}\t12.0"], "a time offset of 12.0"),
         ([AGGREGATED], "without a behaviour that starts and stops"),
         ([OLDER, "1\ta.mp4\t60\t25\tA\twalk\t\tSTART"], 'line 2: "walk" starts and never stops'),
         ([OLDER, "1\ta.mp4\t60\t25\tA\twalk\t\tSTOP"], "a STOP of what has not started"),

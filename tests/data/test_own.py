@@ -225,3 +225,20 @@ def test_what_is_written_reads_as_it_was_or_is_refused(
     except DataError:
         return
     assert read_back(videos, folder) == videos
+
+
+def test_few_recordings_that_show_all_classes_leave_most_of_them_to_train(tmp_path: Path) -> None:
+    rows = [f"{video}.mp4,{start},{start + 1},class{start}" for video in range(10) for start in range(6)]
+    (tmp_path / "parts.csv").write_text("\n".join(["path,start,end,label", *rows]))
+    videos = own_videos(tmp_path / "parts.csv")
+    assert len({item.video.place for item in videos.val}) == 2
+    assert len({item.video.place for item in videos.train}) == 8
+
+
+def test_parts_of_one_recording_in_both_lists_are_refused(tmp_path: Path) -> None:
+    for name, start in (("train", 0), ("val", 5)):
+        parts = [("walk", start), ("sit", start + 1)]
+        rows = [f"{video}.mp4,{begin},{begin + 1},{label}" for video in "ab" for label, begin in parts]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,start,end,label", *rows]))
+    with pytest.raises(DataError, match=r"parts of .*a\.mp4 train and validate"):
+        own_videos(tmp_path / "train.csv", tmp_path / "val.csv")

@@ -18,6 +18,13 @@ def test_tables_are_known_by_suffix_and_header(tmp_path: Path) -> None:
     assert not is_table(written(tmp_path / "e.txt", "path,label"))
 
 
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_columns_stand_in_any_order_between_commas_tabs_or_semicolons(tmp_path: Path, mark: str) -> None:
+    rows = [["label", "note", "end", "start", "path"], ["walk", "x", "3", "1", "a.mp4"], ["sit", "", "4", "2", "a.mp4"]]
+    items = read_list(written(tmp_path / "a.csv", *map(mark.join, rows)), tmp_path, ("sit", "walk"))
+    assert [(item.label, item.video.part) for item in items] == [(1, (1.0, 3.0)), (0, (2.0, 4.0))]
+
+
 def test_parts_of_a_video_are_of_one_source(tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", "path,start,end,label", "v/a.mp4,1.50,3,walk", "v/a.mp4,3,4.25,sit")
     first, second = read_list(file, tmp_path, ("sit", "walk"))
@@ -52,6 +59,8 @@ def test_a_video_that_boris_saw_elsewhere_is_found_by_its_name(tmp_path: Path) -
         (["path,start,end,label", "a.mp4,1,inf,walk"], 'line 2: end is "inf"'),
         (["path,start,end,label", "a.mp4,0:01,2,walk"], 'line 2: start is "0:01"'),
         (["path,start,end,label", ",1,2,walk"], "line 2 names no path"),
+        (["path,begin,stop,label", "a.mp4,1,2,walk"], "has the column begin; a list of parts of videos has path,start"),
+        (["path,start,end,label", "a.mp4,1,3,walk", "a.mp4,4,5,walk", "a.mp4,2,4,walk"], "line 4 overlaps line 2"),
     ],
 )
 def test_what_names_no_part_is_refused_with_its_line(tmp_path: Path, lines: list[str], sentence: str) -> None:

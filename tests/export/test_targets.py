@@ -121,3 +121,13 @@ def test_a_target_that_is_not_here_is_said(
     assert known["openvino"] == {"how": "not installed here"}
     assert known["onnxruntime"]["largest_difference"] > 1, "it is compared with what the net gives"
     assert known["coreml"]["partitions"] == known["nnapi"]["partitions"] == 1
+
+
+def test_of_wasm_it_is_counted_what_has_run_in_a_browser(portable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips, logits = np.zeros((2, 3, 4, 32, 32), np.float32), np.zeros((2, 3), np.float32)
+    wasm = targets.targets(portable, clips, logits)["wasm"]
+    assert wasm["supported_nodes"] == wasm["nodes"] > 0
+    convolutions = sum(node.op_type == "Conv" for node in onnx.load(portable).graph.node)
+    monkeypatch.setattr(targets, "RUN_ON_WASM", targets.RUN_ON_WASM - {"Conv"})
+    fewer = targets.targets(portable, clips, logits)["wasm"]
+    assert wasm["nodes"] - fewer["supported_nodes"] == convolutions

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 
 import numpy as np
 import pytest
 
 from stzoo import nets
 from stzoo.contract import InputContract
+from stzoo.metrics import Estimate
 from stzoo.nets import Architecture
 from stzoo.space.costs import Costs, least_within, size_costs
-from stzoo.space.frontier import FIELDS, FOUND, RANDOMS, lead, points, rivals, table
+from stzoo.space.frontier import FIELDS, FOUND, RANDOMS, Frontier, Point, lead, points, rivals, table
 from stzoo.space.one_shot import Answers
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.names import named
@@ -111,3 +113,21 @@ def test_nets_beside_all_budgets_have_no_lead(shape: Architecture, costs: Costs)
     assert (point.budget, point.lead, point.cost) == (None, None, costs.of(shape.all_open))
     assert table([point]).splitlines()[1].startswith(f",sst,{point.cost},,0.5")
     assert nets.BACKBONES["densenet_small"]
+
+
+def test_a_frontier_is_a_list_of_rows_that_draws_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy, share = Strategy("densenet_small", {}), Estimate(0.5, 0.25, 0.75, 9)
+    found = [
+        Point(Budget.parse(text), FOUND, cost, None, share, 1.0, strategy, None)
+        for text, cost in (("1M", 900_000), ("2M", 1_900_000))
+    ]
+    found.append(Point(None, "<st>", 3_000_000, None, share, 1.0, strategy, None))
+    frontier = Frontier([point.row() for point in found], found, "smoke")
+    assert frontier == [point.row() for point in found]
+    page = frontier._repr_html_()
+    assert page is not None
+    assert "<th>found, within 1M</th><td>50.0% (25.0% to 75.0%) of 9 videos</td>" in page
+    assert "<th>&lt;st&gt;</th>" in page
+    assert 'src="data:image/png;base64,' in page
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert frontier._repr_html_() is None

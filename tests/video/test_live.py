@@ -16,6 +16,7 @@ from stzoo.errors import VideoError
 from stzoo.video.decode import probe, read_frames
 from stzoo.video.live import LiveFrame, is_live, live_frames
 from tests.conftest import LEVELS, MakeVideo
+from tests.video.test_decode import corners
 
 Serve = Callable[..., str]
 
@@ -91,6 +92,20 @@ def test_a_pipe_gives_the_frames_and_times_of_its_file(stream: Path) -> None:
     for index, frame in enumerate(frames):
         np.testing.assert_array_equal(frame.pixels, expected[index])
     assert [frame.is_first for frame in frames] == [True] + [False] * (len(frames) - 1)
+
+
+@pytest.mark.parametrize(("degrees", "mirror"), [(90, False), (180, True), (270, False)])
+def test_frames_stand_upright_as_those_of_the_file(make_video: MakeVideo, degrees: int, mirror: bool) -> None:
+    at_the_front = {"movflags": "faststart"}  # so that it can be read as it comes
+    path = make_video("a.mp4", 2, rotate=degrees, mirror=mirror, pixels=corners(), container=at_the_front)
+    info = probe(path)
+    expected = read_frames(info, np.arange(2), np.array)
+    with serving(path.read_bytes(), sized=True) as address:
+        frames = list(live_frames(address, never))
+    for index, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.pixels, expected[index])
+        assert frame.pixel_aspect == pytest.approx(info.pixel_aspect)
+    assert len(frames) == 2
 
 
 def test_an_address_of_known_length_has_an_end(stream: Path) -> None:

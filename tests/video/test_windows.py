@@ -29,7 +29,7 @@ def levels(clips: np.ndarray) -> list[float]:
 def test_windows_are_whole_and_reach_the_end(duration: float, window: float, hop: float) -> None:
     found = spans(duration, window, hop)
     assert found[0, 0] == 0
-    assert found[-1, 1] == pytest.approx(duration, abs=1e-5)
+    assert -1e-5 <= duration - found[-1, 1] <= 0.05 * min(window, hop) + 1e-5
     np.testing.assert_allclose(found[:, 1] - found[:, 0], min(window, duration), atol=1e-5)
     steps = np.diff(found[:, 0])
     np.testing.assert_allclose(steps[:-1], hop)
@@ -37,10 +37,11 @@ def test_windows_are_whole_and_reach_the_end(duration: float, window: float, hop
 
 
 @pytest.mark.parametrize(
-    ("duration", "starts"), [(1.0, [0]), (2.0, [0]), (3.0, [0, 1]), (3.5, [0, 1, 1.5]), (0.0, [0])]
+    ("duration", "starts"),
+    [(1.0, [0]), (2.0, [0]), (3.0, [0, 1]), (3.5, [0, 1, 1.5]), (3.06, [0, 1, 1.06]), (3.04, [0, 1]), (0.0, [0])],
 )
 def test_where_windows_begin(duration: float, starts: list[float]) -> None:
-    assert spans(duration, 2.0, 1.0)[:, 0].tolist() == starts
+    assert spans(duration, 2.0, 1.0)[:, 0].tolist() == pytest.approx(starts)
 
 
 @pytest.mark.parametrize(("window", "hop"), [(0.0, 1.0), (1.0, -1.0), (1.0, float("nan")), (float("inf"), 1.0)])
