@@ -11,6 +11,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     densenet      DenseNet121, 169, 201 and a small one
     resnet        ResNet50, ResNeXt50, ResNeXt101 and a small one
     mobilenet     MobileNetV2 and a small one
+    mobilenet_v4  MobileNetV4 conv small and a smaller one
     inception     BN-Inception
     torchvision   nets of torchvision for video, which have no sites
     layers        convolutions and pools

@@ -23,6 +23,7 @@ from stzoo.nets.densenet import (
 from stzoo.nets.fusion import Fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
+from stzoo.nets.mobilenet_v4 import MOBILENET_V4, MOBILENET_V4_TINY, MobileNetV4, mobilenet_v4_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.nets.torchvision import FAMILIES, TorchvisionNet, no_sites
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
@@ -58,10 +59,12 @@ BACKBONES: dict[str, Backbone] = {
     "resnext50": Backbone(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
     "resnext101": Backbone(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
     "mobilenet_v2": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
+    "mobilenet_v4": Backbone(MobileNetV4, mobilenet_v4_sites, MOBILENET_V4, ("none",)),
     "inception": Backbone(Inception3d, inception_sites, INCEPTION, ("none", "x2")),
     "densenet_tiny": Backbone(DenseNet3d, densenet_sites, DENSENET_TINY, ("none",)),
     "resnet_tiny": Backbone(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
     "mobilenet_v2_tiny": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
+    "mobilenet_v4_tiny": Backbone(MobileNetV4, mobilenet_v4_sites, MOBILENET_V4_TINY, ("none",)),
 }
 
 TORCHVISION = {name: Backbone(TorchvisionNet, no_sites, name, ("none",)) for name in FAMILIES}

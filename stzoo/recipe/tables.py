@@ -108,7 +108,7 @@ class Init(Table):
         Text,
         Field(
             alias="from",
-            description='"none", "imagenet", a .pth or .safetensors file with 2D weights, a model, a bundle or a run',
+            description='"none", "imagenet", a file with 2D weights, timm:NAME of the Hub, a model, a bundle or a run',
         ),
     ]
     head: Annotated[
