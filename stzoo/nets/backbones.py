@@ -24,6 +24,7 @@ from stzoo.nets.fusion import Fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
+from stzoo.nets.timm import TimmNet, is_timm, timm_name, timm_sites
 from stzoo.nets.torchvision import FAMILIES, TorchvisionNet, no_sites
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 from stzoo.validation import shortened
@@ -125,6 +126,8 @@ class Architecture:
 
 def backbone(name: str) -> Backbone:
     """The backbone of that name. Raises `UsageError` with the nearest known name."""
+    if is_timm(name):
+        return Backbone(TimmNet, timm_sites, timm_name(name), ("none",))
     known = BACKBONES | TORCHVISION
     if name not in known:
         raise UsageError(f'no backbone is called "{name}".{did_you_mean(name, known)} Known are {", ".join(known)}.')

@@ -58,7 +58,7 @@ class Gate(nn.Module):
         """The masks of the next forward pass, one for every clip of `x`."""
         if self.given is not None:
             return self.given
-        return self.mask(torch.rand(len(x), device=x.device) if self.uniform is None else self.uniform)
+        return self.mask(torch.rand(layout().clips_of(x), device=x.device) if self.uniform is None else self.uniform)
 
     def mask(self, uniform: Float32[Tensor, " clips"]) -> Float32[Tensor, " clips"]:
         """The relaxed keep mask in [0, 1] for the given draws."""
@@ -69,7 +69,7 @@ class Gate(nn.Module):
 
 def weighed(x: Activation, mask: Float32[Tensor, " clips"]) -> Activation:
     """Every clip times its mask."""
-    return x * mask.to(x.dtype).view(-1, 1, 1, 1, 1)
+    return x * layout().per_clip(mask.to(x.dtype), x)
 
 
 Tail = Callable[[Activation], Activation]
