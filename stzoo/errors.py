@@ -92,7 +92,6 @@ class MissingPackageError(StzooError):
 _NEEDED_FOR = {
     "torch": "nets are built and trained with it",
     "torchvision": "it has the nets and weights that were asked for",
-    "timm": "it has the nets whose names begin with timm:",
     "matplotlib": "figures are drawn with it",
     "onnxscript": "ONNX files are written with it",
 }

@@ -13,9 +13,12 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     mobilenet     MobileNetV2 and a small one
     inception     BN-Inception
     torchvision   nets of torchvision for video, which have no sites
+    timm          nets of timm for pictures as backbones, which are ours
+    tracing       where such a net has sites, found by torch.fx
     layers        convolutions and pools
     norm          batch norms
     layout        how activations lie in memory
+    images        layouts in which every frame is an image of its own
     recompute     activation checkpointing
     merging       the same outputs from fewer operations
     averaging     several nets, whose probabilities are averaged

@@ -24,7 +24,7 @@ from stzoo.nets.fusion import Fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
-from stzoo.nets.timm import TimmNet, is_timm, timm_name, timm_sites
+from stzoo.nets.timm import TimmNet, is_timm, timm_name, timm_record, timm_sites
 from stzoo.nets.torchvision import FAMILIES, TorchvisionNet, no_sites
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 from stzoo.validation import shortened
@@ -106,6 +106,12 @@ class Architecture:
         """The sites in network order."""
         known = backbone(self.backbone)
         return known.sites_of(known.sizes, **self.options)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options, and what else a bundle says so that the same net is built of it elsewhere."""
+        record = timm_record(timm_name(self.backbone)) if is_timm(self.backbone) else {}
+        return {**self.options, **record}
 
     def uniform(self, unit: str) -> Strategy:
         """The strategy with one unit everywhere."""

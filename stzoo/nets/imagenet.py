@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stzoo.errors import WeightsError
 from stzoo.files import stand_in
+from stzoo.nets.timm import is_timm, pretrained_file, timm_name
 from stzoo.validation import shortened
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ def imagenet_place(backbone: str) -> tuple[WeightsEnum, Path]:
 def imagenet_file(backbone: str, *, progress: bool = True) -> Path:
     """The file with torchvision's ImageNet weights for a backbone, in torch hub's cache; fetched if it is not there.
 
-    Raises `WeightsError` when torchvision has none for this backbone, or when they cannot be fetched.
+    Of a net of timm they are timm's, in the Hub's cache. Raises `WeightsError` when there are none for this backbone,
+    or when they cannot be fetched.
     """
+    if is_timm(backbone):
+        return pretrained_file(timm_name(backbone))
     entry, _ = imagenet_place(backbone)
     instead = "name a local file in place of imagenet"
     return fetched(entry, f"the ImageNet weights of {backbone}", instead, progress=progress)

@@ -8,15 +8,18 @@ frames. This is ours, not the paper's, and experimental.
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+import importlib.util
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from stzoo.errors import UsageError, WeightsError, did_you_mean, require
+from stzoo.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
 from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
@@ -25,6 +28,7 @@ from stzoo.nets.layers import Conv
 from stzoo.nets.layout import Activation, laid_out, layout
 from stzoo.nets.norm import BatchNorm
 from stzoo.strategies.strategy import TIMM, Site
+from stzoo.validation import shortened
 
 if TYPE_CHECKING:
     from stzoo.nets.tracing import Plan
@@ -49,7 +53,11 @@ def timm_name(backbone: str) -> str:
 
     Raises `MissingPackageError` where there is no timm, `UsageError` for a name that timm does not have.
     """
-    require("timm")
+    if importlib.util.find_spec("timm") is None:
+        raise MissingPackageError(
+            f"timm is not installed here, and {shortened(backbone)} is one of its nets; install it with "
+            "`pip install 'stzoo[timm]'`"
+        )
     import timm
 
     name = backbone.removeprefix(TIMM)
@@ -84,9 +92,46 @@ def planned(name: str) -> Plan:
         raise UsageError(f"{TIMM}{name} cannot be a backbone: {error}") from error
 
 
-def timm_sites(name: str, **_: object) -> tuple[Site, ...]:
-    """The sites of a net of timm in network order, called after its blocks. Raises `UsageError` as `planned` does."""
-    return tuple(planned(name).sites.values())
+def timm_sites(name: str, timm: str | None = None, graph: str | None = None, **_: object) -> tuple[Site, ...]:
+    """The sites of a net of timm in network order, called after its blocks.
+
+    `timm` is the version that a net was made with, `graph` the digest of what it was then. Raises `UsageError` as
+    `planned` does, and where the installed timm builds another net by that name.
+    """
+    plan = planned(name)
+    if graph is not None and graph != plan.digest:
+        here = importlib.metadata.version("timm")
+        raise UsageError(
+            f"timm {here} builds another {name} than this net is, which was made with timm {shortened(str(timm))}; "
+            "install that one"
+        )
+    return tuple(plan.sites.values())
+
+
+def timm_record(name: str) -> dict[str, str]:
+    """The options by which `timm_sites` finds out whether a net is still built as it is here."""
+    return {"timm": importlib.metadata.version("timm"), "graph": planned(name).digest}
+
+
+def pretrained_file(name: str) -> Path:
+    """The file with timm's own weights of a net, fetched from the Hub where it is not in its cache.
+
+    Raises `WeightsError` when there is none or it cannot be fetched.
+    """
+    import timm
+    from huggingface_hub import hf_hub_download
+
+    known = timm.get_pretrained_cfg(name)
+    if known is None or not known.hf_hub_id:
+        raise WeightsError(f"timm publishes no weights of {name}; name a local file in place of imagenet")
+    place = f"https://huggingface.co/{known.hf_hub_id}"
+    try:
+        return Path(hf_hub_download(known.hf_hub_id, "model.safetensors"))
+    except Exception as error:
+        raise WeightsError(
+            f"the weights of timm's {name} cannot be fetched ({shortened(str(error))}); fetch model.safetensors from "
+            f"{place} elsewhere, and name that file in place of imagenet"
+        ) from error
 
 
 def flat_net(name: str, classes: int, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -176,10 +221,21 @@ def _is_plain(part: nn.Module | Tensor) -> bool:
 class TimmNet(StagedClassifier):
     """Clips to logits: a net of timm by its `name`, in parts, with S and ST in place of its sites' convolutions.
 
+    `timm` and `graph` are as `timm_sites` takes them.
+
     Nothing is done to time but at the sites. In training nothing is drawn but the dropout before the head.
     """
 
-    def __init__(self, fuse: Fuse, name: str, classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        fuse: Fuse,
+        name: str,
+        classes: int,
+        dropout: float = 0.0,
+        timm: str | None = None,
+        graph: str | None = None,
+    ) -> None:
+        timm_sites(name, timm, graph)
         plan = planned(name)
         super().__init__(plan.smallest_size, fewest_frames=1, dropout=dropout)
         self.name = name
@@ -273,8 +329,12 @@ def flat_weights(name: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises `WeightsError` for weights of another net.
     """
-    head = planned(name).head
-    classes = next((len(weights[key]) for key in weights if key.startswith(head) and weights[key].ndim == 1), 1000)
+    import timm
+
+    known = timm.get_pretrained_cfg(name)
+    head = "" if known is None else known.classifier
+    bias = f"{head if isinstance(head, str) else head[0]}.bias"
+    classes = len(weights[bias]) if bias in weights and weights[bias].ndim == 1 else 1000
     try:
         return flat_net(name, classes, weights).state_dict()
     except RuntimeError as error:

@@ -19,6 +19,7 @@ from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
+from stzoo.nets.timm import is_timm
 from stzoo.recipe import Init
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
@@ -77,6 +78,8 @@ def look_for(init: Init, net: Classifier, labels: Sequence[str] | None) -> str |
         init = init.model_copy(update={"head": "replace"})
     backbone = architecture(net).backbone
     path = _path(init)
+    if init.source == "imagenet" and is_timm(backbone):
+        return f"The weights of {backbone} are timm's own, which are looked for when training starts."
     if init.source == "imagenet":
         entry, file = imagenet_place(backbone)
         if not file.exists():
