@@ -14,6 +14,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     inception     BN-Inception
     torchvision   nets of torchvision for video, which have no sites
     timm          nets of timm for pictures as backbones, which are ours
+    timm_library  what comes from timm: names, nets, weights
     tracing       where such a net has sites, found by torch.fx
     layers        convolutions and pools
     norm          batch norms

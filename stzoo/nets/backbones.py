@@ -24,7 +24,8 @@ from stzoo.nets.fusion import Fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
-from stzoo.nets.timm import TimmNet, is_timm, timm_name, timm_record, timm_sites
+from stzoo.nets.timm import TimmNet
+from stzoo.nets.timm_library import is_timm, timm_name, timm_record, timm_sites
 from stzoo.nets.torchvision import FAMILIES, TorchvisionNet, no_sites
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 from stzoo.validation import shortened

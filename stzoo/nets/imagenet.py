@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stzoo.errors import WeightsError
 from stzoo.files import stand_in
-from stzoo.nets.timm import is_timm, pretrained_file, timm_name
+from stzoo.nets.timm_library import is_timm, pretrained_file, timm_name
 from stzoo.validation import shortened
 
 if TYPE_CHECKING:

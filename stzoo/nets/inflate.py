@@ -21,7 +21,8 @@ from stzoo.nets.densenet import DenseNet3d
 from stzoo.nets.mobilenet import MobileNet3d
 from stzoo.nets.norm import BATCHES
 from stzoo.nets.resnet import ResNet3d
-from stzoo.nets.timm import TimmNet, flat_names, flat_weights
+from stzoo.nets.timm import TimmNet, flat_names
+from stzoo.nets.timm_library import flat_weights
 from stzoo.validation import shortened
 
 Temporal = Literal["average", "centre"]

@@ -22,7 +22,12 @@ class Conv(nn.Module):
     bias: Float[Tensor, " outputs"] | None
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1), groups: int = 1,
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: Size = (1, 1, 1),
+        stride: Size = (1, 1, 1),
+        groups: int = 1,
         biased: bool = False,
     ) -> None:
         super().__init__()

@@ -8,163 +8,32 @@ frames. This is ours, not the paper's, and experimental.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import importlib.util
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from stzoo.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
-from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import StagedClassifier
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.images import of_images
 from stzoo.nets.layers import Conv
 from stzoo.nets.layout import Activation, laid_out, layout
 from stzoo.nets.norm import BatchNorm
-from stzoo.strategies.strategy import TIMM, Site
-from stzoo.validation import shortened
+from stzoo.nets.timm_library import flat_net, planned, timm_sites
+from stzoo.nets.tracing import at
+from stzoo.strategies.strategy import Site
 
 if TYPE_CHECKING:
-    from stzoo.nets.tracing import Plan
+    pass
 
 _ACTIVATION = "_act"
 """What is behind a norm of timm's that has an activation function inside, after the path of the norm."""
 
 _OURS = re.compile(r"^\w+\.|\.branches\.\w+\.conv")
 """What is in our names of tensors and not in timm's: the part, and the branch of a site."""
-
-_TINY = 1e-3
-"""Scales that begin smaller are made ones: a branch that is multiplied by next to nothing gives its gates no gradient."""
-
-
-def is_timm(backbone: str) -> bool:
-    """Whether a backbone's name means a net of timm."""
-    return backbone.startswith(TIMM)
-
-
-def timm_name(backbone: str) -> str:
-    """The name in timm of a backbone `timm:NAME`.
-
-    Raises `MissingPackageError` where there is no timm, `UsageError` for a name that timm does not have.
-    """
-    if importlib.util.find_spec("timm") is None:
-        raise MissingPackageError(
-            f"timm is not installed here, and {shortened(backbone)} is one of its nets; install it with "
-            "`pip install 'stzoo[timm]'`"
-        )
-    import timm
-
-    name = backbone.removeprefix(TIMM)
-    if not re.fullmatch(r"\w+", name, re.ASCII) or not timm.is_model(name):
-        untagged = name.partition(".")[0]
-        hint = f' Did you mean "{TIMM}{untagged}"?' if timm.is_model(untagged) else did_you_mean(name, timm.list_models())
-        raise UsageError(f'timm {timm.__version__} has no net called "{name[:60]}".{hint}')
-    return name
-
-
-@functools.lru_cache(maxsize=64)
-def planned(name: str) -> Plan:
-    """How a net of timm is taken apart. Raises `UsageError` for one that cannot be a backbone, with the reason."""
-    from timm.layers import Conv2dSame
-    from timm.layers._fx import get_notrace_functions, get_notrace_modules
-
-    from stzoo.nets.tracing import UntraceableError, plan
-
-    with without_memory():
-        net = flat_net(name, 2).eval()
-    try:
-        if not isinstance(net.get_classifier(), nn.Linear):  # type: ignore[operator]
-            raise UntraceableError("its classifier is no linear layer")
-        return plan(
-            net,
-            net.default_cfg["input_size"][-1],  # type: ignore[index, arg-type]
-            lambda module: type(module) in (nn.Conv2d, Conv2dSame),
-            get_notrace_modules(),
-            get_notrace_functions(),
-        )
-    except UntraceableError as error:
-        raise UsageError(f"{TIMM}{name} cannot be a backbone: {error}") from error
-
-
-def timm_sites(name: str, timm: str | None = None, graph: str | None = None, **_: object) -> tuple[Site, ...]:
-    """The sites of a net of timm in network order, called after its blocks.
-
-    `timm` is the version that a net was made with, `graph` the digest of what it was then. Raises `UsageError` as
-    `planned` does, and where the installed timm builds another net by that name.
-    """
-    plan = planned(name)
-    if graph is not None and graph != plan.digest:
-        here = importlib.metadata.version("timm")
-        raise UsageError(
-            f"timm {here} builds another {name} than this net is, which was made with timm {shortened(str(timm))}; "
-            "install that one"
-        )
-    return tuple(plan.sites.values())
-
-
-def timm_record(name: str) -> dict[str, str]:
-    """The options by which `timm_sites` finds out whether a net is still built as it is here."""
-    return {"timm": importlib.metadata.version("timm"), "graph": planned(name).digest}
-
-
-def pretrained_file(name: str) -> Path:
-    """The file with timm's own weights of a net, fetched from the Hub where it is not in its cache.
-
-    Raises `WeightsError` when there is none or it cannot be fetched.
-    """
-    import timm
-    from huggingface_hub import hf_hub_download
-
-    known = timm.get_pretrained_cfg(name)
-    if known is None or not known.hf_hub_id:
-        raise WeightsError(f"timm publishes no weights of {name}; name a local file in place of imagenet")
-    place = f"https://huggingface.co/{known.hf_hub_id}"
-    try:
-        return Path(hf_hub_download(known.hf_hub_id, "model.safetensors"))
-    except Exception as error:
-        raise WeightsError(
-            f"the weights of timm's {name} cannot be fetched ({shortened(str(error))}); fetch model.safetensors from "
-            f"{place} elsewhere, and name that file in place of imagenet"
-        ) from error
-
-
-def flat_net(name: str, classes: int, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
-    """timm's own net, with `weights` or those of initialisation; what can be written as one convolution is.
-
-    Scales that begin at nothing begin at one. Raises `RuntimeError` for weights of another net.
-    """
-    import timm
-    from timm.utils import reparameterize_model
-
-    net: nn.Module = timm.create_model(name, num_classes=classes)
-    if weights is not None:
-        net.load_state_dict(dict(weights))
-    elif not next(net.parameters()).is_meta:
-        _wake(net)
-    if hasattr(net, "set_distilled_training"):
-        net.set_distilled_training(False)  # type: ignore[operator]
-    flat: nn.Module = reparameterize_model(net, inplace=True)
-    for module in flat.modules():
-        module._non_persistent_buffers_set.clear()  # a net without memory is given all that it has from outside
-        if hasattr(module, "inplace"):
-            module.inplace = False  # several nets of a trie read the same activation
-    return flat
-
-
-def _wake(net: nn.Module) -> None:
-    with torch.no_grad():
-        for module in net.modules():
-            scales = [module.weight] if isinstance(module, nn.BatchNorm2d) and module.affine else []
-            gamma = getattr(module, "gamma", None)
-            for scale in [*scales, *([gamma] if isinstance(gamma, nn.Parameter) else [])]:
-                if scale.abs().max() < _TINY:
-                    scale.fill_(1.0)
 
 
 class Part(nn.Module):
@@ -255,15 +124,13 @@ class TimmNet(StagedClassifier):
 
 
 def _linear(there: nn.Linear) -> nn.Linear:
-    """torch's own layer in place of timm's, which has the same weights."""
+    """Torch's own layer in place of timm's, which has the same weights."""
     head = nn.Linear(there.in_features, there.out_features, device=there.weight.device)
     head.load_state_dict(there.state_dict())
     return head
 
 
 def _part(graph: fx.Graph, flat: nn.Module, sites: Mapping[str, Site], fuse: Fuse) -> Part:
-    from stzoo.nets.tracing import at
-
     ours = fx.Graph()
     copies: dict[fx.Node, Any] = {}
     parts: dict[str, nn.Module | Tensor] = {}
@@ -297,9 +164,7 @@ def _site(fuse: Fuse, site: Site, there: nn.Conv2d) -> nn.Module:
     stride, biased = there.stride[0], there.bias is not None
 
     def conv(branch: str) -> nn.Module:
-        ours = Conv(
-            there.in_channels, there.out_channels, KERNELS[branch], (1, stride, stride), biased=biased
-        )
+        ours = Conv(there.in_channels, there.out_channels, KERNELS[branch], (1, stride, stride), biased=biased)
         if branch == "S":
             with torch.no_grad():
                 ours.weight.copy_(there.weight.unsqueeze(2))
@@ -316,27 +181,9 @@ def _site(fuse: Fuse, site: Site, there: nn.Conv2d) -> nn.Module:
 
 
 def flat_names(net: TimmNet, tensors: Iterable[str]) -> dict[str, str]:
-    """What each of the tensors of a net is called in timm's, whose convolutions are written as one where they can be."""
+    """What each of the tensors of a net is called in timm's own, as `flat_weights` has them."""
     head = planned(net.name).head
     return {
         name: f"{head}.{name.removeprefix('head.')}" if name.startswith("head.") else _OURS.sub("", name)
         for name in tensors
     }
-
-
-def flat_weights(name: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a net of timm, as timm saves them, after its convolutions have been written as one where they can be.
-
-    Raises `WeightsError` for weights of another net.
-    """
-    import timm
-
-    known = timm.get_pretrained_cfg(name)
-    head = "" if known is None else known.classifier
-    bias = f"{head if isinstance(head, str) else head[0]}.bias"
-    classes = len(weights[bias]) if bias in weights and weights[bias].ndim == 1 else 1000
-    try:
-        return flat_net(name, classes, weights).state_dict()
-    except RuntimeError as error:
-        reason = " ".join(str(error).partition(":")[2].split())[:300]
-        raise WeightsError(f"the 2D weights are not those of timm's {name}: {reason}") from error

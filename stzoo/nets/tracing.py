@@ -39,8 +39,8 @@ class Plan:
 
     `sites` has the path of every site's convolution with the site, in network order. `parts` are graphs that follow
     each other, from images to features: what precedes the first site's block, blocks with a site at least, and the
-    rest. `smallest_size` is the product of all strides, `head` the path of the classifier. `digest` is the same for nets that compute the same of the
-    same weights.
+    rest. `smallest_size` is the product of all strides, `head` the path of the classifier. `digest` is the same for
+    nets that compute the same of the same weights.
     """
 
     sites: Mapping[str, Site]
@@ -72,7 +72,7 @@ def plan(
     if not places:
         raise UntraceableError(_why_none(graph, modules))
     sites = _named(places, graph)
-    parts = _cut(graph, sites)
+    parts = _cut(graph, sites, places[-1].end)
     _refuse_shared(parts, net)
     least = min(shape[-1] for node in graph.nodes if (shape := _shape(node)) and len(shape) == 4 and shape[-1] > 1)
     head = next(path for path, module in net.named_modules() if module is net.get_classifier())  # type: ignore[operator]
@@ -124,7 +124,9 @@ def _traced(
         node.target = _ELSEWHERE.get(node.target, node.target)
         if node.op in ("call_module", "get_attr"):
             node.target = str(node.target).removeprefix("net.")
-        stack = [path.removeprefix("net").removeprefix(".") for path, _ in node.meta.get("nn_module_stack", {}).values()]
+        stack = [
+            path.removeprefix("net").removeprefix(".") for path, _ in node.meta.get("nn_module_stack", {}).values()
+        ]
         node.meta["scopes"] = [path for path in stack if path]
     return graph
 
@@ -229,7 +231,7 @@ def _why_none(graph: fx.Graph, modules: Mapping[Any, nn.Module]) -> str:
 
 
 def _named(places: Sequence[_Place], graph: fx.Graph) -> dict[str, Site]:
-    """Sites by the paths of their convolutions; each is called after its block, or its convolution where two share it."""
+    """Sites by the paths of their convolutions, called after their blocks, or after these where two share one."""
     shared = Counter(place.scope for place in places)
     sizes = sorted({_shape(place.end)[-1] for place in places}, reverse=True)
     return {
@@ -242,8 +244,11 @@ def _named(places: Sequence[_Place], graph: fx.Graph) -> dict[str, Site]:
     }
 
 
-def _cut(graph: fx.Graph, sites: Mapping[str, Site]) -> tuple[fx.Graph, ...]:
-    """The graph wherever a single activation leads on, joined again so that each part but the ends has a site."""
+def _cut(graph: fx.Graph, sites: Mapping[str, Site], end: fx.Node) -> tuple[fx.Graph, ...]:
+    """The graph wherever a single activation leads on, joined again so that each part but the ends has a site.
+
+    The last site's block ends with the node `end`.
+    """
     nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
     order = {node: index for index, node in enumerate(nodes)}
     last_use = [
@@ -257,7 +262,8 @@ def _cut(graph: fx.Graph, sites: Mapping[str, Site]) -> tuple[fx.Graph, ...]:
             segments.append([])
         alive = max(alive, last_use[index])
     has_site = [any(node.target in sites and _is_call(node) for node in segment) for segment in segments]
-    first, last = has_site.index(True), len(segments) - has_site[::-1].index(True)
+    first = has_site.index(True)
+    last = 1 + next(index for index, segment in enumerate(segments) if end in segment)
     joined: list[list[fx.Node]] = [[node for segment in segments[:first] for node in segment]]
     for segment, starts in zip(segments[first:last], has_site[first:last], strict=True):
         if starts:
@@ -268,9 +274,9 @@ def _cut(graph: fx.Graph, sites: Mapping[str, Site]) -> tuple[fx.Graph, ...]:
     (output,) = (node for node in graph.nodes if node.op == "output")
     parts = []
     for part in joined:
-        end = output.all_input_nodes[0] if part is joined[-1] else part[-1] if part else entry
-        parts.append(_subgraph(part, entry, end))
-        entry = end
+        leads_on = output.all_input_nodes[0] if part is joined[-1] else part[-1] if part else entry
+        parts.append(_subgraph(part, entry, leads_on))
+        entry = leads_on
     return tuple(parts)
 
 

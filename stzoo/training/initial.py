@@ -19,7 +19,7 @@ from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
-from stzoo.nets.timm import is_timm
+from stzoo.nets.timm_library import is_timm
 from stzoo.recipe import Init
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
