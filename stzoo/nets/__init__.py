@@ -16,6 +16,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     timm          nets of timm for pictures as backbones, which are ours
     timm_library  what comes from timm: names, nets, weights
     tracing       where such a net has sites, found by torch.fx
+    cutting       its graph in parts
     layers        convolutions and pools
     norm          batch norms
     layout        how activations lie in memory

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from stzoo.nets.classifier import StagedClassifier
+from stzoo.nets.cutting import at
 from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.images import of_images
 from stzoo.nets.layers import Conv
 from stzoo.nets.layout import Activation, laid_out, layout
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.timm_library import flat_net, planned, timm_sites
-from stzoo.nets.tracing import at
 from stzoo.strategies.strategy import Site
 
 if TYPE_CHECKING:

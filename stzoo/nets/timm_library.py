@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from stzoo.errors import MissingPackageError, UsageError, WeightsError, did_you_mean
 from stzoo.nets.blank import without_memory
-from stzoo.nets.tracing import Plan, UntraceableError, plan
+from stzoo.nets.cutting import UntraceableError
+from stzoo.nets.tracing import Plan, plan
 from stzoo.strategies.strategy import TIMM, Site
 from stzoo.validation import shortened
 

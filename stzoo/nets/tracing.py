@@ -14,12 +14,12 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from stzoo.nets.cutting import UntraceableError, cut, is_call, refuse_shared, shape_of
 from stzoo.strategies.strategy import Site
 
 _SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
@@ -27,10 +27,6 @@ _ELSEWHERE = {operator.iadd: operator.add, "add_": "add"}
 """Sums are written elsewhere than over what they read, which others may read too."""
 
 _STEM = "stem"
-
-
-class UntraceableError(Exception):
-    """Why a net has no sites that can be found; a sentence's second half."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +61,16 @@ def plan(
     Raises `UntraceableError` for a net that torch.fx cannot follow or that has no place for a site.
     """
     graph = _traced(net, size, leaves, functions)
-    modules = {node.target: net.get_submodule(str(node.target)) for node in graph.nodes if _is_call(node)}
-    conv_nodes = {node for node in graph.nodes if _is_call(node) and isinstance(modules[node.target], nn.Conv2d)}
+    modules = {node.target: net.get_submodule(str(node.target)) for node in graph.nodes if is_call(node)}
+    conv_nodes = {node for node in graph.nodes if is_call(node) and isinstance(modules[node.target], nn.Conv2d)}
     pointwise = {node for node in conv_nodes if foldable(conv := modules[node.target]) and _is_entry(node, conv)}
     places = _places(graph, net, conv_nodes, pointwise)
     if not places:
         raise UntraceableError(_why_none(graph, modules))
     sites = _named(places, graph)
-    parts = _cut(graph, sites, places[-1].end)
-    _refuse_shared(parts, net)
-    least = min(shape[-1] for node in graph.nodes if (shape := _shape(node)) and len(shape) == 4 and shape[-1] > 1)
+    parts = cut(graph, sites, places[-1].end)
+    refuse_shared(parts, net)
+    least = min(shape[-1] for node in graph.nodes if (shape := shape_of(node)) and len(shape) == 4 and shape[-1] > 1)
     head = next(path for path, module in net.named_modules() if module is net.get_classifier())  # type: ignore[operator]
     return Plan(sites, parts, 2 ** round(math.log2(size / least)), head, _digest(graph, modules))
 
@@ -131,24 +127,11 @@ def _traced(
     return graph
 
 
-def at(net: nn.Module, path: str) -> Any:
-    """The module, parameter or buffer at a path."""
-    return reduce(getattr, path.split("."), net)
-
-
-def _is_call(node: fx.Node) -> bool:
-    return node.op == "call_module"
-
-
-def _shape(node: object) -> tuple[int, ...]:
-    return node.meta.get("shape", ()) if isinstance(node, fx.Node) else ()
-
-
 def _is_entry(node: fx.Node, conv: nn.Module) -> bool:
     """Whether a convolution mixes the channels of every position, and there is more than one."""
     assert isinstance(conv, nn.Conv2d)
     plain = conv.kernel_size == (1, 1) and conv.groups == 1 and conv.padding in ((0, 0), "same", "valid")
-    shape = _shape(node.args[0])
+    shape = shape_of(node.args[0])
     return plain and conv.stride[0] == conv.stride[1] and len(shape) == 4 and shape[2] * shape[3] > 1
 
 
@@ -160,7 +143,7 @@ def _scopes(node: fx.Node) -> list[str]:
 
 def _scope(node: fx.Node) -> str:
     """The path of the innermost one that is no leaf."""
-    return next((path for path in reversed(_scopes(node)) if not (_is_call(node) and path == node.target)), "")
+    return next((path for path in reversed(_scopes(node)) if not (is_call(node) and path == node.target)), "")
 
 
 def _in_stem(path: str) -> bool:
@@ -205,7 +188,7 @@ def _branches(graph: fx.Graph, convs: set[fx.Node]) -> Iterable[tuple[fx.Node, l
     for node in graph.nodes:
         ancestors[node] = {node}.union(*(ancestors[other] for other in node.all_input_nodes))
         sides = node.all_input_nodes
-        shapes = {_shape(side) for side in sides}
+        shapes = {shape_of(side) for side in sides}
         if node.target not in _SUMS or len(sides) != 2 or len(shapes) != 1 or len(shapes.pop()) != 4:
             continue
         common = ancestors[sides[0]] & ancestors[sides[1]]
@@ -222,7 +205,7 @@ def _branches(graph: fx.Graph, convs: set[fx.Node]) -> Iterable[tuple[fx.Node, l
 
 
 def _why_none(graph: fx.Graph, modules: Mapping[Any, nn.Module]) -> str:
-    sums = [node for node in graph.nodes if node.target in _SUMS and len(_shape(node)) >= 3]
+    sums = [node for node in graph.nodes if node.target in _SUMS and len(shape_of(node)) >= 3]
     if not sums:
         return "it has no residual sums, so it has no branches with sites"
     if any(isinstance(module, nn.Linear) for module in modules.values()):
@@ -233,79 +216,22 @@ def _why_none(graph: fx.Graph, modules: Mapping[Any, nn.Module]) -> str:
 def _named(places: Sequence[_Place], graph: fx.Graph) -> dict[str, Site]:
     """Sites by the paths of their convolutions, called after their blocks, or after these where two share one."""
     shared = Counter(place.scope for place in places)
-    sizes = sorted({_shape(place.end)[-1] for place in places}, reverse=True)
+    sizes = sorted({shape_of(place.end)[-1] for place in places}, reverse=True)
     return {
         str(place.conv.target): Site(
             place.scope if place.scope and shared[place.scope] == 1 else str(place.conv.target),
             closable=place.closable,
-            stage=sizes.index(_shape(place.end)[-1]) + 1,
+            stage=sizes.index(shape_of(place.end)[-1]) + 1,
         )
         for place in places
     }
-
-
-def _cut(graph: fx.Graph, sites: Mapping[str, Site], end: fx.Node) -> tuple[fx.Graph, ...]:
-    """The graph wherever a single activation leads on, joined again so that each part but the ends has a site.
-
-    The last site's block ends with the node `end`.
-    """
-    nodes = [node for node in graph.nodes if node.op not in ("placeholder", "output")]
-    order = {node: index for index, node in enumerate(nodes)}
-    last_use = [
-        max((order.get(user, len(nodes)) for user in node.users), default=index) for index, node in enumerate(nodes)
-    ]
-    segments: list[list[fx.Node]] = [[]]
-    alive = max(order[user] for node in graph.nodes if node.op == "placeholder" for user in node.users)
-    for index, node in enumerate(nodes):
-        segments[-1].append(node)
-        if alive <= index and len(_shape(node)) == 4 and index + 1 < len(nodes):
-            segments.append([])
-        alive = max(alive, last_use[index])
-    has_site = [any(node.target in sites and _is_call(node) for node in segment) for segment in segments]
-    first = has_site.index(True)
-    last = 1 + next(index for index, segment in enumerate(segments) if end in segment)
-    joined: list[list[fx.Node]] = [[node for segment in segments[:first] for node in segment]]
-    for segment, starts in zip(segments[first:last], has_site[first:last], strict=True):
-        if starts:
-            joined.append([])
-        joined[-1] += segment
-    joined.append([node for segment in segments[last:] for node in segment])
-    entry = next(node for node in graph.nodes if node.op == "placeholder")
-    (output,) = (node for node in graph.nodes if node.op == "output")
-    parts = []
-    for part in joined:
-        leads_on = output.all_input_nodes[0] if part is joined[-1] else part[-1] if part else entry
-        parts.append(_subgraph(part, entry, leads_on))
-        entry = leads_on
-    return tuple(parts)
-
-
-def _subgraph(nodes: Sequence[fx.Node], entry: fx.Node, end: fx.Node) -> fx.Graph:
-    graph = fx.Graph()
-    copies = {entry: graph.placeholder("x")}
-    for node in nodes:
-        copies[node] = graph.node_copy(node, copies.__getitem__)
-    graph.output(copies[end])
-    return graph
-
-
-def _refuse_shared(parts: Sequence[fx.Graph], net: nn.Module) -> None:
-    """Refuses weights that two parts use."""
-    seen: set[str] = set()
-    for part in parts:
-        here = {str(node.target) for node in part.nodes if node.op in ("call_module", "get_attr")}
-        for path in sorted(here & seen):
-            part = at(net, path)
-            if isinstance(part, Tensor) or any(True for _ in part.parameters()):
-                raise UntraceableError(f"it uses the weights of {path} in two places")
-        seen |= here
 
 
 def _digest(graph: fx.Graph, modules: Mapping[Any, nn.Module]) -> str:
     lines = []
     for node in graph.nodes:
         target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-        module = modules.get(node.target) if _is_call(node) else None
+        module = modules.get(node.target) if is_call(node) else None
         kind = "" if module is None else f"{type(module).__name__}({module.extra_repr()})"
-        lines.append(f"{node.name} {node.op} {target} {node.args} {dict(node.kwargs)} {kind} {_shape(node)}")
+        lines.append(f"{node.name} {node.op} {target} {node.args} {dict(node.kwargs)} {kind} {shape_of(node)}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
