@@ -11,7 +11,7 @@ import functools
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -23,11 +23,8 @@ from stzoo.nets.images import of_images
 from stzoo.nets.layers import Conv
 from stzoo.nets.layout import Activation, laid_out, layout
 from stzoo.nets.norm import BatchNorm
-from stzoo.nets.timm_library import flat_net, planned, timm_sites
+from stzoo.nets.timm_library import flat_net, is_plain, planned, timm_sites
 from stzoo.strategies.strategy import Site
-
-if TYPE_CHECKING:
-    pass
 
 _ACTIVATION = "_act"
 """What is behind a norm of timm's that has an activation function inside, after the path of the norm."""
@@ -76,15 +73,11 @@ def _follows(graph: fx.Graph, parts: Mapping[str, nn.Module | Tensor]) -> dict[s
             continue
         (before,) = node.all_input_nodes
         alone = before.op == "call_module" and len(before.users) == 1
-        if alone and calls.count(before.target) == calls.count(node.target) == 1 and _is_plain(parts[before.target]):
+        if not alone or calls.count(before.target) != 1 or calls.count(node.target) != 1:
+            continue
+        if not isinstance(parts[before.target], nn.Conv2d) or is_plain(parts[before.target]):
             found[node.target] = (before.target, f"{before.target} late")
     return found
-
-
-def _is_plain(part: nn.Module | Tensor) -> bool:
-    from timm.layers import Conv2dSame
-
-    return not isinstance(part, nn.Conv2d) or type(part) in (nn.Conv2d, Conv2dSame)
 
 
 class TimmNet(StagedClassifier):

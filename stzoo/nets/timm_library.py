@@ -53,10 +53,16 @@ def timm_name(backbone: str) -> str:
     return name
 
 
+def is_plain(module: object) -> bool:
+    """Whether a module is a convolution by its weights as they are, and not by what is made of them."""
+    from timm.layers import Conv2dSame
+
+    return type(module) in (nn.Conv2d, Conv2dSame)
+
+
 @functools.lru_cache(maxsize=64)
 def planned(name: str) -> Plan:
     """How a net of timm is taken apart. Raises `UsageError` for one that cannot be a backbone, with the reason."""
-    from timm.layers import Conv2dSame
     from timm.layers._fx import get_notrace_functions, get_notrace_modules
 
     with without_memory():
@@ -67,7 +73,7 @@ def planned(name: str) -> Plan:
         return plan(
             net,
             net.default_cfg["input_size"][-1],  # type: ignore[index, arg-type]
-            lambda module: type(module) in (nn.Conv2d, Conv2dSame),
+            is_plain,
             get_notrace_modules(),
             get_notrace_functions(),
         )
