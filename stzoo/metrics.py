@@ -174,6 +174,28 @@ def share(right: Bool[np.ndarray, " videos"], sources: Sequence[str] = ()) -> Es
     return Estimate(value, float(min(value, low)), float(max(value, high)), n)
 
 
+def balanced_accuracy(scores: Scores, labels: Labels, *, sources: Sequence[str] = ()) -> Estimate:
+    """The mean over classes of the share of their videos that are right, whatever their numbers.
+
+    Its 95 % interval is that of a bootstrap over sources (percentiles, seed 0), or over videos; where it has no width,
+    Wilson's with as many answers as there are of these.
+    """
+    right = (scores.argmax(axis=1) == labels).astype(np.float64)
+
+    def mean(rows: Int64[np.ndarray, " drawn"]) -> float:
+        counts = np.bincount(labels[rows])
+        shares = np.bincount(labels[rows], right[rows])[counts > 0] / counts[counts > 0]
+        return float(shares.mean())
+
+    n = len(labels)
+    value = mean(np.arange(n))
+    drawn = [mean(rows) for rows in _resampled(sources or range(n), _RESAMPLES)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    if low == high:
+        (low,), (high,) = wilson(np.array([value]), np.array([len(set(sources or range(n)))]))
+    return Estimate(value, float(min(value, low)), float(max(value, high)), n)
+
+
 def wilson(
     value: Float64[np.ndarray, " shares"], n: Int64[np.ndarray, " shares"]
 ) -> tuple[Float64[np.ndarray, " shares"], Float64[np.ndarray, " shares"]]:

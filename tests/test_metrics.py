@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stzoo.metrics import (
     accuracy,
+    balanced_accuracy,
     brier,
     calibration,
     confusion,
@@ -223,3 +224,20 @@ def test_the_area_is_that_of_a_known_curve() -> None:
     curve = risk_coverage(scores, np.array([0, 1, 0, 1]))
     assert curve.risk.tolist() == pytest.approx([0, 1 / 2, 1 / 3, 1 / 4])
     assert curve.area == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+
+
+def test_balanced_accuracy_counts_classes_and_not_videos() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    scores = np.zeros((100, 2), np.float32)
+    scores[:, 0] = 1.0  # always the frequent class
+    measured = balanced_accuracy(scores, labels)
+    assert (measured.value, measured.n) == (0.5, 100)
+    scores[90:95] = (0.0, 1.0)
+    assert balanced_accuracy(scores, labels).value == 0.75
+    assert balanced_accuracy(scores, labels).low < 0.75 < balanced_accuracy(scores, labels).high
+
+
+def test_balanced_accuracy_of_right_answers_alone_is_not_certain() -> None:
+    measured = balanced_accuracy(np.eye(2, dtype=np.float32)[[0, 1] * 10], np.array([0, 1] * 10))
+    assert measured.value == 1.0
+    assert 0.8 < measured.low < 0.9

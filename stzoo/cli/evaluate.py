@@ -187,7 +187,7 @@ def _print(evaluation: Evaluation, folder: Path, figures: bool) -> None:
 
     table = plain_table("metric", "value:right", "95 % interval", "n:right")
     named: list[tuple[str, Estimate | None]] = [("top-1", evaluation.top1), ("top-5", evaluation.top5)]
-    named.append(("expected calibration error", evaluation.calibration.error))
+    named += [("balanced accuracy", evaluation.balanced), ("expected calibration error", evaluation.calibration.error)]
     for name, value in named:
         if value is not None:
             table.add_row(name, *_cells(value))

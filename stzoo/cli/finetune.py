@@ -17,7 +17,8 @@ from stzoo.cli.own_data import train_own
     required=True,
     metavar="FOLDER|LIST",
     type=click.Path(path_type=Path, exists=True),
-    help="A folder with a folder a class (or with such folders in train and val), or a list with `path label` a line.",
+    help="A folder with a folder a class (or with such folders in train and val), a list with `path label` a line, or "
+    "parts of videos: a CSV of path,start,end,label, or what BORIS exports.",
 )
 @click.option(
     "--val",
@@ -38,6 +39,7 @@ from stzoo.cli.own_data import train_own
 )
 @weights_option
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="[default: as many as make about 500 steps, 5 to 40]")
+@click.option("--balance", is_flag=True, help="Train on every class as often, however few videos it has.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/DATA-MODEL]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, as for stzoo train.")
 @click.option(
@@ -55,6 +57,7 @@ def finetune(
     classes: Path | None,
     weights: Path | None,
     epochs: int | None,
+    balance: bool,
     out: Path | None,
     overrides: tuple[str, ...],
     cache: Path | None,
@@ -78,6 +81,7 @@ def finetune(
         classes=classes,
         weights=weights,
         epochs=epochs,
+        balance=balance,
         overrides=overrides,
     )
     train_own(context, plan, cache=cache, dry=dry, quiet=quiet)

@@ -1,4 +1,4 @@
-"""`--timeline`, `--render` and `--figure` of `stzoo predict`: options that belong together, and what comes of them."""
+"""What `stzoo predict` does over time: `--timeline`, what is drawn or written of it, and `--render`."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ _OPTIONS = (
         help="Write one video with its labels on it (mp4, mov or mkv); with --timeline they change over time.",
     ),
     click.option("--figure", metavar="FILE", type=_PATH, help="Draw the timeline of one video: png, svg or pdf."),
+    click.option(
+        "--events",
+        metavar="FILE",
+        type=_PATH,
+        help="Merge windows of one label into events: a CSV of path,start,end,label,score, as stzoo finetune reads it.",
+    ),
 )
 
 
@@ -62,6 +68,7 @@ class OverTime:
     figure: Path | None
     render: Path | None
     live: bool = False
+    events: Path | None = None
 
     @property
     def lengths(self) -> tuple[float, float]:
@@ -70,7 +77,8 @@ class OverTime:
 
     def refuse(self, videos: int, form: str, output: Path | None, *, resume: bool, workers: int | None) -> None:
         """Raises `UsageError` for options that do not go together, before anything takes time."""
-        for option, value in (("--window", self.window), ("--hop", self.hop), ("--figure", self.figure)):
+        of_timelines = {"--window": self.window, "--hop": self.hop, "--figure": self.figure, "--events": self.events}
+        for option, value in of_timelines.items():
             if value is not None and not self.timeline:
                 raise UsageError(f"{option} is about a timeline; add --timeline.")
         if form == "srt" and not self.timeline:
@@ -86,8 +94,13 @@ class OverTime:
         for what, wanted in (("srt", form == "srt"), ("--figure", self.figure), ("--render", self.render)):
             if wanted and videos > 1:
                 raise UsageError(f"{what} is about one video, and {videos} were given; give one.")
-        if output is not None and output in (self.figure, self.render):
-            raise UsageError(f"-o names the same file as --figure or --render, {output}; choose another.")
+        written = [path for path in (output, self.figure, self.render, self.events) if path is not None]
+        if twice := next((path for path in written if written.count(path) > 1), None):
+            raise UsageError(f"two of -o, --figure, --render and --events name the same file, {twice}; choose another.")
+        if self.events is not None:
+            if self.live:
+                raise UsageError("--events is written when videos end, and live ones do not; leave one of them out.")
+            refuse_existing(self.events)
         if self.figure is not None:
             refuse_figure(self.figure)
         if self.render is not None:
@@ -98,9 +111,12 @@ class OverTime:
 
     def rows(self, predictor: Predictor, videos: Sequence[Video], topk: int) -> Iterator[Row]:
         """A row a video, as `stzoo.cli.predict` yields them; what is drawn is drawn after the row is taken."""
+        from stzoo.files import write_text
         from stzoo.prediction.scoring import Failed
+        from stzoo.prediction.timeline import events_table
 
         window, hop = self.lengths
+        followed = []
         for video in videos:
             result = _followed(predictor, video, window, hop)
             entry = timeline_row(predictor, result, topk, window_seconds=window, hop_seconds=hop)
@@ -109,6 +125,9 @@ class OverTime:
             yield entry
             if isinstance(result, Failed):
                 continue
+            if self.events is not None:
+                followed.append(result)
+                write_text(self.events, events_table(followed, self.events.absolute().parent))
             if self.figure is not None:
                 draw_timeline(result, self.figure, predictor.name)
             if self.render is not None:
@@ -123,7 +142,7 @@ class OverTime:
 
 
 def timeline_options(command: Command) -> Command:
-    """Adds `--timeline --window --live --hop --render --figure`; the command gets one `OverTime`, `over_time`."""
+    """Adds the options from `--timeline` to `--events`; the command gets one `OverTime`, `over_time`."""
 
     @wraps(command)
     def with_over_time(
@@ -134,9 +153,10 @@ def timeline_options(command: Command) -> Command:
         figure: Path | None,
         render: Path | None,
         live: bool,
+        events: Path | None,
         **options: Any,
     ) -> Any:
-        return command(*args, over_time=OverTime(timeline, window, hop, figure, render, live), **options)
+        return command(*args, over_time=OverTime(timeline, window, hop, figure, render, live, events), **options)
 
     wrapped: Any = with_over_time
     for option in reversed(_OPTIONS):

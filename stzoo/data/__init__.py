@@ -2,6 +2,8 @@
 
 names      names that can be written in several ways
 texts      text files line by line, and CSV files row by row
+tables     lists that are tables: videos, or parts of them
+boris      what BORIS exports of coded videos
 datasets   lists of labelled videos
 folders    a folder a class, the folders of splits, and what of a folder is no video
 official   the annotation files of Kinetics-400, Something-Something and UCF101

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from stzoo.data.lists import Lists
 from stzoo.data.texts import fits_a_line
 from stzoo.errors import quoted
 from stzoo.files import write_text
+from stzoo.video.video import Video
 
 UNREADABLE = ("missing", "empty", "unreadable", "damaged")
 KINDS = (*UNREADABLE, "contradicted", "shared", "doubled", "short")
@@ -94,9 +95,10 @@ def check(
     Raises:
         DataError: the record cannot be written, or another process writes it.
     """
-    videos = [item.video for items in lists.splits.values() for item in items]
-    examined = examine_all(videos, record, workers=workers, advance=advance)
-    findings = {video.place: finding for video, finding in examined.items()}
+    items = [item for of_split in lists.splits.values() for item in of_split]
+    wholes = {item.path: Video(item.video.place, item.frame_rate) for item in items}
+    examined = examine_all(wholes.values(), record, workers=workers, advance=advance)
+    findings = {item.path: _of_part(examined[wholes[item.path]], item.video) for item in items}
     problems = sorted(_problems(lists, findings, contract, training), key=lambda problem: KINDS.index(problem.kind))
     whole = {path for path, finding in findings.items() if finding.problem is None}
     absent = {split: _absent(lists.classes, items, whole) for split, items in lists.splits.items()}
@@ -107,6 +109,19 @@ def check(
     ]
     good = tuple(sorted(findings.keys() - _bad(lists, problems)))
     return Report(listed, tuple(problems), absent, good, tuple(suffers))
+
+
+def _of_part(whole: Finding, video: Video) -> Finding:
+    """What is found of a part of a video that was decoded as a whole."""
+    if video.part is None or whole.seconds is None or whole.content is None:
+        return whole
+    start, end = video.part
+    if start > whole.seconds:
+        reason = f"{video.path} starts after the video, which is {whole.seconds:.2f} s long."
+        return replace(whole, problem="damaged", reason=reason)
+    length = min(end, whole.seconds) - start
+    frames = round(whole.frames * length / whole.seconds) if whole.seconds else whole.frames
+    return replace(whole, frames=frames, seconds=length, content=f"{whole.content} {start} {end}")
 
 
 def write_good(file: Path, report: Report, root: Path) -> list[Path]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stzoo.data.names import normal, on_disk, spellings
-from stzoo.data.texts import read_lines, read_rows, read_text
+from stzoo.data.tables import is_table, table_rows
+from stzoo.data.texts import read_lines
 from stzoo.errors import DataError, did_you_mean
 from stzoo.video.frame_order import FrameOrder
-from stzoo.video.video import Video
+from stzoo.video.video import Video, split_part
 
 _CUT = re.compile(r".*_(g[0-9]{2})_c[0-9]{2}")
 
@@ -79,14 +80,16 @@ def read_list(
     both could be meant, names are with `prefer_names`. Whether the videos exist is not looked at.
 
     A CSV file whose header names the columns path and label is read by them. Where it has the columns source and fold,
-    they say of every video which recording it was cut from, and with which part of the videos it is held out.
+    they say of every video which recording it was cut from, and with which part of the videos it is held out. With the
+    columns start and end, and in an export of BORIS, rows are parts of videos: `stzoo.data.tables`.
 
     Raises:
         DataError: the file cannot be read or lists nothing, a line has no path or no known label, or all labels are
             names and indices as well and mean other classes then.
     """
     if is_table(Path(list_file)):
-        return _items(Path(list_file), Path(root), classes, _parsed_rows(Path(list_file), classes), prefer_names)
+        rows = _parsed_rows(Path(list_file), Path(root), classes)
+        return _items(Path(list_file), Path(root), classes, rows, prefer_names)
     return _read_list(list_file, root, classes, "path label", _path_alone, prefer_names)
 
 
@@ -100,14 +103,6 @@ def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[s
         DataError: as `read_list`, or a line has no number of frames.
     """
     return _read_list(list_file, root, classes, "dir frames label", _path_and_frames)
-
-
-def is_table(list_file: Path) -> bool:
-    """Whether a list is a CSV file whose header names the columns path and label. Raises `DataError` as `read_list`."""
-    if list_file.suffix.lower() != ".csv":
-        return False
-    header, *_ = read_text(list_file).splitlines() or [""]
-    return {"path", "label"} <= {*header.split(",")}
 
 
 def are_taken_for_indices(labels: Iterable[int], classes: Sequence[str]) -> bool:
@@ -158,15 +153,17 @@ def _items(
 ) -> list[Item]:
     items = []
     for path, frames, label, source, fold in _read_one_way(list_file, lines, classes, prefer_names):
-        place = on_disk(root / path)
-        items.append(Item(place, label, source or recording(place.stem, classes[label]), frames, fold=fold))
+        whole, part = split_part(path)
+        place = on_disk(root / whole)
+        source = source or recording(place.stem, classes[label]) or (str(place) if part else None)
+        items.append(Item(place.with_name(place.name + path[len(whole) :]), label, source, frames, fold=fold))
     return items
 
 
-def _parsed_rows(list_file: Path, classes: Sequence[str]) -> list[_Line]:
+def _parsed_rows(list_file: Path, root: Path, classes: Sequence[str]) -> list[_Line]:
     indices = {normal(name): index for index, name in enumerate(classes)}
     lines = []
-    for number, row in read_rows(list_file, ("path", "label")):
+    for number, row in table_rows(list_file, root):
         path, word = row["path"].strip(), normal(row["label"].strip())
         if not path:
             raise DataError(f"{list_file} line {number} names no path; write the path of a video there.")

@@ -218,7 +218,7 @@ def missing(lists: Lists, max_broken: float) -> dict[str, Missing]:
     inside: dict[Path, set[str]] = {}
     by_split = {}
     for split, items in lists.splits.items():
-        absent = [item.path for item in items if not _is_there(item.path, inside)]
+        absent = [item.path for item in items if not _is_there(item.video.place, inside)]
         if absent:
             too_many = len(absent) > max_broken * len(items)
             way_on = f"more than data.max_broken = {max_broken} allows" if too_many else "and will be left out"

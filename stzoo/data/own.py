@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stzoo.data.datasets import Item, are_taken_for_indices, is_table, read_list
+from stzoo.data.datasets import Item, are_taken_for_indices, read_list
 from stzoo.data.folders import class_folders, no_splits, passed_over_in_classes, read_folders, split_folders
 from stzoo.data.names import normal, on_disk
-from stzoo.data.texts import fits_a_line, read_lines, read_rows
+from stzoo.data.tables import is_table, table_rows
+from stzoo.data.texts import fits_a_line, read_lines
 from stzoo.errors import DataError, quoted
 from stzoo.video.video import VIDEO_SUFFIXES
 
@@ -91,7 +92,7 @@ def own_videos(
 
     Args:
         data: a folder with a folder a class, or with such folders in `train` and `val` or `test`, whatever their
-            letter case; or a list of `path label`.
+            letter case; or a list of `path label`, or one of parts of videos as `stzoo.data.tables` reads it.
         val: videos to validate on, in the same forms. Without it they are those in the folder's `val`, or else in its
             `test`, or else a fifth of the videos of every class, at most 50, drawn by `seed`. Where names say of videos
             that they are cut from one recording, as those of UCF101 do, recordings are drawn in place of videos.
@@ -161,7 +162,7 @@ def _classes(data: Path, root: Path, known: Sequence[str]) -> tuple[str, ...]:
 def _labels(data: Path, root: Path) -> set[str]:
     """The labels that a list has. Raises `DataError` where it lists nothing."""
     if is_table(data):
-        labels = [row["label"].strip() for _, row in read_rows(data, ("path", "label"))]
+        labels = [row["label"].strip() for _, row in table_rows(data, root)]
     else:
         lines = read_lines(data)
         _refuse_several_words(data, lines, root)

@@ -44,6 +44,8 @@ class Evaluation:
     top1: Estimate
     top5: Estimate | None
     """None where there are five classes or fewer."""
+    balanced: Estimate
+    """The mean of the classes' top-1."""
     classes: tuple[Estimate | None, ...]
     """Top-1 of each class; None for a class without videos."""
     calibration: Calibration
@@ -58,6 +60,7 @@ class Evaluation:
         measured = {
             "top1": self.top1,
             "top5": self.top5,
+            "balanced_accuracy": self.balanced,
             "expected_calibration_error": self.calibration.error,
             "log_loss": self.log_loss,
             "brier": self.brier,
@@ -171,6 +174,7 @@ def _measured(about: dict[str, Any], items: Sequence[Item], book: ScoreBook, fai
         failed=tuple(failed[str(item.path)] for item in items if str(item.path) in failed),
         top1=metrics.accuracy(scores, labels, sources=sources),
         top5=metrics.accuracy(scores, labels, top=_TOP, sources=sources) if scores.shape[1] > _TOP else None,
+        balanced=metrics.balanced_accuracy(scores, labels, sources=sources),
         classes=tuple(metrics.per_class(scores, labels)),
         calibration=metrics.calibration(scores, labels, sources=sources),
         log_loss=metrics.log_loss(scores, labels, sources=sources),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +16,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.video.decode import VideoInfo
-from stzoo.video.video import Video
+from stzoo.video.video import Video, split_part
 from stzoo.video.windows import Windows
 
 ScoresOf = Callable[[UInt8[np.ndarray, "views frames height width 3"]], Float32[np.ndarray, " classes"]]
@@ -134,6 +138,23 @@ def srt(captions: Sequence[Caption]) -> str:
         f"{number}\n{_srt_times(caption)}\n{_one_line(caption.label)} ({100 * caption.score:.0f} %)\n"
         for number, caption in enumerate(captions, 1)
     )
+
+
+def events_table(timelines: Sequence[Timeline], folder: Path) -> str:
+    """The captions of several videos as events: a CSV of path, start, end, label and score.
+
+    In a file of that folder it is a list of parts of videos, which `stzoo finetune` and `stzoo evaluate` read.
+    """
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(("path", "start", "end", "label", "score"))
+    for timeline in timelines:
+        whole, part = split_part(os.path.abspath(timeline.path))
+        began = 0.0 if part is None else part[0]
+        path = Path(whole).relative_to(folder) if Path(whole).is_relative_to(folder) else whole
+        for start, end, label, score in timeline.captions():
+            lines.writerow((path, f"{began + start:.3f}", f"{began + end:.3f}", label, f"{score:.4f}"))
+    return text.getvalue()
 
 
 def _srt_times(caption: Caption) -> str:

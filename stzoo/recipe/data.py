@@ -80,6 +80,9 @@ class Data(Table):
     ] = None
     selection_fraction: Annotated[float, Field(gt=0, le=0.5, description="part of train held out to select on")] = 0.1
     split_seed: Annotated[int, Field(ge=0, lt=2**63, description="of the draw of what is held out to select on")] = 0
+    balance: Annotated[
+        bool, Field(description="every class trains as often as any other, however few videos it has")
+    ] = False
     leave_out: Annotated[tuple[Text, ...], Field(description="classes that are left out, with their videos")] = ()
     frame_order: Annotated[
         Literal["given", "shuffled", "arrow"],

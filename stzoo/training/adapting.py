@@ -34,6 +34,7 @@ def finetuning_recipe(
     *,
     name: str,
     epochs: int | None = None,
+    balance: bool = False,
     overrides: Sequence[str] = (),
 ) -> Recipe:
     """A [fixed] recipe with the bundle's net, strategy and input, which starts from the bundle's weights.
@@ -48,6 +49,7 @@ def finetuning_recipe(
         folder: where `given_texts` are, or will be.
         name: the recipe's, and so the bundle's.
         epochs: in place of as many as make about 500 steps, from 5 to 40.
+        balance: every class trains as often as any other.
         overrides: as `stzoo.recipe.read` takes them.
 
     Raises `RecipeError` for overrides that do not fit, `TrainingError` for a net that no recipe can describe.
@@ -61,6 +63,7 @@ def finetuning_recipe(
             **_lists(videos, folder),
             "selection_fraction": min(max(0.1, 1 / clips), 0.5),
             "cache": bool(strips),
+            "balance": balance,
         },
         "input": contract.model_dump(exclude_none=True),
         "augment": {**strips, "flip": _flip(bundle.recipe)},

@@ -70,12 +70,18 @@ def whole(batch: Samples) -> list[Samples]:
 class ClipSource(ABC):
     """Labelled videos of the training split, each of which gives one clip an epoch.
 
-    A clip is a function of seed, stage, epoch and sample.
+    With `balance` it is every class that gives as many. A clip is a function of seed, stage, epoch and sample.
     """
+
+    balance: bool
 
     @abstractmethod
     def __len__(self) -> int:
         """How many videos there are."""
+
+    @abstractmethod
+    def classes(self) -> Int64[np.ndarray, " videos"]:
+        """The class of every video."""
 
     @abstractmethod
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
@@ -102,7 +108,8 @@ class ClipSource(ABC):
 
     def shuffled(self, draws: Draws, batch_size: int) -> list[Samples]:
         """The samples of each batch of an epoch."""
-        return np.array_split(draws.order(len(self)), self.batches_an_epoch(batch_size))
+        order = draws.balanced(self.classes()) if self.balance else draws.order(len(self))
+        return np.array_split(order, self.batches_an_epoch(batch_size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +130,13 @@ class TrainingClips(ClipSource):
     """The order of the frames of every video's clip; none: as they were filmed."""
     erase: float = 0.0
     """How many of the clips lose a part, as `variation.erased` does it."""
+    balance: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def classes(self) -> Int64[np.ndarray, " videos"]:
+        return self.labels
 
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
         def passes(batch: Samples) -> list[Batch]:
@@ -139,21 +150,22 @@ class TrainingClips(ClipSource):
     def batch(self, samples: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         count = DRAWS + bool(self.short_sides)
         drawn = [draws.uniforms(int(sample), count + noise.draws) for sample in samples]
-        labels = [int(self.labels[sample]) for sample in samples]
+        places = samples % len(self)
+        labels = [int(self.labels[place]) for place in places]
         clips = [
             random_clip(
-                self.strips[self.rows[sample]],
+                self.strips[self.rows[place]],
                 row[:count],
                 frames=self.frames,
                 crop=self.crop,
                 flip=self.flip and may_flip(label, self.mirrored),
                 short_sides=self.short_sides,
             )
-            for sample, label, row in zip(samples, labels, drawn, strict=True)
+            for place, label, row in zip(places, labels, drawn, strict=True)
         ]
         clips = [
-            varied(clip, self.orders[sample] if self.orders else "given", self.erase, int(sample), draws)
-            for clip, sample in zip(clips, samples, strict=True)
+            varied(clip, self.orders[place] if self.orders else "given", self.erase, int(sample), draws)
+            for clip, sample, place in zip(clips, samples, places, strict=True)
         ]
         seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, drawn, strict=True)]
         shape = (self.frames, self.crop, self.crop, 3)
@@ -177,9 +189,13 @@ class DecodedClips(ClipSource):
     erase: float = 0.0
     broken: dict[Path, str] = field(default_factory=dict)
     """Those that are known to be unreadable, and why; what is in here from the beginning has been said."""
+    balance: bool = False
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def classes(self) -> Int64[np.ndarray, " videos"]:
+        return np.array([item.label for item in self.items], dtype=np.int64)
 
     @property
     def left_out(self) -> int:
@@ -198,7 +214,7 @@ class DecodedClips(ClipSource):
         return self._batch(samples, draws, noise, self._read_in_order(jobs, ahead=len(samples)))
 
     def _job(self, sample: int, draws: Draws) -> Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]:
-        item = self.items[sample]
+        item = self.items[sample % len(self)]
         flip = self.cut.flip and may_flip(item.label, self.mirrored)
         cut = Cut(self.cut.contract, self.cut.short_sides, flip, self.cut.random_stride)
         return partial(clip_or_reason, item.video, cut, draws.uniforms(sample, cut.draws))
@@ -228,7 +244,7 @@ class DecodedClips(ClipSource):
     ) -> Batch:
         clips, labels, noises, mixing = [], [], [], []
         for sample, clip in zip(samples.tolist(), read, strict=False):
-            item = self.items[sample]
+            item = self.items[sample % len(self)]
             if isinstance(clip, str):
                 self._leave_out(item.path, clip)
                 continue

@@ -70,6 +70,7 @@ def finetune(
     classes: Path | str | None = None,
     weights: Path | str | None = None,
     epochs: int | None = None,
+    balance: bool = False,
     folder: Path | str | None = None,
     overrides: Sequence[str] = (),
     cache: Path | str | None = None,
@@ -82,12 +83,14 @@ def finetune(
 
     Args:
         model: a reference as `stzoo.load` takes it.
-        data: a folder with a folder a class (or with such folders in train and val), or a list `path label`.
+        data: a folder with a folder a class (or with such folders in train and val), or a list `path label`,
+            or one of parts of videos, `path,start,end,label`.
         val: videos to validate on; by default the folder's own, or a fifth of every class.
         root: the folder that the paths of lists start in; by default the list's own.
         classes: a file of class names in order, one a line; by default the folders, or the labels of the list.
         weights: of a model `torchvision:NAME`, a local file of them.
         epochs: by default as many as make about 500 steps, 5 to 40.
+        balance: every class trains as often as any other, however few videos it has.
         folder: the run's; by default `runs/DATA-MODEL`.
         overrides: changes such as `"fixed.batch_size=8"`.
         cache: where decoded clips are kept; by default beside the run.
@@ -108,6 +111,7 @@ def finetune(
         classes=_path(classes),
         weights=_path(weights),
         epochs=epochs,
+        balance=balance,
         overrides=overrides,
     )
     return _own(plan, _path(cache), say)

@@ -86,6 +86,7 @@ class RunData:
             mirrored,
             augment.erase,
             broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
+            balance=data.balance,
         )
 
     def _training_strips(self, mirrored: Mirrored | None) -> TrainingClips:
@@ -117,6 +118,7 @@ class RunData:
             left_out=len(training) - len(rows),
             erase=augment.erase,
             orders=[strips.items[row].order for row in rows] if self.recipe.data.frame_order != "given" else (),
+            balance=self.recipe.data.balance,
         )
 
     def selection(self, device: torch.device, training: ClipSource) -> SelectionClips:

@@ -33,6 +33,22 @@ class Draws:
         """The order in which the epoch visits its samples."""
         return self._generator(_ORDER).permutation(samples)
 
+    def balanced(self, labels: Int64[np.ndarray, " samples"]) -> Int64[np.ndarray, " samples"]:
+        """The order of an epoch of as many samples in which every class comes up as often, give or take one.
+
+        Of classes with many samples other ones come up in every epoch. One that comes up again has another number, with
+        other draws: n of m samples stands for sample n modulo m.
+        """
+        generator, samples = self._generator(_ORDER), len(labels)
+        classes = generator.permutation(np.unique(labels))
+        drawn = []
+        for place, label in enumerate(classes):
+            members = np.flatnonzero(labels == label)
+            count = samples // len(classes) + (place < samples % len(classes))
+            rounds = [generator.permutation(members) + samples * number for number in range(-(-count // len(members)))]
+            drawn.append(np.concatenate([members[:0], *rounds])[:count])
+        return generator.permutation(np.concatenate(drawn))
+
     def uniforms(self, sample: int, count: int) -> Float64[np.ndarray, " count"]:
         """`count` uniform numbers in [0, 1) that belong to one sample."""
         return self._generator(sample).random(count)

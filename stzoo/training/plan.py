@@ -88,6 +88,7 @@ def plan_finetuning(
     classes: Path | None = None,
     weights: Path | None = None,
     epochs: int | None = None,
+    balance: bool = False,
     overrides: Sequence[str] = (),
 ) -> Plan:
     """A model trained further on a user's own videos; its head is replaced where the classes are others."""
@@ -98,7 +99,16 @@ def plan_finetuning(
     named = None if classes is None else read_classes(classes)
     videos = own_videos(data, val, root=root, classes=named, known=bundle.labels)
     source = str(Path(model).resolve()) if Path(model).exists() and model not in cards.names() else model
-    recipe_in = partial(finetuning_recipe, source, bundle, videos, name=name, epochs=epochs, overrides=overrides)
+    recipe_in = partial(
+        finetuning_recipe,
+        source,
+        bundle,
+        videos,
+        name=name,
+        epochs=epochs,
+        balance=balance,
+        overrides=overrides,
+    )
     return Plan(folder, given_texts(bundle, videos), recipe_in, source_of(source), videos.notes)
 
 

@@ -29,6 +29,9 @@ from stzoo.video.video import Video
 
 Frame = UInt8[np.ndarray, "height width 3"]
 
+_TIE_SECONDS = 1e-6
+_BEYOND_SECONDS = 0.5  # an annotation may end so much later than its video, by rounding
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source(ABC):
@@ -77,9 +80,10 @@ def look_into(video: Video) -> Source:
     if isinstance(video.held, HeldFile):
         return _File(probe(video.held), video.held)
     folder = find_frames(video)
-    if folder is None:
-        return _File(probe(video.place), video.place)
-    return _Pictures.of(folder, np.arange(len(folder.names)))
+    whole = (
+        _File(probe(video.place), video.place) if folder is None else _Pictures.of(folder, np.arange(len(folder.names)))
+    )
+    return whole if video.part is None else _Part.of(whole, video.part)
 
 
 def open_source(video: Video) -> Source:
@@ -203,3 +207,64 @@ class _Held(Source):
 
     def repaired(self) -> Source:
         return self
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Part(Source):
+    """What is shown of a video from one time to another, in seconds from its first frame."""
+
+    whole: Source
+    span: tuple[float, float]
+
+    @classmethod
+    def of(cls, whole: Source, span: tuple[float, float]) -> _Part:
+        """Raises `VideoError` where the video ends before, and `UsageError` where its frames have no times."""
+        if not whole.timed:
+            raise UsageError(
+                f"{whole.info.path} holds frames and not their rate, and a part of it is wanted in seconds; say how "
+                "many a second it holds (--frame-rate, in Python fps)."
+            )
+        return cls(_cut(whole.info, span)[0], whole, span)
+
+    def read(self, choose: Choose, transform: Transform) -> Excerpt:
+        def chosen(info: VideoInfo) -> Int64[np.ndarray, "..."]:
+            part, first = _cut(info, self.span)
+            return np.asarray(choose(part) + first)
+
+        frames, info = self.whole.read(chosen, transform)
+        return Excerpt(frames, _cut(info, self.span)[0])
+
+    def in_order(self) -> Source:
+        return self.of(self.whole.in_order(), self.span)
+
+    def frames(self, wanted: Int64[np.ndarray, " wanted"]) -> Iterator[tuple[int, Frame]]:
+        first = _cut(self.whole.info, self.span)[1]
+        return ((index - first, frame) for index, frame in self.whole.frames(wanted + first))
+
+    def repaired(self) -> Source:
+        return self.of(self.whole.repaired(), self.span)
+
+
+def _cut(info: VideoInfo, span: tuple[float, float]) -> tuple[VideoInfo, int]:
+    """What is known of a part of a video, and which of the whole video's frames is its first.
+
+    That is the frame which is shown when the part begins.
+    """
+    times = info.timestamps_seconds - info.timestamps_seconds[0]
+    start, end = span
+    if start >= info.duration_seconds or (np.isfinite(end) and end > info.duration_seconds + _BEYOND_SECONDS):
+        raise VideoError(
+            f"{info.path} is {info.duration_seconds:.2f} s long, and the part from {start:g} to {end:g} s of it was "
+            "asked for; correct the times."
+        )
+    first = max(0, int(np.searchsorted(times, start + _TIE_SECONDS, side="right")) - 1)
+    stop = max(first + 1, int(np.searchsorted(times, end - _TIE_SECONDS, side="left")))
+    keyframes = info.keyframes[(info.keyframes >= first) & (info.keyframes < stop)] - first
+    part = dataclasses.replace(
+        info,
+        timestamps_seconds=info.timestamps_seconds[first:stop],
+        stamps=info.stamps[first:stop],
+        keyframes=keyframes,
+        last_seconds=info.last_seconds if stop == info.frames else float(times[stop] - times[stop - 1]),
+    )
+    return part, first

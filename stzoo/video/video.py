@@ -1,7 +1,13 @@
-"""A video, whatever it is kept as: a file, a folder of numbered pictures, such a folder in a zip file, or memory."""
+"""A video, whatever it is kept as: a file, a folder of numbered pictures, such a folder in a zip file, or memory.
+
+A part of one is written as its path with the seconds from its first frame: `video.mp4#t=12.5,20`.
+
+Reference: W3C, Media Fragments URI 1.0, section 4.2.1, for the temporal fragment.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -29,13 +35,18 @@ FRAME = re.compile(
 """The name of a numbered picture; the last number counts."""
 
 
+_PART = re.compile(r"(?P<whole>.+)#t=(?P<start>([0-9]+(\.[0-9]*)?)?)(,(?P<end>[0-9]+(\.[0-9]*)?))?", re.DOTALL)
+
+
 @dataclass(frozen=True)
 class Video:
-    """Where a video is, and what its place does not say. A path may lead through a zip file: `frames.zip/1234`.
+    """Where a video is, and what its place does not say. A path may lead through a zip file, `frames.zip/1234`, and end
+    in the part of the video that is meant, `video.mp4#t=12.5,20`.
 
     What it is kept as is looked at by `stzoo.video.source.look_into`.
 
-    Raises `UsageError` for what is no path, for an empty one, and for a frame rate out of range.
+    Raises `UsageError` for what is no path, for an empty one, for a frame rate out of range, and for a part that ends
+    before it starts.
     """
 
     path: Path | str
@@ -60,11 +71,18 @@ class Video:
             raise UsageError(
                 f"a frame rate of {self.frame_rate} was given; give frames a second, above 0 and at most 1000"
             )
+        if self.part is not None and self.part[0] >= self.part[1]:
+            raise UsageError(f"{self.path} ends before it starts; write #t=START,END in seconds")
 
     @property
     def place(self) -> Path:
-        """The path, for opening; of what is in memory, what sentences call it."""
-        return Path(self.path if self.held is None else self.held.name)
+        """The path of the whole video, for opening; of what is in memory, what sentences call it."""
+        return Path(split_part(str(self.path))[0]) if self.held is None else Path(self.held.name)
+
+    @property
+    def part(self) -> tuple[float, float] | None:
+        """From when to when, in seconds from the first frame, if not the whole video is meant."""
+        return None if self.held is not None else split_part(str(self.path))[1]
 
     @property
     def exists(self) -> bool:
@@ -82,6 +100,20 @@ class Video:
             with os.scandir(path) as entries:
                 states += [entry.stat() for entry in entries]
         return sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
+
+
+def split_part(path: str) -> tuple[str, tuple[float, float] | None]:
+    """The path of a whole video, and the part of it that is meant; a file of just that name is no part of another."""
+    found = _PART.fullmatch(path) if "#t=" in path else None
+    if found is None or not (found["start"] or found["end"]) or os.path.lexists(path):
+        return path, None
+    return found["whole"], (float(found["start"] or 0), float(found["end"] or math.inf))
+
+
+def part_of(path: str, start: float, end: float) -> str:
+    """The path of a part of a video, from and to so many seconds after its first frame, to the microsecond."""
+    first, last = (f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in (start, end))
+    return f"{path}#t={first},{last}"
 
 
 def _named(value: object) -> str:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 import stzoo
 from stzoo import cli
+from stzoo.data.datasets import read_list
 from stzoo.video.decode import probe
 from tests.conftest import MakeVideo
 from tests.data.layouts import write_frames
@@ -69,6 +70,26 @@ def test_every_format_says_the_same(video: Path, tmp_path: Path) -> None:
     assert subtitles.count(" --> ") == len(found["captions"]) == 1 + sum(a != b for a, b in itertools.pairwise(best))
 
 
+def test_events_are_parts_of_videos_as_lists_name_them(video: Path, tmp_path: Path) -> None:
+    labels = stzoo.load(MODEL, device="cpu").labels
+    whole = run(video, "--timeline", "--clips", 1, "--events", tmp_path / "e.csv", "--format", "json")
+    assert whole.exit_code == 0, whole.output
+    captions = json.loads(whole.stdout)[0]["captions"]
+    items = read_list(tmp_path / "e.csv", tmp_path, labels)
+    assert [item.video.place for item in items] == [video] * len(captions)
+    assert [item.video.part for item in items] == [
+        pytest.approx((caption["start_seconds"], caption["end_seconds"]), abs=1e-3) for caption in captions
+    ]
+    assert [labels[item.label] for item in items] == [caption["label"] for caption in captions]
+    assert (tmp_path / "e.csv").read_text().splitlines()[1].startswith("a.mp4,0.000,")
+
+    part = run(f"{video}#t=1,3", "--timeline", "--clips", 1, "--events", tmp_path / "p.csv")
+    assert part.exit_code == 0, part.output
+    rows = [row.split(",") for row in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+    assert float(rows[0][1]) == 1.0
+    assert float(rows[-1][2]) == pytest.approx(3.0, abs=0.05)
+
+
 def test_a_folder_gives_a_row_a_video_and_errors(video: Path, tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_text("no video")
     result = run(tmp_path, "--timeline", "--format", "jsonl", "--clips", 1)
@@ -110,9 +131,11 @@ def test_a_folder_gives_a_row_a_video_and_errors(video: Path, tmp_path: Path) ->
         ),
         (
             ["--render", "v.mp4", "-o", "v.mp4"],
-            "-o names the same file as --figure or --render, v.mp4; choose another.",
+            "two of -o, --figure, --render and --events name the same file, v.mp4; choose another.",
         ),
         (["--timeline", "--figure", "there.png"], "there.png exists; choose another name."),
+        (["--timeline", "--events", "there.png"], "there.png exists; choose another name."),
+        (["--events", "e.csv"], "--events is about a timeline; add --timeline."),
     ],
 )
 def test_options_that_do_not_go_together_are_one_sentence(

@@ -89,6 +89,18 @@ def test_gates_do_not_change_the_clips() -> None:
     assert without[0][1].shape == (0,)
 
 
+def test_a_balanced_epoch_cuts_a_rare_class_anew_each_time(items: list[Item]) -> None:
+    draws = Draws(0, "fixed", 1)
+    rare = dataclasses.replace(clips(), labels=np.array([1, *[0] * (VIDEOS - 1)]), balance=True)
+    batches = list(rare.epoch(draws, 4))
+    assert sum(len(batch.labels) for batch in batches) == VIDEOS
+    again = np.concatenate([batch.clips.numpy() for batch in batches])[np.concatenate([b.labels for b in batches]) == 1]
+    assert len(again) in (VIDEOS // 2, VIDEOS // 2 + 1)
+    assert len(np.unique(again.reshape(len(again), -1), axis=0)) > 1
+    seen = [int(label) for batch in decoded(items, balance=True).epoch(draws, 2) for label in batch.labels]
+    assert len(seen) == len(items)
+
+
 def test_a_sample_is_its_own_strip_cut_as_its_draws_say() -> None:
     source = clips(flip=True)
     for sample, (clip, draws) in by_sample(epoch(number=3, seed=5, flip=True)).items():

@@ -9,7 +9,8 @@ import stzoo
 from stzoo.errors import TrainingError, UsageError
 from stzoo.strategies.budget import Budget
 from stzoo.training import calls, pipeline
-from tests.conftest import write_dark_and_bright
+from stzoo.training.run import Run
+from tests.conftest import MakeVideo, write_dark_and_bright
 
 
 def test_finetune_returns_a_bundle_that_predicts_and_says_what_it_does_to_nobody_else(
@@ -29,6 +30,31 @@ def test_finetune_returns_a_bundle_that_predicts_and_says_what_it_does_to_nobody
     with pytest.raises(TrainingError, match="are not those that the run mine began with"):
         stzoo.finetune(tiny_bundle, own, epochs=1, folder="mine", overrides=["compute.threads=1"])
     assert capfd.readouterr() == ("", "")
+
+
+def test_finetune_takes_parts_of_recordings_which_train_or_validate_as_a_whole(
+    tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path
+) -> None:
+    rows = ["path,start,end,label"]
+    for number in range(4):
+        path = make_video(f"{number}.mp4", 40)
+        rows += [f"{path.name},0,1.5,first", f"{path.name},1.5,4,second"]
+    rows.append("3.mp4,0.5,1,first")
+    (tmp_path / "parts.csv").write_text("\n".join(rows) + "\n")
+    folder = tmp_path / "mine"
+    overrides = ["compute.threads=1"]
+    bundle = stzoo.finetune(
+        tiny_bundle, tmp_path / "parts.csv", epochs=1, balance=True, folder=folder, overrides=overrides
+    )
+    assert stzoo.load(bundle).labels == ("first", "second")
+    assert Run.open(folder).recipe.data.balance
+    train, val = ((folder / "given" / name).read_text().split() for name in ("train.txt", "val.txt"))
+    recordings = [{word.partition("#")[0] for word in words[::2]} for words in (train, val)]
+    assert recordings[0] | recordings[1] == {f"{number}.mp4" for number in range(4)}
+    assert not recordings[0] & recordings[1]
+    measured = stzoo.evaluate(bundle, tmp_path / "parts.csv")
+    assert measured["videos"] == 9
+    assert 0 <= measured["balanced_accuracy"]["value"] <= 1
 
 
 def test_train_and_select_go_from_a_recipe_to_rows(
@@ -53,7 +79,6 @@ def test_budgets_give_rows_with_the_bundle_of_each(
     from stzoo.metrics import Estimate
     from stzoo.recipe import read
     from stzoo.space.frontier import FIELDS, Point
-    from stzoo.training.run import Run
 
     run = Run(tmp_path / "smoke", read("smoke", [f"data.root='{motions}'"]))
     run.begin()

@@ -71,3 +71,23 @@ def test_draws_are_uniform_and_those_of_neighbours_unrelated() -> None:
     assert ((counts - 1600) ** 2 / 1600).sum() < 27.9  # one in a thousand with nine degrees of freedom
     assert abs(np.corrcoef(drawn[:-1, 0], drawn[1:, 0])[0, 1]) < 0.06
     assert np.abs(np.corrcoef(drawn.T) - np.eye(4)).max() < 0.06
+
+
+@given(all_draws, st.lists(st.integers(0, 4), min_size=1, max_size=60))
+def test_a_balanced_epoch_has_every_class_as_often_and_nothing_twice_under_one_number(
+    draws: Draws, labels: list[int]
+) -> None:
+    of_class = np.array(labels)
+    drawn = draws.balanced(of_class)
+    assert len(drawn) == len(labels)
+    assert len(np.unique(drawn)) == len(drawn)
+    counts = np.bincount(of_class[drawn % len(labels)])[np.unique(of_class)]
+    assert counts.max() - counts.min() <= 1
+    assert np.array_equal(drawn, draws.balanced(of_class))
+
+
+def test_balanced_epochs_differ() -> None:
+    labels = np.array([0] * 20 + [1])
+    orders = [Draws(0, "fixed", epoch).balanced(labels) for epoch in (1, 2)]
+    assert not np.array_equal(*orders)
+    assert all((order % 21 == 20).sum() in (10, 11) for order in orders)

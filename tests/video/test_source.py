@@ -64,3 +64,35 @@ def test_nothing_decodable_is_an_error(make_video: MakeVideo, tmp_path: Path, mo
     (tmp_path / "folder" / "1.jpg").write_bytes(b"")
     with pytest.raises(VideoError, match="no frame that can be decoded"):
         open_source(Video(tmp_path / "folder", 5.0))
+
+
+def test_a_part_has_the_frames_that_are_shown_from_its_start_to_its_end(video: Video) -> None:
+    whole = open_source(video)
+    part = open_source(Video(f"{video.path}#t=0.25,0.7", video.frame_rate))
+    np.testing.assert_allclose(part.info.timestamps_seconds, [0.2, 0.3, 0.4, 0.5, 0.6])
+    assert part.info.duration_seconds == pytest.approx(0.5)
+    everything = {index: square(frame) for index, frame in whole.frames(np.arange(10))}
+    frames, info = part.read(lambda info: np.arange(info.frames)[None], square)
+    np.testing.assert_array_equal(frames[0], np.stack([everything[index] for index in range(2, 7)]))
+    assert info.frames == 5
+    streamed = {index: square(frame) for index, frame in part.in_order().frames(np.array([0, 4]))}
+    np.testing.assert_array_equal(np.stack([streamed[0], streamed[4]]), frames[0][[0, 4]])
+    assert part.repaired().info.frames == 5
+
+
+def test_a_part_may_begin_with_the_video_or_end_with_it(video: Video) -> None:
+    assert open_source(Video(f"{video.path}#t=,0.3", video.frame_rate)).info.frames == 3
+    assert open_source(Video(f"{video.path}#t=0.8", video.frame_rate)).info.frames == 2
+    assert open_source(Video(f"{video.path}#t=0.8,1.2", video.frame_rate)).info.frames == 2  # rounded up
+
+
+@pytest.mark.parametrize("part", ["1.5,2", "0.5,9", "1"])
+def test_a_part_beyond_the_video_is_an_error(video: Video, part: str) -> None:
+    with pytest.raises(VideoError, match=r"is 1\.00 s long, and the part from"):
+        open_source(Video(f"{video.path}#t={part}", video.frame_rate))
+
+
+def test_a_part_of_frames_without_a_rate_cannot_be_told(tmp_path: Path) -> None:
+    write_frames(tmp_path / "folder", 3)
+    with pytest.raises(UsageError, match="a part of it is wanted in seconds; say how many a second"):
+        look_into(Video(f"{tmp_path / 'folder'}#t=0,1"))

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stzoo.video.video import Video, archive_of, is_frame
+from stzoo.errors import UsageError
+from stzoo.video.video import Video, archive_of, is_frame, part_of, split_part
 from tests.data.layouts import write_frames, zip_frames
 
 
@@ -46,3 +49,29 @@ def test_the_time_of_a_folder_is_that_of_what_changed_last_in_it(tmp_path: Path)
 )
 def test_numbered_pictures_are_frames(name: str, expected: bool) -> None:
     assert is_frame(name) is expected
+
+
+@given(st.floats(0, 1e5), st.floats(0.001, 1e5))
+def test_the_path_of_a_part_says_which(start: float, length: float) -> None:
+    path = part_of("a b.mp4", start, start + length)
+    whole, part = split_part(path)
+    assert whole == "a b.mp4"
+    assert part == pytest.approx((start, start + length), abs=1e-6)
+    assert Video(path).place == Path("a b.mp4")
+
+
+@pytest.mark.parametrize("path", ["a.mp4", "a.mp4#t=", "a.mp4#t=x,2", "a.mp4#t=1,2,3", "a.mp4#t=-1,2", "#t=1,2"])
+def test_other_paths_name_no_part(path: str) -> None:
+    assert split_part(path) == (path, None)
+
+
+def test_a_file_of_such_a_name_is_no_part_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4#t=1,2"
+    path.touch()
+    assert Video(path).place == path
+    assert Video(path).part is None
+
+
+def test_a_part_ends_after_it_starts() -> None:
+    with pytest.raises(UsageError, match="ends before it starts"):
+        Video("a.mp4#t=3,2")
