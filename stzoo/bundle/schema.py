@@ -60,7 +60,7 @@ class Classes(_Value):
 class Backbone(_Value):
     """A backbone's name and the options that `stzoo.nets.fixed` gets besides strategy and classes."""
 
-    name: Slug
+    name: Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
     options: Annotated[dict[Slug, Option], Field(max_length=50)] = {}
 
 

@@ -175,8 +175,9 @@ def _refuse_backbone(name: str) -> None:
     if not is_there("torch"):
         return
     from stzoo.nets import BACKBONES
+    from stzoo.nets.timm_library import is_timm, timm_name
 
-    if name in BACKBONES:
+    if name in BACKBONES or (is_timm(name) and timm_name(name)):
         raise ModelNotFoundError(f'"{name}" is a backbone and no model; show a strategy of it with --strategy sst')
 
 

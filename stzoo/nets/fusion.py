@@ -61,7 +61,7 @@ class Gate(nn.Module):
         """The masks of the next forward pass, one for every clip of `x`."""
         if self.given is not None:
             return self.given
-        return self.mask(torch.rand(len(x), device=x.device) if self.uniform is None else self.uniform)
+        return self.mask(torch.rand(layout().clips_of(x), device=x.device) if self.uniform is None else self.uniform)
 
     def mask(self, uniform: Float32[Tensor, " clips"]) -> Float32[Tensor, " clips"]:
         """The relaxed keep mask in [0, 1] for the given draws."""

@@ -22,6 +22,8 @@ from stzoo.nets.mobilenet import MobileNet3d
 from stzoo.nets.mobilenet_v4 import MobileNetV4
 from stzoo.nets.norm import BATCHES
 from stzoo.nets.resnet import ResNet3d
+from stzoo.nets.timm import TimmNet, flat_names
+from stzoo.nets.timm_library import flat_weights
 from stzoo.validation import shortened
 
 Temporal = Literal["average", "centre"]
@@ -121,6 +123,8 @@ def inflate(
 ) -> None:
     """Puts a state dict of the 2D sibling into `net`, a template or fixed net; gates keep their values.
 
+    That of a net of timm is timm's own, as timm saves it.
+
     A spatial kernel [outputs, inputs, height, width] becomes one with a time axis: repeated over its length and divided
     by it. With `temporal = "centre"` the ST branches take it at their middle tap alone, so that at first they look at
     one frame. All branches of a site get the same weights; scale, shift and statistics of batch norms are copied. The
@@ -133,6 +137,8 @@ def inflate(
     Raises `WeightsError` naming the tensor that has no counterpart, is of another shape or holds no finite numbers; the
     net is then unchanged. Reference: Carreira and Zisserman 2017, section 2.1; the authors' code for the branches.
     """
+    if isinstance(net, TimmNet):
+        weights = flat_weights(net.name, weights)
     renamed = {_OLD_DENSENET.sub(r"\1\2", name): value for name, value in weights.items()}
     if len(renamed) < len(weights):
         twice = next(name for name in weights if name not in renamed and _OLD_DENSENET.sub(r"\1\2", name) in weights)
@@ -180,6 +186,8 @@ def counterparts(net: Classifier, shapes: Mapping[str, Shape], *, keep_head: boo
 def _names(whole: Classifier, tensors: Iterable[str]) -> dict[str, str]:
     """The 2D names of the tensors of a net whose branches are all open."""
     shape = architecture(whole)
+    if isinstance(whole, TimmNet):
+        return flat_names(whole, tensors)
     table = FAMILIES.get(type(whole))
     if table is None:
         raise WeightsError(f"{shape.backbone} takes no 2D weights; start it from scratch or from a bundle")
@@ -200,8 +208,8 @@ def _names(whole: Classifier, tensors: Iterable[str]) -> dict[str, str]:
 
 
 def _with_time(value: Tensor, shape: torch.Size, centred: bool) -> Tensor:
-    """A kernel with a time axis of the length that `shape` has; anything else as it is."""
-    if value.ndim != 4:
+    """A kernel with a time axis of the length that `shape` has; what needs none as it is."""
+    if value.ndim == len(shape):
         return value
     length = shape[2]
     if centred:

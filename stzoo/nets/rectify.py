@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from stzoo.nets.layout import Activation, layout
-from stzoo.nets.norm import EPSILON, Affine, BatchNorm, Statistics
+from stzoo.nets.norm import Affine, BatchNorm, Statistics
 
 
 def rectified(norm: nn.Module, x: Activation) -> Activation:
@@ -34,7 +34,7 @@ def rectified_by_each(
     statistics: Statistics, affines: Sequence[Affine | BatchNorm], x: Activation
 ) -> tuple[Activation, ...]:
     """ReLU of `x`, standardised by its own `statistics`, then scaled and shifted by each of `affines`."""
-    kept = (statistics.running_mean, statistics.running_var, statistics.counted())
+    kept = (statistics.running_mean, statistics.running_var, statistics.counted(), statistics.epsilon)
     parameters = [parameter for affine in affines for parameter in (affine.weight, affine.bias)]
     return layout().per_channel(lambda view: _BatchNormRelu.apply(view, *kept, *parameters), x)
 
@@ -44,16 +44,23 @@ class _BatchNormRelu(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, running_mean: Tensor, running_var: Tensor, factor: float, *parameters: Tensor
+        ctx: Any,
+        x: Tensor,
+        running_mean: Tensor,
+        running_var: Tensor,
+        factor: float,
+        epsilon: float,
+        *parameters: Tensor,
     ) -> tuple[Tensor, ...]:
         weights, biases = parameters[::2], parameters[1::2]
         first, mean, deviation = torch.native_batch_norm(
-            x, weights[0], biases[0], running_mean, running_var, True, factor, EPSILON
+            x, weights[0], biases[0], running_mean, running_var, True, factor, epsilon
         )
         outputs = [first.relu_()]
         for weight, bias in zip(weights[1:], biases[1:], strict=True):
-            variance = deviation.square().reciprocal() - EPSILON
-            outputs.append(F.batch_norm(x, mean, variance, weight, bias, False, 0.0, EPSILON).relu_())
+            variance = deviation.square().reciprocal() - epsilon
+            outputs.append(F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon).relu_())
+        ctx.epsilon = epsilon
         ctx.save_for_backward(x, mean, deviation, *weights, *outputs)
         return tuple(outputs)
 
@@ -68,8 +75,8 @@ class _BatchNormRelu(torch.autograd.Function):
             passed = torch.ops.aten.threshold_backward(gradient, y, 0.0)
             wanted = [ctx.needs_input_grad[0], True, True]
             to_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                passed, x, weight, None, None, mean, deviation, True, EPSILON, wanted
+                passed, x, weight, None, None, mean, deviation, True, ctx.epsilon, wanted
             )
             of_x = to_x if of_x is None else of_x.add_(to_x)
             of_parameters += [of_weight, of_bias]
-        return of_x, None, None, None, *of_parameters
+        return of_x, None, None, None, None, *of_parameters

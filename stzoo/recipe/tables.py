@@ -73,7 +73,7 @@ class Augment(Table):
 class Net(Table):
     """[net]: the backbone and what is fixed about it."""
 
-    backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    backbone: Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9_]+$", description="or timm:NAME, a net of timm: ours")]
     temporal_stride: Annotated[
         TemporalStride,
         Field(description="where time is shortened; x2: at the stem's convolution only; low: at the stem's pool only"),

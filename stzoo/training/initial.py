@@ -19,6 +19,7 @@ from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.imagenet import SUFFIXES, TIMM, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
+from stzoo.nets.timm_library import is_timm, pretrained, timm_name
 from stzoo.recipe import Init
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
@@ -127,7 +128,7 @@ def _put(init: Init, net: Classifier, labels: Sequence[str], progress: bool) -> 
 def _of_timm(init: Init, backbone: str) -> str | None:
     """The reference to timm's weights that [init] asks for, by their name or as the ImageNet weights of a backbone."""
     if init.source == "imagenet":
-        return TIMM.get(backbone)
+        return pretrained(timm_name(backbone)) if is_timm(backbone) else TIMM.get(backbone)
     return init.source if timm.is_weights(init.source) else None
 
 

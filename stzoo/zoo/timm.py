@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from stzoo.errors import HubError, ModelNotFoundError, WeightsError
+from stzoo.strategies.strategy import TIMM
 from stzoo.zoo import hub
 from stzoo.zoo.hub import Repository
 
-PREFIX = "timm:"
 FILE = "model.safetensors"
 """What timm calls the weights in each of its repositories."""
 
 
 def is_weights(reference: str) -> bool:
     """Whether a text names weights of timm."""
-    return reference.startswith(PREFIX)
+    return reference.startswith(TIMM)
 
 
 def repository(reference: str) -> Repository:
     """The repository that `timm:NAME` or `timm:NAME@REVISION` stands for. Raises `UsageError` for no such name."""
-    name, at, revision = reference.removeprefix(PREFIX).partition("@")
+    name, at, revision = reference.removeprefix(TIMM).partition("@")
     return Repository(f"timm/{name}", revision) if at else Repository(f"timm/{name}")
 
 

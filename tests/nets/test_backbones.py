@@ -29,8 +29,9 @@ from stzoo.nets import BACKBONES, Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DENSENET121, DENSENET169, DENSENET201, DENSENET_TINY
 from stzoo.nets.fusion import Fusion, named_gates, set_noise
+from stzoo.nets.images import Images, Portable
 from stzoo.nets.inception import InceptionSizes, MixedSizes
-from stzoo.nets.layout import Images, Portable, Volumes, laid_out
+from stzoo.nets.layout import Volumes, laid_out
 from stzoo.nets.measure import measure
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
 from stzoo.nets.mobilenet_v4 import MOBILENET_V4, MOBILENET_V4_TINY, Bottleneck

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stzoo.nets.layout import ChannelsLast, Images, Layout, Portable, Views, Volumes, laid_out, layout
+from stzoo.nets.images import Frames, Images, Portable
+from stzoo.nets.layout import ChannelsLast, Layout, Views, Volumes, laid_out, layout
 
 KERNELS = [(1, 1, 1), (3, 1, 1), (1, 3, 3), (5, 7, 7), (3, 3, 3), (1, 1, 3)]
 STRIDES = [(1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 2, 2), (3, 2, 1)]
@@ -19,7 +20,7 @@ volumes = st.builds(
 
 def views_of(clips: int) -> list[Views]:
     """The layouts that are to compute what `Volumes` does."""
-    return [ChannelsLast(), Images(clips), Portable(clips)]
+    return [ChannelsLast(), Images(clips), Frames(clips), Portable(clips)]
 
 
 def kept(kernel: tuple[int, int, int]) -> tuple[int, int, int]:
