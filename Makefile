@@ -1,6 +1,7 @@
 # make demo   install stzoo into .venv and predict a real video with the model inside the package
 # make test   lint, types, layers and the whole test suite
 # make light  every command without torch and matplotlib, in an environment of requirements/light.txt
+# make executorch  what needs executorch (400 MB) and is passed over in make test, in an environment on top of .venv
 # make test-web  the page of `stzoo page` in headless Chromium; installs that from Debian (root), and tools from npm
 # make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
 #             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
@@ -11,13 +12,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 LIGHT  ?= .venv-light
+EXECUTORCH ?= .venv-executorch
 WEB    ?= .web
 SAMPLE ?= stzoo/bundled/basketball.mp4
 
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 
-.PHONY: demo test lint types layers suite light test-web fuzz clean
+.PHONY: demo test lint types layers suite light executorch test-web fuzz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
@@ -51,6 +53,19 @@ $(LIGHT)/.installed: requirements/light.txt
 	$(LIGHT)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements/light.txt
 	@touch $@
 
+executorch: export OMP_NUM_THREADS := 1
+executorch: $(EXECUTORCH)/.installed
+	$(EXECUTORCH)/$(SCRIPTS)/python -m pytest tests/export/test_to_executorch.py
+
+# It sees the packages of .venv through a .pth file, and has its own beside them.
+$(EXECUTORCH)/.installed: $(VENV)/.installed-test
+	$(PYTHON) -m venv $(EXECUTORCH)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  "$$($(EXECUTORCH)/$(SCRIPTS)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beside.pth"
+	$(EXECUTORCH)/$(SCRIPTS)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["executorch"])')
+	@touch $@
+
 test-web: $(VENV)/.installed
 	tests/web/install $(WEB)
 	rm -rf $(WEB)/page
@@ -81,5 +96,6 @@ $(VENV)/.installed-test: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(LIGHT) $(WEB) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LIGHT) $(EXECUTORCH) $(WEB) build dist *.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,7 +33,7 @@ from stzoo.contract import InputContract
 from stzoo.data.broken import Cap
 from stzoo.data.datasets import Item
 from stzoo.inference import to_input
-from stzoo.nets.fusion import named_gates, set_noise
+from stzoo.nets.fusion import draw_masks, named_gates, set_masks
 from stzoo.pool import processors
 from stzoo.training.batches import DecodedClips
 from stzoo.training.draws import Draws
@@ -93,7 +93,7 @@ class Step:
         device = self.setting.machine.device
         clips = clips.to(device, non_blocking=True)
         if self.gates:
-            set_noise(self.net, torch.rand(len(clips), self.gates, device=device))
+            draw_masks(self.net, torch.rand(len(clips), self.gates, device=device))
         with self.setting.machine.autocast():
             logits = self.net(to_input(clips, self.setting.contract))
         loss = F.cross_entropy(logits.float(), torch.zeros(len(clips), dtype=torch.long, device=device))
@@ -132,7 +132,7 @@ def alone(function: Callable[..., int], *arguments: object) -> int:
 
 def multiply_adds(net: nn.Module, setting: Setting) -> int:
     """Of one clip, forward: convolutions and linear layers."""
-    set_noise(net, None)  # that of the last step belongs to the clips of a batch
+    set_masks(net, None)  # that of the last step belongs to the clips of a batch
     clip = torch.zeros(1, 3, setting.frames, setting.side, setting.side, device=setting.machine.device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.eval()(clip)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -42,6 +42,15 @@ def over_clips(scores: Float[Tensor, "*videos clips classes"]) -> Float[Tensor, 
     return scores.mean(dim=-2)
 
 
+def clip_batches(
+    clips: UInt8[np.ndarray, "videos clips frames height width 3"], videos: int
+) -> Iterator[UInt8[Tensor, "some clips frames height width 3"]]:
+    """So many videos' clips at a time, in the memory that they are in, unless that cannot be written to."""
+    for start in range(0, len(clips), videos):
+        part = np.asarray(clips[start : start + videos])
+        yield torch.from_numpy(part if part.flags.writeable else part.copy())
+
+
 def video_scores(
     net: Callable[[Tensor], Tensor],
     clips: UInt8[np.ndarray, "videos clips frames height width 3"],
@@ -66,8 +75,7 @@ def video_scores(
     scores = []
     with torch.inference_mode():
         videos = max(1, at_once // clips.shape[1])
-        for start in range(0, len(clips), videos):
-            batch = torch.from_numpy(np.array(clips[start : start + videos])).to(device)
+        for batch in (part.to(device) for part in clip_batches(clips, videos)):
             parts = batch.flatten(0, 1).split(at_once)
             of_clips = torch.cat([clip_scores(net, part, contract) for part in parts], dim=-2)
             scores.append(over_clips(of_clips.unflatten(-2, (len(batch), -1))).cpu().numpy())

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import collections
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+def processes(
+    workers: int, begin: Callable[..., object] | None = None, arguments: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
     """Processes that leave an interrupt to this one, and end at once where an exception ends the block.
 
-    They end with this one, also when it is killed. They are spawned, because a forked process would share open files
-    and their positions with this one.
+    Each calls `begin` first, with the given arguments. They end with this one, also when it is killed. They are
+    spawned, because a forked process would share open files and their positions with this one.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    pool = _Pool(workers, context, _begin, (theirs,))
+    pool = _Pool(workers, context, _begin, (theirs, begin, arguments))
     try:
         yield pool
     except BaseException:
@@ -80,9 +83,22 @@ class _Pool(ProcessPoolExecutor):
             return super().submit(fn, *args, **kwargs)
 
 
-def _begin(parent: Connection) -> None:
+def in_order(pool: Executor, jobs: Iterable[Callable[[], T]], ahead: int) -> Iterator[T]:
+    """What each job returns, in their order, with at most `ahead` of them under way or waiting to be taken."""
+    running: collections.deque[Future[T]] = collections.deque()
+    for job in jobs:
+        running.append(pool.submit(job))
+        if len(running) >= ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
+def _begin(parent: Connection, begin: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if begin is not None:
+        begin(*arguments)
 
 
 def _end_with(parent: Connection) -> None:

@@ -133,7 +133,8 @@ def test_the_environment_of_this_suite_finds_all_folders(inside: bool, tmp_path:
 def test_every_library_that_is_imported_is_declared() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    optional = (text for name in ("data", "openvino", "parquet", "serve") for text in extras[name])
+    names = ("data", "executorch", "openvino", "parquet", "serve", "timm")
+    optional = (text for name in names for text in extras[name])
     texts = [*project["dependencies"], *optional]
     declared = {re.match(r"[\w-]+", text)[0] for text in texts}  # type: ignore[index]
     distributions = importlib.metadata.packages_distributions()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"The ONNX file to write. What was found out about it is written into {REPORT} beside it.",
+    help="The file to write: .onnx, or .pte for ExecuTorch. What was found out about it is written into "
+    f"{REPORT} beside it.",
 )
 @click.option(
     "--triton",
@@ -114,11 +115,12 @@ def export(
     verify: bool,
     video: Path | None,
 ) -> None:
-    """Write a model as ONNX, checked against torch.
+    """Write a model as ONNX or for ExecuTorch, checked against torch.
 
     The file takes any number of clips at a time, unless it is portable, and has the labels, the input contract, the
     strategy and the digest of the weights in its metadata. A difference of more than 1e-4 in any number is an error, in
-    fewer bits one of the file in fp32 that it is made of; the files are left for inspection.
+    fewer bits one of the file in fp32 that it is made of; the files are left for inspection. A .pte file for ExecuTorch
+    is portable and in fp32.
     """
     from stzoo.zoo.exporting import refuse_disagreement, write
 
@@ -154,7 +156,8 @@ def _say(job: Job, outcome: Outcome) -> None:
     """Prints what was written and what was found out."""
     agreement, comparison = outcome.written, outcome.comparison
     if job.output.exists():
-        click.echo(f"{job.output}: {job.output.stat().st_size / 1e6:.1f} MB, operator set {job.graph.opset}")
+        kind = "for ExecuTorch" if job.is_executorch else f"operator set {job.graph.opset}"
+        click.echo(f"{job.output}: {job.output.stat().st_size / 1e6:.1f} MB, {kind}")
     if comparison is not None:
         click.echo(
             f"In int8 on {comparison.videos} videos of {job.calibrate}: top-1 {comparison.top1_int8.value:.1%}, in "
@@ -172,7 +175,9 @@ def _say(job: Job, outcome: Outcome) -> None:
 
 
 def _said_of_target(facts: dict[str, Any]) -> str:
-    if "partitions" in facts:
+    if "convolutions" in facts:
+        took = f"{facts['delegated_convolutions']} of {facts['convolutions']} convolutions"
+        return f"XNNPACK takes {took}, in {facts['partitions']} partitions ({facts['how']})"
         parts = f"{facts['partitions']} partition{'' if facts['partitions'] == 1 else 's'}"
         return f"takes {facts['supported_nodes']} of {facts['nodes']} nodes, in {parts} ({facts['how']})"
     if "nodes" in facts:

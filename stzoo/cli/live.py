@@ -58,6 +58,9 @@ def _rows(predictor: Predictor, place: str, over_time: OverTime, topk: int) -> I
 
     source = sys.stdin.buffer if place == STANDARD_INPUT else place
     frames = live_frames(source, partial(click.echo, err=True))
-    for window in follow_live(predictor.contract, predictor.labels, predictor.scores_of, frames, *over_time.lengths):
+    lengths = over_time.lengths
+    for window in follow_live(
+        predictor.contract, predictor.labels, predictor.scores_of, frames, *lengths, over_time.clips
+    ):
         span = window.start_seconds, window.end_seconds
         yield {"path": place, **window_row(predictor, span, window.scores, topk)}

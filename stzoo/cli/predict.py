@@ -124,7 +124,7 @@ def predict(
     answers = min(topk, len(predictor.labels))
     done, broken = set[str](), False
     if resume and output is not None and output.exists():
-        done, broken = resumed(output, form, predictor, answers)
+        done, broken = resumed(output, form, predictor, answers, least_score)
         videos = [video for video in videos if video.path not in done]
     written = len(done)
     kept = _saying_what_is_kept(output, form, lambda: f"{written} of {len(done) + len(videos)} videos")

@@ -69,6 +69,7 @@ class OverTime:
     render: Path | None
     live: bool = False
     events: Path | None = None
+    clips: int | None = None
 
     @property
     def lengths(self) -> tuple[float, float]:
@@ -116,7 +117,7 @@ class OverTime:
         window, hop = self.lengths
         followed = []
         for video in videos:
-            result = _followed(predictor, video, window, hop)
+            result = _followed(predictor, video, window, hop, self.clips)
             entry = timeline_row(predictor, result, topk, window_seconds=window, hop_seconds=hop)
             for sentence in complaints(entry):
                 click.echo(sentence, err=True)
@@ -154,7 +155,8 @@ def timeline_options(command: Command) -> Command:
         events: Path | None,
         **options: Any,
     ) -> Any:
-        return command(*args, over_time=OverTime(timeline, window, hop, figure, render, live, events), **options)
+        over_time = OverTime(timeline, window, hop, figure, render, live, events, options.get("clips"))
+        return command(*args, over_time=over_time, **options)
 
     wrapped: Any = with_over_time
     for option in reversed(_OPTIONS):
@@ -162,7 +164,9 @@ def timeline_options(command: Command) -> Command:
     return wrapped
 
 
-def _followed(predictor: Predictor, video: Video, window_seconds: float, hop_seconds: float) -> Timeline | Failed:
+def _followed(
+    predictor: Predictor, video: Video, window_seconds: float, hop_seconds: float, clips: int | None
+) -> Timeline | Failed:
     """The timeline of a video, or why there is none; a bar is drawn meanwhile."""
     from stzoo.prediction.scoring import Failed
     from stzoo.prediction.timeline import follow
@@ -177,6 +181,7 @@ def _followed(predictor: Predictor, video: Video, window_seconds: float, hop_sec
                 predictor.scores_of,
                 window_seconds=window_seconds,
                 hop_seconds=hop_seconds,
+                clips=clips,
                 advance=bar.reach,
             )
     except (VideoError, UsageError) as error:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.pass_context
-@click.argument("model", metavar="NAME|PATH|FILE.onnx")
+@click.argument("model", metavar="NAME|PATH|FILE.onnx|FILE.pte")
 @click.option(
     "--runtime",
     type=click.Choice(["all", "torch", "onnxruntime", "openvino"]),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from stzoo.prediction.predictor import Predictor
 
 _BAR_WIDTH = 30
-_SCORED_BY = ("nets", "temperature")
-"""What a row's model has where scores are those of several nets, or calibrated."""
+_SCORED_BY = ("nets", "temperature", "least_score")
+"""What a row's model has where scores are those of several nets, or calibrated, and where some are not sure enough."""
 
 
 class Writer(ABC):
@@ -201,10 +201,12 @@ def ranked_cells(predictions: Sequence[Mapping[str, str | float]]) -> Row:
     return {f"{name}{rank}": entry[name] for rank, entry in enumerate(predictions, 1) for name in ("label", "score")}
 
 
-def resumed(path: Path, form: str, predictor: Predictor, answers: int) -> tuple[set[str], bool]:
+def resumed(
+    path: Path, form: str, predictor: Predictor, answers: int, least_score: float | None = None
+) -> tuple[set[str], bool]:
     """The paths that a file of results has, and whether one of them is an error; a last line cut short is removed.
 
-    Raises `DataError` for a file of something else, or by another model or with another input.
+    Raises `DataError` for a file of something else, or by another model, with another input or another least score.
     """
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
@@ -212,14 +214,16 @@ def resumed(path: Path, form: str, predictor: Predictor, answers: int) -> tuple[
         text = whole.decode("utf-8", "surrogateescape")
         rows = _csv_rows(text, answers) if form == "csv" else [json.loads(line) for line in text.splitlines()]
         temperature = None if predictor.confidence is None else predictor.confidence.temperature
-        made_with = (predictor.nets if predictor.nets > 1 else None, temperature)
+        made_with = (predictor.nets if predictor.nets > 1 else None, temperature, least_score)
         wanted = (predictor.digest, predictor.precision, predictor.contract.model_dump(mode="json"), made_with)
         for entry in rows:
             if "error" in entry:
                 continue
             theirs = tuple(entry["model"].get(name) for name in _SCORED_BY)
             if (entry["model"]["digest"], entry["runtime"]["precision"], entry["contract"], theirs) != wanted:
-                raise DataError(f"{path} holds results of another model, precision or input; choose another file")
+                raise DataError(
+                    f"{path} holds results of another model, precision, input or --min-precision; choose another file"
+                )
         paths = {entry["path"] for entry in rows}
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise DataError(f"{path} does not hold results as {form} with {answers} labels; choose another file") from error

@@ -49,7 +49,9 @@ class ClipCache:
 
     folder: Path
     clips: UInt8[np.ndarray, "videos ..."]
-    """Memory map, read only: [videos, views, frames, crop, crop, 3] or [videos, strip frames, size, size, 3]."""
+    """[videos, views, frames, crop, crop, 3] or [videos, strip frames, size, size, 3].
+
+    A map of the file; what is written to it stays in this process."""
     items: tuple[Item, ...]
     broken: tuple[Broken, ...]
 
@@ -177,7 +179,7 @@ def _open(
     broken = tuple(Broken(items[index].path, reason) for index, reason in reasons.items())
     cap.hold(broken, len(items))
     good = tuple(item for index, item in enumerate(items) if index not in reasons)
-    pixels = np.memmap(folder / "frames.u8", dtype=np.uint8, mode="r", shape=(len(good), *shape))
+    pixels = np.memmap(folder / "frames.u8", dtype=np.uint8, mode="c", shape=(len(good), *shape))
     return ClipCache(folder, pixels, good, broken)
 
 

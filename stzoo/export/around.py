@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from stzoo.contract import InputContract
 from stzoo.inference import over_clips, to_input
 from stzoo.nets import Classifier
-from stzoo.nets.layout import Images, Layout, Portable, Volumes, laid_out
+from stzoo.nets.images import Images, Portable
+from stzoo.nets.layout import Layout, Volumes, laid_out
 from stzoo.runtimes.onnx_file import Form
 
 Answers = Tensor | tuple[Tensor, Tensor]

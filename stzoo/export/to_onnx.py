@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import statistics
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ from stzoo.runtimes.onnx_file import FEATURES, FRAMES, INPUT, MOST_BYTES, OUTPUT
 from stzoo.runtimes.onnxruntime_session import explaining, loads_operator_set, opened
 from stzoo.runtimes.values import FLOAT, UINT8, RefusalError
 from stzoo.strategies.strategy import Strategy
+from stzoo.terminal.quiet import quietly
 
 OLDEST_OPSET = 18
 """The oldest operator set that torch's exporter writes. It is the default: more runtimes read it than any newer one."""
@@ -149,7 +148,10 @@ def export(
     if clips_at_once is not None:
         free = {}
     try:
-        with _quietly(), writable(graph, clips) if is_foreign else contextlib.nullcontext():
+        with (
+            quietly("torch.onnx", "onnxscript", "onnx_ir"),
+            writable(graph, clips) if is_foreign else contextlib.nullcontext(),
+        ):
             program = torch.onnx.export(
                 graph,
                 (clips,),
@@ -233,7 +235,7 @@ def compare(
             agreements.append(np.mean(answers[0].argmax(axis=-1) == expected[0].argmax(axis=-1)))
         fewest = min(batch_sizes)
         first = np.ascontiguousarray(clips[:fewest])
-        seconds = statistics.median(_seconds(lambda: session.run(None, {name: first})) for _ in range(_TIMED_RUNS))
+        seconds = median_seconds(lambda: session.run(None, {name: first}))
     return Agreement(
         largest_difference=float(max(differences)),
         top1_agreement=float(np.mean(agreements)),
@@ -245,27 +247,12 @@ def compare(
     )
 
 
+def median_seconds(run: Callable[[], object]) -> float:
+    """Of a few runs, on the clock."""
+    return statistics.median(_seconds(run) for _ in range(_TIMED_RUNS))
+
+
 def _seconds(run: Callable[[], object]) -> float:
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keeps the exporter's progress and its remarks on absent optional packages off the terminal."""
-    import onnx_ir
-    import onnxscript
-
-    chatty = ("torch.onnx", onnxscript.__name__, onnx_ir.__name__)
-    names = [name for name in logging.root.manager.loggerDict if name.startswith(chatty)]
-    levels = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for name in names:
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-            yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)

@@ -11,11 +11,19 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     densenet      DenseNet121, 169, 201 and a small one
     resnet        ResNet50, ResNeXt50, ResNeXt101 and a small one
     mobilenet     MobileNetV2 and a small one
+    mobilenet_v4  MobileNetV4 conv small and a smaller one
     inception     BN-Inception
     torchvision   nets of torchvision for video, which have no sites
+    timm          nets of timm for pictures as backbones, which are ours
+    timm_library  what comes from timm: names, nets, weights
+    tracing       where such a net has sites, found by torch.fx
+    cutting       its graph in parts
     layers        convolutions and pools
     norm          batch norms
+    masks         relaxed masks of gates, and the sum of the branches that they weigh
+    rectify       batch norm and ReLU as one step of autograd
     layout        how activations lie in memory
+    images        layouts in which every frame is an image of its own
     recompute     activation checkpointing
     merging       the same outputs from fewer operations
     averaging     several nets, whose probabilities are averaged

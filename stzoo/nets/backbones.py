@@ -23,7 +23,10 @@ from stzoo.nets.densenet import (
 from stzoo.nets.fusion import Fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
+from stzoo.nets.mobilenet_v4 import MOBILENET_V4, MOBILENET_V4_TINY, MobileNetV4, mobilenet_v4_sites
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
+from stzoo.nets.timm import TimmNet
+from stzoo.nets.timm_library import is_timm, timm_name, timm_record, timm_sites
 from stzoo.nets.torchvision import FAMILIES, TorchvisionNet, no_sites
 from stzoo.strategies.strategy import ALL_BRANCHES, BRANCHES, Site, Strategy
 from stzoo.validation import shortened
@@ -58,10 +61,12 @@ BACKBONES: dict[str, Backbone] = {
     "resnext50": Backbone(ResNet3d, resnet_sites, RESNEXT50, ("none", "x2")),
     "resnext101": Backbone(ResNet3d, resnet_sites, RESNEXT101, ("none", "x2")),
     "mobilenet_v2": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2, ("none", "x2")),
+    "mobilenet_v4": Backbone(MobileNetV4, mobilenet_v4_sites, MOBILENET_V4, ("none",)),
     "inception": Backbone(Inception3d, inception_sites, INCEPTION, ("none", "x2")),
     "densenet_tiny": Backbone(DenseNet3d, densenet_sites, DENSENET_TINY, ("none",)),
     "resnet_tiny": Backbone(ResNet3d, resnet_sites, RESNET_TINY, ("none",)),
     "mobilenet_v2_tiny": Backbone(MobileNet3d, mobilenet_sites, MOBILENET_V2_TINY, ("none",)),
+    "mobilenet_v4_tiny": Backbone(MobileNetV4, mobilenet_v4_sites, MOBILENET_V4_TINY, ("none",)),
 }
 
 TORCHVISION = {name: Backbone(TorchvisionNet, no_sites, name, ("none",)) for name in FAMILIES}
@@ -106,6 +111,12 @@ class Architecture:
         known = backbone(self.backbone)
         return known.sites_of(known.sizes, **self.options)
 
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options, and what else a bundle says so that the same net is built of it elsewhere."""
+        record = timm_record(timm_name(self.backbone)) if is_timm(self.backbone) else {}
+        return {**self.options, **record}
+
     def uniform(self, unit: str) -> Strategy:
         """The strategy with one unit everywhere."""
         return Strategy.uniform(self.backbone, self.sites, unit)
@@ -125,6 +136,8 @@ class Architecture:
 
 def backbone(name: str) -> Backbone:
     """The backbone of that name. Raises `UsageError` with the nearest known name."""
+    if is_timm(name):
+        return Backbone(TimmNet, timm_sites, timm_name(name), ("none",))
     known = BACKBONES | TORCHVISION
     if name not in known:
         raise UsageError(f'no backbone is called "{name}".{did_you_mean(name, known)} Known are {", ".join(known)}.')

@@ -20,6 +20,7 @@ from stzoo.nets.layers import Conv, average_pool, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.recompute import Recompute
+from stzoo.nets.rectify import has_its_batch, rectified, rectified_by_each
 from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x8", "low"]
@@ -68,21 +69,26 @@ class Branch(nn.Module):
     """A branch's own scale and shift, ReLU, and a convolution through time (ST, T) or not (S)."""
 
     ends = ("norm", "conv")
+    takes_rectified = True
 
     def __init__(self, inputs: int, outputs: int, kernel: Size) -> None:
         super().__init__()
         self.norm = Affine(inputs)
         self.conv = Conv(inputs, outputs, kernel)
 
-    def forward(self, x: Activation) -> Activation:
-        return self.conv(F.relu(self.norm(x), inplace=True))
+    def forward(self, x: Activation, is_rectified: bool = False) -> Activation:
+        return self.conv(x if is_rectified else rectified(self.norm, x))
 
 
 class SharedNorm(BatchNorm):
     """Statistics, scale, shift and ReLU once for all branches of a site, which are then linear in what they read."""
 
     def forward(self, x: Activation) -> Activation:
-        return F.relu(super().forward(x), inplace=True)
+        return (
+            rectified_by_each(self, [self], x)[0]
+            if has_its_batch(self, x)
+            else F.relu(super().forward(x), inplace=True)
+        )
 
     def merged(self) -> nn.Module:
         return nn.Sequential(super().merged(), nn.ReLU(inplace=True))
@@ -153,7 +159,7 @@ class DenseLayer(nn.Module):
         return self.unit(x, self._tail)
 
     def _tail(self, x: Activation) -> Activation:
-        return self.tail(F.relu(self.norm(x), inplace=True))
+        return self.tail(rectified(self.norm, x))
 
 
 class Transition(nn.Module):
@@ -237,7 +243,7 @@ class DenseNet3d(StagedClassifier):
         return max_pool(self.stem(x), self.pool_kernel, self.pool_stride)
 
     def after_stages(self, x: Activation) -> Activation:
-        return F.relu(self.norm(x), inplace=True)
+        return rectified(self.norm, x)
 
     def stage_in_parts(self, stage: nn.Module, x: Activation, recompute: Recompute) -> Activation:
         """Of a dense block every layer's own output is kept, once; what they join is put together anew for each."""

@@ -6,15 +6,21 @@ A backbone asks `fuse` for each of its sites and never knows whether it becomes 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial, reduce
+from itertools import repeat
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from stzoo.nets.layout import Activation, Size, layout
+from stzoo.nets.masks import masked_sum, relaxed, weighed
+from stzoo.nets.norm import Affine, Statistics
+from stzoo.nets.rectify import has_its_batch, rectified_by_each
 from stzoo.strategies.strategy import Site, Strategy, open_branches
 
 KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
@@ -22,9 +28,6 @@ KERNELS: dict[str, Size] = {"S": (1, 1, 1), "T": (3, 1, 1), "ST": (3, 1, 1)}
 
 LATE = ("T",)
 """The branches that join behind the tail, which is the 1x3x3 convolution with what belongs to it."""
-
-_SMALLEST = torch.finfo(torch.float32).tiny
-_LARGEST = 1.0 - torch.finfo(torch.float32).eps / 2
 
 
 class Gate(nn.Module):
@@ -58,18 +61,11 @@ class Gate(nn.Module):
         """The masks of the next forward pass, one for every clip of `x`."""
         if self.given is not None:
             return self.given
-        return self.mask(torch.rand(len(x), device=x.device) if self.uniform is None else self.uniform)
+        return self.mask(torch.rand(layout().clips_of(x), device=x.device) if self.uniform is None else self.uniform)
 
     def mask(self, uniform: Float32[Tensor, " clips"]) -> Float32[Tensor, " clips"]:
         """The relaxed keep mask in [0, 1] for the given draws."""
-        u = uniform.clamp(_SMALLEST, _LARGEST)
-        noise = torch.log(u) - torch.log1p(-u)
-        return torch.sigmoid(-(self.logit.float() + noise) / self.temperature)
-
-
-def weighed(x: Activation, mask: Float32[Tensor, " clips"]) -> Activation:
-    """Every clip times its mask."""
-    return x * mask.to(x.dtype).view(-1, 1, 1, 1, 1)
+        return relaxed(self.logit, uniform, self.temperature)
 
 
 Tail = Callable[[Activation], Activation]
@@ -107,28 +103,44 @@ class Fusion(nn.Module):
         return bool(self.early)
 
     def forward(self, x: Activation, tail: Tail | None = None) -> Activation:
-        x = self.shared(x)
         masks = {name: gate.draw(x) for name, gate in self.gates.items()}  # type: ignore[operator]
+        branches = self._branches(x)
         if not self.early:
-            return self._sum(x, self.late, masks)
-        y = self._sum(x, self.early, masks)
+            return _sum(branches, self.late, masks)
+        y = _sum(branches, self.early, masks)
         if tail is not None:
             y = tail(y)
         if not self.late:
             return y
         if masks:
             y = weighed(y, 1.0 - torch.stack([1.0 - masks[name] for name in self.early]).prod(dim=0))
-        return y + self._sum(x, self.late, masks)
+        return y + _sum(branches, self.late, masks)
 
-    def _sum(self, x: Activation, names: Collection[str], masks: Mapping[str, Float32[Tensor, " clips"]]) -> Activation:
-        total: Tensor | None = None
-        for name in names:
-            y = self.branches[name](x)
-            if name in masks:
-                y = weighed(y, masks[name])
-            total = y if total is None else total + y
-        assert total is not None
-        return total
+    def _branches(self, x: Activation) -> dict[str, Callable[[], Activation]]:
+        """What computes each of the branches, by its name."""
+        shared = self.shared
+        if type(shared) is Statistics and self._take_rectified and has_its_batch(shared, x):
+            norms = [cast(Affine, branch.norm) for branch in self.branches.values()]
+            inputs = zip(self.branches.items(), rectified_by_each(shared, norms, x), strict=True)
+            return {name: partial(branch, y, is_rectified=True) for (name, branch), y in inputs}
+        x = shared(x)
+        return {name: partial(branch, x) for name, branch in self.branches.items()}
+
+    @property
+    def _take_rectified(self) -> bool:
+        """Whether all branches begin with a scale and a shift of their own and ReLU, which may be done before."""
+        return all(getattr(branch, "takes_rectified", False) for branch in self.branches.values())
+
+
+def _sum(
+    branches: Mapping[str, Callable[[], Activation]],
+    names: Collection[str],
+    masks: Mapping[str, Float32[Tensor, " clips"]],
+) -> Activation:
+    """The sum of the named branches, each with its mask where there are masks."""
+    if masks:
+        return masked_sum([branches[name]() for name in names], [masks[name] for name in names])
+    return reduce(operator.add, (branches[name]() for name in names))
 
 
 class Closed(nn.Module):
@@ -243,7 +255,16 @@ def set_noise(template: nn.Module, uniforms: Float32[Tensor, "clips gates"] | No
         gate.uniform = None if uniforms is None else uniforms[:, column]
 
 
+def draw_masks(template: nn.Module, uniforms: Float32[Tensor, "clips gates"]) -> None:
+    """Gives every gate the masks of these draws, all computed at once, for one forward and one backward pass."""
+    gates = [gate for _, _, gate, _ in named_gates(template)]
+    if gates:
+        (temperature,) = {gate.temperature for gate in gates}
+        set_masks(template, relaxed(torch.stack([gate.logit for gate in gates]), uniforms, temperature))
+
+
 def set_masks(template: nn.Module, masks: Float32[Tensor, "clips gates"] | None) -> None:
     """Gives every gate its masks for the next forward passes, a column each in network order; None lets them draw."""
-    for column, (_, _, gate, _) in enumerate(named_gates(template)):
-        gate.given = None if masks is None else masks[:, column]
+    gates = [gate for _, _, gate, _ in named_gates(template)]
+    for gate, given in zip(gates, repeat(None) if masks is None else masks.unbind(1), strict=masks is not None):
+        gate.given = given

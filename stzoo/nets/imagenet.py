@@ -1,4 +1,4 @@
-"""Where torchvision's weights come from: its loader and cache, or a local file that nobody vouches for."""
+"""Where 2D weights come from: torchvision's loader and cache, timm, or a local file that nobody vouches for."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ TORCHVISION = {
 """A backbone -> torchvision's 2D net with the same weights."""
 
 EDITION = "IMAGENET1K_V1"
+
+TIMM = {"mobilenet_v4": "timm:mobilenetv4_conv_small.e2400_r224_in1k"}
+"""A backbone of which torchvision has no 2D net -> where timm's ImageNet weights of it are."""
 
 
 def imagenet_place(backbone: str) -> tuple[WeightsEnum, Path]:

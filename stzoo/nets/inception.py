@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
 from torch import nn
 
 from stzoo.nets.classifier import StagedClassifier
@@ -26,6 +25,7 @@ from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv, average_around, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
+from stzoo.nets.rectify import rectified
 from stzoo.strategies.strategy import Site
 
 TemporalStride = Literal["none", "x2"]
@@ -144,7 +144,7 @@ class Mixed(nn.Module):
         self.pool = average_around if sizes.pool == "average" else partial(max_pool, kernel=kernel, stride=self.stride)
 
     def forward(self, x: Activation) -> Activation:
-        three, twice = F.relu(self.norm(self.unit(x)), inplace=True).split(self.reduced, dim=layout().channels)
+        three, twice = rectified(self.norm, self.unit(x)).split(self.reduced, dim=layout().channels)
         paths = [self.three(three.contiguous()), self.twice(twice.contiguous()), self.projection(self.pool(x))]
         if self.one is not None:
             paths.insert(0, self.one(x))

@@ -1,7 +1,7 @@
 """Two-dimensional ImageNet weights, put into a template or fixed net.
 
-What each tensor of a net is called in torchvision's 2D sibling stands in one table a family. Every tensor on either
-side must have its counterpart, but for gates and T branches.
+What each tensor of a net is called in its 2D sibling, which torchvision or timm has, stands in one table a family.
+Every tensor on either side must have its counterpart, but for gates and T branches.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.densenet import DenseNet3d
 from stzoo.nets.mobilenet import MobileNet3d
+from stzoo.nets.mobilenet_v4 import MobileNetV4
 from stzoo.nets.norm import BATCHES
 from stzoo.nets.resnet import ResNet3d
+from stzoo.nets.timm import TimmNet, flat_names
+from stzoo.nets.timm_library import flat_weights
 from stzoo.validation import shortened
 
 Temporal = Literal["average", "centre"]
@@ -79,7 +82,37 @@ MOBILENET = {
     r"head": "classifier.1",
 }
 
-FAMILIES: dict[type[Classifier], Mapping[str, str]] = {DenseNet3d: DENSENET, ResNet3d: RESNET, MobileNet3d: MOBILENET}
+MOBILENET_V4 = {
+    r"stem\.conv": "conv_stem",
+    r"stem\.norm": "bn1",
+    r"first\.block(?P<block>\d+)\.wide\.conv": "blocks.{block0}.0.conv",
+    r"first\.block(?P<block>\d+)\.wide\.norm": "blocks.{block0}.0.bn1",
+    r"first\.block(?P<block>\d+)\.project\.conv": "blocks.{block0}.1.conv",
+    r"first\.block(?P<block>\d+)\.project\.norm": "blocks.{block0}.1.bn1",
+    r"last\.conv": "blocks.4.0.conv",
+    r"last\.norm": "blocks.4.0.bn1",
+    r"features\.conv": "conv_head",
+    r"features\.norm": "norm_head",
+    r"head": "classifier",
+} | {
+    rf"stage{stage}\.block(?P<block>\d+)\.{part}\.{tensor}": f"blocks.{stage + 1}.{{block0}}.{there}.{of_timm}"
+    for stage in (1, 2)
+    for part, there in (
+        (r"unit\.shared", "dw_start"),
+        (r"unit\.branches\.\w+", "pw_exp"),
+        ("depthwise", "dw_mid"),
+        ("project", "pw_proj"),
+    )
+    for tensor, of_timm in (("conv", "conv"), ("norm", "bn"))
+}
+"""Of timm's mobilenetv4_conv_small, whose blocks 2 and 3 have the sites."""
+
+FAMILIES: dict[type[Classifier], Mapping[str, str]] = {
+    DenseNet3d: DENSENET,
+    ResNet3d: RESNET,
+    MobileNet3d: MOBILENET,
+    MobileNetV4: MOBILENET_V4,
+}
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """`denselayer1.norm.1.weight`: how torchvision's checkpoints of 2017 write `denselayer1.norm1.weight`."""
@@ -88,7 +121,9 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 def inflate(
     net: Classifier, weights: Mapping[str, Tensor], *, temporal: Temporal = "average", keep_head: bool = False
 ) -> None:
-    """Puts a state dict of torchvision's 2D sibling into `net`, a template or fixed net; gates keep their values.
+    """Puts a state dict of the 2D sibling into `net`, a template or fixed net; gates keep their values.
+
+    That of a net of timm is timm's own, as timm saves it.
 
     A spatial kernel [outputs, inputs, height, width] becomes one with a time axis: repeated over its length and divided
     by it. With `temporal = "centre"` the ST branches take it at their middle tap alone, so that at first they look at
@@ -102,6 +137,8 @@ def inflate(
     Raises `WeightsError` naming the tensor that has no counterpart, is of another shape or holds no finite numbers; the
     net is then unchanged. Reference: Carreira and Zisserman 2017, section 2.1; the authors' code for the branches.
     """
+    if isinstance(net, TimmNet):
+        weights = flat_weights(net.name, weights)
     renamed = {_OLD_DENSENET.sub(r"\1\2", name): value for name, value in weights.items()}
     if len(renamed) < len(weights):
         twice = next(name for name in weights if name not in renamed and _OLD_DENSENET.sub(r"\1\2", name) in weights)
@@ -149,6 +186,8 @@ def counterparts(net: Classifier, shapes: Mapping[str, Shape], *, keep_head: boo
 def _names(whole: Classifier, tensors: Iterable[str]) -> dict[str, str]:
     """The 2D names of the tensors of a net whose branches are all open."""
     shape = architecture(whole)
+    if isinstance(whole, TimmNet):
+        return flat_names(whole, tensors)
     table = FAMILIES.get(type(whole))
     if table is None:
         raise WeightsError(f"{shape.backbone} takes no 2D weights; start it from scratch or from a bundle")
@@ -169,8 +208,8 @@ def _names(whole: Classifier, tensors: Iterable[str]) -> dict[str, str]:
 
 
 def _with_time(value: Tensor, shape: torch.Size, centred: bool) -> Tensor:
-    """A kernel with a time axis of the length that `shape` has; anything else as it is."""
-    if value.ndim != 4:
+    """A kernel with a time axis of the length that `shape` has; what needs none as it is."""
+    if value.ndim == len(shape):
         return value
     length = shape[2]
     if centred:

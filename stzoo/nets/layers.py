@@ -13,23 +13,32 @@ from stzoo.nets.layout import Activation, Size, is_spatial, is_temporal, layout
 
 
 class Conv(nn.Module):
-    """A bias-free 3D convolution with odd kernel and `same` padding; sizes and strides are (time, height, width).
+    """A 3D convolution with odd kernel and `same` padding; sizes and strides are (time, height, width).
 
     With `groups`, every output sees only its own group of inputs. The weight is drawn from Kaiming's normal
-    distribution over the fan-in. A `bias` is there only after a norm has been folded into the convolution.
+    distribution over the fan-in. Without `biased`, a `bias` is there only after a norm has been folded in.
     """
 
     bias: Float[Tensor, " outputs"] | None
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1), groups: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: Size = (1, 1, 1),
+        stride: Size = (1, 1, 1),
+        groups: int = 1,
+        biased: bool = False,
     ) -> None:
         super().__init__()
         self.stride = stride
         self.groups = groups
         self.padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, *kernel))
-        self.register_buffer("bias", None)
+        if biased:
+            self.bias = nn.Parameter(torch.zeros(outputs))
+        else:
+            self.register_buffer("bias", None)
         nn.init.normal_(self.weight, std=math.sqrt(2.0 / math.prod(self.weight.shape[1:])))
 
     def forward(self, x: Activation) -> Activation:

@@ -1,7 +1,8 @@
 """How activations lie in memory, and how they are convolved and pooled there.
 
 A net runs as `ChannelsLast` in torch. ONNX files are written in one of the other layouts, from the same net: as
-`Images` only what is temporal moves anything in memory; as `Volumes` nothing does, and all is left to 3D operations.
+`Images` (`stzoo.nets.images`) only what is temporal moves anything in memory; as `Volumes` nothing does, and all is
+left to 3D operations.
 """
 
 from __future__ import annotations
@@ -63,14 +64,30 @@ class Layout(ABC):
         """Pools windows of `kernel`; beyond the border lie zeros, which a mean counts and a maximum does not."""
 
     @abstractmethod
-    def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
-        """`function` of a tensor whose second axis is that of the channels, and which keeps its shape."""
+    def per_channel(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Activation) -> tuple[Activation, ...]:
+        """What `function` makes, in the same shape, of a tensor whose second axis is that of the channels."""
 
     @abstractmethod
     def scaled_and_shifted(
         self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
     ) -> Activation:
         """Every channel times its scale, plus its shift."""
+
+    @abstractmethod
+    def images(self, x: Activation) -> ImageView:
+        """Every frame an image of its own."""
+
+    @abstractmethod
+    def from_images(self, y: ImageView, x: Activation) -> Activation:
+        """The way back, where `x` has as many frames."""
+
+    def clips_of(self, x: Activation) -> int | torch.SymInt:
+        """How many clips there are in an activation."""
+        return len(x)
+
+    def per_row(self, values: Float[Tensor, " clips"], x: Activation) -> Float[Tensor, " rows"]:
+        """A value for each entry along the first axis of `x`, from one for each clip."""
+        return values
 
     def along_channels(self, values: Float[Tensor, " channels"]) -> Float[Tensor, "..."]:
         """A value a channel, to be combined with an activation."""
@@ -84,13 +101,6 @@ class Layout(ABC):
 
 class Views(Layout):
     """Everything spatial is a 2D operation on images, everything temporal one on lines through time."""
-
-    @abstractmethod
-    def images(self, x: Activation) -> ImageView: ...
-
-    @abstractmethod
-    def from_images(self, y: ImageView, x: Activation) -> Activation:
-        """The way back, where `x` has as many frames."""
 
     @abstractmethod
     def lines(self, x: Activation) -> TimeView: ...
@@ -122,8 +132,8 @@ class Views(Layout):
             return x
         return self.from_lines(pool(self.lines(x), (kernel[0], 1), (stride[0], 1), (padding[0], 0)), x)
 
-    def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
-        return self.from_images(function(self.images(x)), x)
+    def per_channel(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Activation) -> tuple[Activation, ...]:
+        return tuple(self.from_images(y, x) for y in function(self.images(x)))
 
 
 class ChannelsLast(Views):
@@ -160,69 +170,6 @@ class ChannelsLast(Views):
         return x.permute(0, 4, 1, 2, 3)
 
 
-class Images(Views):
-    """[clips * frames, channels, height, width], for a number of `clips`."""
-
-    channels, rows = 1, 2
-
-    def __init__(self, clips: int | torch.SymInt) -> None:
-        self.clips = clips
-
-    def from_volume(self, volume: VolumeView) -> Activation:
-        return volume.transpose(1, 2).flatten(0, 1)
-
-    def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
-        return x.mean(dim=(2, 3)).reshape(self.clips, -1, x.shape[1]).mean(dim=1)
-
-    def scaled_and_shifted(
-        self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
-    ) -> Activation:
-        return _as_batch_norm(x, scale, shift)
-
-    def images(self, x: Activation) -> ImageView:
-        return x
-
-    def from_images(self, y: ImageView, x: Activation) -> Activation:
-        return y
-
-    def lines(self, x: Activation) -> TimeView:
-        return x.reshape(self.clips, -1, *x.shape[1:]).flatten(3).transpose(1, 2)
-
-    def from_lines(self, y: TimeView, x: Activation) -> Activation:
-        return y.transpose(1, 2).reshape(-1, y.shape[1], x.shape[2], y.shape[3] // x.shape[2])
-
-    def volume(self, x: Activation) -> VolumeView:
-        return x.reshape(self.clips, -1, *x.shape[1:]).transpose(1, 2)
-
-
-class Portable(Images):
-    """`Images` in nothing but 2D operations on tensors of four dimensions at most, for a fixed number of clips."""
-
-    def from_volume(self, volume: VolumeView) -> Activation:
-        height, width = volume.shape[3:]
-        return volume.flatten(3).transpose(1, 2).reshape(-1, volume.shape[1], height, width)
-
-    def scaled_and_shifted(
-        self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
-    ) -> Activation:
-        return x * self.along_channels(scale) + self.along_channels(shift)
-
-    def lines(self, x: Activation) -> TimeView:
-        return x.reshape(self.clips, -1, x.shape[1], x.shape[2] * x.shape[3]).transpose(1, 2)
-
-    def convolve(
-        self, x: Activation, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size, groups: int
-    ) -> Activation:
-        if is_spatial(weight, stride) or is_temporal(weight, stride):
-            return super().convolve(x, weight, bias, stride, padding, groups)
-        # Frames within the kernel's reach become channels of one image, by a convolution that copies.
-        channels, reach = x.shape[1], weight.shape[2]
-        copies = torch.eye(reach, dtype=weight.dtype).repeat(channels, 1).view(-1, 1, reach, 1)
-        stacked = F.conv2d(self.lines(x), copies, None, (stride[0], 1), (padding[0], 0), groups=channels)
-        images = self.from_lines(stacked, x)
-        return F.conv2d(images, weight.flatten(1, 2), bias, stride[1:], padding[1:], groups=groups)
-
-
 class Volumes(Layout):
     """[clips, channels, frames, height, width], contiguous, as torch's own 3D modules have them."""
 
@@ -230,6 +177,12 @@ class Volumes(Layout):
 
     def from_volume(self, volume: VolumeView) -> Activation:
         return volume
+
+    def images(self, x: Activation) -> ImageView:
+        return x.transpose(1, 2).flatten(0, 1)
+
+    def from_images(self, y: ImageView, x: Activation) -> Activation:
+        return y.reshape(-1, x.shape[2], *y.shape[1:]).transpose(1, 2)
 
     def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
         return x.mean(dim=(2, 3, 4))
@@ -248,17 +201,17 @@ class Volumes(Layout):
         around = [size for size in reversed(padding) for _ in range(2)]
         return F.avg_pool3d(F.pad(x, around), kernel, stride)
 
-    def per_channel(self, function: Callable[[Tensor], Tensor], x: Activation) -> Activation:
+    def per_channel(self, function: Callable[[Tensor], tuple[Tensor, ...]], x: Activation) -> tuple[Activation, ...]:
         return function(x)
 
     def scaled_and_shifted(
         self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
     ) -> Activation:
-        return _as_batch_norm(x, scale, shift)
+        return as_batch_norm(x, scale, shift)
 
 
-def _as_batch_norm(x: Tensor, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]) -> Tensor:
-    """One node of a graph, which runtimes join to its neighbours, instead of a product and a sum."""
+def as_batch_norm(x: Tensor, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]) -> Tensor:
+    """Scaled and shifted channels as one node of a graph, which runtimes join to its neighbours, not as two."""
     mean, variance = x.new_zeros(len(scale)), x.new_ones(len(scale))
     return F.batch_norm(x, mean, variance, scale, shift, eps=0.0)
 

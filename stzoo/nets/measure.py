@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stzoo.nets import Architecture, fixed_net, template
 from stzoo.nets.blank import without_memory
@@ -55,6 +56,31 @@ class Latency:
     runs: int
     threads: int
     torch: str
+
+
+class _Kernels(TorchDispatchMode):
+    """Counts the operations of torch within the context, views of tensors among them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def count_kernels(function: Callable[[], object]) -> int:
+    """How many operations of torch a call carries out, backward passes, optimisers and views included."""
+    with _Kernels() as kernels:
+        function()
+    return kernels.count
 
 
 _PRODUCTS = (torch.matmul, Tensor.matmul)

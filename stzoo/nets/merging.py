@@ -53,20 +53,17 @@ def merge(net: Net) -> Net:
     return merged
 
 
-def _merge(module: nn.Module) -> None:
-    """Merges what is inside the module, the innermost first."""
-    for child in module.children():
-        _merge(child)
-    if isinstance(module, Fusion):
-        _share_out_statistics(module)
-        _sum_branches(module)
-    for name, before in _follows(module).items():
-        norm = module.get_submodule(name)
-        if type(norm) is BatchNorm and _fold(norm, [end for path in before for end in _outputs(module, path)]):
-            setattr(module, name, nn.Identity())
-    for name, child in module.named_children():
-        if isinstance(child, Statistics):
-            setattr(module, name, child.merged())
+def _merge(net: nn.Module) -> None:
+    for site in [module for module in net.modules() if isinstance(module, Fusion)]:
+        _share_out_statistics(site)
+        _sum_branches(site)
+    for module in list(net.modules()):
+        for name, before in _follows(module).items():
+            norm = module.get_submodule(name)
+            if type(norm) is BatchNorm and _fold(norm, [end for path in before for end in _outputs(module, path)]):
+                module.set_submodule(name, nn.Identity())
+    for name, norm in [(name, module) for name, module in net.named_modules() if isinstance(module, Statistics)]:
+        net.set_submodule(name, norm.merged())
 
 
 def _share_out_statistics(site: Fusion) -> None:
@@ -108,21 +105,34 @@ def _sum(convs: list[Conv]) -> Conv | None:
         for dimension, size in enumerate(margin, start=2):
             middle = middle.narrow(dimension, size // 2, middle.shape[dimension] - size)
         middle.add_(conv.weight)
+        if largest.bias is not None and conv.bias is not None:
+            largest.bias.add_(conv.bias)
     return largest
 
 
 def _fold(norm: BatchNorm, ends: list[nn.Module]) -> bool:
     """Lets the modules whose sum the norm takes do its work, if all of them can."""
-    convs = [end for end in ends if isinstance(end, Conv)]
-    able: list[Conv | Closed] = [*convs, *(end for end in ends if isinstance(end, Closed))]
+    convs = [end for end in ends if isinstance(end, Conv | nn.Conv2d)]
+    able: list[Conv | nn.Conv2d | Closed] = [*convs, *(end for end in ends if isinstance(end, Closed))]
     if not able or len(able) < len(ends):
         return False
-    assert all(end.bias is None for end in able)
     scale, shift = norm.scale_and_shift()
     for conv in convs:
-        conv.weight.mul_(scale.view(-1, 1, 1, 1, 1))
-    able[0].bias = shift.to(norm.running_var.dtype)
+        conv.weight.mul_(scale.view(-1, *[1] * (conv.weight.ndim - 1)))
+        if conv.bias is not None:
+            conv.bias.mul_(scale)
+    _shift(able[0], shift.to(norm.running_var.dtype))
     return True
+
+
+def _shift(end: Conv | nn.Conv2d | Closed, shift: Tensor) -> None:
+    """Lets the outputs of a module be larger by so much a channel."""
+    if end.bias is not None:
+        end.bias.add_(shift)
+    elif isinstance(end, nn.Conv2d):
+        end.bias = nn.Parameter(shift, requires_grad=False)
+    else:
+        end.bias = shift
 
 
 def _follows(module: nn.Module) -> Mapping[str, Iterable[str]]:

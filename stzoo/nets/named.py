@@ -24,7 +24,8 @@ def create(backbone: str, strategy: Strategy | str | None = None, classes: int =
     decides its weights.
 
     Args:
-        backbone: a name such as `resnet50`, or a net of torchvision such as `r3d_18`.
+        backbone: a name such as `resnet50`, a net of torchvision such as `r3d_18`, or one of timm such as
+            `timm:efficientnet_lite0` (experimental).
         strategy: itself, or by a name such as `st`, `mc3` or `rule:k400`; by default both branches everywhere.
         classes: how many there are.
         options: those of the backbone, such as `branches=("S", "T", "ST")`, `temporal_stride="x2"` or `stem_frames=1`.

@@ -36,8 +36,9 @@ class Statistics(nn.Module):
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, epsilon: float = EPSILON) -> None:
         super().__init__()
+        self.epsilon = epsilon
         self.momentum: float | None = 0.1
         self.follows_batches = True
         self.ranks = ALONE
@@ -55,7 +56,7 @@ class Statistics(nn.Module):
     def scale_and_shift(self) -> ScaleAndShift:
         """What this norm does to every channel outside training, in single precision at least."""
         precision = torch.promote_types(self.running_var.dtype, torch.float32)
-        scale = (self.running_var.to(precision) + EPSILON).rsqrt()
+        scale = (self.running_var.to(precision) + self.epsilon).rsqrt()
         return scale, -self.running_mean.to(precision) * scale
 
     def merged(self) -> nn.Module:
@@ -71,17 +72,21 @@ class Statistics(nn.Module):
 
     def normalise(self, x: Activation, weight: Tensor | None, bias: Tensor | None) -> Activation:
         """Standardises and, where given, scales and shifts every channel."""
-        factor = 0.0
-        if self.training and self.follows_batches:
-            self.num_batches_tracked.add_(1)
-            factor = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        factor = self.counted()
         if self.training and self.together is not None:
             together = self.together
-            return layout().per_channel(lambda view: together(self, view, weight, bias, factor), x)
+            return layout().per_channel(lambda view: (together(self, view, weight, bias, factor),), x)[0]
         kept = (self.running_mean, self.running_var)
         return layout().per_channel(
-            lambda view: F.batch_norm(view, *kept, weight, bias, self.training, factor, EPSILON), x
-        )
+            lambda view: (F.batch_norm(view, *kept, weight, bias, self.training, factor, self.epsilon),), x
+        )[0]
+
+    def counted(self) -> float:
+        """By how much the running statistics follow the batch at hand, which is counted unless that is not at all."""
+        if not (self.training and self.follows_batches):
+            return 0.0
+        self.num_batches_tracked.add_(1)
+        return 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
 
 
 def keep_statistics(net: nn.Module) -> None:
@@ -115,8 +120,8 @@ class Affine(nn.Module):
 class BatchNorm(Statistics):
     """Statistics, scale and shift in one module, for a place that only one path passes."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
+    def __init__(self, channels: int, epsilon: float = EPSILON) -> None:
+        super().__init__(channels, epsilon)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -137,7 +142,8 @@ def normalise_together(
 ) -> Float[Tensor, "images channels height width"]:
     """`Statistics.normalise` in training with the images of all processes, whose mean it follows by `factor`."""
     y, mean, variance, count = cast(
-        tuple[Tensor, Tensor, Tensor, Tensor], BatchNormOfAll.apply(x, weight, bias, statistics.ranks)
+        tuple[Tensor, Tensor, Tensor, Tensor],
+        BatchNormOfAll.apply(x, weight, bias, statistics.ranks, statistics.epsilon),
     )
     if factor:
         statistics.running_mean.lerp_(mean.to(statistics.running_mean), factor)
@@ -154,7 +160,7 @@ class BatchNormOfAll(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, ranks: Ranks
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, ranks: Ranks, epsilon: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         channels = x.shape[1]
         precision = torch.promote_types(x.dtype, torch.float32)
@@ -168,21 +174,22 @@ class BatchNormOfAll(torch.autograd.Function):
         count = counts.sum()
         mean = (counts * means).sum(0) / count
         variance = (counts * (variances + (means - mean).square())).sum(0) / count
-        y = F.batch_norm(x, mean, variance, weight, bias, False, 0.0, EPSILON) if x.numel() else torch.empty_like(x)
-        ctx.ranks, ctx.has_weight, ctx.has_bias = ranks, weight is not None, bias is not None
+        y = F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon) if x.numel() else torch.empty_like(x)
+        ctx.ranks, ctx.epsilon = ranks, epsilon
+        ctx.has_weight, ctx.has_bias = weight is not None, bias is not None
         weight = torch.ones_like(mean) if weight is None else weight
         ctx.save_for_backward(x, weight, mean, variance, count)
         ctx.mark_non_differentiable(mean, variance, count)
         return y, mean, variance, count
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance, count = ctx.saved_tensors
-        deviation = (variance + EPSILON).rsqrt()
+        deviation = (variance + ctx.epsilon).rsqrt()
         scaled, of_weight, of_bias = torch.zeros_like(x), torch.zeros_like(mean), torch.zeros_like(mean)
         if x.numel():
             scaled, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                gradient, x, weight, mean, variance, mean, deviation, False, EPSILON, [True, True, True]
+                gradient, x, weight, mean, variance, mean, deviation, False, ctx.epsilon, [True, True, True]
             )
         sums = ctx.ranks.total(torch.stack([of_bias, of_weight]))
         mean_gradient, mean_product = sums / count
@@ -190,4 +197,4 @@ class BatchNormOfAll(torch.autograd.Function):
         constant = -weight * deviation * mean_gradient - slope * mean
         spread = (slice(None), None, None)
         of_x = torch.addcmul(scaled + constant[spread], x, slope[spread]).to(x.dtype)
-        return of_x, of_weight if ctx.has_weight else None, of_bias if ctx.has_bias else None, None
+        return of_x, of_weight if ctx.has_weight else None, of_bias if ctx.has_bias else None, None, None

@@ -12,16 +12,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from stzoo.errors import UsageError
 from stzoo.nets.norm import Statistics
 from stzoo.nets.pruning import is_template
+from stzoo.nets.timm import TimmNet
 
 
 def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Float[Tensor, "clips 3 frames height width"]]) -> None:
     """Replaces all batch-norm statistics of a fixed net by the plain average over the given batches, in place.
 
-    Raises `UsageError` for a template, for a net without batch norms, and when there is no batch.
+    A net of timm that has none, and is not merged, stays as it is. Raises `UsageError` for a template, for another net
+    without batch norms, and when there is no batch.
     """
     if is_template(net):
         raise UsageError("batch-norm statistics are re-estimated for fixed nets; prune a strategy out of it first")
     norms = [module for module in net.modules() if isinstance(module, Statistics | _BatchNorm)]
+    if not norms and any(isinstance(module, TimmNet) and module.architecture for module in net.modules()):
+        return
     if not norms:
         raise UsageError("this net has no batch norms whose statistics could be re-estimated")
     momenta = [norm.momentum for norm in norms]

@@ -20,6 +20,7 @@ from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Conv, average_around, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
+from stzoo.nets.rectify import rectified
 from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x2"]
@@ -108,11 +109,11 @@ class Bottleneck(nn.Module):
         self.shortcut: nn.Module = nn.Identity() if same else Shortcut(inputs, outputs, stride)
 
     def forward(self, x: Activation) -> Activation:
-        y = F.relu(self.norm2(self.unit(x, self._tail)), inplace=True)
+        y = rectified(self.norm2, self.unit(x, self._tail))
         return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x), inplace=True)
 
     def _tail(self, x: Activation) -> Activation:
-        return self.conv2(F.relu(self.norm1(x), inplace=True))
+        return self.conv2(rectified(self.norm1, x))
 
 
 class ResNet3d(StagedClassifier):

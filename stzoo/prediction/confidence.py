@@ -20,6 +20,8 @@ PRECISIONS = (0.8, 0.9, 0.95, 0.98, 0.99)
 _TEMPERATURES = (0.05, 20.0)
 _STEPS, _ROUNDS = 41, 4
 _LEAST = 1e-300
+_MARGIN = 1e-3
+"""Below the least of all scores: as far as runtimes may differ from torch, as `stzoo verify` has it."""
 
 ClipScores = Float64[np.ndarray, "nets clips classes"]
 
@@ -56,7 +58,7 @@ def fit(
     for precision in sorted({*PRECISIONS, *precisions}):
         if (reached := curve.least_score(precision)) is not None:
             score, coverage = reached
-            thresholds.append(Threshold(precision=precision, score=score, coverage=coverage))
+            thresholds.append(Threshold(precision=precision, score=_below(score, curve.score), coverage=coverage))
     return Confidence(
         nets=len(clip_scores[0]),
         temperature=temperature,
@@ -64,6 +66,12 @@ def fit(
         videos=len(labels),
         data=data,
     )
+
+
+def _below(score: float, scores: Float64[np.ndarray, " points"]) -> float:
+    """Halfway to the next lower score, where there is one: a runtime that rounds otherwise decides the same."""
+    lower = scores[scores < score]
+    return (score + float(lower.max())) / 2 if len(lower) else max(0.0, score - _MARGIN)
 
 
 def of_videos(clip_scores: Sequence[ClipScores], temperature: float) -> Float32[np.ndarray, "videos classes"]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+Many = Sequence[VideoLike]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictor:
@@ -123,13 +125,7 @@ class Predictor:
 
     @overload
     def predict(
-        self,
-        video: Sequence[VideoLike],
-        topk: int = 5,
-        clips: int | None = None,
-        *,
-        fps: Fps = None,
-        channels: Channels = "rgb",
+        self, video: Many, topk: int = 5, clips: int | None = None, *, fps: Fps = None, channels: Channels = "rgb"
     ) -> list[list[Prediction]]: ...
 
     def predict(
@@ -211,17 +207,19 @@ class Predictor:
         *,
         fps: Fps = None,
         channels: Channels = "rgb",
+        clips: int | None = None,
     ) -> Timeline: ...
 
     @overload
     def timeline(
         self,
-        video: Sequence[VideoLike],
+        video: Many,
         window_seconds: float = 2.0,
         hop_seconds: float = 1.0,
         *,
         fps: Fps = None,
         channels: Channels = "rgb",
+        clips: int | None = None,
     ) -> list[Timeline]: ...
 
     def timeline(
@@ -232,30 +230,31 @@ class Predictor:
         *,
         fps: Fps = None,
         channels: Channels = "rgb",
+        clips: int | None = None,
     ) -> Timeline | list[Timeline]:
         """The scores of a window that moves along a video; arguments, errors and warnings are those of `predict` and
         `stzoo.prediction.timeline.follow`.
         """
         several = are_several(video)
         timelines = [
-            follow(
-                each,
-                self.contract,
-                self.labels,
-                self.scores_of,
-                window_seconds=window_seconds,
-                hop_seconds=hop_seconds,
-            )
+            follow(each, self.contract, self.labels, self.scores_of, window_seconds, hop_seconds, clips)
             for each in given_videos(video, fps, channels)
         ]
         warn_of(sentence for timeline in timelines for sentence in timeline.warnings)
         return timelines if several else timelines[0]
 
     def stream(
-        self, fps: Fps = None, window_seconds: float = 2.0, hop_seconds: float = 1.0, *, channels: Channels = "rgb"
+        self,
+        fps: Fps = None,
+        window_seconds: float = 2.0,
+        hop_seconds: float = 1.0,
+        *,
+        channels: Channels = "rgb",
+        clips: int | None = None,
     ) -> Stream:
         """A window that moves along frames that come one at a time; arguments and errors are those of `Stream`."""
-        return Stream(self.contract, self.labels, self.scores_of, fps, window_seconds, hop_seconds, channels)
+        lengths = window_seconds, hop_seconds
+        return Stream(self.contract, self.labels, self.scores_of, fps, *lengths, channels, clips=clips)
 
     def _means(
         self, of_clips: OfClips, videos: Iterable[Video], clips: int | None

@@ -32,12 +32,15 @@ def row(predictor: Predictor, result: Scored | Failed, topk: int, *, least_score
         spread = dict(zip(predictor.labels, result.spread.tolist(), strict=True))
         ranked = [entry | {"spread": spread[entry["label"]]} for entry in ranked]
     unknown = {} if least_score is None else {"unknown": bool(result.scores.max() < least_score)}
+    about = _about(predictor, result)
+    if least_score is not None:
+        about["model"]["least_score"] = least_score
     return {
         "path": result.path,
         **unknown,
         "predictions": ranked,
         "clips": [[round(time, 6) for time in times] for times in result.times_seconds.tolist()],
-        **_about(predictor, result),
+        **about,
     }
 
 

@@ -42,6 +42,7 @@ def follow_live(
     frames: Iterable[LiveFrame],
     window_seconds: float,
     hop_seconds: float,
+    clips: int | None = None,
 ) -> Iterator[WindowScores]:
     """The windows of frames that come with their times; after a new connection they begin anew.
 
@@ -59,7 +60,7 @@ def follow_live(
         if stream is None or frame.is_first:
             yield from placed(() if stream is None else stream.finish())
             lengths = window_seconds, hop_seconds
-            stream = Stream(contract, labels, scores_of, None, *lengths, pixel_aspect=frame.pixel_aspect)
+            stream = Stream(contract, labels, scores_of, None, *lengths, pixel_aspect=frame.pixel_aspect, clips=clips)
             offset = frame.seconds
         yield from placed(stream.push(frame.pixels, frame.seconds))
     yield from placed(() if stream is None else stream.finish())
@@ -80,6 +81,7 @@ class Stream:
         hop_seconds: how far apart windows begin.
         channels: `bgr` where frames have OpenCV's order of colours.
         pixel_aspect: how much wider than high a pixel is shown.
+        clips: clips a window; by default as many as it is clips long (`stzoo.video.clips.clips_of_window`).
 
     Raises:
         UsageError: a length or a rate that is not above 0.
@@ -95,13 +97,14 @@ class Stream:
         hop_seconds: float = 1.0,
         channels: Channels = "rgb",
         pixel_aspect: float = 1.0,
+        clips: int | None = None,
     ) -> None:
         for what, value in (("window_seconds", window_seconds), ("hop_seconds", hop_seconds)):
             _refuse_no_number(what, value)
         if fps is not None and not (_is_number(fps) and fps > 0):
             raise UsageError(f"fps are frames a second, above 0, and {fps!r:.40} was given")
         self._labels, self._scores_of, self._fps, self._channels = tuple(labels), scores_of, fps, channels
-        self._windows = MovingWindows(contract, window_seconds, hop_seconds, pixel_aspect)
+        self._windows = MovingWindows(contract, window_seconds, hop_seconds, pixel_aspect, clips)
         self._frames, self._first, self._begins, self._ends = 0, 0.0, 0.0, 0.0
 
     def push(self, frame: Frames, seconds: float | None = None) -> list[WindowScores]:

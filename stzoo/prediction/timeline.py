@@ -110,9 +110,9 @@ def follow(
     contract: InputContract,
     labels: Sequence[str],
     scores_of: ScoresOf,
-    *,
     window_seconds: float = 2.0,
     hop_seconds: float = 1.0,
+    clips: int | None = None,
     advance: Callable[[int, int], None] = lambda done, windows: None,
 ) -> Timeline:
     """Scores every window of a video as if it were a video of its own.
@@ -121,19 +121,20 @@ def follow(
 
     Args:
         video: a folder of frames needs its `frame_rate`.
-        contract: how clips are taken of a window, and how many.
+        contract: how clips are taken of a window, and how many at most.
         labels: the classes in the order of the scores.
         scores_of: uint8 clips -> the scores of a video that consists of them.
         window_seconds: the length of a window; a shorter video is one window. A window shorter than a clip is treated
             like a video that short (`contract.short_video`).
         hop_seconds: how far apart windows begin; the last one ends with the video.
+        clips: clips a window; by default as many as it is clips long (`stzoo.video.clips.clips_of_window`).
         advance: is told after every window how many are done, and how many there are.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
         UsageError: a length that is not above 0, more than a million windows, or a folder without `frame_rate`.
     """
-    windows = Windows(video, contract, window_seconds, hop_seconds)
+    windows = Windows(video, contract, window_seconds, hop_seconds, clips)
     spans, scores, compute_seconds = [], [], 0.0
     for window in windows:
         began = time.perf_counter()

@@ -73,7 +73,7 @@ class Augment(Table):
 class Net(Table):
     """[net]: the backbone and what is fixed about it."""
 
-    backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    backbone: Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9_]+$", description="or timm:NAME, a net of timm: ours")]
     temporal_stride: Annotated[
         TemporalStride,
         Field(description="where time is shortened; x2: at the stem's convolution only; low: at the stem's pool only"),
@@ -108,7 +108,7 @@ class Init(Table):
         Text,
         Field(
             alias="from",
-            description='"none", "imagenet", a .pth or .safetensors file with 2D weights, a model, a bundle or a run',
+            description='"none", "imagenet", a file with 2D weights, timm:NAME of the Hub, a model, a bundle or a run',
         ),
     ]
     head: Annotated[

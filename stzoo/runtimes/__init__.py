@@ -1,4 +1,4 @@
-"""The same net on torch, onnxruntime or openvino. No torch, but in torch_net.
+"""The same net on torch, onnxruntime or openvino. No torch, but in torch_net and executorch_net.
 
 availability         what is installed and built in here
 forks                how often this process was forked
@@ -11,6 +11,7 @@ rearranging          operators that move numbers about
 operators            the operators that stzoo writes, and what they make of shapes
 onnxruntime_session  an ONNX file on onnxruntime
 openvino_session     an ONNX file on openvino
+executorch_net       an ExecuTorch program that stzoo has written
 torch_net            a net in torch
 """
 

@@ -55,6 +55,11 @@ def _clip(inputs: Sequence[Value | None], _: Attributes) -> Value:
     return taken(inputs, 0, *FLOATS)
 
 
+def _hard_sigmoid(inputs: Sequence[Value | None], attributes: Attributes) -> Value:
+    require(all(math.isfinite(attributes.get(name, 0.0)) for name in ("alpha", "beta")), "does not fit")
+    return _same(inputs, attributes)
+
+
 def _arithmetic(compute: Callable[[int, int], int]) -> Follow:
     def follow(inputs: Sequence[Value | None], _: Attributes) -> Value:
         one, other = (taken(inputs, index, *FLOATS, INT64) for index in (0, 1))
@@ -191,6 +196,8 @@ OPERATORS: dict[str, Operator] = {
     "Expand": Operator(2, 2, {}, rearranging.expand),
     "Gather": Operator(2, 2, {"axis": int}, rearranging.gather),
     "Gemm": Operator(2, 3, {"alpha": float, "beta": float, "transA": int, "transB": int}, _gemm),
+    "HardSigmoid": Operator(1, 1, {"alpha": float, "beta": float}, _hard_sigmoid),
+    "HardSwish": Operator(1, 1, {}, _same),
     "LayerNormalization": Operator(2, 3, {"axis": int, "epsilon": float, "stash_type": int}, _layer_norm),
     "MatMul": Operator(2, 2, {}, _matmul),
     "MaxPool": Operator(1, 1, _POOL | {"storage_order": int}, _pool),
@@ -201,6 +208,7 @@ OPERATORS: dict[str, Operator] = {
     "Relu": Operator(1, 1, {}, _same),
     "Reshape": Operator(2, 2, {"allowzero": int}, rearranging.reshape),
     "Shape": Operator(1, 1, {"start": int, "end": int}, rearranging.shape),
+    "Sigmoid": Operator(1, 1, {}, _same),
     "Slice": Operator(3, 5, {}, rearranging.cut),
     "Softmax": Operator(1, 1, {"axis": int}, _softmax),
     "Split": Operator(2, 2, {"axis": int}, rearranging.split),

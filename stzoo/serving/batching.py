@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -14,16 +15,21 @@ from jaxtyping import Float32
 from stzoo.prediction.clips import Clips, mean_of_each
 from stzoo.prediction.predictor import Predictor
 
-Answers = Float32[np.ndarray, "nets classes"]
+
+class Answered(NamedTuple):
+    """What each net says of a video, and for how long they ran for it and those that were run with it."""
+
+    scores: Float32[np.ndarray, "nets classes"]
+    seconds: float
 
 
 class _Asked(NamedTuple):
     clips: Clips
-    answer: Future[Answers]
+    answer: Future[Answered]
 
 
 class Batcher:
-    """Takes the clips of videos, and answers as `Predictor.scores_of_each_net` does.
+    """Takes the clips of videos, and answers with what `Predictor.scores_of_each_net` gives.
 
     The net is given the clips of all videos that wait, of `most` videos at once. `count` is told of how many.
     """
@@ -36,9 +42,9 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="net", daemon=True)
         self._thread.start()
 
-    def ask(self, clips: Clips) -> Future[Answers]:
+    def ask(self, clips: Clips) -> Future[Answered]:
         """The answer to come; it raises as `Predictor.scores_of`."""
-        answer: Future[Answers] = Future()
+        answer: Future[Answered] = Future()
         self._waiting.put(_Asked(clips, answer))
         return answer
 
@@ -64,12 +70,14 @@ class Batcher:
     def _answer(self, group: list[_Asked]) -> None:
         predictor, videos = self._predictor, [asked.clips for asked in group]
         self._count(len(group))
+        began = time.perf_counter()
         try:
             means = mean_of_each(
                 predictor.clip_scores, videos, predictor.contract, predictor.name, at_once=sum(map(len, videos))
             )
             for asked, numbers in zip(group, means, strict=True):
-                asked.answer.set_result(numbers.reshape(predictor.nets, -1))
+                scores = numbers.reshape(predictor.nets, -1)
+                asked.answer.set_result(Answered(scores, time.perf_counter() - began))
         except Exception as error:
             for asked in group:
                 if not asked.answer.done():

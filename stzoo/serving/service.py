@@ -33,7 +33,7 @@ from stzoo.files import slug
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.rows import row
 from stzoo.prediction.scoring import Scored
-from stzoo.serving.batching import Answers, Batcher
+from stzoo.serving.batching import Answered, Batcher
 from stzoo.serving.gauges import Gauges
 from stzoo.video.reader import VideoClips
 from stzoo.video.video import Video
@@ -129,21 +129,22 @@ class Service:
         return answer
 
     async def _row(self, request: Request) -> dict[str, Any]:
-        name = slug(request.query_params.get("name", ""), "A-Za-z0-9._-", "video")[-100:]
+        name = _shown(request.query_params.get("name", ""))
         with tempfile.TemporaryDirectory(prefix="stzoo-") as folder:
-            path = Path(folder) / name
+            path = Path(folder) / f"video.{slug(Path(name).suffix[-16:], 'A-Za-z0-9', 'file')}"
             with self._gauges.seconds.labels("receive").time():
                 await self._receive(request, path)
             with self._gauges.seconds.labels("read").time():
                 read = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, Video(path))
         if isinstance(read, VideoError):
-            raise RefusedError(422, str(read).replace(f"{folder}/", ""))
+            raise RefusedError(422, str(read).replace(str(path), name))
         began = time.perf_counter()
         try:
-            each: Answers = await asyncio.wrap_future(self._batcher.ask(read.clips))
+            answered: Answered = await asyncio.wrap_future(self._batcher.ask(read.clips))
         except (BundleError, UsageError) as error:
             raise RefusedError(500, str(error)) from error
-        seconds = time.perf_counter() - began
+        each, seconds = answered
+        self._gauges.seconds.labels("wait").observe(max(0.0, time.perf_counter() - began - seconds))
         self._gauges.seconds.labels("run").observe(seconds)
         spread = each.std(axis=0) if len(each) > 1 else None
         scored = Scored(
@@ -184,6 +185,11 @@ class Service:
     def _refuse_larger(self, size: int) -> None:
         if size > self._limits.megabytes * 1e6:
             raise RefusedError(413, f"a video has at most {self._limits.megabytes:g} MB here; send a smaller one")
+
+
+def _shown(name: str) -> str:
+    """A name that a client gives its video, as the answer has it: the end of it, without what moves a cursor."""
+    return "".join(letter for letter in name if letter.isprintable())[-100:] or "video"
 
 
 async def _no_such(request: Request, error: Exception) -> Response:

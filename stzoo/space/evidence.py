@@ -127,7 +127,7 @@ def _gains(
         part = rows[start : start + _AT_ONCE]
         drawn = (random.random((len(part), len(drops))) >= drops).astype(np.float32)
         masks: Float32[torch.Tensor, "clips gates"] = torch.from_numpy(drawn).to(data.device).requires_grad_()
-        clips = torch.from_numpy(np.array(data.clips[part, 0])).to(data.device)
+        clips = torch.from_numpy(data.clips[part, 0]).to(data.device)
         try:
             set_masks(template, masks)
             logits = template(to_input(clips, data.contract)).float()

@@ -23,6 +23,10 @@ BRANCHES = ("S", "ST")
 ALL_BRANCHES = ("S", "T", "ST")
 """Those of the paper's whole set of units: S, T, ST, S+T, S+ST, T+ST and S+T+ST. Reference: section 3.1."""
 
+TIMM = "timm:"
+"""What the name of a backbone begins with that is a net of timm."""
+
+_BACKBONE = re.compile(rf"({TIMM})?[\w-]+")
 _NUMBERED = re.compile(r"(|.*\D)(\d{1,5})", re.ASCII)
 _LARGEST_NUMBER = 99_999
 _UNIT = re.compile(r"^[A-Za-z]+(\+[A-Za-z]+)*$")
@@ -77,7 +81,7 @@ class Strategy:
     units: Mapping[str, str] = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w-]+", self.backbone):
+        if not _BACKBONE.fullmatch(self.backbone):
             raise StrategyError(f"a strategy's backbone is {self.backbone!r}; use letters, digits, '_' and '-'")
         for site, unit in self.units.items():
             if not re.fullmatch(r"[\w.-]+", site) or ".." in site:
@@ -129,7 +133,9 @@ class Strategy:
     @classmethod
     def from_text(cls, text: str) -> Strategy:
         """Reads `text()`'s form. Raises `StrategyError` naming the word that cannot be read."""
-        backbone, colon, rest = text.strip().partition(":")
+        text = text.strip()
+        source = TIMM if text.startswith(TIMM) else ""
+        backbone, colon, rest = text.removeprefix(source).partition(":")
         if not colon:
             raise StrategyError(f"the strategy {text[:60]!r} does not begin with a backbone's name and a colon")
         units: dict[str, str] = {}
@@ -141,7 +147,7 @@ class Strategy:
                 if name in units:
                     raise StrategyError(f"the strategy names the site {name} twice; give every site one unit")
                 units[name] = unit
-        return cls(backbone.strip(), units)
+        return cls(source + backbone.strip(), units)
 
     def to_json(self) -> dict[str, Any]:
         """`{"backbone": ..., "units": {site: unit}}`, sites in network order."""

@@ -13,6 +13,7 @@ faults      what can be wrong with a learnt posterior
 loop        one stage: epochs of SGD
 objective   cross-entropy and the divergence of gates and weights from their prior
 batches     training clips in batches
+room        memory that batches of clips are put into
 variation   what training changes of a clip that has been cut out
 mixing      mixup and CutMix
 draws       random draws as functions of seed, stage, epoch and sample

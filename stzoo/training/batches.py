@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,16 +16,15 @@ from torch import Tensor
 
 from stzoo.data.broken import Broken, Cap
 from stzoo.data.datasets import Item
-from stzoo.errors import DataError
-from stzoo.pool import processes
+from stzoo.pool import in_order
 from stzoo.ranks import Ranks
 from stzoo.training.draws import Draws
 from stzoo.training.mixing import mixing_draws
+from stzoo.training.room import Room
 from stzoo.training.variation import Mirrored, may_flip, seen_label, varied
 from stzoo.video.augment import DRAWS, Cut, clip_or_reason, random_clip
 from stzoo.video.frame_order import FrameOrder
-
-T = TypeVar("T")
+from stzoo.video.slots import Clip, Job, clip_readers
 
 Samples = Int64[np.ndarray, " _samples"]
 Divide = Callable[[Samples], list[Samples]]
@@ -130,6 +126,7 @@ class TrainingClips(ClipSource):
     erase: float = 0.0
     """How many of the clips lose a part, as `variation.erased` does it."""
     balance: bool = False
+    room: Room = field(default_factory=Room)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -162,14 +159,13 @@ class TrainingClips(ClipSource):
             )
             for place, label, row in zip(places, labels, drawn, strict=True)
         ]
-        clips = [
-            varied(clip, self.orders[place] if self.orders else "given", self.erase, int(sample), draws)
-            for clip, sample, place in zip(clips, samples, places, strict=True)
-        ]
+        pixels = self.room.take((len(samples), self.frames, self.crop, self.crop, 3))
+        for row, (clip, sample, place) in enumerate(zip(clips, samples, places, strict=True)):
+            order: FrameOrder = self.orders[place] if self.orders else "given"
+            pixels.numpy()[row] = varied(clip, order, self.erase, int(sample), draws)
         seen = [seen_label(label, row, self.flip, self.mirrored) for label, row in zip(labels, drawn, strict=True)]
-        shape = (self.frames, self.crop, self.crop, 3)
         mixing = [mixing_draws(int(sample), draws) for sample in samples]
-        return _stacked(clips, shape, seen, [row[count:] for row in drawn], mixing, noise)
+        return _stacked(pixels, seen, [row[count:] for row in drawn], mixing, noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +182,7 @@ class DecodedClips(ClipSource):
     workers: int = 1
     mirrored: Mirrored | None = None
     erase: float = 0.0
+    room: Room = field(default_factory=Room)
     broken: dict[Path, str] = field(default_factory=dict)
     """Those that are known to be unreadable, and why; what is in here from the beginning has been said."""
     balance: bool = False
@@ -203,57 +200,50 @@ class DecodedClips(ClipSource):
     def epoch(self, draws: Draws, batch_size: int, noise: Noise = NO_NOISE, divide: Divide = whole) -> Iterator[Batch]:
         parts = [part for batch in self.shuffled(draws, batch_size) for part in divide(batch)]
         jobs = (self._job(int(sample), draws) for part in parts for sample in part)
+        if self.workers == 1:
+            here = (clip_or_reason(*job) for job in jobs)
+            yield from (self._batch(part, draws, noise, here) for part in parts)
+            return
         of_a_batch = sum(map(len, parts)) // self.batches_an_epoch(batch_size) + 1
-        read = self._read_in_order(jobs, ahead=2 * of_a_batch + 2 * self.workers)
-        for part in parts:
-            yield self._batch(part, draws, noise, read)
+        ahead = 2 * of_a_batch + 2 * self.workers
+        with ThreadPoolExecutor(1) as thread, clip_readers(self.workers, self._shape, ahead) as read_all:
+            read = read_all(jobs)
+            yield from in_order(thread, (partial(self._batch, part, draws, noise, read) for part in parts), ahead=2)
 
     def batch(self, samples: Samples, draws: Draws, noise: Noise = NO_NOISE) -> Batch:
         jobs = (self._job(int(sample), draws) for sample in samples)
-        return self._batch(samples, draws, noise, self._read_in_order(jobs, ahead=len(samples)))
+        if self.workers == 1:
+            return self._batch(samples, draws, noise, (clip_or_reason(*job) for job in jobs))
+        with clip_readers(self.workers, self._shape, max(1, min(len(samples), 4 * self.workers))) as read_all:
+            return self._batch(samples, draws, noise, read_all(jobs))
 
-    def _job(self, sample: int, draws: Draws) -> Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]:
+    @property
+    def _shape(self) -> tuple[int, int, int, int]:
+        contract = self.cut.contract
+        return contract.frames, contract.crop, contract.crop, 3
+
+    def _job(self, sample: int, draws: Draws) -> Job:
         item = self.items[sample % len(self)]
         flip = self.cut.flip and may_flip(item.label, self.mirrored)
         cut = Cut(self.cut.contract, self.cut.short_sides, flip, self.cut.random_stride)
-        return partial(clip_or_reason, item.video, cut, draws.uniforms(sample, cut.draws))
+        return item.video, cut, draws.uniforms(sample, cut.draws)
 
-    def _read_in_order(
-        self, jobs: Iterable[Callable[[], UInt8[np.ndarray, "frames crop crop 3"] | str]], ahead: int
-    ) -> Iterator[UInt8[np.ndarray, "frames crop crop 3"] | str]:
-        """What each job returns, in their order, with at most `ahead` of them under way."""
-        if self.workers == 1:
-            yield from (job() for job in jobs)
-            return
-        with processes(self.workers) as pool:
-            try:
-                yield from in_order(pool, jobs, ahead)
-            except BrokenProcessPool as error:
-                raise DataError(
-                    'a process that decodes training videos has died; "stzoo data check" finds the video, '
-                    "or there is too little memory for compute.workers"
-                ) from error
-
-    def _batch(
-        self,
-        samples: Samples,
-        draws: Draws,
-        noise: Noise,
-        read: Iterator[UInt8[np.ndarray, "frames crop crop 3"] | str],
-    ) -> Batch:
-        clips, labels, noises, mixing = [], [], [], []
+    def _batch(self, samples: Samples, draws: Draws, noise: Noise, read: Iterator[Clip | str]) -> Batch:
+        """What is read is copied before the next clip is asked for."""
+        pixels = self.room.take((len(samples), *self._shape))
+        labels: list[int] = []
+        noises, mixing = [], []
         for sample, clip in zip(samples.tolist(), read, strict=False):
             item = self.items[sample % len(self)]
             if isinstance(clip, str):
                 self._leave_out(item.path, clip)
                 continue
             row = draws.uniforms(sample, self.cut.draws + noise.draws)
-            clips.append(varied(clip, item.order, self.erase, sample, draws))
+            pixels.numpy()[len(labels)] = varied(clip, item.order, self.erase, sample, draws)
             labels.append(seen_label(item.label, row, self.cut.flip, self.mirrored))
             noises.append(row[self.cut.draws :])
             mixing.append(mixing_draws(sample, draws))
-        contract = self.cut.contract
-        return _stacked(clips, (contract.frames, contract.crop, contract.crop, 3), labels, noises, mixing, noise)
+        return _stacked(pixels[: len(labels)], labels, noises, mixing, noise)
 
     def agree(self, ranks: Ranks) -> None:
         for broken in ranks.of_all(self.broken):
@@ -267,33 +257,19 @@ class DecodedClips(ClipSource):
             self.cap.hold([Broken(path, why) for path, why in self.broken.items()], len(self.items))
 
 
-def in_order(pool: Executor, jobs: Iterable[Callable[[], T]], ahead: int) -> Iterator[T]:
-    """What each job returns, in their order, with at most `ahead` of them under way or waiting to be taken."""
-    running: collections.deque[Future[T]] = collections.deque()
-    for job in jobs:
-        running.append(pool.submit(job))
-        if len(running) >= ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
-
-
 def _stacked(
-    clips: Sequence[UInt8[np.ndarray, "frames crop crop 3"]],
-    shape: tuple[int, int, int, int],
+    clips: UInt8[Tensor, "batch frames crop crop 3"],
     labels: Sequence[int],
     draws: Sequence[Float64[np.ndarray, " draws"]],
     mixing: Sequence[Float64[np.ndarray, " 4"]],
     noise: Noise,
 ) -> Batch:
-    pixels = np.stack(clips)[:, None] if clips else np.zeros((0, 1, *shape), np.uint8)
-    numbers = np.stack(draws).astype(np.float32) if clips else np.zeros((0, noise.draws), np.float32)
+    numbers = np.stack(draws).astype(np.float32) if len(clips) else np.zeros((0, noise.draws), np.float32)
     gates, features = np.split(numbers, [noise.gates], axis=1)
-    of_labels = torch.tensor(labels, dtype=torch.int64)
     return Batch(
-        torch.from_numpy(pixels),
-        of_labels,
+        clips[:, None],
+        torch.tensor(labels, dtype=torch.int64),
         torch.from_numpy(gates),
         torch.from_numpy(features),
-        np.stack(mixing) if clips else np.zeros((0, 4)),
+        np.stack(mixing) if len(clips) else np.zeros((0, 4)),
     )

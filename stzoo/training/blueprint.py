@@ -36,7 +36,7 @@ def options_of(recipe: Recipe) -> dict[str, object]:
     """The options of the backbone that a recipe asks for, whether it has them or not."""
     stride = recipe.net.temporal_stride
     options: dict[str, object] = {}
-    if stride != "none" or recipe.net.backbone not in nets.TORCHVISION:
+    if stride != "none" or "temporal_stride" in nets.backbone(recipe.net.backbone).options:
         options["temporal_stride"] = stride
     if recipe.variational is not None and recipe.variational.tail_gates:
         options["tail_sites"] = True

@@ -94,7 +94,7 @@ def save_bundle(
     size = measure(shape, shipped.strategy, frames=contract.frames, height=contract.crop, width=contract.crop)
     config = Config(
         name=name,
-        backbone=Backbone(name=shape.backbone, options=dict(shape.options)),
+        backbone=Backbone(name=shape.backbone, options=shape.recorded),
         classes=Classes.of(labels),
         strategy=shipped.strategy,
         input=contract,

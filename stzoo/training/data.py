@@ -23,6 +23,7 @@ from stzoo.recipe import Recipe, Selection
 from stzoo.space.one_shot import SelectionClips
 from stzoo.training.batches import ClipSource, DecodedClips, TrainingClips
 from stzoo.training.draws import Draws
+from stzoo.training.room import Room
 from stzoo.training.splits import Splits, split_of, without_selection
 from stzoo.training.variation import Mirrored
 from stzoo.training.voice import SILENT, Voice
@@ -37,16 +38,20 @@ class RunData:
     """The data of a recipe. Lists are read and their videos looked for at once; they are decoded into `cache` when they
     are first needed.
 
-    So many `processes` of this machine do the same, and share its processor cores.
+    So many `processes` of this machine do the same, and share its processor cores. Training clips are `pinned` for a
+    GPU.
 
     Raises `DataError` when a list, class or too many videos are missing or cannot be read.
     """
 
-    def __init__(self, recipe: Recipe, cache: Path, voice: Voice = SILENT, processes: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, cache: Path, voice: Voice = SILENT, processes: int = 1, *, pinned: bool = False
+    ) -> None:
         self.recipe = recipe
         self.cache = cache
         self.voice = voice
         self.processes = processes
+        self.pinned = pinned
         lists = read_lists(recipe.data)
         for note in lists.notes:
             voice.say(note)
@@ -85,6 +90,7 @@ class RunData:
             self.recipe.compute.workers or max(1, processors() // self.processes),
             mirrored,
             augment.erase,
+            Room(self.pinned),
             broken={item.path: "not on disk" for item in items if item.path in self._said.get("train", ())},
             balance=data.balance,
         )
@@ -117,6 +123,7 @@ class RunData:
             mirrored=mirrored,
             left_out=len(training) - len(rows),
             erase=augment.erase,
+            room=Room(self.pinned),
             orders=[strips.items[row].order for row in rows] if self.recipe.data.frame_order != "given" else (),
             balance=self.recipe.data.balance,
         )

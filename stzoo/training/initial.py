@@ -17,12 +17,13 @@ from stzoo.errors import BundleError, HubError, ModelNotFoundError, TrainingErro
 from stzoo.files import write_json
 from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.imagenet import SUFFIXES, imagenet_file, imagenet_place, read_weights
+from stzoo.nets.imagenet import SUFFIXES, TIMM, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
+from stzoo.nets.timm_library import is_timm, pretrained, timm_name
 from stzoo.recipe import Init
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
-from stzoo.zoo import hub
+from stzoo.zoo import hub, timm
 from stzoo.zoo.reference import Location, find
 
 Head = Literal["kept", "replaced"]
@@ -77,7 +78,12 @@ def look_for(init: Init, net: Classifier, labels: Sequence[str] | None) -> str |
         init = init.model_copy(update={"head": "replace"})
     backbone = architecture(net).backbone
     path = _path(init)
-    if init.source == "imagenet":
+    if (of_timm := _of_timm(init, backbone)) is not None:
+        cached = timm.cached_file(of_timm)
+        if cached is None:
+            return f"The weights {of_timm} will be fetched from the Hub."
+        _put_2d(init, net, cached)
+    elif init.source == "imagenet":
         entry, file = imagenet_place(backbone)
         if not file.exists():
             return f"The ImageNet weights of {backbone} will be fetched from {entry.url}."
@@ -110,11 +116,20 @@ def _path(init: Init) -> Path:
 
 def _put(init: Init, net: Classifier, labels: Sequence[str], progress: bool) -> Origin:
     path = _path(init)
+    if (of_timm := _of_timm(init, architecture(net).backbone)) is not None:
+        return _put_2d(init, net, timm.weights_file(of_timm))
     if init.source == "imagenet":
         return _put_2d(init, net, imagenet_file(architecture(net).backbone, progress=progress))
     if _is_flat_file(path):
         return _put_2d(init, net, path)
     return _put_bundle(init, net, labels)
+
+
+def _of_timm(init: Init, backbone: str) -> str | None:
+    """The reference to timm's weights that [init] asks for, by their name or as the ImageNet weights of a backbone."""
+    if init.source == "imagenet":
+        return pretrained(timm_name(backbone)) if is_timm(backbone) else TIMM.get(backbone)
+    return init.source if timm.is_weights(init.source) else None
 
 
 def _is_flat_file(path: Path) -> bool:

@@ -17,7 +17,7 @@ from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.inference import to_input
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.fusion import Gate, named_gates, set_noise
+from stzoo.nets.fusion import Gate, draw_masks, named_gates, set_masks, set_noise
 from stzoo.nets.norm import keep_statistics
 from stzoo.ranks import answering, sums_of
 from stzoo.recipe import Optimisation, Stage, Variational
@@ -216,6 +216,7 @@ class _Trainer:
                 bar.advance(numbers.clips)
         self.clips.agree(self.machine.ranks)
         set_noise(self.net, None)
+        set_masks(self.net, None)
         self.net.dropout_draws = None
         self.net.eval()
         means = {name: value / seen for name, value in sums.items()}
@@ -274,12 +275,14 @@ class _Trainer:
     def _mixed(self, part: Batch) -> Mixed:
         """What the net sees of a pass."""
         optimisation = self.assignment.optimisation
-        inputs = to_input(part.clips.to(self.machine.device).flatten(0, 1), self.assignment.contract)
+        inputs = to_input(part.clips.to(self.machine.device, non_blocking=True).flatten(0, 1), self.assignment.contract)
         return Mixing(optimisation.mixup, optimisation.cutmix)(inputs, part.mixing_draws)
 
     def _logits(self, inputs: Tensor, part: Batch) -> Tensor:
         device = self.machine.device
-        set_noise(self.net, part.gate_draws.to(device))
+        # A compiler joins the masks' kernels by itself, and does not take tensors with a history from outside.
+        give_noise = draw_masks if self.machine.compiler is None else set_noise
+        give_noise(self.net, part.gate_draws.to(device))
         self.net.dropout_draws = part.dropout_draws.to(device) if part.dropout_draws.shape[1] else None
         with self.machine.autocast():
             logits = self.forward(inputs)

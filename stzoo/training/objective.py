@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import named_gates
@@ -40,19 +42,33 @@ def divergence(
 
     Reference: Eq. 5 and S12, Zhou et al. 2020; the entropy of `coded` has both sides, as Prop. 4 (S10) does.
     """
-    total = torch.zeros(())
-    weight_factor = k * k / 2.0 if form == "eq5" else k
-    for site, name, gate, branch in named_gates(template):
-        precision = torch.promote_types(gate.logit.dtype, torch.float32)
-        logit = gate.logit.to(precision)
-        drop, keep = torch.sigmoid(logit), torch.sigmoid(-logit)
-        entropy = drop * F.logsigmoid(logit)
-        if form != "eq5":
-            entropy = entropy + keep * F.logsigmoid(-logit)
-        if form == "cost":
-            total = total.to(logit.device) + k * keep * prices[site, name] + entropy / samples
-            continue
-        weights = [module.weight for module in branch.modules() if isinstance(module, Conv)]
-        squared_norm = torch.stack([weight.to(precision).square().sum() for weight in weights]).sum()
-        total = total.to(logit.device) + (weight_factor * keep * squared_norm + entropy) / samples
-    return total
+    gates = list(named_gates(template))
+    if not gates:
+        return torch.zeros(())
+    logit = torch.stack([gate.logit for _, _, gate, _ in gates])
+    logit = logit.to(torch.promote_types(logit.dtype, torch.float32))
+    keep = torch.sigmoid(-logit)
+    entropy = torch.sigmoid(logit) * F.logsigmoid(logit)
+    if form != "eq5":
+        entropy = entropy + keep * F.logsigmoid(-logit)
+    if form == "cost":
+        of_branches = logit.new_tensor([prices[site, name] for site, name, _, _ in gates])
+        return k * (keep @ of_branches) + entropy.sum() / samples
+    weights = [module.weight for _, _, _, branch in gates for module in branch.modules() if isinstance(module, Conv)]
+    assert len(weights) == len(gates), "a branch has one convolution"
+    squared_norms = _SquaredNorms.apply(logit.dtype, *weights)
+    return ((k * k / 2.0 if form == "eq5" else k) * (keep @ squared_norms) + entropy.sum()) / samples
+
+
+class _SquaredNorms(torch.autograd.Function):
+    """The squared norm of each weight, in the given precision."""
+
+    @staticmethod
+    def forward(ctx: Any, precision: torch.dtype, *weights: Tensor) -> Tensor:
+        ctx.save_for_backward(*weights)
+        return torch.stack(torch._foreach_norm(weights, 2, dtype=precision)).square()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *torch._foreach_mul(list(ctx.saved_tensors), list((2.0 * gradient).unbind()))

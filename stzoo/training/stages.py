@@ -263,7 +263,7 @@ def prepare(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> Stages
     require("matplotlib")
     voice = voice if ranks.leads else SILENT
     machine = machine_of(run.recipe.compute, ranks)
-    data = RunData(run.recipe, cache, voice, processes=ranks.local_count)
+    data = RunData(run.recipe, cache, voice, processes=ranks.local_count, pinned=machine.device.type == "cuda")
     blueprint = Blueprint.of(run.recipe, len(data.labels))
     if ranks.leads:
         origin = initialise(run, blueprint.first, data.labels, voice)

@@ -25,6 +25,7 @@ Clips:
     windows    a video seen through windows that move along it
     live       a camera, an address or a pipe: frames as they come
     stream     the same windows over frames that come one at a time, without an end
+    slots      random clips of many videos, read by processes into memory that they share
     augment    one random clip of a video or strip, to train on
 
 Besides:

@@ -48,6 +48,27 @@ def plan(
     )
 
 
+def clips_of_window(contract: InputContract, window_seconds: float, frames: int) -> int:
+    """How many clips a window is given: as many as it is clips long, one at least, at most the contract's.
+
+    More would show nearly the same frames again. Clips out of segments are as long as the window, and stand between
+    each other's frames: they are as many as the contract says.
+
+    Args:
+        contract: how clips are taken.
+        window_seconds: the length that windows were asked to have.
+        frames: how many are shown in this one.
+    """
+    if contract.sampling == "segments":
+        return contract.clips
+    if contract.fps is not None:
+        clips_long = window_seconds * contract.fps / contract.frames
+    else:
+        assert contract.stride_frames is not None
+        clips_long = frames / (contract.frames * contract.stride_frames)
+    return min(contract.clips, max(1, round(clips_long)))
+
+
 def repeating(
     timestamps_seconds: Float64[np.ndarray, " n"], contract: InputContract, indices: Int64[np.ndarray, "clips frames"]
 ) -> Int64[np.ndarray, " repeating"]:

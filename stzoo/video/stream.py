@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.video.clips import plan
+from stzoo.video.clips import clips_of_window, plan
 from stzoo.video.frames import crops_along, stacked
 from stzoo.video.reader import views_of
 from stzoo.video.windows import TIE_SECONDS, Window, has_a_last, spans
@@ -27,17 +27,23 @@ class MovingWindows:
         window_seconds: the length of a window.
         hop_seconds: how far apart windows begin.
         pixel_aspect: how much wider than high a pixel is shown.
+        clips: clips a window; by default `clips_of_window`.
 
     Raises:
         UsageError: a length that is not above 0.
     """
 
     def __init__(
-        self, contract: InputContract, window_seconds: float, hop_seconds: float, pixel_aspect: float = 1.0
+        self,
+        contract: InputContract,
+        window_seconds: float,
+        hop_seconds: float,
+        pixel_aspect: float = 1.0,
+        clips: int | None = None,
     ) -> None:
         spans(0.0, window_seconds, hop_seconds)
         self._contract, self._window, self._hop = contract, window_seconds, hop_seconds
-        self._pixel_aspect = pixel_aspect
+        self._pixel_aspect, self._clips = pixel_aspect, clips
         self._held: deque[tuple[float, UInt8[np.ndarray, "crops crop crop 3"]]] = deque()
         self._done = 0
         """How many windows were given."""
@@ -90,6 +96,7 @@ class MovingWindows:
         high = len(times) if to_the_end else high
         low = low if low < high else max(low - 1, 0)
         high = max(high, low + 1)
-        indices = low + plan(times[low:high], self._contract, self._contract.clips)
+        clips = self._clips or clips_of_window(self._contract, self._window, high - low)
+        indices = low + plan(times[low:high], self._contract, clips)
         crops: dict[int, Any] = {index: self._held[index][1] for index in np.unique(indices).tolist()}
         return Window(start, end, views_of(stacked(indices, crops)))

@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64, UInt8
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.clips import plan, repeating
+from stzoo.video.clips import clips_of_window, plan, repeating
 from stzoo.video.decode import VideoInfo
 from stzoo.video.frames import crops_along, stacked
 from stzoo.video.reader import damage, few_frames, views_of
@@ -71,23 +71,32 @@ class Windows:
     """The windows of a video; going over them decodes it.
 
     A window is treated as a video of its own that holds what is shown in it: its clips are those that
-    `reader.read_clips` takes of such a video. Memory holds the frames of the clips that overlap. Where a frame turns
-    out to be damaged, the windows from there on are laid over the frames that can be decoded.
+    `reader.read_clips` takes of such a video, as many as are asked for. Memory holds the frames of the clips that
+    overlap. Where a frame turns out to be damaged, the windows from there on are laid over the frames that can be
+    decoded.
 
     Args:
         video: a folder of frames needs its `frame_rate`.
         contract: how clips are taken of a window.
         window_seconds: the length of a window.
         hop_seconds: how far apart windows begin.
+        clips: clips a window; by default `clips_of_window`.
 
     Raises:
         VideoError: nothing can be decoded; the sentence says why.
         UsageError: as `spans`, or a folder of frames without `frame_rate`.
     """
 
-    def __init__(self, video: Video, contract: InputContract, window_seconds: float, hop_seconds: float) -> None:
+    def __init__(
+        self,
+        video: Video,
+        contract: InputContract,
+        window_seconds: float,
+        hop_seconds: float,
+        clips: int | None = None,
+    ) -> None:
         began = time.perf_counter()
-        self._contract, self._lengths = contract, (window_seconds, hop_seconds)
+        self._contract, self._lengths, self._wanted = contract, (window_seconds, hop_seconds), clips
         self._source = open_source(video)
         self._first_seconds = float(self.info.timestamps_seconds[0])
         self.decode_seconds = time.perf_counter() - began
@@ -165,7 +174,8 @@ class Windows:
 
     def _plan(self, low: int, high: int) -> Int64[np.ndarray, "clips frames"]:
         shown = self.info.timestamps_seconds[low:high]
-        indices = plan(shown, self._contract, self._contract.clips)
+        clips = self._wanted or clips_of_window(self._contract, self._lengths[0], len(shown))
+        indices = plan(shown, self._contract, clips)
         self._different = np.append(self._different, repeating(shown, self._contract, indices))
         self._clips += len(indices)
         return low + indices

@@ -120,6 +120,7 @@ def _finished(rows: Sequence[dict[str, Any]], exact: list[float] | None, auto: W
 
 def _measured(ref: Ref, way: Way, video: Path, count: int, say: Callable[[str], None]) -> dict[str, Any]:
     """What a new process says of itself."""
+    assert way.runtime != "executorch"  # `find` knows no programs of it
     failed = {"runtime": way.runtime, "precision": way.precision, "threads": count}
     try:
         load(ref, runtime=way.runtime, precision=way.precision, say=say)  # a file that is exported once is not measured

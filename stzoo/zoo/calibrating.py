@@ -91,6 +91,8 @@ def calibrate(
         metrics.log_loss(fitting.of_videos(scores, temperature), classes)
         for temperature in (1.0, confidence.temperature)
     )
+    if average:
+        _keep_statistics(folder, predictor, average)
     path = files.add(folder, bundles.weights_digest(folder), confidence)
     return Calibrated(path, confidence, before, after, tuple(failed))
 
@@ -106,20 +108,24 @@ def _folder(ref: Ref) -> Path:
 
 
 def _averaged(folder: Path, items: Sequence[Item], average: int, say: Callable[[str], None]) -> Predictor:
-    """The average of drawn nets, whose batch norm is re-estimated and written into the bundle."""
-    from stzoo.nets.averaging import Averaged
-
+    """The average of drawn nets, whose batch norm is re-estimated."""
     bundle = bundles.read(folder)
-    strategies = drawn_strategies(bundle, average)
+    drawn_strategies(bundle, average)  # which refuses a bundle without a template before anything is read
     videos = [item.video for item in items[:: -(-len(items) // MOST_NORMALISING)]]
     readable = [video for video in videos if not isinstance(read_or_say(video, bundle.contract), VideoError)]
     if not readable:
         raise DataError(f"none of {len(videos)} videos can be read, from which batch norm would be re-estimated")
     say(f"Re-estimating the batch norm of {average} nets from {len(readable)} videos")
-    predictor = load(folder, average=average, calibrate=readable)
+    return load(folder, average=average, calibrate=readable)
+
+
+def _keep_statistics(folder: Path, predictor: Predictor, average: int) -> None:
+    """Writes the batch-norm statistics of drawn nets into their bundle."""
+    from stzoo.nets.averaging import Averaged
+
     assert isinstance(predictor.net, Averaged)
+    strategies = drawn_strategies(bundles.read(folder), average)
     for strategy, net in zip(strategies, predictor.net.nets, strict=True):
         path = folder / bundles.statistics_file(strategy)
         path.parent.mkdir(exist_ok=True)
         tensors.store(path, {name: buffer.cpu().numpy() for name, buffer in net.named_buffers()})
-    return predictor

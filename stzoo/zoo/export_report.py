@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from stzoo.runtimes.onnx_file import Form, Precision
 
 REPORT = "export.json"
+PTE = ".pte"
+"""The suffix of ExecuTorch programs."""
 
 
 class Graph(NamedTuple):
     """What the graph of the file is like, as `stzoo.export.to_onnx.export` takes it."""
 
-    opset: int
+    opset: int | None
+    """None of an ExecuTorch program."""
     with_preprocess: bool
     with_features: bool
     any_size: bool
@@ -50,6 +54,10 @@ class Job(NamedTuple):
     video: Path
     storage: Storage = "float32"
     confidence: Confidence | None = None
+
+    @property
+    def is_executorch(self) -> bool:
+        return self.output.suffix.lower() == PTE
 
     @property
     def is_exact(self) -> bool:
@@ -99,7 +107,6 @@ def record(predictor: Predictor, job: Job, outcome: Outcome, reports: dict[str, 
 
 
 def _facts(predictor: Predictor, job: Job, outcome: Outcome) -> dict[str, Any]:
-    import onnx
     import torch
 
     import stzoo
@@ -114,8 +121,14 @@ def _facts(predictor: Predictor, job: Job, outcome: Outcome) -> dict[str, Any]:
         "storage": job.storage,
         "passed": outcome.exact is None or outcome.exact.passed,
         **({} if outcome.targets is None else {"targets": outcome.targets}),
-        "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, "onnx": onnx.__version__},
+        "versions": {"stzoo": stzoo.__version__, "torch": torch.__version__, **_writer(job)},
     }
+
+
+def _writer(job: Job) -> dict[str, str]:
+    """The package that wrote the file, and its version."""
+    package = "executorch" if job.is_executorch else "onnx"
+    return {package: importlib.metadata.version(package)}
 
 
 def _findings(job: Job, outcome: Outcome) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
 from stzoo.data.labelled import labelled
 from stzoo.errors import ExportError, UsageError
-from stzoo.export import to_fp16, to_int8, to_onnx
+from stzoo.export import to_executorch, to_fp16, to_int8, to_onnx
 from stzoo.export.around import VideoLevel, WithFeatures
 from stzoo.export.targets import targets
 from stzoo.export.to_onnx import OLDEST_OPSET, TOLERANCE, Agreement, Pixels
@@ -28,12 +28,13 @@ from stzoo.nets import Classifier
 from stzoo.prediction import golden
 from stzoo.prediction.predictor import Predictor
 from stzoo.runtimes import Session
+from stzoo.runtimes.executorch_net import refuse_missing
 from stzoo.runtimes.onnx_file import Form, Precision
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
 from stzoo.zoo import torchvision
-from stzoo.zoo.export_report import Graph, Job, Outcome, read_reports, record
+from stzoo.zoo.export_report import PTE, Graph, Job, Outcome, read_reports, record
 from stzoo.zoo.loading import load
 from stzoo.zoo.reference import find
 
@@ -105,6 +106,15 @@ def write(
     """
     _refuse_unknown(precision, form, storage, clips)
     _refuse_contradictions(precision, calibrate, root, any_size)
+    if output is not None and output.suffix.lower() == PTE:
+        is_plain = precision == "fp32" and storage == "float32" and opset is None and form != "volumes"
+        if not is_plain or with_preprocess or with_features or any_size:
+            raise UsageError(
+                f"{output} is to be an ExecuTorch program, which is portable and in fp32; leave all other options of "
+                "ONNX files out, or write an .onnx file"
+            )
+        refuse_missing()
+        form = "portable"
     if precision == "fp16" and form != "portable":
         raise UsageError("what computes in fp16 wants a portable file; give --form portable too")
     if storage == "float16" and (precision != "fp32" or form == "portable"):
@@ -130,8 +140,10 @@ def write(
         _refuse_existing(output, replace)
     fits = read_confidence(find(ref, files=(CONFIDENCE,)).folder, predictor.digest)
     job = Job(output, graph, precision, calibrate, video or packaged("bundled") / "sample.mp4", storage, fits.get(1))
+    if job.is_executorch:
+        job = job._replace(graph=graph._replace(opset=None))
     items = None if calibrate is None else labelled(calibrate, root, predictor.labels, say=say)
-    most = max(graph.batch_sizes)
+    most = max(graph.batch_sizes) * (golden.CLIPS if job.is_executorch else 1)
     pixels = read_clips(Video(job.video), predictor.contract, most).clips if verify else None
     reports = read_reports(job.report)
     outcome = _written(predictor, job, pixels, items)
@@ -184,6 +196,8 @@ def _written(predictor: Predictor, job: Job, pixels: Pixels | None, items: Seque
     """
     net = predictor.net
     assert not isinstance(net, Session)
+    if job.is_executorch:
+        return _program(net, predictor, job, pixels)
     with TemporaryDirectory() as folder:
         exact = job.output if job.is_exact else Path(folder) / job.output.name
         to_onnx.export(
@@ -215,6 +229,28 @@ def _written(predictor: Predictor, job: Job, pixels: Pixels | None, items: Seque
     if pixels is None or job.graph.clips_at_once is None or not job.output.exists():
         return outcome
     return outcome._replace(targets=_targets(net, predictor.contract, job, pixels))
+
+
+def _program(net: nn.Module, predictor: Predictor, job: Job, pixels: Pixels | None) -> Outcome:
+    """Writes an ExecuTorch program, and compares it with torch on as many of the clips as it takes by turns."""
+    at_once = job.graph.clips_at_once
+    assert at_once is not None
+    delegation = to_executorch.export(
+        net,
+        job.output,
+        predictor.contract,
+        predictor.labels,
+        name=predictor.name,
+        strategy=predictor.strategy,
+        digest=predictor.digest,
+        confidence=job.confidence,
+        clips_at_once=at_once,
+    )
+    if pixels is None:
+        return Outcome(None, targets={"executorch": {"how": "written, not run", **delegation._asdict()}})
+    agreement = to_executorch.compare(net, job.output, normalise(pixels, predictor.contract), at_once)
+    facts = {"how": "run", **delegation._asdict(), "largest_difference": agreement.largest_difference}
+    return Outcome(agreement, targets={"executorch": facts})
 
 
 def _compared(net: nn.Module, contract: InputContract, path: Path, pixels: Pixels, graph: Graph) -> Agreement:

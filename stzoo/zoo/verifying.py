@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from stzoo import bundle as bundles
-from stzoo.errors import BundleError, StzooError, UsageError
+from stzoo.errors import BundleError, StzooError, UsageError, require
 from stzoo.runtimes import RUNTIMES, Precision, Runtime, is_there
+from stzoo.zoo.export_report import PTE
 from stzoo.zoo.loading import load
-from stzoo.zoo.reference import Ref, exported_file, find
+from stzoo.zoo.reference import Ref, exported_file, find, text_of
 
 if TYPE_CHECKING:
     from stzoo.bundle.golden import Golden
     from stzoo.prediction.golden import Differences, Reading
+    from stzoo.prediction.predictor import Predictor
 
 
 class Way(NamedTuple):
     """What runs a model, and what it computes in."""
 
-    runtime: Runtime
+    runtime: Runtime | Literal["executorch"]
     precision: Precision
 
 
@@ -53,9 +55,9 @@ def verify(
     """Runs the golden clips of a model on one runtime, or on all that are installed and can run it.
 
     Args:
-        ref: as `load` takes it.
-        runtime: an ONNX file is run by onnxruntime and openvino; a bundle by torch too, and in int8 where it has such a
-            file.
+        ref: as `load` takes it, or an ExecuTorch program.
+        runtime: an ONNX file is run by onnxruntime and openvino, a bundle by torch too, and in int8 where it has such a
+            file; an ExecuTorch program by executorch alone.
         video: the video that the clips are of; by default one that is at hand, which need not be.
         say: is told what takes long.
 
@@ -66,7 +68,9 @@ def verify(
     from stzoo.prediction import golden as clips
 
     model = (
-        exported_file(ref) or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED, files.GOLDEN)).folder
+        program(ref)
+        or exported_file(ref)
+        or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED, files.GOLDEN)).folder
     )
     path = files.beside(model)
     if path is None:
@@ -79,17 +83,35 @@ def verify(
     reading = None
     for way in ways(model, runtime):
         try:
-            predictor = load(ref, runtime=way.runtime, precision=way.precision, say=say)
+            predictor = _predictor(ref, model, way, say)
         except StzooError as error:
-            if runtime != "all":
+            if runtime != "all" or way.runtime == "executorch":
                 raise
             answers[way] = str(error)
             continue
         clips.refuse_another_model(golden, predictor)
-        answers[Way(way.runtime, predictor.precision)] = clips.differences(golden, predictor, video)
+        answers[way._replace(precision=predictor.precision)] = clips.differences(golden, predictor, video)
         if reading is None and video is not None:
             reading = clips.read_anew(golden, video, predictor.contract)
     return Verification(golden, video, reading, answers)
+
+
+def program(ref: Ref) -> Path | None:
+    """The ExecuTorch program that a reference means; None where it is no file with its suffix."""
+    path = Path(text_of(ref)).expanduser()
+    return path if path.suffix.lower() == PTE and path.is_file() else None
+
+
+def _predictor(ref: Ref, model: Path, way: Way, say: Callable[[str], None]) -> Predictor:
+    if way.runtime != "executorch":
+        return load(ref, runtime=way.runtime, precision=way.precision, say=say)
+    require("torch")
+    from stzoo.prediction.predictor import Predictor
+    from stzoo.runtimes.executorch_net import ExecutorchNet
+
+    net = ExecutorchNet(model)
+    about = net.about
+    return Predictor(net, about.input, about.labels, about.name, "cpu", digest=about.model_digest)
 
 
 def make(ref: Ref, video: Path | None = None) -> Path:
@@ -113,7 +135,15 @@ def make(ref: Ref, video: Path | None = None) -> Path:
 
 
 def ways(model: Path, runtime: Runtime | Literal["all"] = "all") -> Iterator[Way]:
-    """What can run the model here: torch, where it is a bundle, and the runtimes of ONNX files."""
+    """What can run the model here: torch, where it is a bundle, and the runtimes of ONNX files.
+
+    Raises `UsageError` for a runtime of ONNX files and a program of ExecuTorch.
+    """
+    if model.suffix.lower() == PTE and model.is_file():
+        if runtime != "all":
+            raise UsageError(f"{model} is run by executorch alone; leave --runtime {runtime} out")
+        yield Way("executorch", "fp32")
+        return
     is_bundle = model.is_dir()
     for name in RUNTIMES if runtime == "all" else (runtime,):
         if runtime == "all" and not (is_there(name) and (is_bundle or name != "torch")):

@@ -216,7 +216,7 @@ def test_a_file_of_results_goes_on_where_it_ended(make_video: MakeVideo, tmp_pat
     ]
     other = run(*paths, "-o", output, "--resume", "--clips", 5)
     assert other.exit_code == 1
-    assert "holds results of another model, precision or input" in other.stderr
+    assert "holds results of another model, precision, input or --min-precision" in other.stderr
     output.write_text("something else\n")
     assert "does not hold results" in run(*paths, "-o", output, "--resume").stderr
 

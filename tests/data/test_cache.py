@@ -51,7 +51,10 @@ class Counter:
 def test_a_cache_holds_what_the_reader_reads(tmp_path: Path, items: list[Item]) -> None:
     kept = strips(tmp_path / "cache", items)
     assert isinstance(kept.clips, np.memmap)
-    assert not kept.clips.flags.writeable
+    before = kept.clips[0, 0, 0, 0, 0]
+    kept.clips[0, 0, 0, 0, 0] = before + 1
+    assert np.fromfile(kept.folder / "frames.u8", np.uint8, 1) == before, "what is written stays in this process"
+    kept.clips[0, 0, 0, 0, 0] = before
     assert (len(kept), kept.items, kept.broken) == (4, tuple(items), ())
     np.testing.assert_array_equal(kept.labels, [0, 1, 0, 1])
     assert kept.labels.dtype == np.int64

@@ -29,10 +29,12 @@ from stzoo.nets import BACKBONES, Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.densenet import DENSENET121, DENSENET169, DENSENET201, DENSENET_TINY
 from stzoo.nets.fusion import Fusion, named_gates, set_noise
+from stzoo.nets.images import Images, Portable
 from stzoo.nets.inception import InceptionSizes, MixedSizes
-from stzoo.nets.layout import Images, Portable, Volumes, laid_out
+from stzoo.nets.layout import Volumes, laid_out
 from stzoo.nets.measure import measure
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
+from stzoo.nets.mobilenet_v4 import MOBILENET_V4, MOBILENET_V4_TINY, Bottleneck
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101
 from stzoo.strategies.strategy import ALL_BRANCHES, NONE, Strategy
 
@@ -44,6 +46,14 @@ SMALL: dict[str, object] = {
     "resnext50": replace(RESNEXT50, stage_blocks=(1, 2), width=8, groups=4, outputs=8, stem_width=6),
     "resnext101": replace(RESNEXT101, stage_blocks=(1, 3), width=12, groups=2, outputs=8, stem_width=6),
     "mobilenet_v2": replace(MOBILENET_V2, stages=((6, 2, 2), (8, 2, 2)), stem_width=6, first_width=4, head_width=16),
+    "mobilenet_v4": replace(
+        MOBILENET_V4,
+        first=((6, 6, 1),),
+        stages=((6, (Bottleneck(5, 5, 8), Bottleneck(0, 3, 8))), (8, (Bottleneck(3, 0, 8), Bottleneck(3, 0, 8)))),
+        stem_width=6,
+        last_width=12,
+        head_width=16,
+    ),
     "inception": InceptionSizes(
         ((MixedSizes(4, 4, 5, 2, 3, 2), MixedSizes(0, 4, 6, 4, 4, 0, "max")), (MixedSizes(5, 3, 4, 4, 6, 2, "max"),)),
         stem_width=4,
@@ -52,6 +62,9 @@ SMALL: dict[str, object] = {
     "densenet_tiny": replace(DENSENET_TINY, block_layers=(1, 2, 1)),
     "resnet_tiny": replace(RESNET_TINY, stage_blocks=(1, 2)),
     "mobilenet_v2_tiny": replace(MOBILENET_V2_TINY, stages=((6, 1, 2), (8, 2, 2))),
+    "mobilenet_v4_tiny": replace(
+        MOBILENET_V4_TINY, stages=((6, (Bottleneck(5, 5, 8), Bottleneck(0, 3, 8))), (8, (Bottleneck(0, 5, 8),)))
+    ),
 }
 """Sizes with which a backbone's every kind of part stands in a net of a few thousand parameters."""
 
@@ -63,7 +76,10 @@ Kind = tuple[str, dict[str, Any]]
 def kinds(name: str) -> list[Kind]:
     """A backbone with every temporal stride, and the first of a family with each option of its sites."""
     known = BACKBONES[name]
-    found: list[Kind] = [(name, {"temporal_stride": stride}) for stride in known.temporal_strides]
+    has_strides = "temporal_stride" in known.options
+    found: list[Kind] = [
+        (name, {"temporal_stride": stride} if has_strides else {}) for stride in known.temporal_strides
+    ]
     if name != next(first for first, other in BACKBONES.items() if other.net is known.net):
         return found
     further = {"tail_sites": True, "branches": ALL_BRANCHES, "shared_norm": True, "stem_frames": 1}
@@ -97,7 +113,7 @@ def small(kind: Kind) -> Architecture:
 @functools.cache
 def least(backbone: str, stride: str) -> tuple[int, int]:
     """The fewest frames and the smallest side of a small net."""
-    shape = Architecture(backbone, CLASSES, {"temporal_stride": stride})
+    shape = Architecture(backbone, CLASSES, {} if stride == "none" else {"temporal_stride": stride})
     with without_memory():
         net = nets.fixed_net(shape, shape.uniform("S"))
     return int(net.fewest_frames), int(net.smallest_size)
@@ -188,9 +204,12 @@ def test_sites_are_unique_and_stand_in_network_order(name: str) -> None:
 
 @of_every_backbone
 def test_options_that_a_backbone_does_not_have_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} has no option head_start; it has temporal_stride, dropout"):
+    has_strides = "temporal_stride" in BACKBONES[name].options
+    known = "temporal_stride, dropout" if has_strides else "dropout"
+    with pytest.raises(UsageError, match=f"{name} has no option head_start; it has {known}"):
         Architecture(name, 10, {"head_start": 1})
-    with pytest.raises(UsageError, match=f'{name} has no temporal stride "x9"; choose none'):
+    no_stride = 'temporal stride "x9"; choose none' if has_strides else "option temporal_stride; it has dropout"
+    with pytest.raises(UsageError, match=f"{name} has no {no_stride}"):
         Architecture(name, 10, {"temporal_stride": "x9"})
 
 
@@ -399,7 +418,8 @@ def test_small_siblings_are_small(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*TINY, *(f"{name}_small" for name in FAMILIES)])
 def test_only_st_branches_tell_the_order_of_frames_where_the_stem_sees_one(name: str) -> None:
-    shape = Architecture(name, 10, {} if name in TINY else {"stem_frames": 1})
+    has_longer_stems = name not in TINY and "stem_frames" in BACKBONES[name.removesuffix("_small")].options
+    shape = Architecture(name, 10, {"stem_frames": 1} if has_longer_stems else {})
     torch.manual_seed(0)
     template = lively(nets.template(name, 10, **shape.options), torch.randn(4, 3, 4, 32, 32)).eval()
     clips = torch.randn(1, 3, 5, 32, 32)

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from stzoo import nets
-from stzoo.nets.fusion import Closed, Fusion, Gate, behind, fixed_fuse, named_gates, set_noise, template_fuse
+from stzoo.nets.fusion import (
+    Closed,
+    Fusion,
+    Gate,
+    behind,
+    draw_masks,
+    fixed_fuse,
+    named_gates,
+    set_masks,
+    set_noise,
+    template_fuse,
+)
 from stzoo.strategies.strategy import Site, Strategy
 
 TEMPERATURE = 0.2
@@ -250,3 +261,26 @@ def test_a_closed_sites_zeros_have_the_stride_of_the_tail_that_it_does_without()
     x = torch.randn(2, 3, 5, 6, 4)
     assert Closed(7, stride=2, feeds_tail=False)(x, tail).shape == (2, 3, 3, 3, 7)
     torch.testing.assert_close(Closed(7)(x, tail), torch.full((2, 3, 5, 6, 7), 1000.0))
+
+
+def test_masks_drawn_for_all_gates_at_once_are_those_that_every_gate_draws() -> None:
+    template = nets.template("densenet_small", 3, tail_sites=True)
+    gates = [made for _, _, made, _ in named_gates(template)]
+    with torch.no_grad():
+        for number, made in enumerate(gates):
+            made.logit.fill_(number / 10 - 2)
+    uniforms, weight = draws(3 * len(gates)).view(3, -1), draws(3, seed=1)
+    uniforms[0, 0], uniforms[1, 0] = 0.0, 1.0
+    draw_masks(template, uniforms)
+    x = torch.zeros(3, 1, 1, 1, 1)
+    torch.stack([made.draw(x) @ weight for made in gates]).sum().backward()
+    for column, made in enumerate(gates):
+        alone = gate()
+        alone.load_state_dict(made.state_dict())
+        mask = alone.mask(uniforms[:, column])
+        (mask @ weight).backward()
+        torch.testing.assert_close(made.draw(x), mask, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(made.logit.grad, alone.logit.grad, rtol=1e-5, atol=1e-7)
+    set_masks(template, None)
+    assert all(made.given is None for made in gates)
+    draw_masks(nets.fixed_net(nets.architecture(template), nets.architecture(template).all_open), torch.rand(3, 0))

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stzoo.nets.layout import ChannelsLast, Images, Layout, Portable, Views, Volumes, laid_out, layout
+from stzoo.nets.images import Frames, Images, Portable
+from stzoo.nets.layout import ChannelsLast, Layout, Views, Volumes, laid_out, layout
 
 KERNELS = [(1, 1, 1), (3, 1, 1), (1, 3, 3), (5, 7, 7), (3, 3, 3), (1, 1, 3)]
 STRIDES = [(1, 1, 1), (2, 1, 1), (1, 2, 2), (2, 2, 2), (3, 2, 1)]
@@ -19,7 +20,7 @@ volumes = st.builds(
 
 def views_of(clips: int) -> list[Views]:
     """The layouts that are to compute what `Volumes` does."""
-    return [ChannelsLast(), Images(clips), Portable(clips)]
+    return [ChannelsLast(), Images(clips), Frames(clips), Portable(clips)]
 
 
 def kept(kernel: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -64,7 +65,7 @@ def test_what_goes_by_axes_means_the_same_in_every_layout(x: Tensor, stride: int
         for found, expected in (
             (way.scaled_and_shifted(y, values, -values), weighed - values.view(-1, 1, 1, 1)),
             (y * way.along_channels(values), weighed),
-            (way.per_channel(lambda view: view * values.view(-1, *[1] * (view.ndim - 2)), y), weighed),
+            (way.per_channel(lambda view: (view * values.view(-1, *[1] * (view.ndim - 2)),), y)[0], weighed),
             (way.thinned(y, stride), x[..., ::stride, ::stride]),
         ):
             torch.testing.assert_close(way.volume(found) if isinstance(way, Views) else found, expected)

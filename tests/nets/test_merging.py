@@ -21,12 +21,16 @@ from stzoo.nets.fusion import Closed, Fusion, fixed_fuse
 from stzoo.nets.inception import Inception3d, InceptionSizes, MixedSizes, inception_sites
 from stzoo.nets.layers import Conv, Size
 from stzoo.nets.mobilenet import MobileNet3d, MobileNetSizes, mobilenet_sites
+from stzoo.nets.mobilenet_v4 import Bottleneck, MobileNetV4, MobileNetV4Sizes, mobilenet_v4_sites
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
 from stzoo.strategies.strategy import NONE, Site, Strategy
 
 RESIDUAL = ResNetSizes((2, 1), width=8, outputs=12, stem_width=6)
 INVERTED = MobileNetSizes(((6, 2, 2), (8, 2, 1)), stem_width=6, first_width=4, head_width=12, expansion=3)
+UNIVERSAL = MobileNetV4Sizes(
+    ((6, 4, 1),), ((6, (Bottleneck(5, 3, 8), Bottleneck(3, 0, 8))), (8, (Bottleneck(0, 3, 8),))), 6, 8, 12
+)
 DENSE = DenseNetSizes((2, 2), growth=4, stem_width=6, stem_kernel=(5, 7, 7), pool_kernel=(3, 3, 3), bottleneck=2)
 MIXED = InceptionSizes(
     ((MixedSizes(3, 4, 5, 2, 3, 2), MixedSizes(0, 4, 6, 4, 4, 0, "max")),), stem_width=4, stem_outputs=6
@@ -42,6 +46,7 @@ KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., tuple[Site, ...]]
     "resnet-units": (ResNet3d, resnet_sites, RESIDUAL, {"branches": ALL}),
     "inception": (Inception3d, inception_sites, MIXED, {}),
     "mobilenet": (MobileNet3d, mobilenet_sites, INVERTED, {}),
+    "mobilenet_v4": (MobileNetV4, mobilenet_v4_sites, UNIVERSAL, {}),
 }
 
 
@@ -155,6 +160,7 @@ def test_both_branches_of_one_activation_cost_what_st_costs(kind: str) -> None:
         ("resnext", 0),
         ("inception", 0),
         ("mobilenet", 0),
+        ("mobilenet_v4", 0),
     ],
 )
 def test_every_norm_that_follows_a_convolution_is_folded_into_it(kind: str, kept: int) -> None:

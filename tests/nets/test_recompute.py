@@ -10,7 +10,7 @@ from stzoo.nets.fusion import set_noise
 from stzoo.nets.measure import measure_training
 from stzoo.nets.recompute import recomputed
 
-BACKBONES = ["densenet_tiny", "resnet_tiny", "mobilenet_v2_tiny"]
+BACKBONES = ["densenet_tiny", "resnet_tiny", "mobilenet_v2_tiny", "mobilenet_v4_tiny"]
 
 
 def template(backbone: str) -> nn.Module:

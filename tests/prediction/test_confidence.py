@@ -44,6 +44,29 @@ def test_a_temperature_that_was_planted_is_found(planted: float) -> None:
         assert (calibrated.argmax(axis=1) == labels)[answered].mean() >= threshold.precision
 
 
+def test_a_threshold_lies_between_two_scores_that_were_seen() -> None:
+    best = np.linspace(0.6, 0.95, 100)
+    scores = [np.array([[[one, 1 - one]]]) for one in best]
+    labels = (best < 0.7).astype(np.int64)  # wrong below
+    found = fit(scores, labels, "made", [0.75])
+    seen = of_videos(scores, found.temperature).max(axis=1).astype(np.float64)
+    assert len(found.thresholds) > 1
+    for threshold in found.thresholds:
+        nearest, next_ = np.sort(np.abs(seen - threshold.score))[:2]
+        assert nearest == pytest.approx(next_)
+        assert nearest > 1e-3
+        assert (seen >= threshold.score).mean() == pytest.approx(threshold.coverage)
+
+
+def test_a_threshold_that_all_reach_lies_below_all() -> None:
+    best = np.linspace(0.6, 0.95, 100)
+    scores = [np.array([[[one, 1 - one]]]) for one in best]
+    found = fit(scores, np.zeros(100, np.int64), "made")
+    seen = of_videos(scores, found.temperature).max(axis=1)
+    assert {threshold.coverage for threshold in found.thresholds} == {1.0}
+    assert all(threshold.score == pytest.approx(seen.min() - 1e-3) for threshold in found.thresholds)
+
+
 def test_clips_and_nets_are_averaged_after_the_temperature() -> None:
     scores = np.array([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.8], [0.3, 0.7]]])
     (of_video,) = of_videos([scores], 2.0)

@@ -41,7 +41,7 @@ def stream(contract: InputContract = CONTRACTS[0], **options: object) -> Stream:
 
 
 def assert_is_the_timeline(
-    found: list[WindowScores], frames: np.ndarray, contract: InputContract, **lengths: float
+    found: list[WindowScores], frames: np.ndarray, contract: InputContract, **lengths: float | None
 ) -> None:
     expected = follow(given_video(frames, lengths.pop("fps")), contract, ("a", "b"), scores_of, **lengths)
     spans = np.array([(window.start_seconds, window.end_seconds) for window in found])
@@ -56,12 +56,13 @@ def assert_is_the_timeline(
     window_seconds=st.sampled_from([0.05, 0.4, 1.0, 2.3]),
     hop_seconds=st.sampled_from([0.07, 0.3, 1.0, 3.0]),
     contract=st.sampled_from(CONTRACTS),
+    clips=st.sampled_from([None, 1, 3]),
 )
 def test_windows_are_those_of_the_timeline_of_the_same_frames(
-    count: int, fps: float, window_seconds: float, hop_seconds: float, contract: InputContract
+    count: int, fps: float, window_seconds: float, hop_seconds: float, contract: InputContract, clips: int | None
 ) -> None:
     frames = pictures(count)
-    lengths = {"window_seconds": window_seconds, "hop_seconds": hop_seconds}
+    lengths = {"window_seconds": window_seconds, "hop_seconds": hop_seconds, "clips": clips}
     found = list(stream(contract, fps=fps, **lengths).over(frames))
     assert_is_the_timeline(found, frames, contract, fps=fps, **lengths)
 

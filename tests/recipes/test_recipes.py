@@ -42,6 +42,7 @@ OF_A_TEMPLATE = ["selection.strategies=1", "selection.batch_norm_clips=2", "obje
 SHORT = ("epochs=1", "schedule=cosine", "milestones=[]")
 DATASETS = ("sthv1", "sthv2", "ucf101", "k400", "hmdb51")
 JHMDB = ("jhmdb21", "jhmdb21-resnet50", "jhmdb21-mobilenet_v2")
+SMALL_MACHINES = tuple(f"{dataset}-mobilenet_v4" for dataset in ("sthv1", "sthv2", "ucf101", "k400"))
 WITH_BASELINES = (*DATASETS, "sthv1-lowtemporal", "jhmdb21")
 BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
 MADE = sorted(set(RECIPES) - set(LARGE) - {"smoke"})
@@ -99,10 +100,10 @@ def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
         for backbone in BACKBONES
     }
     alone = {f"{template}-{strategy}" for template in WITH_BASELINES for strategy in ("s", "st", "sst")}
-    further = {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400", *JHMDB}
+    further = {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400", *JHMDB, *SMALL_MACHINES}
     assert set(LARGE) == wanted | alone | further
     assert len(wanted) == 30
-    assert len(FILES) == len(LARGE) + len(MADE) + 1 == 71
+    assert len(FILES) == len(LARGE) + len(MADE) + 1 == 75
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import socket
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -140,6 +142,43 @@ def test_a_slow_client_is_given_up_and_one_that_breaks_off_is_forgotten(served: 
     slow.close()
     assert served.ask("POST", "/predict", videos[0].read_bytes())[0] == 200
     assert "stzoo_inside 0.0" in served.ask("GET", "/metrics")[1].decode()
+
+
+def test_a_name_comes_back_as_it_was_given(served: Served, videos: list[Path]) -> None:
+    name = "Fußball im Prater — 足球 %.mp4"
+    status, content = served.ask("POST", f"/predict?name={quote(name + chr(27))}", videos[0].read_bytes())
+    assert (status, json.loads(content)[0]["path"]) == (200, name)
+    status, sentence = served.refusal("POST", f"/predict?name={quote(name)}", b"no video")
+    assert status == 422
+    assert name in sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ValueError("a fault that nobody foresaw"), 500, "the server failed"),
+        (OSError(errno.ENOSPC, "No space left on device"), 507, "there is no room for the video"),
+        (OSError(errno.EIO, "Input/output error"), 500, "the server failed"),
+    ],
+)
+def test_what_nobody_foresaw_is_json_and_the_next_is_served(
+    served: Served,
+    videos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    status: int,
+    said: str,
+) -> None:
+    async def fail(*given: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Service, "_receive", fail)
+        assert served.refusal("POST", "/predict", videos[0].read_bytes()) == (status, said)
+    assert "a request failed" in caplog.text
+    assert f'stzoo_requests_total{{status="{status}"}}' in served.ask("GET", "/metrics")[1].decode()
+    assert served.ask("POST", "/predict", videos[0].read_bytes())[0] == 200
 
 
 def test_what_was_begun_is_answered_before_it_stops(videos: list[Path]) -> None:

@@ -203,6 +203,30 @@ def test_decoded_clips_do_not_depend_on_batches_or_processes(items: list[Item]) 
             assert np.array_equal(gates, expected[sample][1])
 
 
+def test_batches_of_processes_are_those_of_this_one(items: list[Item], tmp_path: Path) -> None:
+    """Also with one left out; each is its own, so that all can be kept."""
+    items[4] = Item(tmp_path / "missing.mp4", 4)
+
+    def batches(workers: int) -> list[Batch]:
+        source = decoded(items, workers=workers, erase=0.5)
+        parts = source.epoch(Draws(1, "fixed", 1), 4, Noise(2, 3), lambda batch: np.array_split(batch, 2))
+        return [*parts, source.batch(np.arange(6), Draws(2, "fixed", 0))]
+
+    for one, other in zip(batches(1), batches(2), strict=True):
+        for part in dataclasses.fields(Batch):
+            assert np.array_equal(getattr(one, part.name), getattr(other, part.name)), part.name
+
+
+def test_an_epoch_that_is_left_ends_its_threads(items: list[Item]) -> None:
+    threads = threading.active_count()
+    batches = decoded(items * 4, workers=2).epoch(Draws(0, "fixed", 0), 2)
+    next(batches)
+    assert threading.active_count() > threads
+    with pytest.raises(KeyboardInterrupt):
+        batches.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+    assert threading.active_count() == threads
+
+
 def test_a_video_that_cannot_be_read_is_left_out_and_said_once(items: list[Item], tmp_path: Path) -> None:
     items[2:4] = [Item(tmp_path / "missing.mp4", 2), Item(tmp_path / "gone.mp4", 3)]
     said: list[str] = []

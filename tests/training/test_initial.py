@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import nn
 
 from hub_server import HubServer
@@ -17,6 +18,7 @@ from stzoo.bundle import Backbone, Bundle, Classes, Config, Versions
 from stzoo.errors import ModelNotFoundError, StzooError, TrainingError, WeightsError
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
+from stzoo.nets.imagenet import TIMM
 from stzoo.recipe import Recipe, read
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import Blueprint
@@ -287,3 +289,32 @@ def test_a_run_from_2d_weights_ends_in_a_bundle_that_another_starts_from(
     source = bundles.read_weights(straight.bundle)
     first = stages.blueprint.first.state_dict()
     assert all(torch.equal(value, torch.from_numpy(source[name])) for name, value in first.items())
+
+
+@pytest.fixture
+def on_hub(server: HubServer, tmp_path: Path) -> str:
+    """A reference to the weights of the 2D sibling, as timm keeps those of its nets."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    save_file(flat_net().state_dict(), folder / "model.safetensors")
+    server.put("timm/flat.in1k", folder)
+    return "timm:flat.in1k"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_weights_of_timm_come_from_the_hub_once(
+    begin: Begin, on_hub: str, server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """By their name, or as the ImageNet weights of a backbone that torchvision has not."""
+    monkeypatch.setitem(TIMM, "densenet_tiny", on_hub)
+    source = f"init.from={on_hub if named else 'imagenet'}"
+    recipe = recipe_of(tmp_path, tmp_path, source)
+    assert look(recipe, LABELS) == f"The weights {on_hub} will be fetched from the Hub."
+    assert not server.requests
+    origin, after, _ = begin(source)
+    assert origin is not None
+    assert (origin.source, origin.head) == (source.removeprefix("init.from="), "replaced")
+    assert torch.equal(after["stem.0.weight"][:, :, 0], flat_net().state_dict()["features.conv0.weight"])
+    fetched = len(server.requests)
+    assert look(recipe, LABELS) is None
+    assert len(server.requests) == fetched

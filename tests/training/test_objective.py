@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from stzoo import nets
 from stzoo.nets import Architecture
-from stzoo.nets.fusion import Gate, named_gates
+from stzoo.nets.fusion import Gate, draw_masks, named_gates
+from stzoo.nets.measure import count_kernels
 from stzoo.training.objective import divergence
 
 FORMS: tuple[Literal["coded", "eq5"], ...] = ("coded", "eq5")
@@ -195,3 +196,16 @@ def gradient(gate: Gate) -> float:
     gradient: Tensor | None = gate.logit.grad
     assert gradient is not None
     return gradient.item()
+
+
+def test_a_step_of_the_template_of_densenet121_takes_at_most_9600_kernels() -> None:
+    net = nets.template("densenet121", 10).train()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    clips, uniforms = torch.randn(1, 3, 2, 32, 32), torch.rand(1, 122)
+
+    def step() -> None:
+        draw_masks(net, uniforms)
+        (net(clips).sum() + divergence(net, k=10.0, samples=100)).backward()
+        optimiser.step()
+
+    assert 5_000 < count_kernels(step) <= 9_600

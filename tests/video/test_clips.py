@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError, VideoError
-from stzoo.video.clips import plan, random_run, strip
+from stzoo.video.clips import clips_of_window, plan, random_run, strip
 
 
 def contract(frames: int, **options: object) -> InputContract:
@@ -234,3 +234,15 @@ def test_segments_are_planned_at_their_middle_and_spread_for_several_clips() -> 
     assert plan(np.arange(2.0), wanted, 1).tolist() == [[0, 1, 1]]
     with pytest.raises(VideoError, match="no frame"):
         random_run(np.zeros(0), wanted, np.zeros(3))
+
+
+def test_a_window_is_given_as_many_clips_as_it_is_long() -> None:
+    by_time, by_count = (
+        InputContract(**{"frames": 8, "resize": 8, "crop": 8, "clips": 3} | rate)
+        for rate in ({"fps": 4.0}, {"stride_frames": 2})
+    )
+    seconds = (0.1, 2.0, 2.9, 3.1, 5.1, 60.0)
+    assert [clips_of_window(by_time, window, 1) for window in seconds] == [1, 1, 1, 2, 3, 3]
+    assert [clips_of_window(by_count, 2.0, frames) for frames in (1, 16, 23, 25, 41, 999)] == [1, 1, 1, 2, 3, 3]
+    segments = by_count.model_copy(update={"sampling": "segments"})
+    assert clips_of_window(segments, 2.0, 16) == 3

@@ -13,6 +13,7 @@ from stzoo.bundle.confidence import read
 from stzoo.data.datasets import Item
 from stzoo.errors import DataError, UsageError
 from stzoo.files import packaged
+from stzoo.prediction import scoring
 from stzoo.prediction.predictor import Predictor
 from stzoo.zoo import calibrating
 from stzoo.zoo.variants import BatchNormWarning, drawn_strategies
@@ -79,6 +80,19 @@ def test_an_average_passes_over_what_cannot_be_read(folder: Path, items: list[It
     broken.write_text("no video")
     done = calibrating.calibrate(folder, [items[0]._replace(path=broken), *items], "val", average=2, workers=0)
     assert (done.confidence.videos, len(done.failed)) == (len(items), 1)
+
+
+def test_nothing_is_written_where_scoring_breaks_off(
+    folder: Path, items: list[Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scoring, "clip_score_files", stopped)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(KeyboardInterrupt):
+        calibrating.calibrate(folder, items, "val", average=3, workers=0)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("average", [1, 0, "8", 2.5, True])

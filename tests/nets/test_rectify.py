@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import TypeVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stzoo.nets.norm import Affine, BatchNorm, Statistics
+from stzoo.nets.rectify import has_its_batch, rectified, rectified_by_each
+
+CHANNELS = 5
+
+
+Norm = TypeVar("Norm", Affine, BatchNorm)
+
+
+def moved(module: Norm) -> Norm:
+    """With scales and shifts that are no two alike."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    return module.double()
+
+
+def composed(statistics: Statistics, affines: list[Affine], x: Tensor) -> list[Tensor]:
+    standardised = statistics(x)
+    return [F.relu(affine(standardised)) for affine in affines]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("follows", [True, False])
+def test_one_step_is_norm_scale_shift_and_relu(count: int, momentum: float | None, follows: bool) -> None:
+    torch.manual_seed(0)
+    statistics, affines = Statistics(CHANNELS).double(), [moved(Affine(CHANNELS)) for _ in range(count)]
+    statistics.momentum, statistics.follows_batches = momentum, follows
+    ours = copy.deepcopy((statistics, affines))
+    x = 3 * torch.randn(2, 3, 4, 5, CHANNELS, dtype=torch.float64) + 1
+    x[..., 0] = 2.0  # of no variance
+    first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
+    outputs, expected = rectified_by_each(*ours, first), composed(statistics, affines, second)
+    weights = [torch.randn_like(y) for y in expected]
+    for ys in (outputs, expected):
+        torch.stack([(y * weight).sum() for y, weight in zip(ys, weights, strict=True)]).sum().backward()
+    close = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-12)
+    assert first.grad is not None
+    assert second.grad is not None
+    close(list(outputs), expected)
+    close(first.grad[..., 1:], second.grad[..., 1:])
+    for mine, other in zip(ours[1], affines, strict=True):
+        close([mine.weight.grad, mine.bias.grad], [other.weight.grad, other.bias.grad])
+    for name, buffer in statistics.named_buffers():
+        close(ours[0].get_buffer(name), buffer)
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    torch.manual_seed(0)
+    statistics, affines = Statistics(2).double(), [moved(Affine(2)), moved(Affine(2))]
+    x = torch.randn(2, 2, 2, 1, 2, dtype=torch.float64, requires_grad=True)
+    parameters = [parameter for affine in affines for parameter in affine.parameters()]
+
+    def both(x: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+        return rectified_by_each(statistics, affines, x)
+
+    assert torch.autograd.gradcheck(both, (x, *parameters))
+
+
+def test_outside_training_and_of_several_processes_the_parts_run_one_after_the_other() -> None:
+    x = torch.randn(2, 3, 4, 5, CHANNELS)
+    norm = moved(BatchNorm(CHANNELS)).float()
+    assert has_its_batch(norm, x)
+    assert not has_its_batch(norm, x[:1, :1, :1, :1])
+    norm.together = lambda *_: torch.zeros(())
+    assert not has_its_batch(norm, x)
+    norm.eval()
+    torch.testing.assert_close(rectified(norm, x), F.relu(norm(x)))
+    assert rectified(nn.Identity(), x).min() == 0.0
+
+
+def test_a_batch_of_one_value_has_no_variance_and_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        rectified(BatchNorm(CHANNELS), torch.randn(1, 1, 1, 1, CHANNELS))
