@@ -21,7 +21,8 @@ A module a command:
     select       `stzoo select`
     effects      `stzoo effects`
     compare      `stzoo compare`
-    data         `stzoo data check` and `stzoo data make`
+    data         `stzoo data make`
+    data_check   `stzoo data check`
 
 What they share:
     options         options of several commands, and the model that they ask for
