@@ -1,4 +1,4 @@
-"""`stzoo data`: datasets that stzoo makes itself, and a check of any other."""
+"""`stzoo data`: datasets that stzoo makes itself, and a check of any other; `shrink` is in a module of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import rich_click as click
 from stzoo.cli.drawing import print_parts
 from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.options import format_option
+from stzoo.cli.shrink import shrink
 from stzoo.cli.train import rooted
 from stzoo.pool import processors
 
@@ -32,7 +33,10 @@ _TRIED = 16  # clips that are filmed before it is said how long the others take
 
 @click.group()
 def data() -> None:
-    """Make and check datasets."""
+    """Make, check and shrink datasets."""
+
+
+data.add_command(shrink)
 
 
 @data.command()
