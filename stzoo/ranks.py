@@ -45,10 +45,10 @@ class Ranks:
         """Everybody's tensor, in the order of their ranks. Raises `TrainingError` when a process is gone."""
         if self.count == 1:
             return tensor[None]
-        rows = [torch.empty_like(tensor) for _ in range(self.count)]
+        rows = tensor.new_empty(self.count * len(tensor))
         with answering():
-            dist.all_gather(rows, tensor)
-        return torch.stack(rows)
+            dist.all_gather_into_tensor(rows, tensor)
+        return rows.view(self.count, -1)
 
     def of_leader(self, value: Value) -> Value:
         """The leader's value, for all. Raises `TrainingError` when a process is gone."""

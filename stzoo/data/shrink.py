@@ -179,17 +179,17 @@ def _names(root: Path, places: Iterable[Path]) -> dict[Path, PurePosixPath]:
     """A name in the new folder for every video, and none outside; no two are the same, whatever their letter case."""
     above = Path(os.path.abspath(root))
     names: dict[Path, PurePosixPath] = {}
-    taken: set[str] = set()
+    taken: dict[str, Path] = {}
     for place in dict.fromkeys(places):
         there = Path(os.path.abspath(place))
         mark = hashlib.sha256(str(there).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        inside = there.is_relative_to(above)
+        inside = above in there.parents
         old = there.relative_to(above) if inside else Path(_OUTSIDE, f"{mark}-{there.name}")
         stem = old.stem if old.suffix.lower() in VIDEO_SUFFIXES else old.name
         name = PurePosixPath(old.with_name(f"{stem}.mp4").as_posix())
-        if str(name).casefold() in taken:
+        if taken.setdefault(str(name).casefold(), there) != there:
             name = name.with_name(f"{stem}-{mark}.mp4")
-        taken.add(str(name).casefold())
+            taken[str(name).casefold()] = there
         names[place] = name
     return names
 
