@@ -164,10 +164,12 @@ class BatchNormOfAll(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         channels = x.shape[1]
         precision = torch.promote_types(x.dtype, torch.float32)
-        here = x.new_zeros(2, channels, dtype=precision)
-        mean, variance = here.unbind()
-        if x.numel():  # given statistics in single precision, it computes in single precision
-            mean, variance = torch.batch_norm_update_stats(x, mean, variance, 0.0)
+        if x.numel() and x.dtype == precision:
+            mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)
+        else:
+            mean, variance = x.new_zeros(2, channels, dtype=precision).unbind()
+            if x.numel():  # given statistics in single precision, it computes in single precision
+                mean, variance = torch.batch_norm_update_stats(x, mean, variance, 0.0)
         values = x.new_full((1,), x.numel() / channels, dtype=precision)
         means, variances, counts = ranks.gathered(torch.cat([mean, variance, values])).split(
             [channels, channels, 1], dim=1
@@ -199,7 +201,7 @@ class BatchNormOfAll(torch.autograd.Function):
         mean_gradient, mean_product = sums.mul_(-weight * deviation / count).unbind()
         slope = deviation * mean_product
         constant = torch.addcmul(mean_gradient, slope, mean, value=-1.0)
-        spread = (slice(None), None, None)
-        of_x = scaled.add_(constant[spread]) if scaled.dtype == constant.dtype else scaled + constant[spread]
-        of_x = of_x.addcmul_(x, slope[spread]).to(x.dtype)
+        slope, constant = slope.view(-1, 1, 1), constant.view(-1, 1, 1)
+        of_x = scaled.add_(constant) if scaled.dtype == constant.dtype else scaled + constant
+        of_x = of_x.addcmul_(x, slope).to(x.dtype)
         return of_x, of_weight if ctx.has_weight else None, of_bias if ctx.has_bias else None, None, None
