@@ -1,4 +1,4 @@
-"""`stzoo data`: datasets that stzoo makes itself, and a check of any other."""
+"""`stzoo data`: datasets that stzoo makes itself, and the checking and shrinking of any other."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import rich_click as click
 
 from stzoo.cli.data_check import check
 from stzoo.cli.interrupts import saying_how_to_go_on
+from stzoo.cli.shrink import shrink
 from stzoo.pool import processors
 
 Command = Callable[..., Any]
@@ -24,10 +25,11 @@ _TRIED = 16  # clips that are filmed before it is said how long the others take
 
 @click.group()
 def data() -> None:
-    """Make and check datasets."""
+    """Make, check and shrink datasets."""
 
 
 data.add_command(check)
+data.add_command(shrink)
 
 
 @data.group()

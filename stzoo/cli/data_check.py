@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -147,7 +146,7 @@ def _own(word: str) -> Path | None:
     return path if path.is_file() and path.suffix.lower() != ".toml" else None
 
 
-def _of_recipe(recipe: str, overrides: Sequence[str], data_root: str | None) -> _Asked:
+def _of_recipe(recipe: str, overrides: tuple[str, ...], data_root: str | None) -> _Asked:
     from stzoo.data.lists import read_lists
     from stzoo.recipe import read
 

@@ -107,6 +107,12 @@ def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[s
     return _read_list(list_file, root, classes, "dir frames label", _path_and_frames)
 
 
+def listed_place(path: str, root: Path) -> tuple[Path, str]:
+    """Where the video is that a list names, as the file system spells it, and `#t=...` where a part of it is meant."""
+    whole, _ = split_part(path)
+    return on_disk(root / whole), path[len(whole) :]
+
+
 def are_taken_for_indices(labels: Iterable[int], classes: Sequence[str]) -> bool:
     """Whether a list of these labels, written by name, could be read as indices that mean other classes."""
     pairs = [(classes[label], label) for label in set(labels)]
@@ -156,13 +162,10 @@ def _items(
     items = []
     labelled = _read_one_way(list_file, lines, classes, prefer_names)
     for (path, frames, label, source, fold), line in zip(labelled, lines, strict=True):
-        whole, part = split_part(path)
-        place = on_disk(root / whole)
+        place, part = listed_place(path, root)
         source = source or recording(place.stem, classes[label]) or (str(place) if part else None)
         where = f"{list_file} line {line.number}" if part else None
-        items.append(
-            Item(place.with_name(place.name + path[len(whole) :]), label, source, frames, fold=fold, where=where)
-        )
+        items.append(Item(place.with_name(place.name + part), label, source, frames, fold=fold, where=where))
     return items
 
 
