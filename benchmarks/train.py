@@ -3,9 +3,9 @@
     python benchmarks/train.py --videos data/camera/videos
 
 A step is what training does with a batch: normalise uint8 clips, forward, cross-entropy and, in a template, the
-regulariser, backward, SGD with momentum. All nets take the same clips and run in turn in one process, on the GPU if
-there is one. Peak memory is that of one step in a process of its own. The loader decodes random clips of the videos
-in worker processes, alone and then feeding the template.
+regulariser, backward, SGD with momentum. Its kernels are the operations of torch, views included. All nets take the
+same clips and run in turn in one process, on the GPU if there is one. Peak memory is that of one step in a process of
+its own. The loader decodes random clips of the videos in worker processes, alone and then feeding the template.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from side_by_side import in_turn, machine, quartiles
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import video
+from x3d import X3dS
 
 from stzoo import nets
 from stzoo.contract import InputContract
@@ -34,6 +35,7 @@ from stzoo.data.broken import Cap
 from stzoo.data.datasets import Item
 from stzoo.inference import to_input
 from stzoo.nets.fusion import draw_masks, named_gates, set_masks
+from stzoo.nets.measure import count_kernels
 from stzoo.pool import processors
 from stzoo.training.batches import DecodedClips
 from stzoo.training.draws import Draws
@@ -44,7 +46,11 @@ from stzoo.video.augment import Cut
 CLASSES = 400
 BASE = "template"
 OURS = {"template": None, "S+ST": "S+ST", "ST": "ST", "S": "S"}
-PEERS = {"r2plus1d_18": video.r2plus1d_18, "s3d": video.s3d}
+PEERS: dict[str, Callable[[], nn.Module]] = {
+    "r2plus1d_18": partial(video.r2plus1d_18, num_classes=CLASSES),
+    "s3d": partial(video.s3d, num_classes=CLASSES),
+    "x3d_s": partial(X3dS, CLASSES),
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def net_of(name: str, backbone: str) -> nn.Module:
     """One of `OURS` or `PEERS` with random weights."""
     torch.manual_seed(0)
     if name in PEERS:
-        return PEERS[name](weights=None, num_classes=CLASSES)
+        return PEERS[name]()
     unit = OURS[name]
     if unit is None:
         return nets.template(backbone, CLASSES)
@@ -175,14 +181,16 @@ def steps_table(setting: Setting, seconds: float) -> Iterator[str]:
         torch.cuda.empty_cache()  # leaves the memory of the GPU to the processes that measure it
     yield f"A large matrix product reaches {peak / 1e9:,.0f} G multiply-adds a second; a step counts as three forwards."
     yield ""
-    yield "| net | multiply-adds, G | clips a second | speed beside the template | of the product's peak | memory, GB |"
-    yield "|---|---|---|---|---|---|"
+    heads = ("net", "multiply-adds, G", "kernels", "clips a second", "speed beside the template")
+    yield f"| {' | '.join(heads)} | of the product's peak | memory, GB |"
+    yield "|---|---|---|---|---|---|---|"
     for name, step in steps.items():
+        kernels = count_kernels(partial(step, clips))
         work = multiply_adds(step.net, setting)
         rate = setting.batch / float(np.median(times[name]))
         memory = alone(peak_bytes, name, setting) / 1e9
         yield (
-            f"| {name} | {work / 1e9:.1f} | {rate:.2f} | {quartiles(times[BASE] / times[name])} "
+            f"| {name} | {work / 1e9:.1f} | {kernels:,} | {rate:.2f} | {quartiles(times[BASE] / times[name])} "
             f"| {3 * work * rate / peak:.0%} | {memory:.1f} |"
         )
 
