@@ -20,15 +20,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from merge import Case, net_of
-from predict import CLASSES, FASTEST, Subject, plain_session
+from predict import CLASSES, FASTEST, Subject, Way, plain_session
 from side_by_side import in_turn, machine, quartiles
+from torchvision.models import video
 from x3d import X3dS
 
 from stzoo.contract import InputContract
+from stzoo.errors import StzooError
 from stzoo.export import to_onnx
-from stzoo.runtimes import is_there, open_session
+from stzoo.runtimes import Runtime, is_there, open_session
 from stzoo.runtimes.onnx_file import read
 
 
@@ -46,13 +47,14 @@ def member(backbone: str, unit: str, frames: int, side: int) -> Subject:
     return Subject(f"{backbone} {unit}", lambda: net_of(Case(backbone, frames, side), unit), ours=True)
 
 
+OURS = (("mobilenet_v4", "ST"), ("mobilenet_v4", "S"), ("mobilenet_v2", "ST"), ("densenet121", "ST"))
 SMALL = Contest(
     16,
     224,
     (
-        *(member(*net, 16, 224) for net in (("mobilenet_v4", "ST"), ("mobilenet_v4", "S"), ("mobilenet_v2", "ST"))),
+        *(member(*net, 16, 224) for net in OURS),
         Subject("x3d_s", X3dS, ours=False),
-        Subject("s3d", torchvision.models.video.s3d, ours=False),
+        *(Subject(name, getattr(video, name), ours=False) for name in ("s3d", "swin3d_t", "r2plus1d_18")),
     ),
 )
 TINY = Contest(
@@ -66,6 +68,21 @@ TINY = Contest(
 )
 
 
+def session_of(subject: Subject, runtime: Runtime, path: Path, clip: np.ndarray) -> Way:
+    """What runs the net on a runtime in fp32.
+
+    Raises:
+        StzooError: if the runtime refuses it.
+    """
+    net = subject.build().eval()
+    if isinstance(net, X3dS):
+        return plain_session(net, path, runtime, clip)
+    frames, side = clip.shape[2:4]
+    contract = InputContract(frames=frames, stride_frames=2, clips=1, resize=side, crop=side)
+    to_onnx.export(net, path, contract, CLASSES, form=FASTEST[runtime] if subject.ours else "images")
+    return open_session(runtime, read(path), "cpu", "fp32").logits
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
@@ -75,22 +92,16 @@ def main() -> None:
     frames, side, subjects = contest.frames, contest.side, contest.subjects
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    contract = InputContract(frames=frames, stride_frames=2, clips=1, resize=side, crop=side)
     clip = np.random.default_rng(0).normal(size=(1, 3, frames, side, side)).astype(np.float32)
     ways = {}
     with tempfile.TemporaryDirectory() as folder:
         for subject in subjects:
-            net = subject.build().eval()
-            for runtime, fastest in FASTEST.items():
-                if is_there(runtime):
-                    path = Path(folder) / f"{subject.name}.{runtime}.onnx"
-                    if isinstance(net, X3dS):
-                        way = plain_session(net, path, runtime, clip)
-                        ways[subject.name, runtime] = partial(way, clip)
-                    else:
-                        to_onnx.export(net, path, contract, CLASSES, form=fastest if subject.ours else "images")
-                        session = open_session(runtime, read(path), "cpu", "fp32")
-                        ways[subject.name, runtime] = partial(session.logits, clip)
+            for runtime in filter(is_there, FASTEST):
+                try:
+                    session = session_of(subject, runtime, Path(folder) / f"{subject.name}.{runtime}.onnx", clip)
+                    ways[subject.name, runtime] = partial(session, clip)
+                except StzooError as error:
+                    print(f"{subject.name}: {error}", file=sys.stderr)
         for way in ways.values():
             way()
         spent = in_turn({" ".join(key): way for key, way in ways.items()}, 0.0, fewest=arguments.rounds)
