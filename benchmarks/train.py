@@ -1,6 +1,7 @@
 """Training steps of our nets beside torchvision's, with and without the loader: docs/results/training-speed.md.
 
     python benchmarks/train.py --videos data/camera/videos
+    python benchmarks/train.py --kernels
 
 A step is what training does with a batch: normalise uint8 clips, forward, cross-entropy and, in a template, the
 regulariser, backward, SGD with momentum. Its kernels are the operations of torch, views included. All nets take the
@@ -166,6 +167,16 @@ def peak_multiply_adds(setting: Setting, size: int) -> float:
     return size**3 / float(in_turn({"product": product}, 0.0, fewest=10, clock=clock)["product"].min())
 
 
+def kernels_table(setting: Setting) -> Iterator[str]:
+    """Markdown: how many operations of torch a step of every net carries out."""
+    clips = setting.clips()
+    yield "| net | kernels |"
+    yield "|---|---:|"
+    for name in (*OURS, *PEERS):
+        step = Step(net_of(name, setting.backbone), setting)
+        yield f"| {name} | {count_kernels(partial(step, clips)):,} |"
+
+
 def steps_table(setting: Setting, seconds: float) -> Iterator[str]:
     """Markdown: every net's step, beside that of the template."""
     cuda = setting.machine.device.type == "cuda"
@@ -232,6 +243,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--side", type=int, default=224, help="s3d needs 224 pixels and 16 frames")
     parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"], default="float32")
+    parser.add_argument("--kernels", action="store_true", help="only count them, which other work cannot disturb")
     parser.add_argument("--seconds", type=float, default=60.0, help="for the steps that are run in turn")
     parser.add_argument("--videos", type=Path, help="a folder of videos for the loader")
     parser.add_argument("--workers", type=int, default=processors())
@@ -243,7 +255,7 @@ def main() -> None:
     )
     print(f"benchmarks/train.py {' '.join(sys.argv[1:])}".strip())
     print(f"{machine()}; {setting.batch} x {setting.frames}x{setting.side}x{setting.side}, {arguments.precision}\n")
-    for line in steps_table(setting, arguments.seconds):
+    for line in kernels_table(setting) if arguments.kernels else steps_table(setting, arguments.seconds):
         print(line, flush=True)
     if arguments.videos is not None:
         print()
