@@ -75,6 +75,7 @@ test("is reached by keyboard, and fits desktops and phones in light and dark", a
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `a ${device} cuts nothing off`);
+      await page.waitForFunction(() => document.querySelector("#plot svg").viewBox.baseVal.width === Math.max(280, document.getElementById("plot").clientWidth));
       await page.screenshot({ path: join(SHOTS, `${device}-${colorScheme}.png`), fullPage: true });
     }
   }
