@@ -19,9 +19,11 @@ from stzoo.bundle.folder import (
     MODEL,
     ONNX,
     ONNX_INT8,
+    PICTURES,
     README,
     TEMPLATE,
     TEXTS,
+    add_effects,
     is_bundle,
     is_needed,
     read,
@@ -33,7 +35,18 @@ from stzoo.bundle.folder import (
     weights_digest,
 )
 from stzoo.bundle.reading import most_bytes, require
-from stzoo.bundle.schema import FORMAT, Backbone, Bundle, Classes, Config, Result, Versions, labels_digest
+from stzoo.bundle.schema import (
+    FORMAT,
+    Backbone,
+    BranchEffect,
+    BranchEffects,
+    Bundle,
+    Classes,
+    Config,
+    Result,
+    Versions,
+    labels_digest,
+)
 from stzoo.bundle.tensors import parameter_count, serialise
 
 __all__ = [
@@ -44,15 +57,19 @@ __all__ = [
     "MODEL",
     "ONNX",
     "ONNX_INT8",
+    "PICTURES",
     "README",
     "TEMPLATE",
     "TEXTS",
     "Backbone",
+    "BranchEffect",
+    "BranchEffects",
     "Bundle",
     "Classes",
     "Config",
     "Result",
     "Versions",
+    "add_effects",
     "is_bundle",
     "is_needed",
     "labels_digest",

@@ -7,6 +7,7 @@ marginals.json         drop probabilities, and the marginals in both conventions
 metrics.json           every measured number with protocol, split, n and interval
 scores.csv             every sampled strategy with its score                       (optional)
 recipe.toml            the recipe as run                                           (optional)
+effects.json           what each branch of the template is worth                   (optional)
 trained-on.json        fingerprints of the training videos, not published          (optional)
 template.safetensors   the template the net was pruned from                        (optional)
 statistics/            batch-norm statistics of other strategies, by their digest   (optional)
@@ -19,11 +20,13 @@ README.md              the model card, rendered from all this
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -31,11 +34,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from stzoo.bundle import readme, tensors
 from stzoo.bundle.reading import locate, read_json, read_text, require
-from stzoo.bundle.schema import FORMAT, Bundle, Config, Result
+from stzoo.bundle.schema import FORMAT, BranchEffects, Bundle, Config, Result
 from stzoo.bundle.tensors import Shape, Storage
 from stzoo.card import Card
 from stzoo.errors import BundleError, StrategyError
-from stzoo.files import write_json, write_text
+from stzoo.files import replacing, write_json, write_text
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
 from stzoo.validation import problems, shortened
@@ -49,7 +52,10 @@ Which = Literal["model", "template"]
 CONFIG, MODEL, TEMPLATE, README = "config.json", "model.safetensors", "template.safetensors", "README.md"
 ONNX, ONNX_INT8, EXPORT = "model.onnx", "model.int8.onnx", "export.json"
 EXPORTED = (ONNX, ONNX_INT8, EXPORT)
-TEXTS = (CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml")
+PICTURES = (".png", ".svg")
+EFFECTS_PICTURE = "effects.png"
+EFFECTS = "effects.json"
+TEXTS = (CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml", EFFECTS)
 """The files that `read` reads."""
 
 _NEEDED = (CONFIG, MODEL, "strategy.json", TEMPLATE)
@@ -95,13 +101,29 @@ def save(
         _write_values(temporary, bundle)
         for name, content in (extra_files or {}).items():
             _write_extra(temporary, name, content)
-        sizes = tensors.shapes(temporary / MODEL)
-        pictures = [name for name in extra_files or {} if PurePosixPath(name).suffix in (".png", ".svg")]
-        write_text(temporary / README, readme.render(bundle, card, tensors.parameter_count(sizes), pictures))
+        describe(temporary, bundle, card)
         _swap(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def describe(folder: Path, bundle: Bundle, card: Card | None) -> None:
+    """Writes the README.md of a folder that has everything else."""
+    parameters = tensors.parameter_count(tensors.shapes(folder / MODEL))
+    pictures = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in PICTURES)
+    write_text(folder / README, readme.render(bundle, card, parameters, pictures))
+
+
+def add_effects(folder: Path, effects: BranchEffects, picture: bytes, card: Card | None) -> None:
+    """Puts effects of its template, with their picture, into a bundle. Raises `BundleError` for another template's."""
+    if effects.template_digest != weights_digest(folder, "template"):
+        raise BundleError(f"the effects are not those of {folder / TEMPLATE}; measure them for this bundle")
+    bundle = dataclasses.replace(read(folder), effects=effects)
+    write_json(folder / EFFECTS, effects.model_dump(mode="json"))
+    with replacing(folder / EFFECTS_PICTURE) as path:
+        path.write_bytes(picture)
+    describe(folder, bundle, card)
 
 
 def read(folder: Path | str) -> Bundle:
@@ -121,13 +143,14 @@ def read(folder: Path | str) -> Bundle:
     posterior = None if marginals is None else _parsed(_posterior, marginals)
     if posterior is not None and tuple(posterior.drop) != tuple(strategy.units):
         raise BundleError(f"{root / 'marginals.json'} and strategy.json name different sites; they must agree")
-    metrics = locate(root, "metrics.json")
+    metrics, effects = locate(root, "metrics.json"), locate(root, EFFECTS)
     return Bundle(
         config=config,
         posterior=posterior,
         metrics=() if metrics is None else _parsed(_results, metrics),
         recipe=_optional_text(root, "recipe.toml"),
         scores=_optional_text(root, "scores.csv"),
+        effects=None if effects is None else _parsed(partial(_effects, strategy), effects),
     )
 
 
@@ -183,6 +206,8 @@ def _write_values(folder: Path, bundle: Bundle) -> None:
         write_text(folder / "recipe.toml", bundle.recipe)
     if bundle.scores is not None:
         write_text(folder / "scores.csv", bundle.scores)
+    if bundle.effects is not None:
+        write_json(folder / EFFECTS, bundle.effects.model_dump(mode="json"))
 
 
 def _write_extra(folder: Path, name: str, content: bytes | Path) -> None:
@@ -258,6 +283,14 @@ def _posterior(value: Any) -> Posterior:
     if isinstance(value, dict):
         value = {key: part for key, part in value.items() if key != "marginals"}
     return Posterior.from_json(value)
+
+
+def _effects(strategy: Strategy, value: Any) -> BranchEffects:
+    effects = BranchEffects.model_validate_json(json.dumps(value))
+    other = next((effect.site for effect in effects.branches if effect.site not in strategy.units), None)
+    if other is not None:
+        raise StrategyError(f'"{other}" is no site of {strategy.backbone}')
+    return effects
 
 
 def _optional_text(root: Path, name: str) -> str | None:

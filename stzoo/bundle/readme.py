@@ -28,6 +28,8 @@ _LAYOUT = "card.md.jinja"
 _FACTS = ("recipe", "seed", "hardware", "training time", "commit")
 """What a bundle says of its making, and a card in any case."""
 
+_CAPTIONS = {"marginals": "Strategy and marginals", "strategy": "Strategy", "effects": "Marginals and effects"}
+
 
 def render(
     bundle: Bundle,
@@ -79,7 +81,7 @@ def _units(strategy: Strategy) -> str:
 
 def _caption(picture: str) -> str:
     stem = PurePosixPath(picture).stem
-    return {"marginals": "Strategy and marginals", "strategy": "Strategy"}.get(stem, stem)
+    return _CAPTIONS.get(stem, stem)
 
 
 def _facts(bundle: Bundle, parameters: int) -> dict[str, str]:

@@ -171,12 +171,58 @@ class Config(_Value):
         return self
 
 
+class BranchEffect(_Value):
+    """What the template loses when one branch of a site is closed; `multiply_adds` is what the branch costs a clip.
+
+    The changes of cross-entropy in nats and of accuracy as a share are values with their standard errors.
+    """
+
+    site: Line
+    branch: Word
+    cross_entropy: tuple[float, float]
+    accuracy: tuple[float, float]
+    multiply_adds: Annotated[int, Field(ge=0)]
+    videos: Annotated[int, Field(ge=1)]
+
+    @property
+    def text(self) -> str:
+        """The change of cross-entropy."""
+        value, error = self.cross_entropy
+        return f"{value:+.3f} ± {error:.3f}"
+
+
+class BranchEffects(_Value):
+    """The effects of a template's branches, each closed alone with all others open, on the videos called `data`.
+
+    `cross_entropy` and `accuracy` are reached with every branch open. `rank_correlation` is that of the sum of effects
+    with one-shot scores of strategies from all over the space, where it was looked at.
+    """
+
+    format: Literal[1] = 1
+    template_digest: Sha256
+    data: Line
+    cross_entropy: float
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    rank_correlation: Annotated[float, Field(ge=-1, le=1)] | None = None
+    branches: Annotated[tuple[BranchEffect, ...], Field(min_length=1, max_length=10_000)]
+
+    @property
+    def videos(self) -> int:
+        """How many the branch that took most was looked at with."""
+        return max(effect.videos for effect in self.branches)
+
+    @property
+    def largest_first(self) -> list[BranchEffect]:
+        """The branches, from that which costs most to close."""
+        return sorted(self.branches, key=lambda effect: -effect.cross_entropy[0])
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle without its weights: what `stzoo.bundle.read` returns and `save` writes.
 
     `metrics` goes from splits near the training data to those far from it. `recipe` is the TOML text as run, `scores`
-    the CSV of sampled strategies.
+    the CSV of sampled strategies. `effects` are those of the template that it was pruned from.
     """
 
     config: Config
@@ -184,6 +230,7 @@ class Bundle:
     metrics: tuple[Result, ...] = ()
     recipe: str | None = None
     scores: str | None = None
+    effects: BranchEffects | None = None
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from stzoo.bundle import Result
+    from stzoo.bundle import BranchEffects, Result
     from stzoo.strategies.posterior import Convention, Posterior
     from stzoo.strategies.strategy import Strategy
 
@@ -66,8 +66,10 @@ def results_table(results: Iterable[Result]) -> Table:
     return table
 
 
-def site_table(strategy: Strategy, posterior: Posterior | None, convention: Convention) -> list[Any]:
-    """The strategy's unit at every site beside bars of P(unit), groups set apart, and what the bars mean.
+def site_table(
+    strategy: Strategy, posterior: Posterior | None, convention: Convention, effects: BranchEffects | None = None
+) -> list[Any]:
+    """The strategy's unit at every site beside bars of P(unit) and effects, groups set apart, and what they mean.
 
     In the convention `linear` P(none) has a column too.
     """
@@ -76,20 +78,31 @@ def site_table(strategy: Strategy, posterior: Posterior | None, convention: Conv
     marginals = posterior.marginals(convention, none=convention == "linear") if posterior is not None else {}
     units = list(dict.fromkeys(unit for values in marginals.values() for unit in values))
     cells = {4: _SHORTER_BAR_CELLS}.get(len(units), _BAR_CELLS if len(units) < 4 else _SHORT_BAR_CELLS)
-    table = plain_table("site", "unit", *(f"P({unit})" for unit in units))
+    worth = {} if effects is None else {(effect.site, effect.branch): effect.text for effect in effects.branches}
+    branches = list(dict.fromkeys(branch for _, branch in worth))
+    table = plain_table("site", "unit", *(f"P({unit})" for unit in units), *(f"{name} closed" for name in branches))
     for sites in site_groups(strategy.units).values():
         for site in sites:
             unit, values = strategy.units[site], marginals.get(site, {})
             bars = [
                 Text(bar(values[name], cells) if name in values else "", style=COLOURS.get(name, "")) for name in units
             ]
-            table.add_row(site, Text(unit, style=f"bold {COLOURS.get(unit, '')}"), *bars)
+            costs = (worth.get((site, branch), "") for branch in branches)
+            table.add_row(site, Text(unit, style=f"bold {COLOURS.get(unit, '')}"), *bars, *costs)
         table.add_section()
     counts = ", ".join(f"{unit} at {count}" for unit, count in strategy.counts().items())
     parts: list[Any] = [table, Text(f"{counts} of {len(strategy.units)} sites; digest {strategy.digest[:12]}.")]
     parts.append(Text(_SITES, style="dim"))
     if posterior is not None:
         parts.append(Text(f"P(unit): {FORMULAS[convention]}.", style="dim"))
+    if effects is not None:
+        parts.append(
+            Text(
+                "closed: by how many nats the template's cross-entropy rises when that branch alone is closed, on "
+                f"{effects.videos} videos ({effects.data}).",
+                style="dim",
+            )
+        )
     return parts
 
 

@@ -55,6 +55,11 @@ _CLASSES_SHOWN = 3
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder for tables and figure, where a stopped measurement goes on.  [default: the RUN, or effects-MODEL]",
 )
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Put the effects into the bundle, or the RUN's: its card and `stzoo show` have them then.",
+)
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded clips are kept.  [default: beside it]")
 @format_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -67,6 +72,7 @@ def effects(
     per_class: bool,
     latency: bool,
     out: Path | None,
+    keep: bool,
     cache: Path | None,
     format_: str,
     quiet: bool,
@@ -80,6 +86,7 @@ def effects(
     require("torch", "matplotlib")
     from stzoo.figures.strategies import effects_figure
     from stzoo.nets import posterior
+    from stzoo.space import keeping
     from stzoo.space.effects import check_sum, closings, measure_effects
     from stzoo.space.record import EffectsRecord
     from stzoo.terminal.progress import counting
@@ -87,6 +94,7 @@ def effects(
     with saying_how_to_go_on():
         subject = _of_run(model, cache, quiet) if data is None else _of_bundle(model, data, root, out, cache, quiet)
         folder = out or subject.folder
+        kept_in = keeping.bundles_to_keep_in(model, subject.about["template"]) if keep else []
         about = {**subject.about, "standard_error": enough, "latency": latency}
         record = EffectsRecord(folder, about, subject.labels)
         known = record.read()
@@ -113,11 +121,13 @@ def effects(
                 trust = check_sum(subject.template, subject.clips, measured, check, advance=bar.advance)
     record.finish(measured, trust)
     losses = {(effect.site, effect.branch): effect.cross_entropy for effect in measured.effects}
-    effects_figure(posterior(subject.template), losses, folder / "effects.png", subject.name)
+    picture = folder / "effects.png"
+    effects_figure(posterior(subject.template), losses, picture, subject.name)
+    keeping.keep(kept_in, measured, trust, data.name if data else "its selection split", picture)
     if format_ == "json":
         click.echo(json.dumps(record.to_json(measured, trust), indent=2, ensure_ascii=False))
     else:
-        _print(record, measured, trust, len(subject.clips.clips), per_class)
+        _print(record, measured, trust, len(subject.clips.clips), per_class, kept_in)
 
 
 class _Subject(NamedTuple):
@@ -216,7 +226,9 @@ def _digest(sources: Sequence[str], labels: Sequence[int]) -> str:
     return hashlib.sha256(json.dumps([list(sources), list(labels)]).encode()).hexdigest()
 
 
-def _print(record: EffectsRecord, measured: Effects, trust: Trust | None, videos: int, per_class: bool) -> None:
+def _print(
+    record: EffectsRecord, measured: Effects, trust: Trust | None, videos: int, per_class: bool, kept_in: Sequence[Path]
+) -> None:
     from stzoo.cli.drawing import plain_table, print_parts
 
     timed = any(effect.milliseconds is not None for effect in measured.effects)
@@ -243,7 +255,7 @@ def _print(record: EffectsRecord, measured: Effects, trust: Trust | None, videos
         else "Whether effects add up is seen with --check."
     )
     files = f"{record.folder}: effects.csv, effects-classes.csv, effects.json, effects.png"
-    print_parts(table, reached, trusted, files)
+    print_parts(table, reached, trusted, files, *(f"Kept in {folder}, whose card has them." for folder in kept_in))
 
 
 def _losers(classes: Sequence[float | None], labels: Sequence[str]) -> str:

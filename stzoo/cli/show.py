@@ -103,6 +103,8 @@ class _Shown:
         if self.bundle is not None:
             value |= {"input": self.bundle.contract.model_dump(mode="json"), "labels": list(self.bundle.labels)}
             value |= {"provenance": self.bundle.config.provenance}
+            if self.bundle.effects is not None:
+                value |= {"effects": self.bundle.effects.model_dump(mode="json")}
         elif self.net is not None:
             value |= {"input": self.net.input.model_dump(mode="json"), "classes": self.net.classes}
         return value | (dict(self.facts) if self.line is None else {"model": asdict(self.line)})
@@ -119,7 +121,8 @@ class _Shown:
         else:
             parts += [pairs(self.facts)]
         remark = [Text(self.remark)] if self.remark is not None else []
-        sites = site_table(self.strategy, self.posterior, self.convention) if self.strategy.units else []
+        effects = None if self.bundle is None else self.bundle.effects
+        sites = site_table(self.strategy, self.posterior, self.convention, effects) if self.strategy.units else []
         return [*parts, *sites, *remark]
 
     def draw(self, figure: Path) -> None:

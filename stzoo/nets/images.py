@@ -59,8 +59,8 @@ class Images(Views):
     def clips_of(self, x: Activation) -> int | torch.SymInt:
         return self.clips
 
-    def per_clip(self, values: Float[Tensor, " clips"], x: Activation) -> Float[Tensor, "..."]:
-        return values.repeat_interleave(x.shape[0] // len(values)).view(-1, 1, 1, 1)
+    def per_row(self, values: Float[Tensor, " clips"], x: Activation) -> Float[Tensor, " rows"]:
+        return values.repeat_interleave(x.shape[0] // len(values))
 
 
 class Frames(Images):

@@ -85,9 +85,9 @@ class Layout(ABC):
         """How many clips there are in an activation."""
         return len(x)
 
-    def per_clip(self, values: Float[Tensor, " clips"], x: Activation) -> Float[Tensor, "..."]:
-        """A value a clip, to be combined with an activation like `x`."""
-        return values.view(-1, *[1] * (x.ndim - 1))
+    def per_row(self, values: Float[Tensor, " clips"], x: Activation) -> Float[Tensor, " rows"]:
+        """A value for each entry along the first axis of `x`, from one for each clip."""
+        return values
 
     def along_channels(self, values: Float[Tensor, " channels"]) -> Float[Tensor, "..."]:
         """A value a channel, to be combined with an activation."""

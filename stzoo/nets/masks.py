@@ -35,7 +35,7 @@ def weighed(x: Activation, mask: Float32[Tensor, " clips"]) -> Activation:
 
 def masked_sum(branches: Sequence[Activation], masks: Sequence[Float32[Tensor, " clips"]]) -> Activation:
     """The sum of what branches give, every clip of each times its mask."""
-    rows = [layout().per_clip(mask, y).flatten() for y, mask in zip(branches, masks, strict=True)]
+    rows = [layout().per_row(mask, y) for y, mask in zip(branches, masks, strict=True)]
     return _MaskedSum.apply(*branches, *rows)
 
 

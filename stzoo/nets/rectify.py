@@ -25,8 +25,11 @@ def rectified(norm: nn.Module, x: Activation) -> Activation:
 
 
 def has_its_batch(statistics: Statistics, x: Activation) -> bool:
-    """Whether `x` is the batch whose mean and variance it is normalised with, and has any variance."""
-    alone = statistics.training and statistics.together is None
+    """Whether `x` is the batch whose mean and variance it is normalised with, has any variance, and is learnt from.
+
+    What is only evaluated goes the plain way: there a branch's numbers do not depend on its neighbours.
+    """
+    alone = statistics.training and statistics.together is None and torch.is_grad_enabled()
     return alone and x.numel() > statistics.running_mean.numel()
 
 

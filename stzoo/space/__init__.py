@@ -13,5 +13,6 @@ reliability  how far a selection can be trusted
 effects      what each branch is worth: the one-shot score without it
 evidence     of which gates the data speak
 record       effects on disk
+keeping      effects in the bundles of their template
 comparison   posteriors and effects of several runs
 """

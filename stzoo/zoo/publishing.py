@@ -40,8 +40,6 @@ from stzoo.zoo.reference import find, text_of
 MARGINALS, STRATEGY = "marginals.png", "strategy.png"
 """The card's picture: of the probabilities and the strategy, or of a strategy that was not drawn from any."""
 
-_PICTURES = (".png", ".svg")
-
 Say = Callable[[str], None]
 Logits = Float32[np.ndarray, "clips classes"]
 
@@ -88,7 +86,7 @@ def prepare(source: Path | str, target: Path, repository: Repository, *, say: Sa
     folder = find(source, offline=True).folder
     bundle = bundles.read(folder)
     parameters = _verified_parameters(folder, bundle)
-    card = _card(folder, bundle.name)
+    card = card_of(folder, bundle.name)
     if card is None:
         say(
             f"There is no {bundle.name}.md in {folder}, so the model card has no title, licences and limits of its own."
@@ -111,7 +109,7 @@ def belongs(name: str) -> bool:
     parts = PurePosixPath(name)
     if parts.parent.name in ("statistics", ".eval_results"):
         return len(parts.parts) == 2 and parts.suffix == {"statistics": ".safetensors"}.get(parts.parts[0], ".yaml")
-    if name.endswith(_PICTURES):
+    if name.endswith(bundles.PICTURES):
         return parts.parts[:-1] in ((), ("figures",))
     return name in (
         *bundles.TEXTS,
@@ -174,7 +172,8 @@ def _refuse_wrong_golden_clips(folder: Path, predictor: Predictor) -> None:
         raise BundleError(f"{path} has other answers than the net gives; make it anew with `stzoo verify --make`")
 
 
-def _card(folder: Path, name: str) -> Card | None:
+def card_of(folder: Path, name: str) -> Card | None:
+    """The card of a bundle: `NAME.md` beside its files or in its run's folder, or the zoo's."""
     places = [folder, *([folder.parents[1]] if folder.parent.name == "bundles" else [])]
     for place in places:
         if (place / f"{name}.md").is_file():
@@ -208,7 +207,7 @@ def _draw(bundle: Bundle, staging: Path) -> None:
 
 def _describe(bundle: Bundle, card: Card | None, parameters: int, repository: Repository, staging: Path) -> None:
     """Writes README.md and `.eval_results`."""
-    pictures = [name for name in _files(staging) if name.endswith(_PICTURES)]
+    pictures = [name for name in _files(staging) if name.endswith(bundles.PICTURES)]
     text = render(bundle, card, parameters, pictures, repository=str(repository))
     _refuse_bad_card(text, bundle)
     write_text(staging / bundles.README, text)

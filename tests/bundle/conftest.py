@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions
+from stzoo.bundle import Backbone, BranchEffect, BranchEffects, Bundle, Classes, Config, Result, Versions
 from stzoo.contract import InputContract
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
@@ -40,6 +40,24 @@ def bundle() -> Bundle:
         ),
         recipe='name = "toy"\n',
         scores="index,strategy,top1\n0,toy: B1.L1=S+ST T1=S,0.9\n",
+        effects=BranchEffects(
+            template_digest="1" * 64,
+            data="val.txt",
+            cross_entropy=0.25,
+            accuracy=0.9,
+            rank_correlation=0.97,
+            branches=tuple(
+                BranchEffect(
+                    site="B1.L1",
+                    branch=branch,
+                    cross_entropy=(nats, 0.01),
+                    accuracy=(nats / 2, 0.02),
+                    multiply_adds=40_000,
+                    videos=300,
+                )
+                for branch, nats in (("S", -0.002), ("ST", 0.125))
+            ),
+        ),
     )
 
 

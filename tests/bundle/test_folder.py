@@ -143,6 +143,8 @@ def _set(*keys: Any, value: Any) -> Callable[[Any], None]:
         ("marginals.json", _set("drop", "T1", "S", value=1.5), "drop probability"),
         ("marginals.json", _set("drop", "T1", "S", value=10**400), r"marginals\.json"),
         ("marginals.json", lambda value: value["drop"].pop("T1"), "different sites"),
+        ("effects.json", _set("branches", 0, "site", value="B9"), '"B9" is no site of toy'),
+        ("effects.json", _set("branches", value=[]), r"effects\.json: branches"),
         ("metrics.json", _set(0, "value", value=97.0), "not a fraction"),
         ("metrics.json", _set(0, "n", value="many"), r"0\.n is 'many'"),
     ],

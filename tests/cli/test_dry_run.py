@@ -69,8 +69,8 @@ def test_a_dry_run_shows_net_steps_and_data_and_writes_nothing(small: Path) -> N
     larger = run("train", "small.toml", "--dry-run", "--set", "input.clips=100").stdout
     assert ["val", "2", "2.5", "MB"] in [line.split() for line in larger.splitlines()]  # 200 clips of 4 of 32 x 32
     (memory,) = (line for line in lines if line[:1] == ["memory"])
-    assert memory[1:8] == ["about", "5.1", "MB", "for", "4", "clips", "at"]
-    assert "(911.6 kB a clip)" in " ".join(memory)
+    assert memory[1:8] == ["about", "4.5", "MB", "for", "4", "clips", "at"]
+    assert "(767.7 kB a clip)" in " ".join(memory)
     assert "Nothing was trained or written." in result.stdout
     assert "stzoo data check small.toml" in result.stdout
     assert sorted(small.rglob("*")) == before

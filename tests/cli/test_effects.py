@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import islice
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from click.testing import CliRunner
 
 from stzoo import bundle as bundles
 from stzoo import cli
+from stzoo.errors import BundleError, UsageError
 from stzoo.space import effects
 from stzoo.space.effects import closings
+from stzoo.space.keeping import bundles_to_keep_in
 from tests.conftest import MakeVideo
 
 
@@ -52,6 +55,38 @@ def test_the_effects_of_a_bundle_with_a_template(template_bundle: Path, listed: 
     value = json.loads(out)
     assert len(value["effects"]) == 3
     assert value["labels"] == list(bundles.read(template_bundle).labels)
+
+
+@pytest.mark.usefixtures("three_branches")
+def test_effects_are_kept_in_a_bundle_whose_card_and_show_have_them(
+    template_bundle: Path, listed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tiny-opt"
+    shutil.copytree(template_bundle, folder)
+    code, out, err = run(folder, "--data", listed, "--check", 3, "-o", tmp_path / "out", "--keep")
+    assert code == 0, err
+    assert f"Kept in {folder}" in out
+    effects = bundles.read(folder).effects
+    assert effects is not None
+    assert [(one.site, one.branch) for one in effects.branches] == [("B1.L1", "S"), ("B1.L1", "ST"), ("B1.L2", "S")]
+    assert (effects.videos, effects.data, effects.rank_correlation is None) == (4, str(listed), False)
+    card = (folder / "README.md").read_text()
+    assert "## Where time pays" in card
+    assert "](effects.png)" in card
+    assert all(f"| {one.site} | {one.branch} | {one.text} |" in card for one in effects.branches)
+    shown = CliRunner().invoke(cli.main, ["show", str(folder)]).stdout
+    assert "ST closed" in shown
+    assert effects.branches[1].text in shown
+    value = json.loads(CliRunner().invoke(cli.main, ["show", str(folder), "--format", "json"]).stdout)
+    assert len(value["effects"]["branches"]) == 3
+    (folder / "template.safetensors").write_bytes((template_bundle / "model.safetensors").read_bytes())
+    with pytest.raises(BundleError, match="the effects are not those of"):
+        bundles.add_effects(folder, effects, b"", None)
+
+
+def test_effects_are_kept_where_a_template_is_and_not_on_the_hub(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="has no bundle that carries this template"):
+        bundles_to_keep_in(str(tiny_bundle), "0" * 64)
 
 
 def test_a_bundle_without_a_template_and_a_model_without_data_are_refused(tiny_bundle: Path, listed: Path) -> None:

@@ -207,7 +207,7 @@ def test_the_way_back_is_given_the_statistics_that_a_gpu_reads() -> None:
     """With channels last, CUDA reads those of the forward pass, where a CPU reads the running ones."""
     x = batches(1)[0].flatten(0, 1).permute(0, 3, 1, 2).requires_grad_()
     with Watched() as watched:
-        y, mean, variance, _ = BatchNormOfAll.apply(x, torch.ones(CHANNELS), torch.zeros(CHANNELS), ALONE)
+        y, mean, variance, _ = BatchNormOfAll.apply(x, torch.ones(CHANNELS), torch.zeros(CHANNELS), ALONE, EPSILON)
         y.square().sum().backward()
     ((*_, saved_mean, saved_deviation, training, _, _),) = watched.seen
     assert not training

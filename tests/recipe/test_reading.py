@@ -83,7 +83,7 @@ def test_every_problem_is_reported_at_once(template: Path) -> None:
         "  data.train = 7: input should be a valid string",
         "  data.selection_fraction = 0.75: input should be less than or equal to 0.5",
         "  input: set exactly one of fps and stride_frames",
-        "  net.backbone = \"DenseNet 121\": string should match pattern '^[a-z0-9_]+$'",
+        "  net.backbone = \"DenseNet 121\": string should match pattern '^(timm:)?[A-Za-z0-9_]+$'",
         "  warmup.epochs = -1: input should be greater than or equal to 1",
         '  warmup.lerning_rate is unknown. Did you mean "learning_rate"?',
         "  variational.temperature = NaN: input should be a finite number",
