@@ -2,8 +2,8 @@
 
     python benchmarks/neighbours_sources.py GROUPS.csv --fold 3 --models NAME ...
 
-Videos lie beside the table. Prints for each model the share with Wilson's interval and with that over sources, and what a
-random video of another recording would have.
+Videos lie beside the table. Prints for each model the share with Wilson's interval and with that over sources, and
+what a random video of another recording would have.
 """
 
 from __future__ import annotations
