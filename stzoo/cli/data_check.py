@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_PROBLEMS = 20
 _MOST_CLASSES = 5
+_LISTS = (".csv", ".tsv", ".txt")
 
 
 @click.command()
@@ -133,7 +134,10 @@ class _Asked(NamedTuple):
 
 
 def _own(word: str) -> Path | None:
-    """The list or folder that a word means; None where it means a recipe."""
+    """The list or folder that a word means; None where it means a recipe.
+
+    Raises `UsageError` for a list that does not exist.
+    """
     from stzoo.errors import RecipeError
     from stzoo.recipe import find
 
@@ -143,7 +147,11 @@ def _own(word: str) -> Path | None:
             find(word)
             return None
         return path
-    return path if path.is_file() and path.suffix.lower() != ".toml" else None
+    if path.is_file():
+        return None if path.suffix.lower() == ".toml" else path
+    if path.suffix.lower() in _LISTS:
+        raise UsageError(f"{word} does not exist; give a list, a folder of videos, or a recipe.")
+    return None
 
 
 def _of_recipe(recipe: str, overrides: tuple[str, ...], data_root: str | None) -> _Asked:

@@ -33,13 +33,13 @@ VideosLike = VideoLike | Sequence[VideoLike]
 
 
 def are_several(given: VideosLike) -> TypeGuard[Sequence[VideoLike]]:
-    """Whether a list or tuple is one of videos, and not of one video's frames.
+    """Whether a sequence (a list, a tuple, a column of `datasets`) is one of videos, and not of one video's frames.
 
     Raises `UsageError` for an empty one.
     """
-    if not isinstance(given, list | tuple):
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray | memoryview):
         return False
-    if not given:
+    if len(given) == 0:
         raise UsageError("an empty list was given; give one or more videos, or the frames of one")
     return not all(isinstance(item, np.ndarray | Tensor) and item.ndim == 3 for item in given)
 

@@ -210,7 +210,8 @@ def test_a_folder_with_a_folder_a_class_is_checked(make_video: MakeVideo, tmp_pa
     [
         (("list.csv", "--set", "data.train='x'"), "--set changes a recipe, and list.csv is none"),
         (("smoke", "--val", "list.csv"), "--val and --model go with a list or a folder, and smoke is a recipe"),
-        (("list.tsv",), "there is no recipe list.tsv, neither here nor"),
+        (("list.tsv",), "list.tsv does not exist; give a list, a folder of videos, or a recipe"),
+        (("cameramotion",), "there is no recipe cameramotion, neither here nor"),
     ],
 )
 def test_what_does_not_go_with_a_check_is_refused(

@@ -255,6 +255,28 @@ def test_frames_score_as_the_file_that_they_come_from_on_every_runtime(runtime: 
         np.testing.assert_array_equal(model.scores(as_file(sample)), expected, err_msg=kind)
 
 
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_every_sampling_and_short_video_scores_as_its_file_on_every_runtime(
+    runtime: Runtime, make_video: MakeVideo
+) -> None:
+    pytest.importorskip(runtime)
+    model = stzoo.load("camera-motion-s", device="cpu", runtime=runtime)
+    path = make_video("a.mp4", 9, fps=10)
+    frames = decoded(path)
+    plain = model.contract.model_dump() | {"fps": None, "stride_frames": None, "clips": 2}
+    for change in (
+        {"fps": 7.0},
+        {"fps": 7.0, "short_video": "stretch"},
+        {"stride_frames": 2},
+        {"stride_frames": 2, "short_video": "stretch"},
+        {"sampling": "segments"},
+    ):
+        one = dataclasses.replace(model, contract=InputContract.model_validate(plain | change))
+        expected = one.scores(path)
+        np.testing.assert_array_equal(one.scores(frames, fps=10.0), expected, err_msg=str(change))
+        np.testing.assert_array_equal(one.scores(FakeDecoder(frames, fps=10.0)), expected, err_msg=str(change))
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_vectors_are_the_same_on_every_runtime(runtime: Runtime, tmp_path: Path) -> None:
     pytest.importorskip(runtime)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import UserList
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,9 @@ def test_a_list_is_one_of_videos_or_of_frames(noise: np.ndarray) -> None:
     assert all(map(are_several, [["a.mp4"], ("a.mp4", noise), [noise], [list(noise), b""]]))
     with pytest.raises(UsageError, match="an empty list was given"):
         are_several([])
+    column = UserList([FakeDecoder(noise), FakeDecoder(noise)])
+    assert are_several(column)
+    assert [str(video.path) for video in given_videos(column)] == ["<decoder 1>", "<decoder 2>"]
     names = [str(video.path) for video in given_videos(["a.mp4", noise, b"x", FakeDecoder(noise), list(noise)])]
     assert names == ["a.mp4", "<frames 2>", "<bytes 3>", "<decoder 4>", "<frames 5>"]
     with pytest.raises(UsageError, match="<frames 2> are one frame"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +24,7 @@ class FakeDecoder:
     def __init__(self, frames: np.ndarray, *, channels_first: bool = True, fps: float = 10.0) -> None:
         self._frames = torch.from_numpy(frames)
         self._first = channels_first
-        self.metadata = SimpleNamespace(pixel_aspect_ratio=None, average_fps=fps)
+        self.metadata = SimpleNamespace(pixel_aspect_ratio=Fraction(0), average_fps=fps)  # 0: the file says none
         self.asked: list[int] = []
 
     def __len__(self) -> int:
