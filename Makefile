@@ -73,7 +73,7 @@ test-web: $(VENV)/.installed
 	$(BIN)/stzoo page camera-motion-opt -o $(WEB)/page --packages $(WEB)/packages
 	$(BIN)/stzoo predict $(SAMPLE) stzoo/bundled/sample.mp4 --model camera-motion-opt --format json > $(WEB)/expected.json
 	SITE=$(WEB)/page EXPECTED=$(WEB)/expected.json TOOLS=$(abspath $(WEB)) SHOTS=$(WEB)/shots \
-	  VIDEO=stzoo/bundled/sample.mp4 node --test --test-reporter=spec tests/web/page.test.mjs
+	  CHROMIUM="$$(command -v "$${CHROMIUM:-chromium}")" VIDEO=stzoo/bundled/sample.mp4 node --test --test-reporter=spec tests/web/page.test.mjs
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
