@@ -3,9 +3,10 @@
     python benchmarks/shrink.py VIDEOS --model MODEL
 
 VIDEOS holds real files in a folder a class. Of some of them: their size, the likeness of their frames (against the
-original in the new size, as PSNR), and the processor time of one random training clip, before and after. Then the same of longer and larger copies: the frames of a file to and fro, 300 of them, enlarged and encoded
-with x264's own settings. Enlarged frames are soft, so they are small files and quick to decode. Last, the scores
-of a model that knows the classes, before and after.
+original in the new size, as PSNR), and the processor time of one random training clip, before and after. Then the same
+of longer and larger copies: the frames of a file to and fro, 300 of them, enlarged and encoded with x264's own
+settings. Enlarged frames are soft, so they are small files and quick to decode. Last, the scores of a model that knows
+the classes, before and after.
 """
 
 from __future__ import annotations
