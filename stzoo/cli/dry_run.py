@@ -109,7 +109,7 @@ def _facts(recipe: Recipe) -> dict[str, str]:
 
 def _machine(recipe: Recipe) -> str:
     compute = recipe.compute
-    words = [f"device {compute.device}", compute.precision]
+    words = [f"device {compute.device}", f"precision {compute.precision}"]
     if compute.micro_batch:
         words.append(f"at most {compute.micro_batch} clips at once on each device, which their batch norm then sees")
     if compute.checkpoint_activations:
@@ -164,16 +164,16 @@ def _time(recipe: Recipe, classes: int, clips: int) -> str:
     """How long training would take here, told from a trial with a few clips."""
     from stzoo.terminal.progress import duration
     from stzoo.training.blueprint import Blueprint
-    from stzoo.training.machine import machine_of
+    from stzoo.training.machine import device_of, machine_of, settled
     from stzoo.training.threads import seconds_a_clip
 
     try:
-        device = machine_of(recipe.compute).device
-        seconds = seconds_a_clip(recipe, Blueprint.of(recipe, classes).first, device, steps=2)
+        machine = machine_of(settled(recipe.compute, recipe.net.backbone, device_of(recipe.compute)))
+        seconds = seconds_a_clip(recipe, Blueprint.of(recipe, classes).first, machine, steps=2)
     except (StzooError, RuntimeError) as error:
         return f"not known, as a trial step failed: {str(error).splitlines()[0]}"
     return (
-        f"about {duration(seconds * clips)} of training here on {device.type}, where a trial clip took "
+        f"about {duration(seconds * clips)} of training here on {machine.device.type} in {machine.precision}, where a trial clip took "
         f"{seconds:.2g} s; decoding, selection and measuring come on top"
     )
 

@@ -3,6 +3,7 @@
 names      names that can be written in several ways
 texts      text files line by line, and CSV files row by row
 tables     lists that are tables: videos, or parts of them
+parts      parts of videos, held against the videos
 boris      what BORIS exports of coded videos
 datasets   lists of labelled videos
 folders    a folder a class, the folders of splits, and what of a folder is no video

@@ -131,8 +131,11 @@ class Compute(Table):
         "auto"
     )
     precision: Annotated[
-        Literal["float32", "bfloat16", "float16"], Field(description="autocast of the networks; gates stay float32")
-    ] = "float32"
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Field(
+            description="autocast of the networks in training; auto: bfloat16 on a CPU that multiplies it, else float32"
+        ),
+    ] = "auto"
     micro_batch: Annotated[
         int,
         Field(ge=0, le=65_536, description="most clips a device computes at once, gradients add up; 0: its whole part"),

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from stzoo.contract import InputContract
 from stzoo.errors import TrainingError
 from stzoo.inference import video_scores
+from stzoo.nets import BACKBONES
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.norm import synchronise
 from stzoo.nets.recompute import recomputed
@@ -98,18 +99,40 @@ def gradients_stay(forward: Forward, here: bool) -> AbstractContextManager[Any]:
     return forward.no_sync() if here and isinstance(forward, DistributedDataParallel) else nullcontext()
 
 
-def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
-    """What a recipe asks for, of one of several processes. Raises `TrainingError` when there is no such GPU."""
-    if compute.threads:
-        torch.set_num_threads(compute.threads)
+def device_of(compute: Compute, ranks: Ranks = ALONE) -> torch.device:
+    """Where one of several processes computes. Raises `TrainingError` when there is no such GPU."""
     has_gpu = torch.cuda.is_available()
     name = ("cuda" if has_gpu else "cpu") if compute.device == "auto" else compute.device
     if name.startswith("cuda") and not has_gpu:
         raise TrainingError(f'compute.device is "{name}" but torch finds no GPU; use "auto" or "cpu"')
     if name == "cuda" and ranks.count > 1:
         name = f"cuda:{torch.cuda.current_device()}"
+    return torch.device(name)
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions that multiply bfloat16: AMX, or AVX-512 with BF16."""
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+
+
+def settled(compute: Compute, backbone: str, device: torch.device) -> Compute:
+    """The same with a precision, where it is left open which one is the faster for nets of a backbone.
+
+    Nets of torchvision and timm stay in float32: torch's 16-bit gradients of some of their convolutions are no good.
+    """
+    if compute.precision != "auto":
+        return compute
+    faster = device.type == "cpu" and multiplies_bfloat16() and backbone in BACKBONES
+    return compute.model_copy(update={"precision": "bfloat16" if faster else "float32"})
+
+
+def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
+    """What a settled recipe asks for, of one of several processes. Raises `TrainingError` when there is no such GPU."""
+    if compute.threads:
+        torch.set_num_threads(compute.threads)
     return Machine(
-        torch.device(name),
+        device_of(compute, ranks),
         compute.precision,
         compute.micro_batch,
         compute.checkpoint_activations,

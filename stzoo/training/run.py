@@ -238,22 +238,30 @@ def _stored(path: Path) -> Recipe:
     """The recipe that a run's file holds.
 
     Where it says no seed of the split, the run's seed drew the split, too; where it says nothing of a choice, the whole
-    selection split judges finetuned weights.
+    selection split judges finetuned weights; where it says no precision, it is float32.
     """
     recipe = read_recipe(path)
     before = [] if "split_seed" in recipe.data.model_fields_set else [f"data.split_seed={recipe.seed}"]
     if recipe.selection is not None and "choice_fraction" not in recipe.selection.model_fields_set:
         before.append("selection.choice_fraction=0")
+    if "precision" not in recipe.compute.model_fields_set:
+        before.append("compute.precision='float32'")
     return read_recipe(path, before) if before else recipe
 
 
 def _as_begun(path: Path, recipe: Recipe) -> Recipe:
-    """A recipe as the run of an earlier version reads it, which judges finetuned weights otherwise."""
+    """A recipe as a run reads it that has begun: in the precision that was settled then.
+
+    A run of an earlier version judges finetuned weights otherwise.
+    """
     try:
-        there = read_recipe(path).selection
+        begun = read_recipe(path)
     except RecipeError:
         return recipe
-    here = recipe.selection
+    if recipe.compute.precision == "auto":
+        compute = recipe.compute.model_copy(update={"precision": _stored(path).compute.precision})
+        recipe = recipe.model_copy(update={"compute": compute})
+    here, there = recipe.selection, begun.selection
     if here is None or there is None or "choice_fraction" in here.model_fields_set | there.model_fields_set:
         return recipe
     return recipe.model_copy(update={"selection": here.model_copy(update={"choice_fraction": 0.0})})

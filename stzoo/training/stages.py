@@ -38,7 +38,7 @@ from stzoo.training.faults import faults_of, has_collapsed
 from stzoo.training.initial import initialise, record_origin
 from stzoo.training.looks import look as note_look
 from stzoo.training.loop import Assignment, fit
-from stzoo.training.machine import Machine, machine_of, shared_scores
+from stzoo.training.machine import Machine, device_of, machine_of, settled, shared_scores
 from stzoo.training.objective import divergence
 from stzoo.training.results import Candidate, How
 from stzoo.training.run import Run, checkpoint_of
@@ -262,6 +262,7 @@ def prepare(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> Stages
     """
     require("matplotlib")
     voice = voice if ranks.leads else SILENT
+    _settle_precision(run, voice, ranks)
     machine = machine_of(run.recipe.compute, ranks)
     data = RunData(run.recipe, cache, voice, processes=ranks.local_count, pinned=machine.device.type == "cuda")
     blueprint = Blueprint.of(run.recipe, len(data.labels))
@@ -272,6 +273,20 @@ def prepare(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> Stages
             record_origin(run, origin)
         choose_threads(run, blueprint.first, machine, voice)
     return Stages(run, blueprint, data, machine, voice)
+
+
+def _settle_precision(run: Run, voice: Voice, ranks: Ranks) -> None:
+    """Puts the precision into a recipe that leaves it open; that of the leading process is everybody's."""
+    compute = run.recipe.compute
+    if compute.precision != "auto":
+        return
+    compute = ranks.of_leader(settled(compute, run.recipe.net.backbone, device_of(compute, ranks)))
+    run.recipe = run.recipe.model_copy(update={"compute": compute})
+    if compute.precision != "float32":
+        voice.say(
+            f"Nets train in {compute.precision}, which this processor multiplies faster than float32; what is measured "
+            "is computed in float32 (compute.precision sets it)."
+        )
 
 
 def _line(stage: Stage, epoch: int, entry: Mapping[str, object]) -> str:

@@ -36,7 +36,7 @@ def choose_threads(run: Run, net: Classifier, machine: Machine, voice: Voice) ->
     if path.exists():
         torch.set_num_threads(int(json.loads(path.read_text(encoding="utf-8"))["threads"]))
         return
-    seconds = {threads: _seconds_with(threads, run, net) for threads in (1, most)}
+    seconds = {threads: _seconds_with(threads, run, net, machine) for threads in (1, most)}
     fastest = min(seconds, key=lambda threads: seconds[threads])
     torch.set_num_threads(fastest)
     write_json(path, {"threads": fastest})
@@ -44,14 +44,14 @@ def choose_threads(run: Run, net: Classifier, machine: Machine, voice: Voice) ->
     voice.say(f"{fastest} of {most} threads train, as a trial clip took {shown} (compute.threads sets their number).")
 
 
-def _seconds_with(threads: int, run: Run, net: Classifier) -> float:
+def _seconds_with(threads: int, run: Run, net: Classifier, machine: Machine) -> float:
     torch.set_num_threads(threads)
-    return seconds_a_clip(run.recipe, net, torch.device("cpu"))
+    return seconds_a_clip(run.recipe, net, machine)
 
 
-def seconds_a_clip(recipe: Recipe, net: Classifier, device: torch.device, steps: int = 3) -> float:
+def seconds_a_clip(recipe: Recipe, net: Classifier, machine: Machine, steps: int = 3) -> float:
     """Seconds that a training clip takes on its way forward and back, at best of some trials with a few clips."""
-    contract = recipe.training_input
+    contract, device = recipe.training_input, machine.device
     tried = copy.deepcopy(net).train().to(device)
     size = min(_CLIPS, recipe.trained_at_once), 3, contract.frames, contract.crop, contract.crop
     clips = torch.rand(size, generator=torch.Generator().manual_seed(0)).to(device)
@@ -59,7 +59,9 @@ def seconds_a_clip(recipe: Recipe, net: Classifier, device: torch.device, steps:
     best = float("inf")
     for _ in range(steps):
         start = time.perf_counter()
-        F.cross_entropy(tried(clips), labels).backward()
+        with machine.autocast():
+            logits = tried(clips)
+        F.cross_entropy(logits.float(), labels).backward()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - start)

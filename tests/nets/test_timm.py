@@ -32,7 +32,7 @@ WORKING = {
     "fastvit_t8": (10, 0),
     "mnasnet_small": (15, 5),
     "mobilenetv2_035": (16, 6),
-    "mobilenetv3_small_050": (10, 5),
+    "mobilenetv3_small_050": (10, 3),
     "regnetx_002": (13, 0),
     "repvit_m0_9": (26, 0),
     "test_byobnet": (3, 0),
@@ -42,10 +42,11 @@ WORKING = {
 """Nets of a family each: their sites, and how many of these cannot be closed."""
 
 REFUSED = {
-    "densenet121": "it has no residual sums",
+    "test_efficientnet": "it has no residual sums",
     "dla34": "its classifier is no linear layer",
     "resnet18": "no residual branch has a plain pointwise convolution",
-    "vit_tiny_patch16_224": "its pointwise layers are linear",
+    "test_vit": "torch.fx cannot follow its code",
+    "test_mambaout": "its pointwise layers are linear",
 }
 
 FRAMES = 3
@@ -63,7 +64,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def flat(name: str) -> nn.Module:
-    """timm's own net, with statistics that no net has at first."""
+    """timm's own net, with statistics that no net has at first, and no branch that begins at next to nothing."""
     torch.manual_seed(1)
     net: nn.Module = timm.create_model(name.removeprefix("timm:"), num_classes=5)
     with torch.no_grad():
@@ -74,6 +75,9 @@ def flat(name: str) -> nn.Module:
                 norm.running_mean.uniform_(-0.1, 0.1)
                 norm.running_var.uniform_(0.8, 1.2)
                 norm.weight.uniform_(0.5, 1.5)
+        for path, scale in net.named_parameters():
+            if path.endswith("gamma"):
+                scale.uniform_(0.5, 1.5)
     return net
 
 

@@ -14,9 +14,9 @@ from stzoo.errors import TrainingError
 from stzoo.inference import video_scores
 from stzoo.nets import Architecture, fixed_net
 from stzoo.ranks import Ranks
-from stzoo.recipe import Recipe
+from stzoo.recipe import Compute, Recipe
 from stzoo.strategies.strategy import Strategy
-from stzoo.training.machine import Machine, machine_of, shared_scores
+from stzoo.training.machine import Machine, machine_of, multiplies_bfloat16, settled, shared_scores
 
 CPU = torch.device("cpu")
 
@@ -78,6 +78,34 @@ def test_a_gpu_that_is_not_there_is_refused(smoke: Recipe, monkeypatch: pytest.M
     compute = smoke.compute.model_copy(update={"device": "cuda:0"})
     with pytest.raises(TrainingError, match="finds no GPU"):
         machine_of(compute)
+
+
+@pytest.mark.parametrize(
+    ("flags", "device", "backbone", "precision"),
+    [
+        ({"amx_bf16": True}, "cpu", "densenet121", "bfloat16"),
+        ({"avx512_bf16": True}, "cpu", "mobilenet_v4_tiny", "bfloat16"),
+        ({"avx512_f": True, "avx512_bf16": False}, "cpu", "densenet121", "float32"),
+        ({}, "cpu", "densenet121", "float32"),
+        ({"amx_bf16": True}, "cuda", "densenet121", "float32"),
+        ({"amx_bf16": True}, "cpu", "s3d", "float32"),
+        ({"amx_bf16": True}, "cpu", "timm:efficientnet_lite0", "float32"),
+    ],
+)
+def test_a_precision_left_open_is_that_which_the_processor_is_made_for(
+    monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], device: str, backbone: str, precision: str
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: flags)
+    assert settled(Compute(), backbone, torch.device(device)).precision == precision
+    for said in ("float32", "bfloat16", "float16"):
+        assert settled(Compute(precision=said), backbone, torch.device(device)).precision == said
+
+
+def test_what_torch_says_of_this_processor_is_what_linux_says() -> None:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists() or "flags" not in (text := cpuinfo.read_text(encoding="utf-8")):
+        pytest.skip("no flags of the processor to read")
+    assert multiplies_bfloat16() == bool({"amx_bf16", "avx512_bf16"} & set(text.split()))
 
 
 def test_batch_norms_of_torchvision_train_in_one_process(small_swin: Path) -> None:

@@ -87,6 +87,26 @@ def test_a_run_that_says_no_seed_of_its_split_keeps_the_one_that_drew_it(smoke: 
         Run(tmp_path / "old", seeded)
 
 
+def left_open(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"compute": recipe.compute.model_copy(update={"precision": "auto"})})
+
+
+def test_a_run_that_has_begun_keeps_its_precision_where_the_recipe_leaves_it_open(
+    smoke: Recipe, tmp_path: Path
+) -> None:
+    in_16_bits = smoke.model_copy(update={"compute": smoke.compute.model_copy(update={"precision": "bfloat16"})})
+    run = Run(tmp_path, in_16_bits)
+    run.begin()
+    assert Run(tmp_path, left_open(smoke)).recipe == left_open(smoke)
+    run.record("warmup", 1, {"loss": 3.0})
+    assert Run(tmp_path, left_open(smoke)).recipe == in_16_bits
+    with pytest.raises(TrainingError, match="compute.precision is 'bfloat16' in .*, and 'float32' here"):
+        Run(tmp_path, smoke)
+    path = run.path("recipe.toml")
+    path.write_text(path.read_text().replace('precision = "bfloat16"\n', ""))
+    assert Run(tmp_path, left_open(smoke)).recipe == Run.open(tmp_path).recipe == smoke
+
+
 def test_a_run_without_an_epoch_takes_another_recipe(smoke: Recipe, tmp_path: Path) -> None:
     changed = smoke.model_copy(update={"seed": smoke.seed + 1})
     stopped = Run(tmp_path, smoke)

@@ -13,7 +13,7 @@ from stzoo.training import stages as module
 from stzoo.training.checkpoint import save_weights
 from stzoo.training.run import Run, checkpoint_of
 from stzoo.training.stages import prepare
-from stzoo.training.voice import SILENT
+from stzoo.training.voice import SILENT, Voice
 
 
 def test_a_stage_whose_file_is_there_is_not_trained_again(
@@ -31,6 +31,29 @@ def test_a_stage_whose_file_is_there_is_not_trained_again(
     assert not net.training
     assert net.head.bias.tolist() == [3.0] * 3
     assert not checkpoint.exists()
+
+
+def test_a_precision_left_open_is_settled_said_and_kept(
+    smoke: Recipe, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open = smoke.model_copy(update={"compute": smoke.compute.model_copy(update={"precision": "auto"})})
+    said: list[str] = []
+
+    def begin(recipe: Recipe) -> tuple[str, str]:
+        run = Run(tmp_path / "run", recipe)
+        stages = prepare(run, clip_cache, Voice(said.append, progress=False))
+        return stages.machine.precision, Run.open(run.folder).recipe.compute.precision
+
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    assert begin(left_open) == ("bfloat16", "bfloat16")
+    (sentence,) = said
+    assert sentence.startswith("Nets train in bfloat16, which this processor multiplies faster than float32; what is me")
+    Run(tmp_path / "run", left_open).record("warmup", 1, {"loss": 3.0})
+    checkpoint_of(Run(tmp_path / "run", left_open).weights("warmup")).write_text("an epoch")
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    assert begin(left_open) == ("bfloat16", "bfloat16"), "also on another processor"
+    assert len(said) == 1
+    assert prepare(Run(tmp_path / "other", left_open), clip_cache, SILENT).machine.precision == "float32"
 
 
 def test_a_stage_that_the_recipe_lacks_gives_no_net(smoke: Recipe, clip_cache: Path, tmp_path: Path) -> None:
