@@ -5,6 +5,7 @@
 # make test-web  the page of `stzoo page` in headless Chromium; installs that from Debian (root), and tools from npm
 # make fuzz   read hundreds of damaged videos of every container, of pictures and of zip files, and load 2000 damaged
 #             bundles and 300 recipes and cards, as docs/results/fuzz-*.md record
+# make speed  measure again what docs/results/speed.md, training-speed.md and selection.md record: an hour and more
 # make clean  remove .venv and everything that tools left behind
 #
 # Another Python:  make demo PYTHON=python3.12
@@ -19,7 +20,7 @@ SAMPLE ?= stzoo/bundled/basketball.mp4
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 
-.PHONY: demo test lint types layers suite light executorch test-web fuzz clean
+.PHONY: demo test lint types layers suite light executorch test-web fuzz speed clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stzoo predict $(SAMPLE)
@@ -72,7 +73,7 @@ test-web: $(VENV)/.installed
 	$(BIN)/stzoo page camera-motion-opt -o $(WEB)/page --packages $(WEB)/packages
 	$(BIN)/stzoo predict $(SAMPLE) stzoo/bundled/sample.mp4 --model camera-motion-opt --format json > $(WEB)/expected.json
 	SITE=$(WEB)/page EXPECTED=$(WEB)/expected.json TOOLS=$(abspath $(WEB)) SHOTS=$(WEB)/shots \
-	  VIDEO=stzoo/bundled/sample.mp4 node --test --test-reporter=spec tests/web/page.test.mjs
+	  CHROMIUM="$$(command -v "$${CHROMIUM:-chromium}")" VIDEO=stzoo/bundled/sample.mp4 node --test --test-reporter=spec tests/web/page.test.mjs
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_video.py
@@ -80,6 +81,18 @@ fuzz: $(VENV)/.installed
 	$(BIN)/python benchmarks/fuzz_pictures.py
 	$(BIN)/python benchmarks/fuzz_bundle.py
 	$(BIN)/python benchmarks/fuzz_recipe.py
+
+# Ratios bear other work on the machine, milliseconds do not.
+speed: export OMP_NUM_THREADS := 1
+speed: $(VENV)/.installed data/camera-1
+	$(BIN)/python benchmarks/small_machines.py
+	$(BIN)/python benchmarks/small_machines.py --tiny --rounds 60
+	$(BIN)/python benchmarks/predict.py --threads 1 --rounds 5 --clips 3
+	$(BIN)/python benchmarks/train.py --seconds 30
+	$(BIN)/python benchmarks/selection.py --data data/camera-1
+
+data/camera-1: | $(VENV)/.installed
+	$(BIN)/stzoo data make camera --seed 1 --clips 1600 --out $@
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -4,7 +4,8 @@
     python benchmarks/backbones.py --runs runs --recipe mocap15 --out docs/results/mocap15.json
 
 reads finished runs of a recipe and its fixed siblings, of any backbone, and writes the rows. The nets trained alone are
-those with a [fixed] table; of a template, its winner is read as pruned and as finetuned.
+those with a [fixed] table; of a template, its winner is read as pruned and as finetuned. Rows that the file has of
+other nets stay, so that a backbone is added without the runs of the rest.
 """
 
 from __future__ import annotations
@@ -75,14 +76,27 @@ def lines_of(run: Run) -> Iterator[Line]:
         )  # fmt: skip
 
 
+def kept(path: Path, found: list[Line]) -> list[Line]:
+    """The lines of a file that are of other nets than those found."""
+    if not path.exists():
+        return []
+    lines = [Line(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    nets = {_net(line) for line in found}
+    return [line for line in lines if _net(line) not in nets]
+
+
+def _net(line: Line) -> tuple[str, str, str]:
+    return line.backbone, line.kind, line.weights
+
+
 def table(lines: list[Line]) -> str:
     """Markdown: a row a net, a column a split, accuracy in per cent with its interval."""
     splits = list(dict.fromkeys(line.split for line in lines))
     head = ["backbone", "strategy", "weights", "sites with S / ST / S+ST", "parameters", "multiply-adds", *splits]
     rows = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    nets = dict.fromkeys((line.backbone, line.kind, line.weights) for line in lines)
+    nets = dict.fromkeys(map(_net, lines))
     for net in sorted(nets, key=lambda net: (net[0], ORDER.index(net[1]), net[2])):
-        of_net = {line.split: line for line in lines if (line.backbone, line.kind, line.weights) == net}
+        of_net = {line.split: line for line in lines if _net(line) == net}
         first = next(iter(of_net.values()))
         counts = Strategy.from_text(first.strategy).counts()
         units = " / ".join(str(counts.get(unit, 0)) for unit in ("S", "ST", "S+ST"))
@@ -110,6 +124,7 @@ def main() -> None:
     if not lines:
         runs = ", ".join(map(str, arguments.runs))
         sys.exit(f"no finished {arguments.recipe} run in {runs}; train the recipe first")
+    lines = kept(arguments.out, lines) + lines
     print(table(lines))
     write_json(arguments.out, {"rows": [asdict(line) for line in lines]})
 

@@ -25,6 +25,7 @@ from stzoo.runtimes.executorch_net import ExecutorchNet
 
 BACKBONES = (
     "mobilenet_v2",
+    "mobilenet_v4",
     "resnet50",
     "resnext50",
     "inception",

@@ -33,6 +33,7 @@ from decode import make_video
 from merge import Case, net_of
 from side_by_side import in_turn, machine, quartiles
 from torch import nn
+from x3d import X3dS
 
 from stzoo.contract import InputContract
 from stzoo.errors import StzooError
@@ -81,6 +82,36 @@ def in_torch(net: nn.Module, *, volumes: bool = False) -> Way:
     return run
 
 
+def plain_session(net: nn.Module, path: Path, runtime: Runtime, clip: np.ndarray) -> Way:
+    """A net in fp32 on a runtime without stzoo, whose files have no sigmoid; the same numbers as in torch to 1e-3."""
+    threads = torch.get_num_threads()
+    with torch.inference_mode():
+        wanted = net(torch.from_numpy(clip)).numpy()
+        torch.onnx.export(net, (torch.from_numpy(clip),), path, dynamo=True, verbose=False)
+    if runtime == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+
+        def run(clips: np.ndarray) -> np.ndarray:
+            return session.run(None, {name: clips})[0]
+
+    else:
+        import openvino
+
+        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = openvino.compile_model(path, "CPU", settings)
+
+        def run(clips: np.ndarray) -> np.ndarray:
+            return compiled(clips)[0]
+
+    assert np.abs(run(clip) - wanted).max() <= 1e-3 * np.abs(wanted).max()
+    return run
+
+
 def ways_of(subject: Subject, contract: InputContract, folder: Path, clip: np.ndarray) -> dict[str, Way]:
     """Everything that runs the net, the plain form first; what cannot is named and left out."""
     net = subject.build().eval()
@@ -94,6 +125,9 @@ def ways_of(subject: Subject, contract: InputContract, folder: Path, clip: np.nd
         form = fastest if subject.ours else "images"
         path = folder / f"{name}.{form}.onnx"
         quantised = path.with_suffix(".int8.onnx")
+        if isinstance(net, X3dS):
+            ways[f"{runtime}, fp32"] = plain_session(net, path, runtime, clip)
+            continue
         try:
             if not path.exists():
                 to_onnx.export(net, path, contract, CLASSES, form=form)
@@ -204,6 +238,7 @@ def main() -> None:
         from torchvision.models import video as torchvision_nets
 
         subjects += [Subject(name, getattr(torchvision_nets, name), ours=False) for name in PEERS]
+        subjects.append(Subject("x3d_s", X3dS, ours=False))
     if arguments.net:
         subjects = [subject for subject in subjects if subject.name.startswith(tuple(arguments.net))]
     print(f"benchmarks/predict.py {' '.join(sys.argv[1:])}".strip())

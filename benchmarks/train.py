@@ -1,11 +1,12 @@
 """Training steps of our nets beside torchvision's, with and without the loader: docs/results/training-speed.md.
 
     python benchmarks/train.py --videos data/camera/videos
+    python benchmarks/train.py --kernels
 
 A step is what training does with a batch: normalise uint8 clips, forward, cross-entropy and, in a template, the
-regulariser, backward, SGD with momentum. All nets take the same clips and run in turn in one process, on the GPU if
-there is one. Peak memory is that of one step in a process of its own. The loader decodes random clips of the videos
-in worker processes, alone and then feeding the template.
+regulariser, backward, SGD with momentum. Its kernels are the operations of torch, views included. All nets take the
+same clips and run in turn in one process, on the GPU if there is one. Peak memory is that of one step in a process of
+its own. The loader decodes random clips of the videos in worker processes, alone and then feeding the template.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from side_by_side import in_turn, machine, quartiles
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import video
+from x3d import X3dS
 
 from stzoo import nets
 from stzoo.contract import InputContract
@@ -34,6 +36,7 @@ from stzoo.data.broken import Cap
 from stzoo.data.datasets import Item
 from stzoo.inference import to_input
 from stzoo.nets.fusion import draw_masks, named_gates, set_masks
+from stzoo.nets.measure import count_kernels
 from stzoo.pool import processors
 from stzoo.training.batches import DecodedClips
 from stzoo.training.draws import Draws
@@ -44,7 +47,11 @@ from stzoo.video.augment import Cut
 CLASSES = 400
 BASE = "template"
 OURS = {"template": None, "S+ST": "S+ST", "ST": "ST", "S": "S"}
-PEERS = {"r2plus1d_18": video.r2plus1d_18, "s3d": video.s3d}
+PEERS: dict[str, Callable[[], nn.Module]] = {
+    "r2plus1d_18": partial(video.r2plus1d_18, num_classes=CLASSES),
+    "s3d": partial(video.s3d, num_classes=CLASSES),
+    "x3d_s": partial(X3dS, CLASSES),
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def net_of(name: str, backbone: str) -> nn.Module:
     """One of `OURS` or `PEERS` with random weights."""
     torch.manual_seed(0)
     if name in PEERS:
-        return PEERS[name](weights=None, num_classes=CLASSES)
+        return PEERS[name]()
     unit = OURS[name]
     if unit is None:
         return nets.template(backbone, CLASSES)
@@ -160,6 +167,16 @@ def peak_multiply_adds(setting: Setting, size: int) -> float:
     return size**3 / float(in_turn({"product": product}, 0.0, fewest=10, clock=clock)["product"].min())
 
 
+def kernels_table(setting: Setting) -> Iterator[str]:
+    """Markdown: how many operations of torch a step of every net carries out."""
+    clips = setting.clips()
+    yield "| net | kernels |"
+    yield "|---|---:|"
+    for name in (*OURS, *PEERS):
+        step = Step(net_of(name, setting.backbone), setting)
+        yield f"| {name} | {count_kernels(partial(step, clips)):,} |"
+
+
 def steps_table(setting: Setting, seconds: float) -> Iterator[str]:
     """Markdown: every net's step, beside that of the template."""
     cuda = setting.machine.device.type == "cuda"
@@ -175,14 +192,16 @@ def steps_table(setting: Setting, seconds: float) -> Iterator[str]:
         torch.cuda.empty_cache()  # leaves the memory of the GPU to the processes that measure it
     yield f"A large matrix product reaches {peak / 1e9:,.0f} G multiply-adds a second; a step counts as three forwards."
     yield ""
-    yield "| net | multiply-adds, G | clips a second | speed beside the template | of the product's peak | memory, GB |"
-    yield "|---|---|---|---|---|---|"
+    heads = ("net", "multiply-adds, G", "kernels", "clips a second", "speed beside the template")
+    yield f"| {' | '.join(heads)} | of the product's peak | memory, GB |"
+    yield "|---|---|---|---|---|---|---|"
     for name, step in steps.items():
+        kernels = count_kernels(partial(step, clips))
         work = multiply_adds(step.net, setting)
         rate = setting.batch / float(np.median(times[name]))
         memory = alone(peak_bytes, name, setting) / 1e9
         yield (
-            f"| {name} | {work / 1e9:.1f} | {rate:.2f} | {quartiles(times[BASE] / times[name])} "
+            f"| {name} | {work / 1e9:.1f} | {kernels:,} | {rate:.2f} | {quartiles(times[BASE] / times[name])} "
             f"| {3 * work * rate / peak:.0%} | {memory:.1f} |"
         )
 
@@ -224,6 +243,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--side", type=int, default=224, help="s3d needs 224 pixels and 16 frames")
     parser.add_argument("--precision", choices=["float32", "bfloat16", "float16"], default="float32")
+    parser.add_argument("--kernels", action="store_true", help="only count them, which other work cannot disturb")
     parser.add_argument("--seconds", type=float, default=60.0, help="for the steps that are run in turn")
     parser.add_argument("--videos", type=Path, help="a folder of videos for the loader")
     parser.add_argument("--workers", type=int, default=processors())
@@ -235,7 +255,7 @@ def main() -> None:
     )
     print(f"benchmarks/train.py {' '.join(sys.argv[1:])}".strip())
     print(f"{machine()}; {setting.batch} x {setting.frames}x{setting.side}x{setting.side}, {arguments.precision}\n")
-    for line in steps_table(setting, arguments.seconds):
+    for line in kernels_table(setting) if arguments.kernels else steps_table(setting, arguments.seconds):
         print(line, flush=True)
     if arguments.videos is not None:
         print()

@@ -45,10 +45,10 @@ class Ranks:
         """Everybody's tensor, in the order of their ranks. Raises `TrainingError` when a process is gone."""
         if self.count == 1:
             return tensor[None]
-        rows = [torch.empty_like(tensor) for _ in range(self.count)]
+        rows = tensor.new_empty(self.count, len(tensor))
         with answering():
-            dist.all_gather(rows, tensor)
-        return torch.stack(rows)
+            dist.all_gather(list(rows.unbind()), tensor)
+        return rows
 
     def of_leader(self, value: Value) -> Value:
         """The leader's value, for all. Raises `TrainingError` when a process is gone."""
@@ -86,9 +86,9 @@ def answering() -> Iterator[None]:
         raise
 
 
-def sums_of(ranks: Ranks, numbers: Sequence[float], device: torch.device) -> list[float]:
-    """The sum of each of the numbers over all processes, in double precision."""
+def sums_of(ranks: Ranks, counts: Sequence[int]) -> list[int]:
+    """The sum of each of the counts over all processes; no GPU is waited for."""
     if ranks.count == 1:
-        return list(numbers)
-    sums: list[float] = ranks.total(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
+        return list(counts)
+    sums: list[int] = ranks.total(torch.tensor(counts, dtype=torch.int64)).tolist()
     return sums

@@ -71,6 +71,7 @@ CASES = (
     Case("effects run", 1, NO_TORCH),
     Case("compare run other", 1, NO_TORCH),
     Case("data check smoke", 1, "does not exist"),
+    Case("data shrink smoke --out small", 1, "does not exist"),
     Case("data make camera --out made", 1, "scikit-image is not installed"),
     Case("data make mocap15 --out made", 1, "pybullet, which is not installed"),
 )

@@ -21,7 +21,9 @@ A module a command:
     select       `stzoo select`
     effects      `stzoo effects`
     compare      `stzoo compare`
-    data         `stzoo data check` and `stzoo data make`
+    data         `stzoo data make`
+    data_check   `stzoo data check`
+    shrink       `stzoo data shrink`
 
 What they share:
     options         options of several commands, and the model that they ask for
@@ -101,7 +103,7 @@ COMMANDS = {
     "select": Entry("stzoo.cli.select:select", "Draw strategies from a trained posterior and keep the best."),
     "effects": Entry("stzoo.cli.effects:effects", "Say what each branch of a template is worth, and what it costs."),
     "compare": Entry("stzoo.cli.compare:compare", "Compare the posteriors and effects of several runs."),
-    "data": Entry("stzoo.cli.data:data", "Make datasets, and check any that a recipe names."),
+    "data": Entry("stzoo.cli.data:data", "Make datasets, and check or shrink any."),
 }
 
 

@@ -1,142 +1,35 @@
-"""`stzoo data`: datasets that stzoo makes itself, and a check of any other."""
+"""`stzoo data`: datasets that stzoo makes itself, and the checking and shrinking of any other."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
-from stzoo.cli.drawing import print_parts
+from stzoo.cli.data_check import check
 from stzoo.cli.interrupts import saying_how_to_go_on
-from stzoo.cli.options import format_option
-from stzoo.cli.train import rooted
+from stzoo.cli.shrink import shrink
 from stzoo.pool import processors
-
-if TYPE_CHECKING:
-    from stzoo.data.check import Report
 
 Command = Callable[..., Any]
 
-_MOST_PROBLEMS = 20
-_MOST_CLASSES = 5
 _TRIED = 16  # clips that are filmed before it is said how long the others take
 
 
 @click.group()
 def data() -> None:
-    """Make and check datasets."""
+    """Make, check and shrink datasets."""
 
 
-@data.command()
-@click.argument("recipe")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a value, such as data.train=t.txt."
-)
-@click.option("--data-root", type=click.Path(), help="The dataset's folder, in place of the recipe's data.root.")
-@click.option(
-    "--good", metavar="FILE", type=click.Path(path_type=Path), help="Write the names of the good videos here."
-)
-@click.option(
-    "--record",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Where findings are kept, so that a stopped check goes on.  [default: runs/check-RECIPE.jsonl]",
-)
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Processes that decode side by side.  [default: one a processor core]",
-)
-@format_option
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-@click.pass_context
-def check(
-    context: click.Context,
-    recipe: str,
-    overrides: tuple[str, ...],
-    data_root: str | None,
-    good: Path | None,
-    record: Path | None,
-    workers: int | None,
-    format_: str,
-    quiet: bool,
-) -> None:
-    """Decode every video of a RECIPE's lists, and say what is wrong with them.
-
-    Finds videos that are missing, empty, unreadable, damaged in part, shorter than a clip, listed twice or under
-    several labels, or in two splits, and classes without videos. The exit code is 1 where training would suffer.
-    Stopped and started again, it goes on; videos that were checked before are not decoded again.
-    """
-    from stzoo.data.check import check as check_lists
-    from stzoo.data.check import write_good
-    from stzoo.data.lists import read_lists
-    from stzoo.recipe import read
-    from stzoo.terminal.progress import counting
-
-    resolved = read(recipe, rooted(overrides, data_root))
-    lists = read_lists(resolved.data.model_copy(update={"frame_order": "given"}))
-    for note in lists.notes:
-        click.echo(note, err=True)
-    total = len({item.path for items in lists.splits.values() for item in items})
-    with saying_how_to_go_on(), counting("checking", total, unit="videos", show=not quiet) as bar:
-        report = check_lists(
-            lists,
-            resolved.input,
-            resolved.training_input,
-            record or Path("runs") / f"check-{resolved.name}.jsonl",
-            max_broken=resolved.data.max_broken,
-            workers=workers or processors(),
-            advance=bar.advance,
-        )
-    unnamed = [] if good is None else write_good(good, report, resolved.data.folder)
-    if format_ == "json":
-        click.echo(json.dumps(report.to_json(), indent=2))
-    else:
-        _print_report(report, good, len(report.good) - len(unnamed))
-    if unnamed:
-        click.echo(
-            f"{len(unnamed)} good videos are not in {good}, because no line can hold their paths; the first to rename "
-            f"is {str(unnamed[0])!r}.",
-            err=True,
-        )
-    context.exit(1 if report.suffers else 0)
-
-
-def _print_report(report: Report, good: Path | None, named: int) -> None:
-    from rich.table import Column, Table
-
-    from stzoo.data.check import KINDS
-
-    table = Table("", *(Column(split, justify="right") for split in report.videos))
-    table.add_row("videos", *(str(count) for count in report.videos.values()))
-    for kind in KINDS:
-        table.add_row(kind, *(str(report.count(split, kind)) for split in report.videos))
-    table.add_row("classes without videos", *(str(len(report.absent[split])) for split in report.videos))
-    print_parts(table)
-    for problem in report.problems[:_MOST_PROBLEMS]:
-        click.echo(f"{problem.split}, {problem.kind}: {problem.reason}")
-    if len(report.problems) > _MOST_PROBLEMS:
-        click.echo(f"... and {len(report.problems) - _MOST_PROBLEMS} more; --format json names them all.")
-    for split, classes in report.absent.items():
-        if classes and split != "train":
-            names = ", ".join(f'"{name}"' for name in classes[:_MOST_CLASSES])
-            click.echo(f"{split}, without videos: {names}{', ...' if len(classes) > _MOST_CLASSES else ''}")
-    for sentence in report.suffers:
-        click.echo(sentence)
-    if not report.suffers:
-        click.echo("Training can start.")
-    if good is not None:
-        setting = json.dumps(str(good.absolute()), ensure_ascii=False)
-        click.echo(f"{named} good videos are named in {good}; train on them alone with data.good={setting}")
+data.add_command(check)
+data.add_command(shrink)
 
 
 @data.group()

@@ -178,6 +178,7 @@ def _said_of_target(facts: dict[str, Any]) -> str:
     if "convolutions" in facts:
         took = f"{facts['delegated_convolutions']} of {facts['convolutions']} convolutions"
         return f"XNNPACK takes {took}, in {facts['partitions']} partitions ({facts['how']})"
+    if "partitions" in facts:
         parts = f"{facts['partitions']} partition{'' if facts['partitions'] == 1 else 's'}"
         return f"takes {facts['supported_nodes']} of {facts['nodes']} nodes, in {parts} ({facts['how']})"
     if "nodes" in facts:

@@ -53,7 +53,7 @@ _OPTIONS = (
         "--events",
         metavar="FILE",
         type=_PATH,
-        help="Merge windows of one label into events: a CSV of path,start,end,label,score, as stzoo finetune reads it.",
+        help="Merge windows into events: a CSV of path,start,end,label,score, as stzoo finetune reads it.",
     ),
 )
 

@@ -40,7 +40,19 @@ def train_recipe(recipe: Recipe, folder: Path, cache: Path, logs: tuple[str, ...
 def print_results(run: Run, accuracies: Sequence[SplitAccuracy]) -> None:
     """Prints the final measurements of a run, and where its bundle is."""
     print_parts(_accuracy_table(accuracies))
+    if run.recipe.data.balance:
+        for measured in accuracies:
+            click.echo(_by_class(measured))
     click.echo(f"Bundle: {run.bundle}")
+
+
+def _by_class(measured: SplitAccuracy) -> str:
+    """How evenly a net does over classes, as a sentence."""
+    worst, accuracy = min(measured.classes, key=lambda entry: entry[1].value)
+    return (
+        f"{measured.name} on {measured.split}: balanced accuracy {percentages(measured.balanced)}, "
+        f'{percentages(accuracy)} in "{worst}", the worst class; metrics.json has every class.'
+    )
 
 
 def _accuracy_table(accuracies: Sequence[SplitAccuracy]) -> Table:

@@ -17,8 +17,10 @@ from typing import NamedTuple
 from stzoo.data.texts import read_text
 from stzoo.errors import DataError, quoted
 
+MEDIA = ("Media file name", "Media file path", "Media file", "Source")
+"""The columns that may name the video."""
+
 _BEHAVIOUR, _TIME, _START, _STOP = "Behavior", "Time", "Start (s)", "Stop (s)"
-_MEDIA = ("Media file name", "Media file path", "Media file", "Source")
 _OFFSET = "Time offset (s)"
 _KINDS = ("Behavior type", "Status")
 _WHO = ("Observation id", "Subject", _BEHAVIOUR, "Modifiers")  # what a start has in common with its stop
@@ -42,7 +44,7 @@ class Bout(NamedTuple):
 
 def is_boris(text: str) -> bool:
     """Whether a table's text has the header of one of the exports, in its first hundred lines."""
-    return _header(text) is not None
+    return header_of(text) is not None
 
 
 def bouts(file: Path) -> list[Bout]:
@@ -60,7 +62,7 @@ def bouts(file: Path) -> list[Bout]:
     return sorted(found)
 
 
-def _header(text: str) -> tuple[int, str] | None:
+def header_of(text: str) -> tuple[int, str] | None:
     """The number of the header's line from 0, and what stands between its columns."""
     for number, line in enumerate(text.splitlines()[:100]):
         for mark in ("\t", ","):
@@ -72,7 +74,7 @@ def _header(text: str) -> tuple[int, str] | None:
 
 def _rows(file: Path) -> Iterator[tuple[int, Cells]]:
     text = read_text(file)
-    found = _header(text)
+    found = header_of(text)
     assert found is not None
     first, mark = found
     reader = csv.reader(io.StringIO("\n".join(text.splitlines()[first:]), newline=""), delimiter=mark)
@@ -146,7 +148,7 @@ def _kind(cells: Cells) -> str:
 
 
 def _media_of(file: Path, line: int, cells: Cells) -> str:
-    media = next((cells[name] for name in _MEDIA if cells.get(name)), "")
+    media = next((cells[name] for name in MEDIA if cells.get(name)), "")
     if not media:
         raise DataError(f"{file} line {line} names no video; export events of media files.")
     return media

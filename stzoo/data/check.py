@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
@@ -13,10 +12,11 @@ from stzoo.contract import InputContract
 from stzoo.data.datasets import Item
 from stzoo.data.examine import Finding, examine_all
 from stzoo.data.lists import Lists
+from stzoo.data.parts import behind_its_video
 from stzoo.data.texts import fits_a_line
 from stzoo.errors import quoted
 from stzoo.files import write_text
-from stzoo.video.source import BEYOND_SECONDS
+from stzoo.video.source import ends_behind
 from stzoo.video.video import Video
 
 UNREADABLE = ("missing", "empty", "unreadable", "damaged")
@@ -75,8 +75,8 @@ class Report:
 
 def check(
     lists: Lists,
-    contract: InputContract,
-    training: InputContract,
+    contract: InputContract | None,
+    training: InputContract | None,
     record: Path,
     *,
     max_broken: float = 0.01,
@@ -87,7 +87,7 @@ def check(
 
     Args:
         lists: classes and videos.
-        contract: how long a clip is, of every list but the training list.
+        contract: how long a clip is, of every list but the training list; None where no length is too short.
         training: how long a training clip is.
         record: where findings are kept, so that a stopped check goes on (`stzoo.data.examine.examine_all`).
         max_broken: the largest part of a list that training leaves out as unreadable before it refuses.
@@ -100,7 +100,7 @@ def check(
     items = [item for of_split in lists.splits.values() for item in of_split]
     wholes = {item.path: Video(item.video.place, item.frame_rate) for item in items}
     examined = examine_all(wholes.values(), record, workers=workers, advance=advance)
-    findings = {item.path: _of_part(examined[wholes[item.path]], item.video) for item in items}
+    findings = {item.path: _of_part(examined[wholes[item.path]], item) for item in items}
     problems = sorted(_problems(lists, findings, contract, training), key=lambda problem: KINDS.index(problem.kind))
     whole = {path for path, finding in findings.items() if finding.problem is None}
     absent = {split: _absent(lists.classes, items, whole) for split, items in lists.splits.items()}
@@ -113,14 +113,15 @@ def check(
     return Report(listed, tuple(problems), absent, good, tuple(suffers))
 
 
-def _of_part(whole: Finding, video: Video) -> Finding:
+def _of_part(whole: Finding, item: Item) -> Finding:
     """What is found of a part of a video that was decoded as a whole."""
-    if video.part is None or whole.seconds is None or whole.content is None:
+    part = item.video.part
+    if part is None or whole.seconds is None or whole.content is None:
         return whole
-    start, end = video.part
+    start, end = part
     lasts = whole.seconds * whole.frames / max(1, whole.frames - 1)
-    if start >= lasts or (math.isfinite(end) and end > lasts + BEYOND_SECONDS):
-        reason = f"{video.path} ends behind the video, which is {lasts:.2f} s long; correct its times in the list."
+    if ends_behind(part, lasts):
+        reason = f"{behind_its_video(item, lasts)}; correct its times."
         return replace(whole, problem="damaged", reason=reason)
     length = min(end, whole.seconds) - start
     frames = round(whole.frames * length / whole.seconds) if whole.seconds else whole.frames
@@ -139,7 +140,9 @@ def write_good(file: Path, report: Report, root: Path) -> list[Path]:
     return [path for path, line in lines.items() if not fits_a_line(line)]
 
 
-def _problems(lists: Lists, findings: Findings, contract: InputContract, training: InputContract) -> Iterator[Problem]:
+def _problems(
+    lists: Lists, findings: Findings, contract: InputContract | None, training: InputContract | None
+) -> Iterator[Problem]:
     yield from _broken("train", lists.train, findings, training)
     for split, items in lists.tests.items():
         yield from _broken(split, items, findings, contract)
@@ -162,7 +165,7 @@ def _bad(lists: Lists, problems: list[Problem]) -> set[Path]:
     }
 
 
-def _broken(split: str, items: list[Item], findings: Findings, contract: InputContract) -> Iterator[Problem]:
+def _broken(split: str, items: list[Item], findings: Findings, contract: InputContract | None) -> Iterator[Problem]:
     for item in items:
         finding = findings[item.path]
         if finding.problem is not None:
@@ -170,7 +173,7 @@ def _broken(split: str, items: list[Item], findings: Findings, contract: InputCo
         elif item.frames is not None and finding.frames < item.frames:
             reason = f"{item.path} holds {finding.frames} frames, and the list says {item.frames}."
             yield Problem(split, item.path, "damaged", reason)
-        elif too_short := _too_short(finding, contract):
+        elif contract is not None and (too_short := _too_short(finding, contract)):
             yield Problem(split, item.path, "short", f"{item.path} {too_short}.")
 
 
@@ -241,10 +244,12 @@ def _suffers(
             yield f"{count} videos {what}."
 
 
-def _without_rate(splits: dict[str, list[Item]], findings: Findings, contract: InputContract) -> Iterator[str]:
+def _without_rate(splits: dict[str, list[Item]], findings: Findings, contract: InputContract | None) -> Iterator[str]:
+    if contract is None or contract.fps is None:
+        return
     for split, items in splits.items():
         pictures = sum(findings[item.path].frames > 0 and findings[item.path].seconds is None for item in items)
-        if pictures and contract.fps is not None:
+        if pictures:
             yield (
                 f"{pictures} of the {len(items)} videos of {split} are folders of frames, and {contract.fps:g} frames "
                 "a second are wanted of them: say how many a second they hold with data.frame_rate."

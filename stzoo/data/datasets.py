@@ -32,6 +32,8 @@ class Item(NamedTuple):
     """The part of the videos that it is held out with, where the videos are cut into parts."""
     order: FrameOrder = "given"
     """In which order the frames of a clip of it are seen."""
+    where: str | None = None
+    """The line of a table that names this part of a video, for sentences: `events.csv line 7`."""
 
     @property
     def video(self) -> Video:
@@ -105,6 +107,12 @@ def read_frame_list(list_file: Path | str, root: Path | str, classes: Sequence[s
     return _read_list(list_file, root, classes, "dir frames label", _path_and_frames)
 
 
+def listed_place(path: str, root: Path) -> tuple[Path, str]:
+    """Where the video is that a list names, as the file system spells it, and `#t=...` where a part of it is meant."""
+    whole, _ = split_part(path)
+    return on_disk(root / whole), path[len(whole) :]
+
+
 def are_taken_for_indices(labels: Iterable[int], classes: Sequence[str]) -> bool:
     """Whether a list of these labels, written by name, could be read as indices that mean other classes."""
     pairs = [(classes[label], label) for label in set(labels)]
@@ -152,11 +160,12 @@ def _items(
     list_file: Path, root: Path, classes: Sequence[str], lines: Sequence[_Line], prefer_names: bool
 ) -> list[Item]:
     items = []
-    for path, frames, label, source, fold in _read_one_way(list_file, lines, classes, prefer_names):
-        whole, part = split_part(path)
-        place = on_disk(root / whole)
+    labelled = _read_one_way(list_file, lines, classes, prefer_names)
+    for (path, frames, label, source, fold), line in zip(labelled, lines, strict=True):
+        place, part = listed_place(path, root)
         source = source or recording(place.stem, classes[label]) or (str(place) if part else None)
-        items.append(Item(place.with_name(place.name + path[len(whole) :]), label, source, frames, fold=fold))
+        where = f"{list_file} line {line.number}" if part else None
+        items.append(Item(place.with_name(place.name + part), label, source, frames, fold=fold, where=where))
     return items
 
 

@@ -1,26 +1,19 @@
 """What is in one video, found by decoding all of it; many videos side by side, with a record that a later call reads.
 
-The record is a file of JSON lines, one a video, appended as they are found. A call that is stopped loses nothing but
-the videos at hand; a video that has changed since is looked at again.
+A video that has changed since is looked at again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
-from stzoo.errors import DataError, VideoError, unexpected
-from stzoo.pool import processes
+from stzoo.data.record import Record, side_by_side, state_of
+from stzoo.errors import VideoError, unexpected
 from stzoo.video.decode import decodable, probe
 from stzoo.video.images import FrameFolder, find_frames, read_bytes, read_picture
 from stzoo.video.kinds import why_no_frames
@@ -28,9 +21,7 @@ from stzoo.video.video import Video
 
 Problem = Literal["missing", "empty", "unreadable", "damaged"]
 
-_FORMAT = 1
 _CHUNK_BYTES = 2**20
-_AHEAD = 4  # videos a worker that are handed out before they are asked for
 
 
 @dataclass(frozen=True)
@@ -94,24 +85,20 @@ def examine_all(
     Raises:
         DataError: another process writes the record, or it cannot be written.
     """
-    states = {video: _state(video) for video in dict.fromkeys(videos)}
-    try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{record}.lock", timeout=0):
-            known = _read_record(record)
-            findings = {video: known[state] for video, state in states.items() if state in known}
-            advance(len(findings))
-            with _appending(record) as write:
-                pending = [video for video in states if video not in findings]
-                for video, finding in _in_processes(pending, workers):
-                    write(json.dumps({"format": _FORMAT, "state": states[video], **asdict(finding)}))
-                    findings[video] = finding
-                    advance(1)
-    except Timeout as error:
-        raise DataError(f"another process checks with the record {record}; wait until it has ended.") from error
-    except PermissionError as error:
-        raise DataError(f"the record {record} cannot be written ({error.strerror}); choose another place.") from error
+    states = {video: state_of(video) for video in dict.fromkeys(videos)}
+    with Record(record, Finding).opened("checks") as (known, add):
+        findings = {video: known[state] for video, state in states.items() if state in known}
+        advance(len(findings))
+        pending = [video for video in states if video not in findings]
+        for video, finding in side_by_side(examine, pending, workers, _crashed):
+            add(states[video], finding)
+            findings[video] = finding
+            advance(1)
     return {video: findings[video] for video in states}
+
+
+def _crashed(video: Video) -> Finding:
+    return Finding(problem="unreadable", reason=f"{video.place} makes the decoder crash.")
 
 
 def _examine_pictures(folder: FrameFolder) -> Finding:
@@ -127,78 +114,6 @@ def _examine_pictures(folder: FrameFolder) -> Finding:
         what = f"{bad[0]}{more} cannot be decoded" if bad else "the numbers of its frames have gaps"
         return Finding(len(good), seconds, content, "damaged", f"{folder.path} is damaged: {what}.")
     return Finding(len(good), seconds, content)
-
-
-def _in_processes(videos: list[Video], workers: int) -> Iterator[tuple[Video, Finding]]:
-    """Findings as they are done. A video that kills its process is unreadable, and the others go on."""
-    if workers == 1:
-        yield from ((video, examine(video)) for video in videos)
-        return
-    queue = list(reversed(videos))
-    while queue:
-        suspects: list[Video] = []
-        with processes(min(workers, len(queue))) as pool:
-            running: dict[Future[Finding], Video] = {}
-            while (queue or running) and not suspects:
-                while queue and len(running) < _AHEAD * workers:
-                    video = queue.pop()
-                    running[pool.submit(examine, video)] = video
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    try:
-                        yield running[future], future.result()
-                    except BrokenProcessPool:
-                        continue
-                    del running[future]
-                suspects = list(running.values()) if any(future in running for future in done) else []
-        for video in suspects:
-            yield video, _alone(video)
-
-
-def _alone(video: Video) -> Finding:
-    with processes(1) as pool:
-        try:
-            return pool.submit(examine, video).result()
-        except BrokenProcessPool:
-            return Finding(problem="unreadable", reason=f"{video.place} makes the decoder crash.")
-
-
-def _state(video: Video) -> str:
-    """Changes when the file does."""
-    try:
-        size, modified = video.size_and_time()
-    except OSError:
-        size = modified = -1
-    text = f"{video.place.absolute()}\0{size}\0{modified}\0{video.frame_rate}"
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
-def _read_record(record: Path) -> dict[str, Finding]:
-    """State -> finding; a line that is cut off or from another version of the record is passed over."""
-    findings = {}
-    with contextlib.suppress(FileNotFoundError), record.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            try:
-                entry = json.loads(line)
-                form, state = entry.pop("format"), entry.pop("state")
-                if form == _FORMAT:
-                    findings[state] = Finding(**entry)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                continue
-    return findings
-
-
-@contextlib.contextmanager
-def _appending(record: Path) -> Iterator[Callable[[str], None]]:
-    with record.open("a+b") as file:
-        if file.tell() and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n":
-            file.write(b"\n")
-
-        def write(line: str) -> None:
-            file.write(line.encode() + b"\n")
-            file.flush()
-
-        yield write
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

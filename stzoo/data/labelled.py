@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stzoo.data.datasets import Item, read_list
 from stzoo.data.folders import passed_over_in_classes, read_folders, split_folders
+from stzoo.data.parts import refuse_behind
 from stzoo.errors import DataError
 from stzoo.video.video import Video
 
@@ -18,7 +19,8 @@ def labelled(
 
     `say` is told how many files of a folder are passed over.
 
-    Raises `DataError` for a line or a label that is no good, and where no path of a list leads to anything.
+    Raises `DataError` for a line or a label that is no good, where no path of a list leads to anything, and where parts
+    of videos end behind them.
     """
     if data.is_dir():
         _refuse_splits(data, labels)
@@ -29,6 +31,7 @@ def labelled(
     start = root or data.parent
     items = read_list(data, start, labels)
     _refuse_elsewhere(items, data, start)
+    refuse_behind(items)
     return items
 
 

@@ -13,12 +13,16 @@ import numpy as np
 
 from stzoo.data.datasets import Item, are_taken_for_indices, read_list
 from stzoo.data.folders import class_folders, no_splits, passed_over_in_classes, read_folders, split_folders
+from stzoo.data.lists import Lists
 from stzoo.data.names import normal, on_disk
+from stzoo.data.parts import refuse_behind
 from stzoo.data.tables import is_table, table_rows
 from stzoo.data.texts import fits_a_line, read_lines
 from stzoo.errors import DataError, quoted
 from stzoo.video.video import VIDEO_SUFFIXES
 
+MAX_BROKEN = 0.05
+"""The largest part of a user's own videos that is left out because they cannot be read."""
 CLASSES, TRAIN, VAL, GROUPS = "classes.txt", "train.txt", "val.txt", "groups.csv"
 
 _HELD_OUT, _MOST_HELD_OUT = 0.2, 50
@@ -88,7 +92,7 @@ def own_videos(
     known: Sequence[str] = (),
     seed: int = 0,
 ) -> OwnVideos:
-    """What a user gives as data; no video is opened.
+    """What a user gives as data; no video is opened but those of which a list names parts.
 
     Args:
         data: a folder with a folder a class, or with such folders in `train` and `val` or `test`, whatever their
@@ -104,7 +108,42 @@ def own_videos(
 
     Raises:
         DataError: there are fewer than two classes, a class has too few videos or none that could be read, a video
-            stands in both parts or twice in one, or a folder or list cannot be read.
+            stands in both parts or twice in one, a part of one ends behind it, or a folder or list cannot be read.
+    """
+    lists = own_lists(data, val, root=root, classes=classes, known=known)
+    origin, labels, train = data, lists.classes, lists.train
+    held_out = lists.tests.get("val")
+    if len(labels) < 2:
+        hint = "" if origin.is_dir() else ", and where class names have several words --classes lists them"
+        raise DataError(
+            f'{origin} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
+        )
+    for name in labels:
+        if not fits_a_line(name) or len(name) > _LONGEST_NAME:
+            raise DataError(
+                f"{name[:60]!r} is no name of a class; give it one line of at most {_LONGEST_NAME} letters."
+            )
+    _refuse_doubled([(origin, train), (val or origin, held_out or [])])
+    _refuse_shared(train, held_out or [])
+    _refuse_rare(origin, labels, train, 2 if held_out is None else 1)
+    refuse_behind([*train, *(held_out or [])])
+    if held_out is None:
+        train, held_out = _carved(train, len(labels), seed)
+    start = origin if origin.is_dir() else root or origin.parent
+    return OwnVideos(start.resolve(), labels, tuple(train), tuple(held_out), lists.notes)
+
+
+def own_lists(
+    data: Path,
+    val: Path | None = None,
+    *,
+    root: Path | None = None,
+    classes: Sequence[str] | None = None,
+    known: Sequence[str] = (),
+) -> Lists:
+    """What a user gives as data, as it stands there; `val` is among the tests where it is given, or a folder has one.
+
+    The arguments are those of `own_videos`. Raises `DataError` where a folder or list cannot be read.
     """
     origin, data = data, data.resolve()
     start = data if data.is_dir() else (root or data.parent).resolve()
@@ -114,24 +153,9 @@ def own_videos(
         data, val = parts["train"], val or parts.get("val", parts.get("test"))
     labels = tuple(classes) if classes is not None else _classes(data, start, known)
     train = _items(data, root, labels, classes is None)
-    held_out = [] if val is None else _items(val.resolve(), root, labels, classes is None)
+    tests = {} if val is None else {"val": _items(val.resolve(), root, labels, classes is None)}
     notes += [note for part in (data, val) if part and part.is_dir() and (note := passed_over_in_classes(part))]
-    if len(labels) < 2:
-        hint = "" if data.is_dir() else ", and where class names have several words --classes lists them"
-        raise DataError(
-            f'{origin} holds one class only, "{labels[0]}"; a model is trained to tell at least two apart{hint}.'
-        )
-    for name in labels:
-        if not fits_a_line(name) or len(name) > _LONGEST_NAME:
-            raise DataError(
-                f"{name[:60]!r} is no name of a class; give it one line of at most {_LONGEST_NAME} letters."
-            )
-    _refuse_doubled([(origin, train), (val or origin, held_out)])
-    _refuse_shared(train, held_out)
-    _refuse_rare(origin, labels, train, 2 if val is None else 1)
-    if val is None:
-        train, held_out = _carved(train, len(labels), seed)
-    return OwnVideos(start, labels, tuple(train), tuple(held_out), tuple(notes))
+    return Lists(labels, train, tests, tuple(notes))
 
 
 def _notes_on_parts(folder: Path, parts: dict[str, Path], has_val: bool) -> Iterator[str]:

@@ -18,7 +18,8 @@ def with_sources(splits: Splits, file: Path, column: str, folders: Sequence[Path
 
     Args:
         splits: split -> videos.
-        file: has the columns path and `column`, and perhaps fold. Rows of other videos do not count.
+        file: has the columns path and `column`, and perhaps fold. Rows of other videos do not count. A row that names
+            a whole recording holds for the parts of it that have no row.
         column: names the source of a video.
         folders: those that a path may start in.
 
@@ -34,15 +35,19 @@ def with_sources(splits: Splits, file: Path, column: str, folders: Sequence[Path
             place = normal(str(folder / path))
             if known.setdefault(place, (source, fold)) != (source, fold):
                 raise DataError(f"{file} line {number}: {path} stands in another line with another {column} or fold.")
-    absent = dict.fromkeys(item.path for items in splits.values() for item in items if _key(item) not in known)
-    if absent:
+    listed = {item.path: item.video.place for items in splits.values() for item in items}
+    found = {
+        path: known.get(normal(str(path))) or known.get(normal(str(recording))) for path, recording in listed.items()
+    }
+    if absent := [path for path, row in found.items() if row is None]:
         first, *others = absent
         more = f" and {len(others)} more" if others else ""
         raise DataError(f"{file} (data.groups) does not know {first}{more}; give every listed video a row.")
 
     def placed(item: Item) -> Item:
-        source, fold = known[_key(item)]
-        return item._replace(group=source, fold=fold or item.fold)
+        row = found[item.path]
+        assert row is not None
+        return item._replace(group=row[0], fold=row[1] or item.fold)
 
     return {split: [placed(item) for item in items] for split, items in splits.items()}
 
@@ -75,7 +80,3 @@ def _folds_by_source(items: Iterable[Item]) -> dict[str, set[str]]:
     for item in items:
         folds.setdefault(item.source, set()).add(str(item.fold))
     return folds
-
-
-def _key(item: Item) -> str:
-    return normal(str(item.path))

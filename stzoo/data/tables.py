@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from stzoo.data.boris import bouts, is_boris
+from stzoo.data.boris import MEDIA, bouts, header_of, is_boris
 from stzoo.data.names import normal
-from stzoo.data.texts import read_rows, read_text
+from stzoo.data.texts import read_rows, read_text, rewritten_rows
 from stzoo.errors import DataError
 from stzoo.video.video import part_of
 
@@ -88,6 +88,17 @@ def table_rows(list_file: Path, root: Path) -> list[tuple[int, Row]]:
         rows.append((number, {**row, "path": part, "source": row.get("source") or path}))
     _refuse_overlaps(list_file, spans)
     return rows
+
+
+def rewritten_table(list_file: Path, root: Path, renamed: Callable[[str], str]) -> str:
+    """The text of a table in which videos are `renamed`, a function of their paths below `root`."""
+    text = read_text(list_file)
+    if (found := header_of(text)) is None:
+        return rewritten_rows(text, ("path",), renamed, _columns(text)[1])
+    first, mark = found
+    lines = [f"{line}\n" for line in text.splitlines()]
+    table = rewritten_rows("".join(lines[first:]), MEDIA, lambda media: renamed(_media(media, root)), mark)
+    return "".join(lines[:first]) + table
 
 
 def _refuse_overlaps(list_file: Path, spans: Sequence[tuple[str, str, float, float, int]]) -> None:

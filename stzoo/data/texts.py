@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stzoo.errors import DataError
@@ -45,6 +45,18 @@ def read_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num} is not csv ({error}); check the file.") from error
     return rows
+
+
+def rewritten_rows(text: str, columns: Sequence[str], change: Callable[[str], str], delimiter: str = ",") -> str:
+    """A csv text with a header, in which the cells of some columns are changed."""
+    reader, rewritten = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), io.StringIO()
+    writer = csv.writer(rewritten, delimiter=delimiter, lineterminator="\n")
+    header = next(reader, [])
+    places = [place for place, name in enumerate(header) if name.strip() in columns]
+    writer.writerow(header)
+    for row in reader:
+        writer.writerow([change(cell.strip()) if place in places else cell for place, cell in enumerate(row)])
+    return rewritten.getvalue()
 
 
 def read_text(path: Path) -> str:

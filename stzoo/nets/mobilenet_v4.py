@@ -67,12 +67,13 @@ MOBILENET_V4 = MobileNetV4Sizes(
 """MobileNetV4-Conv-S."""
 
 MOBILENET_V4_TINY = MobileNetV4Sizes(
-    first=((16, 16, 2),),
+    first=((12, 8, 1),),
     stages=(
-        (24, (Bottleneck(5, 5, 64), *[Bottleneck(0, 3, 96)] * 2, Bottleneck(3, 0, 128))),
-        (48, (Bottleneck(3, 3, 128), Bottleneck(5, 5, 192), *[Bottleneck(0, 3, 192)] * 2)),
+        (16, (Bottleneck(3, 3, 32), Bottleneck(0, 3, 48), Bottleneck(3, 0, 48))),
+        (32, (Bottleneck(3, 3, 64), Bottleneck(0, 3, 96), Bottleneck(3, 0, 128))),
+        (48, (Bottleneck(3, 3, 128), Bottleneck(0, 3, 192))),
     ),
-    stem_width=16,
+    stem_width=12,
     last_width=192,
     head_width=192,
 )

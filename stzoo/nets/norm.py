@@ -164,16 +164,21 @@ class BatchNormOfAll(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         channels = x.shape[1]
         precision = torch.promote_types(x.dtype, torch.float32)
+        if x.numel() and x.dtype == precision:
+            mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)
+        else:
+            mean, variance = x.new_zeros(2, channels, dtype=precision).unbind()
+            if x.numel():  # given statistics in single precision, it computes in single precision
+                mean, variance = torch.batch_norm_update_stats(x, mean, variance, 0.0)
         values = x.new_full((1,), x.numel() / channels, dtype=precision)
-        mean_here, variance_here = x.new_zeros(2, channels, dtype=precision)
-        if x.numel():  # given statistics in single precision, it computes in single precision
-            mean_here, variance_here = torch.batch_norm_update_stats(x, mean_here, variance_here, 0.0)
-        means, variances, counts = ranks.gathered(torch.cat([mean_here, variance_here, values])).split(
+        means, variances, counts = ranks.gathered(torch.cat([mean, variance, values])).split(
             [channels, channels, 1], dim=1
         )
         count = counts.sum()
-        mean = (counts * means).sum(0) / count
-        variance = (counts * (variances + (means - mean).square())).sum(0) / count
+        shares = counts / count
+        mean = (shares * means).sum(0)
+        deviations = means - mean
+        variance = (shares * torch.addcmul(variances, deviations, deviations)).sum(0)
         y = F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon) if x.numel() else torch.empty_like(x)
         ctx.ranks, ctx.epsilon = ranks, epsilon
         ctx.has_weight, ctx.has_bias = weight is not None, bias is not None
@@ -186,15 +191,17 @@ class BatchNormOfAll(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance, count = ctx.saved_tensors
         deviation = (variance + ctx.epsilon).rsqrt()
-        scaled, of_weight, of_bias = torch.zeros_like(x), torch.zeros_like(mean), torch.zeros_like(mean)
         if x.numel():
             scaled, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
                 gradient, x, weight, mean, variance, mean, deviation, False, ctx.epsilon, [True, True, True]
             )
+        else:
+            scaled, of_weight, of_bias = torch.empty_like(x), torch.zeros_like(mean), torch.zeros_like(mean)
         sums = ctx.ranks.total(torch.stack([of_bias, of_weight]))
-        mean_gradient, mean_product = sums / count
-        slope = -weight * deviation.square() * mean_product
-        constant = -weight * deviation * mean_gradient - slope * mean
-        spread = (slice(None), None, None)
-        of_x = torch.addcmul(scaled + constant[spread], x, slope[spread]).to(x.dtype)
+        mean_gradient, mean_product = sums.mul_(-weight * deviation / count).unbind()
+        slope = deviation * mean_product
+        constant = torch.addcmul(mean_gradient, slope, mean, value=-1.0)
+        slope, constant = slope.view(-1, 1, 1), constant.view(-1, 1, 1)
+        of_x = scaled.add_(constant) if scaled.dtype == constant.dtype else scaled + constant
+        of_x = of_x.addcmul_(x, slope).to(x.dtype)
         return of_x, of_weight if ctx.has_weight else None, of_bias if ctx.has_bias else None, None, None

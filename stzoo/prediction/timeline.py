@@ -25,13 +25,13 @@ _SHORTEST_CAPTION_MS = 1
 
 
 class Caption(NamedTuple):
-    """A run of windows with the same best class; times are seconds from the video's first frame."""
+    """A time with one best class; times are seconds from the video's first frame."""
 
     start_seconds: float
     end_seconds: float
     label: str
     score: float
-    """The mean over the run's windows."""
+    """The mean over its windows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,28 @@ class Timeline:
 
     def captions(self) -> list[Caption]:
         """One caption for each run of windows with the same best class; together they cover the video."""
-        best = self.scores.argmax(axis=1)
+        return self._runs(self.scores)
+
+    def events(self) -> list[Caption]:
+        """The captions of what all windows that show an instant say of it on average; together they cover the video.
+
+        So a window that shows the end of one event and the beginning of another is no event of its own. Where windows
+        do not overlap, these are the captions.
+        """
+        return self._runs(self._averaged())
+
+    def _averaged(self) -> Float32[np.ndarray, "windows classes"]:
+        """For the middle of the time that each window answers for, the mean over the windows that show it."""
+        starts, ends = self.spans_seconds.T
+        middles = np.convolve([0.0, *self._borders, ends[-1]], [0.5, 0.5], mode="valid")
+        rows = np.arange(len(middles))
+        first = np.minimum(rows, np.searchsorted(ends, middles, side="left"))
+        stop = np.maximum(rows + 1, np.searchsorted(starts, middles, side="right"))
+        sums = np.vstack([np.zeros(len(self.labels)), self.scores.astype(np.float64).cumsum(axis=0)])
+        return ((sums[stop] - sums[first]) / (stop - first)[:, None]).astype(np.float32)
+
+    def _runs(self, scores: Float32[np.ndarray, "windows classes"]) -> list[Caption]:
+        best = scores.argmax(axis=1)
         starts = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist()]
         ends = [*starts[1:], len(best)]
         times = [0.0, *self._borders[np.array(starts[1:], dtype=np.int64) - 1].tolist(), self.spans_seconds[-1, 1]]
@@ -68,7 +89,7 @@ class Timeline:
                 times[run],
                 float(times[run + 1]),
                 self.labels[best[start]],
-                float(self.scores[start:end, best[start]].mean()),
+                float(scores[start:end, best[start]].mean()),
             )
             for run, (start, end) in enumerate(zip(starts, ends, strict=True))
         ]
@@ -142,7 +163,7 @@ def srt(captions: Sequence[Caption]) -> str:
 
 
 def events_table(timelines: Sequence[Timeline], folder: Path) -> str:
-    """The captions of several videos as events: a CSV of path, start, end, label and score.
+    """The events of several videos: a CSV of path, start, end, label and score.
 
     In a file of that folder it is a list of parts of videos, which `stzoo finetune` and `stzoo evaluate` read.
     """
@@ -153,7 +174,7 @@ def events_table(timelines: Sequence[Timeline], folder: Path) -> str:
         whole, part = split_part(os.path.abspath(timeline.path))
         began = 0.0 if part is None else part[0]
         path = Path(whole).relative_to(folder) if Path(whole).is_relative_to(folder) else whole
-        for start, end, label, score in timeline.captions():
+        for start, end, label, score in timeline.events():
             lines.writerow((path, f"{began + start:.3f}", f"{began + end:.3f}", label, f"{score:.4f}"))
     return text.getvalue()
 

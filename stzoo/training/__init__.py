@@ -11,6 +11,7 @@ initial     the weights that the first stage starts from
 stages      warm-up, variational DropPath, selection, finetuning
 faults      what can be wrong with a learnt posterior
 loop        one stage: epochs of SGD
+numbers     what is told of an epoch
 objective   cross-entropy and the divergence of gates and weights from their prior
 batches     training clips in batches
 room        memory that batches of clips are put into

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from stzoo.bundle import Bundle
 from stzoo.contract import InputContract
-from stzoo.data.own import CLASSES, GROUPS, TRAIN, VAL, OwnVideos
+from stzoo.data.own import CLASSES, GROUPS, MAX_BROKEN, TRAIN, VAL, OwnVideos
 from stzoo.errors import TrainingError
 from stzoo.files import write_text
 from stzoo.recipe import Net, Recipe, read, resolve
@@ -106,7 +106,14 @@ def training_recipe(
 def _lists(videos: OwnVideos, folder: Path) -> dict[str, Any]:
     """What [data] says of the files in a folder that `OwnVideos.texts` gives."""
     root, lists = str(videos.root), str(folder.resolve())
-    known = {"root": root, "annotations": lists, "classes": CLASSES, "train": TRAIN, "val": VAL, "max_broken": 0.05}
+    known = {
+        "root": root,
+        "annotations": lists,
+        "classes": CLASSES,
+        "train": TRAIN,
+        "val": VAL,
+        "max_broken": MAX_BROKEN,
+    }
     return {**known, "groups": GROUPS} if videos.has_groups else known
 
 

@@ -69,6 +69,8 @@ class ClipSource(ABC):
     """
 
     balance: bool
+    may_lack = False
+    """Whether a batch may have fewer clips than were asked for, because a video cannot be read."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -175,6 +177,7 @@ class DecodedClips(ClipSource):
     A video that cannot be read is left out of its batch, said once and counted; the others keep their labels.
     """
 
+    may_lack = True
     items: Sequence[Item]
     cut: Cut
     cap: Cap

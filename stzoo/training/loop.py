@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,18 +30,9 @@ from stzoo.training.checkpoint import TrainingState, load_checkpoint, save_check
 from stzoo.training.draws import Draws
 from stzoo.training.machine import Forward, Machine, gradients_stay
 from stzoo.training.mixing import Mixed, Mixing
+from stzoo.training.numbers import READ_EVERY, EpochNumbers, StepNumbers
 
 _ABSURD = 1e6  # nats of cross-entropy, which no net that learns ever has
-
-
-class StepNumbers(NamedTuple):
-    """Of the clips of one step: how many, and their mean numbers."""
-
-    clips: int
-    loss: float
-    cross_entropy: float
-    divergence: float
-    train_accuracy: float
 
 
 def learning_rate_factor(optimisation: Optimisation, progress: float) -> float:
@@ -200,8 +192,8 @@ class _Trainer:
         stage, optimisation = self.assignment.stage, self.assignment.optimisation
         draws = Draws(self.assignment.seed, stage, epoch)
         noise = Noise(sum(1 for _ in named_gates(self.net)), self.net.head.in_features if self.net.dropout else 0)
-        names = StepNumbers._fields[1:]
-        sums, seen = dict.fromkeys(names, 0.0), 0
+        waits = self.machine.device.type != "cpu" or self.machine.ranks.count > 1
+        told = EpochNumbers(self.machine.ranks, partial(self._refuse_infinite, epoch), every=READ_EVERY if waits else 1)
         self.net.train()
         if optimisation.batch_norm == "kept":
             keep_statistics(self.net)
@@ -209,32 +201,33 @@ class _Trainer:
         with counting(title, len(self.clips), unit="clips", show=progress) as bar:
             passes = self.clips.epoch(draws, optimisation.batch_size, noise, self.machine.passes)
             for step, batch in enumerate(self.clips.shuffled(draws, optimisation.batch_size)):
-                numbers = self._step(epoch, step, list(islice(passes, len(self.machine.passes(batch)))))
-                for name in names:
-                    sums[name] += getattr(numbers, name) * numbers.clips
-                seen += numbers.clips
+                sizes = [len(part) for part in self.machine.together(batch)]
+                numbers = self._step(epoch, step, list(islice(passes, len(sizes))), sizes)
+                told.add(numbers)
                 bar.advance(numbers.clips)
         self.clips.agree(self.machine.ranks)
         set_noise(self.net, None)
         set_masks(self.net, None)
         self.net.dropout_draws = None
         self.net.eval()
-        means = {name: value / seen for name, value in sums.items()}
-        return means | {"learning_rate": self.state.optimiser.param_groups[0]["lr"]}
+        return told.means() | {"learning_rate": self.state.optimiser.param_groups[0]["lr"]}
 
-    def _step(self, epoch: int, step: int, parts: Sequence[Batch]) -> StepNumbers:
+    def _refuse_infinite(self, epoch: int, step: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            stage, rate = self.assignment.stage, self.assignment.optimisation.learning_rate
+            raise TrainingError(
+                f"the loss of stage {stage} is {loss} in epoch {epoch + 1}, step {step + 1}; "
+                f"lower {stage}.learning_rate, which is {rate}"
+            )
+
+    def _step(self, epoch: int, step: int, parts: Sequence[Batch], sizes: Sequence[int]) -> StepNumbers:
         """One step of the optimiser on a batch, of which this process has `parts`; none where no clip can be read."""
-        stage, optimisation = self.assignment.stage, self.assignment.optimisation
+        optimisation = self.assignment.optimisation
         steps_an_epoch = self.clips.batches_an_epoch(optimisation.batch_size)
         factor = learning_rate_factor(optimisation, epoch + step / steps_an_epoch)
         for group in self.state.optimiser.param_groups:
             group["lr"] = group["base"] * factor
-        numbers = self._gradients(parts)
-        if not math.isfinite(numbers.loss):
-            raise TrainingError(
-                f"the loss of stage {stage} is {numbers.loss} in epoch {epoch + 1}, step {step + 1}; "
-                f"lower {stage}.learning_rate, which is {optimisation.learning_rate}"
-            )
+        numbers = self._gradients(parts, sizes)
         if numbers.clips:
             self.state.scaler.step(self.state.optimiser)
             self.state.scaler.update()
@@ -242,14 +235,15 @@ class _Trainer:
             self.state.average.follow(self.net, epoch * steps_an_epoch + step + 1)
         return numbers
 
-    def _gradients(self, parts: Sequence[Batch]) -> StepNumbers:
+    def _gradients(self, parts: Sequence[Batch], sizes: Sequence[int]) -> StepNumbers:
         """Leaves the gradients of a whole batch's mean loss, of which this process has `parts`.
 
-        The passes add up: every clip counts once, and the regulariser once.
+        The passes add up: every clip counts once, and the regulariser once. The `sizes` are those of all processes'
+        passes, where every video can be read.
         """
         device, ranks = self.machine.device, self.machine.ranks
-        counts = sums_of(ranks, [float(len(part.labels)) for part in parts], device)
-        count = int(sum(counts))
+        counts = sums_of(ranks, [len(part.labels) for part in parts]) if self.clips.may_lack else sizes
+        count = sum(counts)
         passes = [part for part, clips in zip(parts, counts, strict=True) if clips]
         smoothing = self.assignment.optimisation.label_smoothing
         self.state.optimiser.zero_grad(set_to_none=True)
@@ -268,9 +262,7 @@ class _Trainer:
                 with answering():
                     self.state.scaler.scale(loss).backward()
             totals += torch.stack([cross_entropy.detach().double(), (logits.argmax(dim=1) == labels).sum().double()])
-        mean_cross_entropy, accuracy = (value / max(count, 1) for value in ranks.total(totals).tolist())
-        diverging = float(divergence.detach())
-        return StepNumbers(count, mean_cross_entropy + diverging, mean_cross_entropy, diverging, accuracy)
+        return StepNumbers(count, totals, divergence.detach().double())
 
     def _mixed(self, part: Batch) -> Mixed:
         """What the net sees of a pass."""

@@ -59,9 +59,12 @@ class Machine:
 
         The passes of all processes, put together, are those of one process with as many times the `micro_batch`.
         """
+        return [np.array_split(part, self.ranks.count)[self.ranks.rank] for part in self.together(batch)]
+
+    def together(self, batch: Samples) -> list[Samples]:
+        """What all processes together compute of a batch in each pass."""
         at_once = self.micro_batch * self.ranks.count or len(batch)
-        together = np.array_split(batch, -(-len(batch) // at_once))
-        return [np.array_split(part, self.ranks.count)[self.ranks.rank] for part in together]
+        return np.array_split(batch, -(-len(batch) // at_once))
 
     @contextlib.contextmanager
     def training(self, net: Classifier) -> Iterator[Forward]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Float32
 from torch import nn
 
 from stzoo.contract import InputContract
 from stzoo.files import write_json
-from stzoo.metrics import Estimate, mean_over_sources, share
+from stzoo.metrics import Estimate, balanced_accuracy, mean_over_sources, per_class, share
 from stzoo.nets.classifier import Classifier
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
@@ -46,6 +46,10 @@ class SplitAccuracy:
     how: How
     split: str
     accuracy: Estimate
+    balanced: Estimate
+    """The mean of the classes' accuracies."""
+    classes: tuple[tuple[str, Estimate], ...]
+    """The accuracy of every class that the split has videos of."""
     strategy: Strategy
     lead: Estimate | None
     looks: int
@@ -67,7 +71,7 @@ def measure_candidates(
     for split in data.tests:
         cache, contract = data.test(split)
         sources = [item.source for item in cache.items]
-        measured: dict[tuple[How, Strategy], Bool[np.ndarray, " videos"]] = {}
+        measured: dict[tuple[How, Strategy], Float32[np.ndarray, "videos classes"]] = {}
         videos = len(candidates) * len(cache)
         with counting(f"measuring {split}", videos, unit="videos", show=progress) as bar:
             for candidate in candidates:
@@ -76,16 +80,20 @@ def measure_candidates(
                     bar.advance(len(cache))
                 else:
                     at_once = data.recipe.scored_at_once
-                    scores = shared_scores(candidate.net, cache.clips, contract, machine, at_once, bar.advance)
-                    measured[key] = scores.argmax(axis=1) == cache.labels
+                    measured[key] = shared_scores(candidate.net, cache.clips, contract, machine, at_once, bar.advance)
                 first = measured[candidates[0].how, candidates[0].strategy]
-                more = first.astype(np.float64) - measured[key]
+                scores = measured[key]
+                right = scores.argmax(axis=1) == cache.labels
+                more = (first.argmax(axis=1) == cache.labels).astype(np.float64) - right
+                by_class = zip(data.labels, per_class(scores, cache.labels), strict=True)
                 accuracies.append(
                     SplitAccuracy(
                         candidate.name,
                         candidate.how,
                         split,
-                        share(measured[key], sources),
+                        share(right, sources),
+                        balanced_accuracy(scores, cache.labels, sources=sources),
+                        tuple((label, value) for label, value in by_class if value is not None),
                         candidate.strategy,
                         None if candidate is candidates[0] else mean_over_sources(more, sources).estimate(len(more)),
                         looks[split],
@@ -105,6 +113,8 @@ def round_kernels(net: nn.Module) -> None:
 def rows(accuracies: Sequence[SplitAccuracy], contract: InputContract) -> list[dict[str, Any]]:
     """Every measurement with protocol, split, how often that was looked at, n and interval, as plain values.
 
+    `balanced_accuracy` and `classes` are written as `stzoo evaluate` writes them.
+
     Where several nets are compared, also how much more of the same videos the first gets right.
     """
     return [
@@ -118,6 +128,8 @@ def rows(accuracies: Sequence[SplitAccuracy], contract: InputContract) -> list[d
             "high": round(measured.accuracy.high, 6),
             "n": measured.accuracy.n,
             "looks": measured.looks,
+            "balanced_accuracy": _rounded(measured.balanced),
+            "classes": [{"label": label, "top1": _rounded(value)} for label, value in measured.classes],
             **({} if measured.lead is None else _lead(accuracies[0].name, measured.lead)),
             "strategy": measured.strategy.text(),
         }
@@ -128,6 +140,10 @@ def rows(accuracies: Sequence[SplitAccuracy], contract: InputContract) -> list[d
 def write_metrics(path: Path, accuracies: Sequence[SplitAccuracy], contract: InputContract) -> None:
     """The `rows` as JSON."""
     write_json(path, rows(accuracies, contract))
+
+
+def _rounded(estimate: Estimate) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in asdict(estimate).items()}
 
 
 def _lead(first: str, lead: Estimate) -> dict[str, float | None]:

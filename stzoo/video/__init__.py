@@ -29,6 +29,8 @@ Clips:
     augment    one random clip of a video or strip, to train on
 
 Besides:
+    track      pictures written into a file at their own times
     render     a video written anew with labels on it
+    shrink     a video written anew with smaller pictures, to train on
     overlay    labels drawn onto frames
 """

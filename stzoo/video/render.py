@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import av
 import cv2
@@ -20,18 +19,17 @@ from stzoo.video.decode import VideoInfo
 from stzoo.video.held import HeldFrames
 from stzoo.video.overlay import Lines, Overlay
 from stzoo.video.source import Source, open_source
+from stzoo.video.track import H264, Track, can_encode
 from stzoo.video.video import Video
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
-    from av.video.stream import VideoStream
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _TICKS = 60_000  # a second: MPEG-4 takes at most 65,535
 _MPEG4_BITS_A_PIXEL = 0.25
-_MOST_ASPECT_TERM = 255
 
 
 def render_format(path: Path | str) -> str:
@@ -72,14 +70,16 @@ def render(
     try:
         with replacing(output) as temporary, ExitStack() as stack:
             target = stack.enter_context(av.open(str(temporary), "w", format=container))
-            stream = _add_pictures(target, source.info)
+            track = _add_pictures(target, source.info)
             sound = _Sound(stack.enter_context(_sound_of(video)), target, source.info)
-            lasting: dict[int, int] = {}
-            for seconds, frame in _labelled(source, lines_at, advance):
-                lasting[frame.pts or 0] = frame.duration
-                target.mux(_timed(stream.encode(frame), lasting))
+            for seconds, end_seconds, pixels in _labelled(source, lines_at, advance):
+                track.add(pixels, seconds, end_seconds)
                 sound.copy(seconds)
-            target.mux(_timed(stream.encode(None), lasting))
+            if not track.pictures:
+                raise VideoError(
+                    f"{source.info.path} decodes differently each time it is read; copy or convert it again."
+                )
+            track.finish()
             sound.copy(source.info.duration_seconds)
     except av.FFmpegError as error:
         raise VideoError(f"{output} cannot be written ({error.strerror}); check the disk, or try .mkv.") from error
@@ -95,49 +95,28 @@ def _sound_of(video: Video) -> AbstractContextManager[tuple[InputContainer, Audi
     return opened_sound(video.held or video.place)
 
 
-def _add_pictures(target: OutputContainer, info: VideoInfo) -> VideoStream:
+def _add_pictures(target: OutputContainer, info: VideoInfo) -> Track:
     """A track for the frames of a video."""
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    rate = Fraction(info.fps or 25).limit_denominator(1001)
-    stream = cast("VideoStream", target.add_stream(codec, rate=max(rate, Fraction(1, 1001))))
-    stream.width, stream.height = (side + side % 2 for side in (info.width, info.height))
-    stream.pix_fmt = "yuv420p"
-    stream.codec_context.time_base = Fraction(1, _TICKS)
-    stream.sample_aspect_ratio = Fraction(info.pixel_aspect).limit_denominator(_MOST_ASPECT_TERM)
-    if codec == "libx264":
-        stream.options = {"crf": "20", "preset": "veryfast"}
-    else:
-        stream.bit_rate = round(_MPEG4_BITS_A_PIXEL * stream.width * stream.height * float(rate))
-    return stream
-
-
-def _timed(packets: list[Packet[VideoStream]], lasting: dict[int, int]) -> list[Packet[VideoStream]]:
-    """Packets with the lengths of their frames, which an encoder forgets and a container needs of the last one."""
-    for packet in packets:
-        packet.duration = lasting.pop(packet.pts or 0, 0)
-    return packets
+    size = info.width + info.width % 2, info.height + info.height % 2
+    if can_encode(H264):
+        return Track(target, info, size, ticks=_TICKS, options={"crf": "20", "preset": "veryfast"})
+    track = Track(target, info, size, ticks=_TICKS, codec="mpeg4")
+    track.stream.bit_rate = round(_MPEG4_BITS_A_PIXEL * size[0] * size[1] * track.rate)
+    return track
 
 
 def _labelled(
     source: Source, lines_at: Callable[[float], Lines], advance: Callable[[int, int], None]
-) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Every frame with its labels and the time of its showing."""
+) -> Iterator[tuple[float, float, UInt8[np.ndarray, "even_height even_width 3"]]]:
+    """From and to when each frame is shown, and the frame with its labels."""
     info = source.info
     times = info.timestamps_seconds - info.timestamps_seconds[0]
     ends = np.append(times[1:], info.duration_seconds)
     overlay = Overlay(info.width + info.width % 2, info.height + info.height % 2)
-    tick = -1
     for index, pixels in source.frames(np.arange(info.frames)):
         seconds = float(times[index])
-        labelled = overlay.put(_fitted(pixels, info), lines_at(seconds))
-        frame = av.VideoFrame.from_ndarray(labelled, format="rgb24").reformat(format="yuv420p")
-        tick = max(tick + 1, round(_TICKS * seconds))
-        frame.pts, frame.time_base = tick, Fraction(1, _TICKS)
-        frame.duration = max(1, round(_TICKS * float(ends[index])) - tick)
-        yield seconds, frame
+        yield seconds, float(ends[index]), overlay.put(_fitted(pixels, info), lines_at(seconds))
         advance(index + 1, info.frames)
-    if tick < 0:
-        raise VideoError(f"{info.path} decodes differently each time it is read; copy or convert it again.")
 
 
 def _fitted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
@@ -30,7 +31,7 @@ from stzoo.video.video import Video
 Frame = UInt8[np.ndarray, "height width 3"]
 
 _TIE_SECONDS = 1e-6
-BEYOND_SECONDS = 0.5
+_BEYOND_SECONDS = 0.5
 """How much later than its video a part may end: annotations are rounded."""
 
 
@@ -246,6 +247,12 @@ class _Part(Source):
         return self.of(self.whole.repaired(), self.span)
 
 
+def ends_behind(span: tuple[float, float], seconds: float) -> bool:
+    """Whether a part of a video begins or ends behind a video that is so long; where it has no end, begins."""
+    start, end = span
+    return start >= seconds or (math.isfinite(end) and end > seconds + _BEYOND_SECONDS)
+
+
 def _cut(info: VideoInfo, span: tuple[float, float]) -> tuple[VideoInfo, int]:
     """What is known of a part of a video, and which of the whole video's frames is its first.
 
@@ -253,7 +260,7 @@ def _cut(info: VideoInfo, span: tuple[float, float]) -> tuple[VideoInfo, int]:
     """
     times = info.timestamps_seconds - info.timestamps_seconds[0]
     start, end = span
-    if start >= info.duration_seconds or (np.isfinite(end) and end > info.duration_seconds + BEYOND_SECONDS):
+    if ends_behind(span, info.duration_seconds):
         raise VideoError(
             f"{info.path} is {info.duration_seconds:.2f} s long, and the part from {start:g} to {end:g} s of it was "
             "asked for; correct the times."

@@ -66,3 +66,18 @@ def test_a_timeline_knows_no_unknown(folder: Path, make_video: MakeVideo) -> Non
     result = run("predict", make_video("a.mp4"), "--model", folder, "--min-precision", 0.5, "--timeline")
     assert result.exit_code == 2
     assert "--min-precision is about whole videos" in result.output
+
+
+def test_what_is_followed_live_is_calibrated_too(folder: Path, make_video: MakeVideo) -> None:
+    fitted = Confidence(nets=1, temperature=5.0, thresholds=(), videos=4, data="val.txt")
+    add(folder, bundles.weights_digest(folder), fitted)
+    video = make_video("a.ts", 20, codec="mpeg2video")
+    over_time = ("--model", folder, "--timeline", "--window", 1, "--topk", 9)
+    (row,) = json.loads(run("predict", video, *over_time, "--calibrated", "--format", "json").output)
+    arguments = ["predict", "-", *map(str, over_time), "--live", "--format", "jsonl"]
+    plain, calibrated = (
+        [json.loads(line) for line in CliRunner().invoke(cli.main, words, input=video.read_bytes()).stdout.splitlines()]
+        for words in (arguments, [*arguments, "--calibrated"])
+    )
+    assert calibrated == [{"path": "-", **window} for window in row["windows"]]
+    assert [line["predictions"] for line in calibrated] != [line["predictions"] for line in plain]

@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from stzoo import cli
 from stzoo.data.synth import mocap15, render
+from tests.conftest import MakeVideo
 from tests.data import layouts
+from tests.data.test_boris import written
 
 
 def run(*arguments: str) -> Result:
@@ -167,3 +169,56 @@ def test_a_good_video_that_no_line_can_name_is_said(ucf101: Path, tmp_path: Path
     assert passed_over == f"1 file in {tmp_path}/own/train passed over, because its name ends like no video's (.txt)."
     assert stderr.startswith("1 good videos are not in good.txt, because no line can hold their paths;")
     assert stderr.endswith("two\\nlines.mp4'.\n")
+
+
+def check_own(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.main, ["data", "check", *map(str, arguments), "--workers", "1", "--quiet"])
+
+
+def test_a_list_of_parts_is_checked_as_it_is(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        make_video(f"{name}.mp4", 20, pixels=np.full((20, 32, 48, 3), 90 * (name == "a"), np.uint8))  # 2 s
+    rows = ["a.mp4,0,1,walk", "a.mp4,1,2,sit", "a.mp4,1.9,2,jump", "a.mp4,1,3,walk", "gone.mp4,0,1,sit"]
+    written(tmp_path / "train.csv", "path,start,end,label", *rows)
+    written(tmp_path / "val.csv", "path,start,end,label", "a.mp4,0.5,1,sit", "b.mp4,0,1,walk")
+    result = check_own("train.csv", "--val", "val.csv", "--model", "camera-motion-opt", "--good", "good.txt")
+    assert result.exit_code == 1
+    whole = f"{tmp_path}/a.mp4"
+    assert f"damaged: {tmp_path}/train.csv line 5: the part from 1 to 3 s is not all in {whole}" in result.stdout
+    assert f"train, short: {whole}#t=1.9,2 lasts 0.00 s, and a clip" in result.stdout
+    assert f"{whole}#t=0,1 is cut from the recording of {whole}#t=0.5,1, which is in val." in result.stdout
+    assert "train, missing: " in result.stdout
+    assert (tmp_path / "runs" / "check-train.jsonl").exists()
+    assert (tmp_path / "good.txt").read_text().splitlines()[0] == "a.mp4#t=0.5,1"
+    assert check_own("train.csv", "--format", "json").stdout.count('"short": 0') == 1, "no clip, no length"
+
+
+def test_a_folder_with_a_folder_a_class_is_checked(make_video: MakeVideo, tmp_path: Path) -> None:
+    for name, brightness in {"sit": 0, "walk": 90}.items():
+        (tmp_path / "own" / name).mkdir(parents=True)
+        make_video(f"own/{name}/1.mp4", 2, pixels=np.full((2, 32, 48, 3), brightness, np.uint8))
+    result = check_own(tmp_path / "own", "--record", tmp_path / "record.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "Training can start." in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("list.csv", "--set", "data.train='x'"), "--set changes a recipe, and list.csv is none"),
+        (("smoke", "--val", "list.csv"), "--val and --model go with a list or a folder, and smoke is a recipe"),
+        (("list.tsv",), "there is no recipe list.tsv, neither here nor"),
+    ],
+)
+def test_what_does_not_go_with_a_check_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "list.csv", "path,label", "a.mp4,0")
+    (tmp_path / "smoke").mkdir()
+    result = check_own(*arguments)
+    assert result.exit_code in (1, 2)
+    assert sentence in result.stderr

@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from stzoo.data import examine as module
+from stzoo.data import record as record_module
 from stzoo.data.examine import Finding, examine, examine_all
 from stzoo.errors import DataError
 from stzoo.video.video import Video
@@ -166,16 +167,16 @@ class FragilePool:
 
 
 def test_a_video_that_kills_its_process_does_not_stop_the_others(
-    videos: list[Video], monkeypatch: pytest.MonkeyPatch
+    videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
     def pool(workers: int) -> Iterator[FragilePool]:
         yield FragilePool()
 
-    monkeypatch.setattr(module, "processes", pool)
+    monkeypatch.setattr(record_module, "processes", pool)
     work = Stopping()
     monkeypatch.setattr(module, "examine", work)
-    findings = dict(module._in_processes(videos, 2))
+    findings = examine_all(videos, tmp_path / "record", workers=2)
     assert sorted(work.seen) == ["0.mp4", "1.mp4", "3.mp4", "4.mp4"]
     assert {video.place.stem for video, finding in findings.items() if finding.problem is None} == {"0", "1", "3", "4"}
     assert findings[videos[2]] == Finding(problem="unreadable", reason=f"{videos[2].path} makes the decoder crash.")

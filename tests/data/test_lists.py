@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from stzoo.contract import InputContract
-from stzoo.data.lists import LAYOUTS, Lists, missing, read_lists
+from stzoo.data.layouts import LAYOUTS
+from stzoo.data.lists import Lists, missing, read_lists
 from stzoo.errors import DataError
 from stzoo.recipe import Data, Format
 from stzoo.video.reader import read_strip

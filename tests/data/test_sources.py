@@ -33,6 +33,13 @@ def test_paths_may_start_in_either_folder_and_be_spelt_in_either_way(tmp_path: P
     assert item.group == "p"
 
 
+def test_the_row_of_a_recording_holds_for_its_parts_without_one(tmp_path: Path) -> None:
+    splits = {"train": [Item(ROOT / f"a.mp4#t={start},{start + 1}", 0, group="a.mp4") for start in range(3)]}
+    text = 'path,source,fold\na.mp4,film,2\n"a.mp4#t=1,2",other,1\n'
+    placed = sources(tmp_path, text, splits)["train"]
+    assert [(item.group, item.fold) for item in placed] == [("film", "2"), ("other", "1"), ("film", "2")]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -125,8 +125,10 @@ def test_a_target_that_is_not_here_is_said(
 
 def test_of_wasm_it_is_counted_what_has_run_in_a_browser(portable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips, logits = np.zeros((2, 3, 4, 32, 32), np.float32), np.zeros((2, 3), np.float32)
-    wasm = targets.targets(portable, clips, logits)["wasm"]
-    assert wasm["supported_nodes"] == wasm["nodes"] > 0
+    known = targets.targets(portable, clips, logits)
+    for provider in ("wasm", "webgpu"):
+        assert known[provider]["supported_nodes"] == known[provider]["nodes"] > 0
+    wasm = known["wasm"]
     convolutions = sum(node.op_type == "Conv" for node in onnx.load(portable).graph.node)
     monkeypatch.setattr(targets, "RUN_ON_WASM", targets.RUN_ON_WASM - {"Conv"})
     fewer = targets.targets(portable, clips, logits)["wasm"]

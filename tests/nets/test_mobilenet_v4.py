@@ -25,6 +25,17 @@ def test_sizes_with_s_everywhere_are_timms(unit: str, parameters: int, multiply_
     assert (found.parameters, found.multiply_adds) == (parameters, multiply_adds)
 
 
+@pytest.mark.parametrize(
+    ("unit", "parameters", "multiply_adds"),
+    [("S", 109_734, 44_754_816), ("ST", 156_326, 73_328_512), ("S+ST", 181_094, 87_615_360)],
+)
+def test_sizes_of_the_tiny_one(unit: str, parameters: int, multiply_adds: int) -> None:
+    """Those of docs/results/backbones.md, for a clip of camera-motion."""
+    shape = Architecture("mobilenet_v4_tiny", 10, {})
+    found = measure(shape, shape.uniform(unit), frames=8, height=64, width=64)
+    assert (found.parameters, found.multiply_adds) == (parameters, multiply_adds)
+
+
 def test_every_bottleneck_is_a_site_and_those_without_a_shortcut_stay_open() -> None:
     sites = Architecture("mobilenet_v4", 10, {}).sites
     assert [(site.name, site.stage, site.closable) for site in sites] == [
@@ -34,8 +45,8 @@ def test_every_bottleneck_is_a_site_and_those_without_a_shortcut_stay_open() -> 
 
 def test_a_closed_site_has_no_depthwise_convolution_before_it() -> None:
     shape = Architecture("mobilenet_v4_tiny", 3, {})
-    strategy = Strategy("mobilenet_v4_tiny", {**shape.uniform("S").units, "stage1.block4": NONE})
-    block = nets.fixed_net(shape, strategy).get_submodule("stage1.block4")
+    strategy = Strategy("mobilenet_v4_tiny", {**shape.uniform("S").units, "stage1.block3": NONE})
+    block = nets.fixed_net(shape, strategy).get_submodule("stage1.block3")
     assert [name for name, _ in block.named_parameters()] == [
         "project.conv.weight",
         "project.norm.weight",

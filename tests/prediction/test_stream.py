@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ from hypothesis import strategies as st
 
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.prediction.stream import Stream, WindowScores
+from stzoo.prediction.stream import Stream, WindowScores, follow_live
 from stzoo.prediction.timeline import follow
 from stzoo.video.given import given_video
+from stzoo.video.live import live_frames
+from tests.video.test_live import serving
 
 CONTRACTS = (
     InputContract(frames=4, fps=5.0, clips=2, resize=20, crop=16),
@@ -105,6 +110,31 @@ def test_memory_does_not_grow_with_the_stream() -> None:
     tracemalloc.stop()
     assert len(endless._windows._held) <= 21
     assert peak < 1_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ten_minutes_of_an_address_are_followed_in_the_memory_of_one() -> None:
+    """Pictures, 5 a second, as fast as they can be sent: all of them are 216 MB, and 21 MB as the net takes them."""
+
+    def ten_minutes() -> Iterator[bytes]:
+        yield b"YUV4MPEG2 W160 H150 F5:1 Ip A1:1 C420jpeg\n"
+        for number in range(3000):
+            yield b"FRAME\n" + bytes([number % 256]) * (160 * 150 * 3 // 2)
+
+    def brightness(clips: np.ndarray) -> np.ndarray:
+        return clips.mean(axis=(1, 2, 3, 4), dtype=np.float32)
+
+    contract = InputContract(frames=4, fps=5.0, clips=1, resize=48, crop=48)
+    held, windows = [], 0
+    with serving(ten_minutes()) as address:
+        frames = live_frames(address, lambda sentence: None, sleep=lambda seconds: None)
+        following = follow_live(contract, ("a",), brightness, itertools.islice(frames, 3000), 2.0, 1.0)
+        for windows, window in enumerate(following, 1):
+            assert (window.start_seconds, window.end_seconds) == (windows - 1.0, windows + 1.0)
+            if windows % 60 == 0:
+                held.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+    assert windows == 599
+    assert max(held) - held[0] < 10_000_000
 
 
 def test_a_hop_beyond_the_window_holds_no_more_than_the_window() -> None:

@@ -83,6 +83,33 @@ def test_captions_cover_the_video_and_neighbours_differ(best: list[int], hop: fl
         assert found.window_at((start + end) / 2) == row
 
 
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.sampled_from([0.3, 1.0, 1.9]))
+def test_events_are_the_mean_of_the_windows_that_show_an_instant(best: list[int], hop: float) -> None:
+    found = timeline_of(np.eye(4)[best] + np.linspace(0, 0.1, 4 * len(best)).reshape(-1, 4), hop)
+    events = found.events()
+    assert (events[0].start_seconds, events[-1].end_seconds) == (0, pytest.approx(found.spans_seconds[-1, 1]))
+    for before, after in itertools.pairwise(events):
+        assert before.end_seconds == after.start_seconds
+        assert before.label != after.label
+    middles = found.spans_seconds.mean(axis=1)
+    borders = [0.0, *(middles[:-1] + middles[1:]) / 2, found.spans_seconds[-1, 1]]
+    for start, end in itertools.pairwise(borders):
+        instant = (start + end) / 2
+        shown = [row for row, (first, last) in enumerate(found.spans_seconds) if first <= instant <= last]
+        answer = LABELS[found.scores[shown].mean(axis=0).argmax()]
+        assert next(event.label for event in events if event.end_seconds > instant) == answer
+
+
+def test_a_window_astride_of_two_events_is_none_of_its_own() -> None:
+    found = timeline_of(np.eye(4)[[0] * 6 + [3] + [1] * 6], hop=0.25)
+    assert [caption.label for caption in found.captions()] == ["dark", "never", "middle"]
+    dark, middle = found.events()
+    assert (dark.label, middle.label) == ("dark", "middle")
+    assert 0.5 < dark.score < 1.0
+    apart = timeline_of(found.scores, hop=2.5)
+    assert apart.events() == apart.captions()
+
+
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e5)), min_size=1, max_size=5))
 def test_times_of_subtitles_are_valid(times: list[tuple[float, float]]) -> None:
     captions = [Caption(min(pair), max(pair), "1\n\n2 --> 3", 0.5) for pair in times]

@@ -53,4 +53,9 @@ def test_candidates_of_one_strategy_and_origin_share_a_measurement(
     ]
     assert {line["looks"] for line in written} == {2}
     assert [("less_than_opt" in line, "less_low" in line) for line in written] == [(False,) * 2, *[(True,) * 2] * 3]
+    for line in written:
+        assert [one["label"] for one in line["classes"]] == ["still", "turn-left", "turn-right"]
+        by_class = [one["top1"]["value"] for one in line["classes"]]
+        assert line["balanced_accuracy"]["value"] == pytest.approx(sum(by_class) / 3, abs=1e-6)
+        assert sum(one["top1"]["n"] for one in line["classes"]) == line["n"]
     assert {line["protocol"] for line in written} == {smoke.input.protocol}

@@ -5,7 +5,7 @@ import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class OnlyReads:
 
 
 @contextmanager
-def serving(*answers: bytes | None, sized: bool = False) -> Iterator[str]:
+def serving(*answers: bytes | Iterator[bytes] | None, sized: bool = False) -> Iterator[str]:
     """An address that answers one connection after the other with these bytes and cuts it; with None it refuses."""
     left = list(answers)
 
@@ -41,10 +41,11 @@ def serving(*answers: bytes | None, sized: bool = False) -> Iterator[str]:
             answer = left.pop(0) if left else None
             self.send_response(200 if answer is not None else 404)
             self.send_header("Content-Type", "video/mp2t")
-            if sized and answer is not None:
+            if sized and isinstance(answer, bytes):
                 self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer or b"")
+            with suppress(ConnectionError):  # whoever listens may have heard enough
+                self.wfile.writelines([answer] if isinstance(answer, bytes) else answer or [])
 
         def log_message(self, *_: object) -> None:
             pass

@@ -169,8 +169,11 @@ function show(source) {
   return player;
 }
 
+let drawAgain = () => {};
+
 function showTimes(scored, from, to) {
-  showPlot(scored, model.labels, from, to);
+  drawAgain = () => showPlot(scored, model.labels, from, to);
+  drawAgain();
   showCaptions(runsOf(scored, model.labels));
 }
 
@@ -191,6 +194,7 @@ function listen() {
   document.addEventListener("drop", (event) => !chosen.disabled && take(event.dataTransfer?.files[0]));
   element("sample").addEventListener("click", () => take(sample));
   element("camera").addEventListener("click", () => begin(watchCamera));
+  window.addEventListener("resize", () => drawAgain()); // a phone that is turned
   element("stop").addEventListener("click", () => (job.cancelled = true));
   element("player").addEventListener("error", () => (element("player").hidden = true));
   element("provider").addEventListener("change", (event) => switchTo(event.target));
