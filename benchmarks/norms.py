@@ -5,7 +5,8 @@
 Two processes meet through gloo on this machine. Norms on small activations, so that little is computed, go forward and
 back in three ways in turn: plain, together as `stzoo.nets.norm` does it, and together as it did before (every process's
 numbers gathered into tensors of their own, and more operations on them). Counted is the processor time of the thread
-that trains; what the network of a cluster adds is not in it.
+that trains; what the network of a cluster adds is not in it. With `--alone` one process copies in place of the
+collectives, so that the operations around them are left.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ EPSILON = 1e-5
 SHAPE = (2, 256, 4, 4)  # images, channels, height, width
 
 
+class Alone(Ranks):
+    """Two processes of which the other brings the same."""
+
+    def gathered(self, tensor: Tensor) -> Tensor:
+        rows = tensor.new_empty(self.count, len(tensor))
+        for row in rows.unbind():
+            row.copy_(tensor)
+        return rows
+
+    def total(self, tensor: Tensor) -> Tensor:
+        return tensor.mul_(self.count)
+
+
 class Before(torch.autograd.Function):
     """`BatchNormOfAll` of commit d895e4e, of activations that are there."""
 
@@ -42,7 +56,11 @@ class Before(torch.autograd.Function):
         mean_here, variance_here = torch.batch_norm_update_stats(x, mean_here, variance_here, 0.0)
         packed = torch.cat([mean_here, variance_here, values])
         rows = [torch.empty_like(packed) for _ in range(ranks.count)]
-        dist.all_gather(rows, packed)
+        if isinstance(ranks, Alone):
+            for row in rows:
+                row.copy_(packed)
+        else:
+            dist.all_gather(rows, packed)
         means, variances, counts = torch.stack(rows).split([channels, channels, 1], dim=1)
         count = counts.sum()
         mean = (counts * means).sum(0) / count
@@ -62,7 +80,7 @@ class Before(torch.autograd.Function):
             gradient, x, weight, mean, variance, mean, deviation, False, ctx.epsilon, [True, True, True]
         )
         sums = torch.stack([of_bias, of_weight])
-        dist.all_reduce(sums)
+        ctx.ranks.total(sums)
         mean_gradient, mean_product = sums / count
         slope = -weight * deviation.square() * mean_product
         constant = -weight * deviation * mean_gradient - slope * mean
@@ -71,12 +89,17 @@ class Before(torch.autograd.Function):
         return of_x, of_weight, of_bias, None, None
 
 
-def work(rank: int, count: int, norms: int, rounds: int) -> None:
-    torch.set_num_threads(1)
+def work(rank: int, norms: int, rounds: int) -> None:
+    """One of two processes."""
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", "29511")
-    dist.init_process_group("gloo", rank=rank, world_size=count)
-    ranks = Ranks(rank, count, count)
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    compare(Ranks(rank, 2, 2), norms, rounds, dist.barrier)
+    dist.destroy_process_group()
+
+
+def compare(ranks: Ranks, norms: int, rounds: int, meet: Callable[[], object]) -> None:
+    torch.set_num_threads(1)
     x, weight, bias = torch.randn(SHAPE), torch.ones(SHAPE[1]), torch.zeros(SHAPE[1])
     for tensor in (x, weight, bias):
         tensor.requires_grad_()
@@ -96,12 +119,12 @@ def work(rank: int, count: int, norms: int, rounds: int) -> None:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            dist.barrier()
+            meet()
             began = time.thread_time()
             for _ in range(norms):
                 way(x).backward(gradients[name])
             taken[name].append(1e6 * (time.thread_time() - began) / norms)
-    if rank == 0:
+    if ranks.leads:
         print(machine())
         print(f"now and before differ by at most {apart:.1e}")
         for name, values in taken.items():
@@ -109,15 +132,18 @@ def work(rank: int, count: int, norms: int, rounds: int) -> None:
         for name in ("together before", "together now"):
             beyond = [value - without for value, without in zip(taken[name], taken["plain"], strict=True)]
             print(f"{name}, beyond plain: {statistics.median(beyond):.0f} us")
-    dist.destroy_process_group()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--norms", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--alone", action="store_true")
     arguments = parser.parse_args()
-    multiprocessing.spawn(work, (2, arguments.norms, arguments.rounds), nprocs=2)
+    if arguments.alone:
+        compare(Alone(0, 2, 2), arguments.norms, arguments.rounds, lambda: None)
+    else:
+        multiprocessing.spawn(work, (arguments.norms, arguments.rounds), nprocs=2)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,11 @@ takes the template inside the package, camera-motion-opt, and its hundred strate
 parted anew, by picture, into a selection split of 480 and others, of which 256 give batch norm its statistics and the
 rest is held out. Time is processor time. That of one strategy at a time is measured on a few and multiplied; how they
 are computed changes no answer: the trie's are compared with theirs, bit by bit.
+
+    python benchmarks/selection.py --families
+
+counts multiply-adds in place of seconds, without data, for a net of every family: weights of initialisation, clips of
+noise, and the drop rates that camera-motion learnt, put into the gates of each in turn.
 """
 
 from __future__ import annotations
@@ -14,8 +19,10 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +31,7 @@ import torch
 from jaxtyping import Int64
 from side_by_side import machine
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from stzoo import bundle as bundles
 from stzoo import nets
@@ -34,13 +42,20 @@ from stzoo.data.datasets import read_list
 from stzoo.files import write_json
 from stzoo.inference import to_input
 from stzoo.nets.classifier import Classifier
+from stzoo.nets.fusion import named_gates
+from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.space.judge import Judge
 from stzoo.space.one_shot import SelectionClips, pruned
-from stzoo.space.race import race
+from stzoo.space.race import race, rungs
+from stzoo.space.trie import Trie
 from stzoo.strategies.strategy import Strategy
 from stzoo.zoo.reference import find
 
 DRAWN, SELECTED, CALIBRATING, BATCH = 100, 480, 256, 64
+FAMILIES = (
+    *("densenet_tiny", "resnet_tiny", "mobilenet_v2_tiny", "mobilenet_v4_tiny", "inception"),
+    *("timm:test_byobnet", "timm:tinynet_e", "timm:mobilenetv2_035"),
+)
 
 
 def read_data(
@@ -127,6 +142,42 @@ def one_seed(
     }
 
 
+def one_family(backbone: str, learnt: Classifier) -> str:
+    """A row of docs/results/selection.md: multiply-adds along the trie and in a race, of those one by one."""
+    torch.manual_seed(0)
+    template = nets.template(backbone, 10).eval()
+    rates = itertools.cycle(gate.logit.detach() for *_, gate, _ in named_gates(learnt))
+    with torch.no_grad():
+        for (*_, gate, _), rate in zip(named_gates(template), rates, strict=False):
+            gate.logit.copy_(rate)
+    posterior = nets.posterior(template)
+    strategies = list(dict.fromkeys(posterior.sample(0, index) for index in range(DRAWN)))
+    trie, clips = Trie(template, strategies), torch.rand(2, 3, 2, 32, 32)
+    reestimate_batch_norm(trie, [clips])
+    pruned_nets = [nets.prune(template, strategy).eval() for strategy in strategies]
+    alone = sum(count(partial(net, clips)) for net in pruned_nets)
+    every = count(partial(trie, clips))
+    raced, seen = every * CALIBRATING, 0
+    for rung in rungs(len(strategies), SELECTED):
+        raced += count(partial(trie, clips, range(rung.strategies))) * (rung.videos - seen)
+        seen = rung.videos
+    for net in pruned_nets[:3]:
+        reestimate_batch_norm(net, [clips])
+    with torch.inference_mode():
+        equal = all(torch.equal(logits, net(clips)) for logits, net in zip(trie(clips), pruned_nets[:3], strict=False))
+    of_race = raced / (alone * (CALIBRATING + SELECTED))
+    sites = len(nets.architecture(template).sites)
+    numbers = f"{sites} | {len(strategies)} | {every / alone:.0%} | {of_race:.0%}"
+    return f"| `{backbone}` | {numbers} | {'yes' if equal else 'no'} |"
+
+
+def count(run: Callable[[], object]) -> int:
+    """Multiply-adds of convolutions and linear layers."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() // 2
+
+
 def show(results: list[dict[str, Any]]) -> None:
     """The table of docs/results/selection.md."""
     print("| seed | one by one | trie | race | equal bits | rank | held out: by accuracy | by cross-entropy | race |")
@@ -144,7 +195,9 @@ def show(results: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="what `stzoo data make camera` left")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, help="what `stzoo data make camera` left")
+    what.add_argument("--families", action="store_true", help="a net of every family, without data")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--timed", type=int, default=3, help="strategies that are timed one by one")
     parser.add_argument("--out", type=Path, help="also write every number as JSON")
@@ -154,6 +207,10 @@ def main() -> None:
     bundle = bundles.read(folder)
     template = rebuild.template_of(folder, bundle)
     contract = bundle.contract.changed(clips=1)
+    if options.families:
+        for backbone in FAMILIES:
+            print(one_family(backbone, template), flush=True)
+        return
     data, pictures = read_data(options.data, bundle.labels, contract, options.data / "cache")
     posterior = nets.posterior(template)
     strategies = list(dict.fromkeys(posterior.sample(0, index) for index in range(DRAWN)))

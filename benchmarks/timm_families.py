@@ -16,12 +16,12 @@ import json
 import tempfile
 from pathlib import Path
 
-import stzoo
 import timm
 import torch
 from timm.utils import reparameterize_model
 from torch import Tensor
 
+import stzoo
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import ExportError, UsageError
@@ -127,10 +127,10 @@ _HEAD = """# Nets of timm as backbones (experimental, ours)
 
 Written by `benchmarks/timm_families.py` with timm {timm} and torch {torch}; weights of initialisation, clips of noise
 (4 frames, 64 pixels). Differences are the largest of a logit, beside the largest logit but for S everywhere, where 0 is
-equal to the bit. The last column is the cross-entropy of the first and the fourth epoch of the warm-up of a whole run on
-about 80 videos of `camera-motion` (10 classes: chance is 2.30), from timm's weights in a file through warm-up, gates,
-selection and finetuning to a bundle that loads. So few steps show that it trains, and nothing of how well such a net
-recognises.
+equal to the bit. The last column is the cross-entropy of the first and the fourth epoch of the warm-up of a whole run
+on about 80 videos of `camera-motion` (10 classes: chance is 2.30), from timm's weights in a file, by warm-up, gates,
+selection and finetuning to a bundle that loads. In so few steps, at one learning rate for all, it need not fall, and it
+says nothing of how well such a net recognises.
 
 | net | sites, of these never closed | gates without gradient | S everywhere, against timm's | merged | ONNX | run |
 |---|---|---|---|---|---|---|

@@ -7,7 +7,7 @@ marginals.json         drop probabilities, and the marginals in both conventions
 metrics.json           every measured number with protocol, split, n and interval
 scores.csv             every sampled strategy with its score                       (optional)
 recipe.toml            the recipe as run                                           (optional)
-effects.json           what each branch of the template is worth                   (optional)
+branch-effects.json    what each branch of the template is worth                   (optional)
 trained-on.json        fingerprints of the training videos, not published          (optional)
 template.safetensors   the template the net was pruned from                        (optional)
 statistics/            batch-norm statistics of other strategies, by their digest   (optional)
@@ -54,7 +54,7 @@ ONNX, ONNX_INT8, EXPORT = "model.onnx", "model.int8.onnx", "export.json"
 EXPORTED = (ONNX, ONNX_INT8, EXPORT)
 PICTURES = (".png", ".svg")
 EFFECTS_PICTURE = "effects.png"
-EFFECTS = "effects.json"
+EFFECTS = "branch-effects.json"
 TEXTS = (CONFIG, "strategy.json", "marginals.json", "metrics.json", "scores.csv", "recipe.toml", EFFECTS)
 """The files that `read` reads."""
 

@@ -84,7 +84,7 @@ def from_template(
         _refuse_values(folder / bundles.statistics_file(strategy), buffers, statistics)
         for name, array in statistics.items():
             buffers[name].copy_(torch.from_numpy(array))
-    return net, statistics is not None
+    return net, statistics is not None or not any(True for _ in net.buffers())
 
 
 def untrained(architecture: Architecture, strategy: Strategy) -> Classifier:

@@ -173,8 +173,8 @@ def _time(recipe: Recipe, classes: int, clips: int) -> str:
     except (StzooError, RuntimeError) as error:
         return f"not known, as a trial step failed: {str(error).splitlines()[0]}"
     return (
-        f"about {duration(seconds * clips)} of training here on {machine.device.type} in {machine.precision}, where a trial clip took "
-        f"{seconds:.2g} s; decoding, selection and measuring come on top"
+        f"about {duration(seconds * clips)} of training here on {machine.device.type} in {machine.precision}, where a "
+        f"trial clip took {seconds:.2g} s; decoding, selection and measuring come on top"
     )
 
 

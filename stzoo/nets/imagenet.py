@@ -36,7 +36,7 @@ TORCHVISION = {
 
 EDITION = "IMAGENET1K_V1"
 
-TIMM = {"mobilenet_v4": "timm:mobilenetv4_conv_small.e2400_r224_in1k"}
+TIMM_IMAGENET = {"mobilenet_v4": "timm:mobilenetv4_conv_small.e2400_r224_in1k"}
 """A backbone of which torchvision has no 2D net -> where timm's ImageNet weights of it are."""
 
 

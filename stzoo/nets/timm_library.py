@@ -18,7 +18,7 @@ from stzoo.errors import MissingPackageError, UsageError, WeightsError, did_you_
 from stzoo.nets.blank import without_memory
 from stzoo.nets.cutting import UntraceableError
 from stzoo.nets.tracing import Plan, plan
-from stzoo.strategies.strategy import TIMM, Site
+from stzoo.strategies.strategy import TIMM_PREFIX, Site
 from stzoo.validation import shortened
 
 _TINY = 1e-3
@@ -27,7 +27,7 @@ _TINY = 1e-3
 
 def is_timm(backbone: str) -> bool:
     """Whether a backbone's name means a net of timm."""
-    return backbone.startswith(TIMM)
+    return backbone.startswith(TIMM_PREFIX)
 
 
 def timm_name(backbone: str) -> str:
@@ -42,11 +42,13 @@ def timm_name(backbone: str) -> str:
         )
     import timm
 
-    name = backbone.removeprefix(TIMM)
+    name = backbone.removeprefix(TIMM_PREFIX)
     if not re.fullmatch(r"\w+", name, re.ASCII) or not timm.is_model(name):
         untagged = name.partition(".")[0]
         hint = (
-            f' Did you mean "{TIMM}{untagged}"?' if timm.is_model(untagged) else did_you_mean(name, timm.list_models())
+            f' Did you mean "{TIMM_PREFIX}{untagged}"?'
+            if timm.is_model(untagged)
+            else did_you_mean(name, timm.list_models())
         )
         raise UsageError(f'timm {timm.__version__} has no net called "{name[:60]}".{hint}')
     return name
@@ -77,7 +79,7 @@ def planned(name: str) -> Plan:
             get_notrace_functions(),
         )
     except UntraceableError as error:
-        raise UsageError(f"{TIMM}{name} cannot be a backbone: {error}") from error
+        raise UsageError(f"{TIMM_PREFIX}{name} cannot be a backbone: {error}") from error
 
 
 def timm_sites(name: str, timm: str | None = None, graph: str | None = None, **_: object) -> tuple[Site, ...]:
@@ -112,7 +114,7 @@ def pretrained(name: str) -> str:
     owner, _, repository = (known.hf_hub_id or "" if known else "").partition("/")
     if owner != "timm":
         raise WeightsError(f"timm publishes no weights of {name}; name a local file in place of imagenet")
-    return f"{TIMM}{repository}"
+    return f"{TIMM_PREFIX}{repository}"
 
 
 def flat_net(name: str, classes: int, weights: Mapping[str, Tensor] | None = None) -> nn.Module:

@@ -23,10 +23,10 @@ BRANCHES = ("S", "ST")
 ALL_BRANCHES = ("S", "T", "ST")
 """Those of the paper's whole set of units: S, T, ST, S+T, S+ST, T+ST and S+T+ST. Reference: section 3.1."""
 
-TIMM = "timm:"
+TIMM_PREFIX = "timm:"
 """What the name of a backbone begins with that is a net of timm."""
 
-_BACKBONE = re.compile(rf"({TIMM})?[\w-]+")
+_BACKBONE = re.compile(rf"({TIMM_PREFIX})?[\w-]+")
 _NUMBERED = re.compile(r"(|.*\D)(\d{1,5})", re.ASCII)
 _LARGEST_NUMBER = 99_999
 _UNIT = re.compile(r"^[A-Za-z]+(\+[A-Za-z]+)*$")
@@ -134,7 +134,7 @@ class Strategy:
     def from_text(cls, text: str) -> Strategy:
         """Reads `text()`'s form. Raises `StrategyError` naming the word that cannot be read."""
         text = text.strip()
-        source = TIMM if text.startswith(TIMM) else ""
+        source = TIMM_PREFIX if text.startswith(TIMM_PREFIX) else ""
         backbone, colon, rest = text.removeprefix(source).partition(":")
         if not colon:
             raise StrategyError(f"the strategy {text[:60]!r} does not begin with a backbone's name and a colon")

@@ -17,13 +17,13 @@ from stzoo.errors import BundleError, HubError, ModelNotFoundError, TrainingErro
 from stzoo.files import write_json
 from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.imagenet import SUFFIXES, TIMM, imagenet_file, imagenet_place, read_weights
+from stzoo.nets.imagenet import SUFFIXES, TIMM_IMAGENET, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
 from stzoo.nets.timm_library import is_timm, pretrained, timm_name
 from stzoo.recipe import Init
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
-from stzoo.zoo import hub, timm
+from stzoo.zoo import hub, timm_weights
 from stzoo.zoo.reference import Location, find
 
 Head = Literal["kept", "replaced"]
@@ -79,7 +79,7 @@ def look_for(init: Init, net: Classifier, labels: Sequence[str] | None) -> str |
     backbone = architecture(net).backbone
     path = _path(init)
     if (of_timm := _of_timm(init, backbone)) is not None:
-        cached = timm.cached_file(of_timm)
+        cached = timm_weights.cached_file(of_timm)
         if cached is None:
             return f"The weights {of_timm} will be fetched from the Hub."
         _put_2d(init, net, cached)
@@ -117,7 +117,7 @@ def _path(init: Init) -> Path:
 def _put(init: Init, net: Classifier, labels: Sequence[str], progress: bool) -> Origin:
     path = _path(init)
     if (of_timm := _of_timm(init, architecture(net).backbone)) is not None:
-        return _put_2d(init, net, timm.weights_file(of_timm))
+        return _put_2d(init, net, timm_weights.weights_file(of_timm))
     if init.source == "imagenet":
         return _put_2d(init, net, imagenet_file(architecture(net).backbone, progress=progress))
     if _is_flat_file(path):
@@ -128,8 +128,8 @@ def _put(init: Init, net: Classifier, labels: Sequence[str], progress: bool) -> 
 def _of_timm(init: Init, backbone: str) -> str | None:
     """The reference to timm's weights that [init] asks for, by their name or as the ImageNet weights of a backbone."""
     if init.source == "imagenet":
-        return pretrained(timm_name(backbone)) if is_timm(backbone) else TIMM.get(backbone)
-    return init.source if timm.is_weights(init.source) else None
+        return pretrained(timm_name(backbone)) if is_timm(backbone) else TIMM_IMAGENET.get(backbone)
+    return init.source if timm_weights.is_weights(init.source) else None
 
 
 def _is_flat_file(path: Path) -> bool:

@@ -276,6 +276,6 @@ class _Trainer:
         give_noise = draw_masks if self.machine.compiler is None else set_noise
         give_noise(self.net, part.gate_draws.to(device))
         self.net.dropout_draws = part.dropout_draws.to(device) if part.dropout_draws.shape[1] else None
-        with self.machine.autocast():
+        with self.machine.autocast(), answering():
             logits = self.forward(inputs)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))

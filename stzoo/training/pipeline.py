@@ -157,6 +157,7 @@ def _figure(run: Run, template: Classifier, strategy: Strategy) -> Path:
 
 def _normalised(stages: Stages, candidates: Sequence[Candidate], shipped: Candidate) -> list[Candidate]:
     """The other strategies' nets, where each has batch-norm statistics of its own, and the template is bundled."""
-    if stages.selection.calibration is None or not stages.run.recipe.bundle.template:
+    has_statistics = any(True for _ in shipped.net.buffers())
+    if stages.selection.calibration is None or not stages.run.recipe.bundle.template or not has_statistics:
         return []
     return [other for other in candidates if other.how == "pruned" and other.strategy != shipped.strategy]

@@ -5,7 +5,7 @@ address      web addresses of models, as references
 hub_cache    what the Hub's cache holds
 hub          the wire: what is fetched from a Hub and put there
 torchvision  the nets of torchvision: what they are, and bundles of their weights
-timm         2D weights of timm on the Hub
+timm_weights  2D weights of timm on the Hub
 loading      load: from a reference to a model that predicts
 variants     which of a bundle's nets is meant, and how it is built in torch
 calibrating  how far a model's scores are to be believed, fitted on labelled videos

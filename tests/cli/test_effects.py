@@ -69,7 +69,7 @@ def test_effects_are_kept_in_a_bundle_whose_card_and_show_have_them(
     effects = bundles.read(folder).effects
     assert effects is not None
     assert [(one.site, one.branch) for one in effects.branches] == [("B1.L1", "S"), ("B1.L1", "ST"), ("B1.L2", "S")]
-    assert (effects.videos, effects.data, effects.rank_correlation is None) == (4, str(listed), False)
+    assert (effects.videos, effects.data, effects.rank_correlation is None) == (4, "list.txt", False)
     card = (folder / "README.md").read_text()
     assert "## Where time pays" in card
     assert "](effects.png)" in card

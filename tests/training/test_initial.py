@@ -18,7 +18,7 @@ from stzoo.bundle import Backbone, Bundle, Classes, Config, Versions
 from stzoo.errors import ModelNotFoundError, StzooError, TrainingError, WeightsError
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
-from stzoo.nets.imagenet import TIMM
+from stzoo.nets.imagenet import TIMM_IMAGENET
 from stzoo.recipe import Recipe, read
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import Blueprint
@@ -306,7 +306,7 @@ def test_weights_of_timm_come_from_the_hub_once(
     begin: Begin, on_hub: str, server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
 ) -> None:
     """By their name, or as the ImageNet weights of a backbone that torchvision has not."""
-    monkeypatch.setitem(TIMM, "densenet_tiny", on_hub)
+    monkeypatch.setitem(TIMM_IMAGENET, "densenet_tiny", on_hub)
     source = f"init.from={on_hub if named else 'imagenet'}"
     recipe = recipe_of(tmp_path, tmp_path, source)
     assert look(recipe, LABELS) == f"The weights {on_hub} will be fetched from the Hub."

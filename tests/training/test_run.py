@@ -100,7 +100,7 @@ def test_a_run_that_has_begun_keeps_its_precision_where_the_recipe_leaves_it_ope
     assert Run(tmp_path, left_open(smoke)).recipe == left_open(smoke)
     run.record("warmup", 1, {"loss": 3.0})
     assert Run(tmp_path, left_open(smoke)).recipe == in_16_bits
-    with pytest.raises(TrainingError, match="compute.precision is 'bfloat16' in .*, and 'float32' here"):
+    with pytest.raises(TrainingError, match=r"compute.precision is 'bfloat16' in .*, and 'float32' here"):
         Run(tmp_path, smoke)
     path = run.path("recipe.toml")
     path.write_text(path.read_text().replace('precision = "bfloat16"\n', ""))

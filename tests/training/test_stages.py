@@ -47,7 +47,9 @@ def test_a_precision_left_open_is_settled_said_and_kept(
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
     assert begin(left_open) == ("bfloat16", "bfloat16")
     (sentence,) = said
-    assert sentence.startswith("Nets train in bfloat16, which this processor multiplies faster than float32; what is me")
+    assert sentence.startswith(
+        "Nets train in bfloat16, which this processor multiplies faster than float32; what is me"
+    )
     Run(tmp_path / "run", left_open).record("warmup", 1, {"loss": 3.0})
     checkpoint_of(Run(tmp_path / "run", left_open).weights("warmup")).write_text("an epoch")
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)

@@ -38,7 +38,7 @@ def leftovers(cache: Path) -> list[Path]:
 def test_only_what_is_asked_for_is_fetched(server: HubServer, published: str, hub_cache: Path) -> None:
     folder = hub.fetch(TOY, FILES)
     assert folder == hub_cache / "models--lab--toy" / "snapshots" / published
-    assert {path.name for path in folder.iterdir()} == {*FILES} - {"recipe.toml", "scores.csv"}
+    assert {path.name for path in folder.iterdir()} == {*FILES} - {"recipe.toml", "scores.csv", "branch-effects.json"}
     assert bundles.read(folder).name == "tiny-opt"
     assert bundles.read_weights(folder)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stzoo.errors import HubError, ModelNotFoundError, WeightsError
-from stzoo.strategies.strategy import TIMM
+from stzoo.strategies.strategy import TIMM_PREFIX
 from stzoo.zoo import hub
 from stzoo.zoo.hub import Repository
 
@@ -15,12 +15,12 @@ FILE = "model.safetensors"
 
 def is_weights(reference: str) -> bool:
     """Whether a text names weights of timm."""
-    return reference.startswith(TIMM)
+    return reference.startswith(TIMM_PREFIX)
 
 
 def repository(reference: str) -> Repository:
     """The repository that `timm:NAME` or `timm:NAME@REVISION` stands for. Raises `UsageError` for no such name."""
-    name, at, revision = reference.removeprefix(TIMM).partition("@")
+    name, at, revision = reference.removeprefix(TIMM_PREFIX).partition("@")
     return Repository(f"timm/{name}", revision) if at else Repository(f"timm/{name}")
 
 
