@@ -20,3 +20,10 @@ def test_a_video_is_most_like_itself(make_video: MakeVideo, tmp_path: Path, caps
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"1.000  {paths[1]}"
     assert [Path(line[7:]).name for line in lines] == ["b.mp4", "a.mp4", "broken.mp4"]
+
+
+@pytest.mark.parametrize("words", [[], ["a.mp4"], ["a.mp4", "in", "5"]])
+def test_other_than_a_video_and_a_folder_says_what_to_give(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [str(SCRIPT), *words])
+    with pytest.raises(SystemExit, match=r"search\.py VIDEO FOLDER"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
