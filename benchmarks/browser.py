@@ -23,6 +23,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from portable import BACKBONES as FULL_SIZE
+from portable import CLASSES, SIZES
 
 from stzoo import nets
 from stzoo.contract import InputContract
@@ -30,23 +32,7 @@ from stzoo.export import to_fp16, to_onnx
 from stzoo.nets import Architecture
 from stzoo.zoo import npm
 
-BACKBONES = (
-    "mobilenet_v2_tiny",
-    "mobilenet_v4_tiny",
-    "resnet_tiny",
-    "densenet_tiny",
-    "mobilenet_v2",
-    "mobilenet_v4",
-    "resnet50",
-    "resnext50",
-    "resnext101",
-    "inception",
-    "densenet121",
-    "densenet169",
-    "densenet201",
-)
-SIZES = {"inception": 75}
-CLASSES = 10
+BACKBONES = ("mobilenet_v2_tiny", "mobilenet_v4_tiny", "resnet_tiny", "densenet_tiny", *FULL_SIZE)
 HERE = Path(__file__).parent
 
 
