@@ -32,6 +32,7 @@ test: lint types layers suite
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint requirements/Dockerfile
 
 types: $(VENV)/.installed-test
 	$(BIN)/mypy
