@@ -23,7 +23,7 @@ A module a command:
     compare      `stzoo compare`
     data         `stzoo data make`
     data_check   `stzoo data check`
-    shrink       `stzoo data shrink`
+    data_shrink  `stzoo data shrink`
 
 What they share:
     options         options of several commands, and the model that they ask for

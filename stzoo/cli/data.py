@@ -14,8 +14,8 @@ from typing import Any
 import rich_click as click
 
 from stzoo.cli.data_check import check
+from stzoo.cli.data_shrink import shrink
 from stzoo.cli.interrupts import saying_how_to_go_on
-from stzoo.cli.shrink import shrink
 from stzoo.pool import processors
 
 Command = Callable[..., Any]
