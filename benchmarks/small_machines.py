@@ -102,6 +102,7 @@ def main() -> None:
                     ways[subject.name, runtime] = partial(session, clip)
                 except StzooError as error:
                     print(f"{subject.name}: {error}", file=sys.stderr)
+        subjects = tuple(subject for subject in subjects if any(name == subject.name for name, _ in ways))
         for way in ways.values():
             way()
         spent = in_turn({" ".join(key): way for key, way in ways.items()}, 0.0, fewest=arguments.rounds)
