@@ -41,6 +41,7 @@ from stzoo.export import to_onnx
 from stzoo.export.to_int8 import quantise
 from stzoo.nets import merge
 from stzoo.nets.layout import ChannelsLast, Volumes, laid_out
+from stzoo.nets.torchvision import TorchvisionNet
 from stzoo.runtimes import Runtime, is_there, open_session
 from stzoo.runtimes.onnx_file import Form, read
 from stzoo.video.frames import normalise
@@ -72,6 +73,11 @@ class Subject:
     name: str
     build: Callable[[], nn.Module]
     ours: bool
+
+
+def peer(name: str) -> Subject:
+    """A net of torchvision, as `torchvision:NAME` writes it into a file."""
+    return Subject(name, lambda: TorchvisionNet(None, name, len(CLASSES)), ours=False)
 
 
 def in_torch(net: nn.Module, *, volumes: bool = False) -> Way:
@@ -235,10 +241,7 @@ def main() -> None:
         for unit, option in (options[2:3] if arguments.quick else options)
     ]
     if not arguments.quick:
-        from torchvision.models import video as torchvision_nets
-
-        subjects += [Subject(name, getattr(torchvision_nets, name), ours=False) for name in PEERS]
-        subjects.append(Subject("x3d_s", X3dS, ours=False))
+        subjects += [*map(peer, PEERS), Subject("x3d_s", X3dS, ours=False)]
     if arguments.net:
         subjects = [subject for subject in subjects if subject.name.startswith(tuple(arguments.net))]
     print(f"benchmarks/predict.py {' '.join(sys.argv[1:])}".strip())

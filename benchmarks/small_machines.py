@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from merge import Case, net_of
-from predict import CLASSES, FASTEST, Subject, Way, plain_session
+from predict import CLASSES, FASTEST, Subject, Way, peer, plain_session
 from side_by_side import in_turn, machine, quartiles
-from torchvision.models import video
 from x3d import X3dS
 
 from stzoo.contract import InputContract
@@ -54,7 +53,7 @@ SMALL = Contest(
     (
         *(member(*net, 16, 224) for net in OURS),
         Subject("x3d_s", X3dS, ours=False),
-        *(Subject(name, getattr(video, name), ours=False) for name in ("s3d", "swin3d_t", "r2plus1d_18")),
+        *map(peer, ("s3d", "swin3d_t", "r2plus1d_18")),
     ),
 )
 TINY = Contest(
