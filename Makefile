@@ -72,8 +72,9 @@ test-web: $(VENV)/.installed
 	tests/web/install $(WEB)
 	rm -rf $(WEB)/page
 	$(BIN)/stzoo page camera-motion-opt -o $(WEB)/page --packages $(WEB)/packages
-	$(BIN)/stzoo predict $(SAMPLE) stzoo/bundled/sample.mp4 --model camera-motion-opt --format json > $(WEB)/expected.json
-	SITE=$(WEB)/page EXPECTED=$(WEB)/expected.json TOOLS=$(abspath $(WEB)) SHOTS=$(WEB)/shots \
+	$(BIN)/python tests/web/videos.py stzoo/bundled/sample.mp4 $(WEB)/videos
+	$(BIN)/stzoo predict $(SAMPLE) stzoo/bundled/sample.mp4 $(WEB)/videos --model camera-motion-opt --format json > $(WEB)/expected.json
+	SITE=$(WEB)/page EXPECTED=$(WEB)/expected.json TOOLS=$(abspath $(WEB)) SHOTS=$(WEB)/shots VIDEOS=$(WEB)/videos \
 	  CHROMIUM="$$(command -v "$${CHROMIUM:-chromium}")" VIDEO=stzoo/bundled/sample.mp4 node --test --test-reporter=spec tests/web/page.test.mjs
 
 fuzz: $(VENV)/.installed

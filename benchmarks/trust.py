@@ -5,6 +5,7 @@
 
 A copy of camera-motion-opt is calibrated, alone and as an average of nets drawn from its template, on 400 of the videos
 that were made; the others are its own test. Every FOREIGN is a folder of footage that is of nothing it was trained on.
+Each net is asked as it is and at its temperature, with the threshold that the 400 videos show then.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from stzoo.bundle.confidence import Confidence, read
 from stzoo.data.datasets import read_list
 from stzoo.files import packaged
 from stzoo.metrics import Estimate
-from stzoo.prediction.confidence import of_videos
+from stzoo.prediction.confidence import of_videos, thresholds
 from stzoo.prediction.predictor import Predictor
 from stzoo.prediction.scoring import ClipScored, clip_score_files
 from stzoo.video.video import Video
@@ -55,8 +56,9 @@ def main() -> None:
         for part in ("train", "val", "test", "test-unseen")
         for item in read_list(options.camera / "motion" / f"{part}.txt", options.camera, labels)
     ]
-    own = Footage(
-        "own test", [item.video for item in made[CALIBRATING:]], np.array([i.label for i in made[CALIBRATING:]])
+    learning, own = (
+        Footage(name, [item.video for item in items], np.array([item.label for item in items]))
+        for name, items in (("calibrating", made[:CALIBRATING]), ("own test", made[CALIBRATING:]))
     )
     footage = [own, *(Footage(path.name, list(spread(path)), None) for path in options.foreign)]
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +68,7 @@ def main() -> None:
             print(done.confidence, f"log loss {done.before.value:.4f} to {done.after.value:.4f}", flush=True)
         fits = read(copy, bundles.weights_digest(copy))
         for nets, predictor in ((1, load(copy)), (NETS, load(copy, average=NETS))):
-            table(nets, predictor, fits[nets], footage)
+            table(nets, predictor, fits[nets], learning, footage)
 
 
 def spread(folder: Path) -> Iterator[Video]:
@@ -75,12 +77,12 @@ def spread(folder: Path) -> Iterator[Video]:
     yield from map(Video, paths[:: -(-len(paths) // FOREIGN)])
 
 
-def table(nets: int, predictor: Predictor, fit: Confidence, footage: Iterable[Footage]) -> None:
-    scored = {each.name: list(clip_score_files(predictor, each.videos, workers=0)) for each in footage}
+def table(nets: int, predictor: Predictor, fit: Confidence, learning: Footage, footage: Sequence[Footage]) -> None:
+    scored = {each.name: list(clip_score_files(predictor, each.videos, workers=0)) for each in (learning, *footage)}
     clips = {name: [one.scores for one in parts if isinstance(one, ClipScored)] for name, parts in scored.items()}
     for temperature in (1.0, fit.temperature):
         print(f"\n{nets} net(s), temperature {temperature}")
-        least = fit.least_score(PRECISION) if temperature != 1.0 else None
+        least = least_score(of_videos(clips[learning.name], temperature), learning.labels)
         for each in footage:
             scores = of_videos(clips[each.name], temperature)
             if each.labels is not None:
@@ -96,17 +98,22 @@ def table(nets: int, predictor: Predictor, fit: Confidence, footage: Iterable[Fo
                     answered = scores.max(axis=1) >= least
                     print(f"  answered, at least {least:.4f}: {percent(metrics.share(answered))}")
                     print(f"  of these right: {percent(metrics.share(right[answered]))}")
-            elif least is not None:
-                unknown = metrics.share(scores.max(axis=1) < least)
-                print(f"{each.name}, {len(scores)} videos: unknown {percent(unknown)}")
             else:
                 best = [predictor.labels[index] for index in scores.argmax(axis=1)]
                 print(f"{each.name}: mean confidence {scores.max(axis=1).mean():.3f}, most often {most_often(best)}")
+                if least is not None:
+                    unknown = metrics.share(scores.max(axis=1) < least)
+                    print(f"  {len(scores)} videos: unknown {percent(unknown)}")
     if nets > 1:
         by_disagreement(clips, fit.temperature, footage)
 
 
-def by_disagreement(clips: dict[str, list[np.ndarray]], temperature: float, footage: Iterable[Footage]) -> None:
+def least_score(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """The threshold of the wanted precision, where the videos show one."""
+    return next((one.score for one in thresholds(scores, labels) if one.precision == PRECISION), None)
+
+
+def by_disagreement(clips: dict[str, list[np.ndarray]], temperature: float, footage: Sequence[Footage]) -> None:
     """What is unknown where as many of the own videos are answered as by score, the nets least of one mind left out."""
     of_nets = {
         name: np.stack([of_videos([net[None] for net in one], temperature) for one in parts])

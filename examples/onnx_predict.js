@@ -10,13 +10,17 @@
 
 Needs onnxruntime-web and mediabunny, which takes files apart and decodes them with WebCodecs: frames are exact, as
 seeking a <video> is not. Ask `check` first, as above: it says what this program or this browser does otherwise than the
-model's makers. `stzoo page` makes a page of this file. What differs from stzoo: damaged files are not mended. */
+model's makers. `stzoo page` makes a page of this file. What differs from stzoo: damaged files are not mended.
+
+In this order: the model (open), which frames of a video make its clips (look, plan), their pixels (views to scaled),
+the answer (stacked to predict), and the check (unpacked to blocks). */
 
 /** A model that answers. `providers` are those of onnxruntime-web: wasm, webgpu. */
 export async function open(bytes, ort, providers = ["wasm"]) {
   const about = metadata(bytes);
   const session = await ort.InferenceSession.create(bytes, { executionProviders: providers, logSeverityLevel: 3 });
-  const most = { fp32: 1e-3, fp16: 0.02 }[about.get("precision")] ?? 0.2;
+  const bits = about.get("storage") === "float16" ? "fp16" : about.get("precision");
+  const most = { fp32: 1e-3, fp16: 0.02 }[bits] ?? 0.2;
   return { session, ort, most, wants: JSON.parse(about.get("input")), labels: JSON.parse(about.get("labels")) };
 }
 
@@ -167,18 +171,17 @@ export function drawn(source, width, height) {
 function upright({ data, width, height }, turns, mirrored) {
   if (!turns && !mirrored) return { data, width, height };
   const [wide, tall] = turns % 2 ? [height, width] : [width, height];
+  const [first, down, right] = [
+    [0, width, 1],
+    [(height - 1) * width, 1, -width],
+    [height * width - 1, -width, -1],
+    [width - 1, -1, width],
+  ][turns];
   const turned = new Uint8Array(data.length);
   for (let row = 0, to = 0; row < tall; row++) {
-    for (let column = 0; column < wide; column++, to += 3) {
-      const x = mirrored ? wide - 1 - column : column;
-      const [down, right] = [
-        [row, x],
-        [height - 1 - x, row],
-        [height - 1 - row, width - 1 - x],
-        [x, width - 1 - row],
-      ][turns];
-      const from = (down * width + right) * 3;
-      turned.set(data.subarray(from, from + 3), to);
+    for (let column = 0; column < wide; column++) {
+      let from = (first + row * down + (mirrored ? wide - 1 - column : column) * right) * 3;
+      for (const end = from + 3; from < end; from++) turned[to++] = data[from];
     }
   }
   return { data: turned, width: wide, height: tall };

@@ -187,7 +187,8 @@ def predict(model, video):
     """The labels of a model and the probabilities that it gives for a video."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
-    wants, most = json.loads(about["input"]), 1e-3 if about["precision"] == "fp32" else 0.2
+    bits = "fp16" if about.get("storage") == "float16" else about["precision"]
+    wants, most = json.loads(about["input"]), {"fp32": 1e-3, "fp16": 0.02}.get(bits, 0.2)
     golden = [path for path in (model.with_suffix(".golden.json"), model.with_name("golden.json")) if path.is_file()]
     if not golden:
         print(f"There are no golden clips beside {model}, so nobody has checked this answer.", file=sys.stderr)

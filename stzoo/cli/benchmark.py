@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="NAME|PATH|FILE.onnx")
+@click.argument("model", metavar="NAME|PATH|FILE.onnx|FILE.pte")
 @click.option(
     "--runtime",
     type=click.Choice(["all", "torch", "onnxruntime", "openvino"]),

@@ -45,12 +45,14 @@ def refuse_unportable(model: Any) -> None:
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in constants:
             constants.add(node.output[0])
-    dims = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in graph.value_info}
+    tensors = {value.name: value.type.tensor_type for value in (*graph.value_info, *graph.output)}
     for node in graph.node:
         if node.op_type == "Conv" and not constants.issuperset(node.input[1:]):
             raise ExportError(f"{node.op_type} makes {node.output[0]} with a weight that is computed; {_TELL}")
         for name in node.output:
-            shape = dims.get(name, [1])
+            if name not in tensors or not tensors[name].HasField("shape"):
+                raise ExportError(f"{node.op_type} makes {name} of a shape that ONNX cannot tell; {_TELL}")
+            shape = [dim.dim_value for dim in tensors[name].shape.dim]
             if len(shape) > MOST_DIMENSIONS or min(shape, default=1) < 1:
                 raise ExportError(f"{node.op_type} makes {name} of the shape {shape}; {_TELL}")
 

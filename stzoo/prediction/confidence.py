@@ -53,19 +53,28 @@ def fit(
         best = float(tried[place])
         low, high = tried[max(place - 1, 0)], tried[min(place + 1, _STEPS - 1)]
     temperature = round(float(np.exp(best)), 4)
-    curve = metrics.risk_coverage(of_videos(clip_scores, temperature), labels)
-    thresholds = []
-    for precision in sorted({*PRECISIONS, *precisions}):
-        if (reached := curve.least_score(precision)) is not None:
-            score, coverage = reached
-            thresholds.append(Threshold(precision=precision, score=_below(score, curve.score), coverage=coverage))
     return Confidence(
         nets=len(clip_scores[0]),
         temperature=temperature,
-        thresholds=tuple(thresholds),
+        thresholds=thresholds(of_videos(clip_scores, temperature), labels, precisions),
         videos=len(labels),
         data=data,
     )
+
+
+def thresholds(
+    scores: Float32[np.ndarray, "videos classes"],
+    labels: Int64[np.ndarray, " videos"],
+    precisions: Sequence[float] = (),
+) -> tuple[Threshold, ...]:
+    """Those of `PRECISIONS` and of the given precisions that the videos show, lowest precision first."""
+    curve = metrics.risk_coverage(scores, labels)
+    shown = []
+    for precision in sorted({*PRECISIONS, *precisions}):
+        if (reached := curve.least_score(precision)) is not None:
+            score, coverage = reached
+            shown.append(Threshold(precision=precision, score=_below(score, curve.score), coverage=coverage))
+    return tuple(shown)
 
 
 def _below(score: float, scores: Float64[np.ndarray, " points"]) -> float:

@@ -19,7 +19,7 @@ from stzoo.errors import StzooError
 from stzoo.runtimes import Runtime, is_there, threads
 from stzoo.zoo.loading import load
 from stzoo.zoo.reference import Ref, exported_file, find, text_of
-from stzoo.zoo.verifying import Way, ways
+from stzoo.zoo.verifying import Way, opened, program, ways
 
 SECONDS, FEWEST_RUNS, MOST_RUNS = 3.0, 5, 200
 """For how long clips and videos are run each, and how often at least and at most."""
@@ -79,7 +79,7 @@ def benchmark(
     """Measures a model in every way that this machine can run it, the fastest first, and what does not run last.
 
     Args:
-        ref: as `load` takes it.
+        ref: as `load` takes it, or an ExecuTorch program.
         video: what is read and predicted.
         thread_counts: by default one thread, and as many as are taken otherwise.
         runtime: one alone, or all that are there.
@@ -88,14 +88,17 @@ def benchmark(
 
     Raises what `load` raises for a model that is none, and `VideoError` for a video that cannot be read.
     """
-    model = exported_file(ref) or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED)).folder
+    model = (
+        program(ref) or exported_file(ref) or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED)).folder
+    )
     possible = list(ways(model, runtime))
-    if runtime in ("all", "openvino") and is_there("openvino"):
+    is_program = Way("executorch", "fp32") in possible
+    if runtime in ("all", "openvino") and is_there("openvino") and not is_program:
         possible.append(Way("openvino", "bf16"))
     counts = sorted(set(thread_counts or (1, threads())))
-    chosen = load(ref, runtime="auto")
+    chosen = opened(ref, possible[0]) if is_program else load(ref, runtime="auto")
     chosen.scores(video)  # a video that cannot be read is found before anything is measured
-    auto = Way(chosen.runtime, chosen.precision)
+    auto = None if is_program else Way(chosen.runtime, chosen.precision)
     rows: list[dict[str, Any]] = []
     for done, (way, count) in enumerate(((way, count) for way in possible for count in counts), start=1):
         rows.append(_measured(ref, way, video, count, say))
@@ -108,7 +111,7 @@ def _order(row: Speed | Failed) -> tuple[bool, float]:
     return isinstance(row, Failed), 0.0 if isinstance(row, Failed) else row.milliseconds_a_clip
 
 
-def _finished(rows: Sequence[dict[str, Any]], exact: list[float] | None, auto: Way) -> Iterator[Speed | Failed]:
+def _finished(rows: Sequence[dict[str, Any]], exact: list[float] | None, auto: Way | None) -> Iterator[Speed | Failed]:
     for row in rows:
         if "error" in row:
             yield Failed(**row)
@@ -120,10 +123,9 @@ def _finished(rows: Sequence[dict[str, Any]], exact: list[float] | None, auto: W
 
 def _measured(ref: Ref, way: Way, video: Path, count: int, say: Callable[[str], None]) -> dict[str, Any]:
     """What a new process says of itself."""
-    assert way.runtime != "executorch"  # `find` knows no programs of it
     failed = {"runtime": way.runtime, "precision": way.precision, "threads": count}
     try:
-        load(ref, runtime=way.runtime, precision=way.precision, say=say)  # a file that is exported once is not measured
+        opened(ref, way, say)  # a file that is exported once is not measured
     except StzooError as error:
         return {**failed, "error": str(error)}
     task = json.dumps([text_of(ref), way.runtime, way.precision, str(video), time.time()])
@@ -148,7 +150,7 @@ def answer() -> None:
     from stzoo.video.video import Video
 
     ref, runtime, precision, path, began = json.loads(sys.argv[1])
-    predictor = load(ref, runtime=runtime, precision=precision)
+    predictor = opened(ref, Way(runtime, precision))
     pixels = read_clips(Video(Path(path)), predictor.contract, 1).clips
     predictor.scores_of(pixels)
     cold = time.time() - began
@@ -160,7 +162,7 @@ def answer() -> None:
     print(
         json.dumps(
             {
-                "runtime": predictor.runtime,
+                "runtime": runtime,
                 "precision": predictor.precision,
                 "device": str(predictor.device),
                 "threads": threads(),

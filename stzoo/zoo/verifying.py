@@ -83,7 +83,7 @@ def verify(
     reading = None
     for way in ways(model, runtime):
         try:
-            predictor = _predictor(ref, model, way, say)
+            predictor = opened(ref, way, say)
         except StzooError as error:
             if runtime != "all" or way.runtime == "executorch":
                 raise
@@ -102,14 +102,15 @@ def program(ref: Ref) -> Path | None:
     return path if path.suffix.lower() == PTE and path.is_file() else None
 
 
-def _predictor(ref: Ref, model: Path, way: Way, say: Callable[[str], None]) -> Predictor:
+def opened(ref: Ref, way: Way, say: Callable[[str], None] = lambda _: None) -> Predictor:
+    """A model as it is run in one way. Raises as `load`, and `MissingPackageError` without executorch."""
     if way.runtime != "executorch":
         return load(ref, runtime=way.runtime, precision=way.precision, say=say)
     require("torch")
     from stzoo.prediction.predictor import Predictor
     from stzoo.runtimes.executorch_net import ExecutorchNet
 
-    net = ExecutorchNet(model)
+    net = ExecutorchNet(Path(text_of(ref)).expanduser())
     about = net.about
     return Predictor(net, about.input, about.labels, about.name, "cpu", digest=about.model_digest)
 

@@ -104,8 +104,12 @@ WEIGHT = helper.make_tensor("w", TensorProto.FLOAT, [1, 1, 1, 1, 1], [1.0])
             graph(helper.make_node("Conv", ["x", "x"], ["y"]), [1, 1, 1, 1]),
             "Conv makes y with a weight that is computed",
         ),
+        (
+            graph(helper.make_node("Reshape", ["x", "s"], ["y"]), [1, 4]),
+            "Reshape makes y of a shape that ONNX cannot tell",
+        ),
     ],
-    ids=["3D", "dynamic", "computed weight"],
+    ids=["3D", "dynamic", "computed weight", "unknown shape"],
 )
 def test_what_targets_lack_is_refused(model: onnx.ModelProto, what: str) -> None:
     with pytest.raises(ExportError, match=what):

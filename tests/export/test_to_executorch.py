@@ -11,8 +11,10 @@ from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import BundleError, ExportError, MissingPackageError, UsageError
 from stzoo.export import to_executorch
+from stzoo.prediction.golden import sample
 from stzoo.runtimes import executorch_net, is_there
 from stzoo.runtimes.executorch_net import ExecutorchNet
+from stzoo.zoo.benchmarking import Speed, benchmark
 from stzoo.zoo.verifying import Way, verify
 
 needs_executorch = pytest.mark.skipif(not is_there("executorch"), reason="`make executorch` installs it")
@@ -60,6 +62,16 @@ def test_the_golden_clips_beside_a_program_are_run(tiny_bundle: Path, tmp_path: 
 
 
 @needs_executorch
+def test_a_program_is_measured(program: Path) -> None:
+    (row,) = benchmark(program, sample(), [1])
+    assert isinstance(row, Speed), row
+    assert (row.runtime, row.precision, row.threads, row.is_auto) == ("executorch", "fp32", 1, False)
+    assert 0 < row.milliseconds_a_clip < 1000 * row.cold_start_seconds
+    with pytest.raises(UsageError, match="is run by executorch alone; leave --runtime openvino out"):
+        benchmark(program, sample(), [1], "openvino")
+
+
+@needs_executorch
 @pytest.mark.parametrize("content", [b"", b"no program", None])
 def test_what_is_no_program_is_a_sentence(program: Path, tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "model.pte"
@@ -85,6 +97,9 @@ def test_without_executorch_there_is_a_sentence(
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(MissingPackageError, match=sentence):
         ExecutorchNet(tmp_path / "model.pte")
+    (tmp_path / "model.pte").touch()
+    with pytest.raises(MissingPackageError, match=sentence):
+        benchmark(tmp_path / "model.pte", sample())
 
 
 @pytest.mark.parametrize(

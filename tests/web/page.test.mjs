@@ -1,14 +1,14 @@
 // The page of `stzoo page` in headless Chromium: `make test-web` says how it is run.
 //
 // SITE is the page, EXPECTED what `stzoo predict --format json` says of the videos, SHOTS a folder for screenshots,
-// VIDEO a second video; TOOLS and CHROMIUM are as chromium.mjs has them.
+// VIDEO a second video, VIDEOS a folder of further ones; TOOLS and CHROMIUM are as chromium.mjs has them.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch } from "./chromium.mjs";
 
-const { SITE, EXPECTED, SHOTS, VIDEO } = process.env;
+const { SITE, EXPECTED, SHOTS, VIDEO, VIDEOS } = process.env;
 const PATIENCE_MS = 240_000; // of a busy machine; a quiet one takes seconds
 
 let browser, address, close;
@@ -112,6 +112,17 @@ test("checks itself, answers as stzoo does, and speaks with nobody else", async 
     return taken.sort((a, b) => a - b)[6];
   });
   console.log(`wasm: ${milliseconds.toFixed(1)} ms a clip, one thread`);
+});
+
+test("answers as stzoo does of videos that are turned, mirrored, wide or short", async () => {
+  const videos = readdirSync(VIDEOS);
+  assert.equal(videos.length, 4);
+  for (const video of videos) {
+    await forget();
+    await page.setInputFiles("#file", join(VIDEOS, video));
+    await page.waitForSelector("#result[data-done]");
+    assertAnswer(await scores(page), video);
+  }
 });
 
 test("runs on WebGPU where that passes its golden check", async (context) => {
