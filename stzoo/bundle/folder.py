@@ -15,6 +15,7 @@ model.onnx             the net for other runtimes, and the same in int8         
 export.json            how the ONNX files were compared with torch                   (optional)
 confidence.json        temperature and thresholds, as `stzoo calibrate` fits them    (optional)
 golden.json            a few clips with the net's answers, for whoever runs it elsewhere (optional)
+model.int8.golden.json the same with the answers of the net in int8                 (optional)
 README.md              the model card, rendered from all this
 """
 

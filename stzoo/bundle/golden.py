@@ -28,6 +28,9 @@ from stzoo.validation import problems
 GOLDEN = "golden.json"
 """The file of a bundle."""
 
+GOLDEN_INT8 = f"model.int8.{GOLDEN}"
+"""Those of its net in int8, which answers otherwise."""
+
 MOST_PIXEL_BYTES = 150_000
 """The most that the pictures of all clips take in the file."""
 

@@ -268,10 +268,19 @@ def _targets(net: nn.Module, contract: InputContract, job: Job, pixels: Pixels) 
 
 
 def _keep_golden_clips(predictor: Predictor, job: Job, *, is_asked: bool, is_usual: bool) -> None:
-    """Writes golden clips beside the file, unless the folder is that of the model's bundle and has them already."""
+    """Writes golden clips beside the file, unless the folder is that of the model's bundle and has them already.
+
+    What is in int8 answers otherwise than the model, and has its own.
+    """
     path = files.golden_of(job.output)
     path.unlink(missing_ok=True)
+    if not is_asked:
+        return
+    if job.precision == "int8":
+        if job.output.exists():
+            golden.make(load(job.output, runtime="onnxruntime"), job.video).write(path)
+        return
     kept = files.beside(job.output)
-    if not is_asked or (is_usual and kept is not None and files.read(kept).model_digest == predictor.digest):
+    if is_usual and kept is not None and files.read(kept).model_digest == predictor.digest:
         return
     golden.make(predictor, job.video).write(path)

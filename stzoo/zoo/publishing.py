@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,8 +18,9 @@ from stzoo import card as cards
 from stzoo.bundle import Bundle, rebuild
 from stzoo.bundle import golden as golden_files
 from stzoo.bundle.confidence import CONFIDENCE
-from stzoo.bundle.golden import GOLDEN
+from stzoo.bundle.golden import GOLDEN, GOLDEN_INT8
 from stzoo.bundle.metadata import eval_results
+from stzoo.bundle.reading import locate
 from stzoo.bundle.readme import render
 from stzoo.card import Card
 from stzoo.errors import BundleError, UsageError, require
@@ -118,6 +120,7 @@ def belongs(name: str) -> bool:
         bundles.README,
         *bundles.EXPORTED,
         GOLDEN,
+        GOLDEN_INT8,
         CONFIDENCE,
     )
 
@@ -146,7 +149,12 @@ def _verified_parameters(folder: Path, bundle: Bundle) -> int:
     if exact is not None and not compare(net, exact.path, clips, (1,)).passed:
         raise BundleError(f"{exact.path} answers a clip otherwise than the net; export it again")
     _refuse_wrong_int8(folder, bundle, clips, logits.numpy())
-    _refuse_wrong_golden_clips(folder, Predictor(net, contract, bundle.labels, bundle.name, "cpu", digest=digest))
+    about = Predictor(net, contract, bundle.labels, bundle.name, "cpu", digest=digest)
+    _refuse_wrong_golden_clips(locate(folder, GOLDEN), about)
+    int8 = cached.bundled_file(folder, bundle, "int8")
+    if int8 is not None:
+        session = open_session("onnxruntime", int8, "cpu", "int8")
+        _refuse_wrong_golden_clips(locate(folder, GOLDEN_INT8), replace(about, net=session))
     return size.parameters
 
 
@@ -161,15 +169,16 @@ def _refuse_wrong_int8(folder: Path, bundle: Bundle, clips: Clips, logits: Logit
         raise BundleError(f"{file.path} answers a clip otherwise than the net; export it again")
 
 
-def _refuse_wrong_golden_clips(folder: Path, predictor: Predictor) -> None:
+def _refuse_wrong_golden_clips(path: Path | None, predictor: Predictor) -> None:
     """Raises `BundleError` for golden clips of another net."""
-    path = golden_files.beside(folder)
     if path is None:
         return
     clips = golden_files.read(path)
     golden.refuse_another_model(clips, predictor)
     if not golden.differences(clips, predictor, None).passed:
-        raise BundleError(f"{path} has other answers than the net gives; make it anew with `stzoo verify --make`")
+        raise BundleError(
+            f"{path} has other answers than the net gives; make it anew with `stzoo verify --make`, or export it"
+        )
 
 
 def card_of(folder: Path, name: str) -> Card | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from stzoo import bundle as bundles
+from stzoo.bundle.reading import locate
 from stzoo.errors import BundleError, StzooError, UsageError, require
 from stzoo.runtimes import RUNTIMES, Precision, Runtime, is_there
 from stzoo.zoo.export_report import PTE
@@ -70,7 +71,7 @@ def verify(
     model = (
         program(ref)
         or exported_file(ref)
-        or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED, files.GOLDEN)).folder
+        or find(ref, files=(*bundles.TEXTS, bundles.MODEL, *bundles.EXPORTED, files.GOLDEN, files.GOLDEN_INT8)).folder
     )
     path = files.beside(model)
     if path is None:
@@ -89,8 +90,12 @@ def verify(
                 raise
             answers[way] = str(error)
             continue
-        clips.refuse_another_model(golden, predictor)
-        answers[way._replace(precision=predictor.precision)] = clips.differences(golden, predictor, video)
+        expected, shown = golden, video
+        if way.precision == "int8" and (own := locate(model, files.GOLDEN_INT8)) is not None:
+            expected = files.read(own)
+            shown = clips.find_video(expected, (video or path).parent)
+        clips.refuse_another_model(expected, predictor)
+        answers[way._replace(precision=predictor.precision)] = clips.differences(expected, predictor, shown)
         if reading is None and video is not None:
             reading = clips.read_anew(golden, video, predictor.contract)
     return Verification(golden, video, reading, answers)

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stzoo
+from stzoo import bundle as bundles
+from stzoo.bundle import golden
 from stzoo.errors import ExportError, UsageError
 from stzoo.export import to_onnx
 from stzoo.export.to_onnx import Agreement
+from stzoo.zoo import verifying
+from stzoo.zoo.verifying import Way
 from tests.conftest import MakeVideo
 
 
@@ -37,6 +43,22 @@ def test_a_file_that_differs_from_torch_is_an_error(
     with pytest.raises(ExportError, match=r"a number differs by 1.0e\+00"):
         stzoo.export_onnx(tiny_bundle, tmp_path / "model.onnx")
     assert json.loads((tmp_path / "export.json").read_text())["model.onnx"]["passed"] is False
+
+
+def test_a_file_in_int8_has_golden_clips_of_its_own(tiny_bundle: Path, make_video: MakeVideo, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    verifying.make(folder)
+    (tmp_path / "list.txt").write_text(f"{make_video('a.mp4')} 0\n")
+    file = folder / bundles.ONNX_INT8
+    stzoo.export_onnx(folder, file, precision="int8", calibrate=tmp_path / "list.txt")
+    net, own = (golden.read(folder / name) for name in (golden.GOLDEN, golden.GOLDEN_INT8))
+    assert golden.beside(file) == folder / golden.GOLDEN_INT8
+    assert (own.model_digest, own.clips[0].pixels) == (net.model_digest, net.clips[0].pixels)
+    assert np.abs(own.probabilities - net.probabilities).max() > 1e-4
+    for ref in (folder, file):
+        answers = verifying.verify(ref, "onnxruntime").answers
+        assert answers[Way("onnxruntime", "int8")].clips < 1e-4
+        assert answers[Way("onnxruntime", "int8")].video is not None
 
 
 @pytest.mark.parametrize(
