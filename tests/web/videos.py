@@ -1,4 +1,4 @@
-"""Writes videos that are easily read wrongly into a folder: turned, with wide pixels, and shorter than a clip.
+"""Writes videos that are easily read wrongly into a folder: turned, with wide pixels, in other colours, short.
 
 python tests/web/videos.py SAMPLE FOLDER
 """
@@ -16,6 +16,7 @@ KINDS = {
     "mirrored": {"rotate": 270, "mirror": True},
     "wide": {"pixel_aspect": Fraction(2)},
     "short": {"frames": 9},
+    "bt709": {"colorspace": 1},
 }
 
 
@@ -27,19 +28,21 @@ def write(
     mirror: bool = False,
     pixel_aspect: Fraction = Fraction(1),
     frames: int | None = None,
+    colorspace: int = 2,
 ) -> None:
-    """The first frames of a video, encoded again and shown otherwise."""
+    """The first frames of a video, encoded again and shown otherwise; the colour space is FFmpeg's number of a matrix."""
     with av.open(str(source)) as container, av.open(str(target), "w") as output:
         shown = container.streams.video[0]
         stream = output.add_stream("libx264", rate=shown.average_rate)
         stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, "yuv420p"
         stream.sample_aspect_ratio = pixel_aspect
+        stream.codec_context.colorspace = colorspace
         if rotate or mirror:
             stream.set_display_rotation(rotate, hflip=mirror)
         for index, frame in enumerate(container.decode(shown)):
             if index == frames:
                 break
-            frame.pts = None
+            frame.pts, frame.time_base = index, 1 / shown.average_rate
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
 
