@@ -30,7 +30,7 @@ def write(
     frames: int | None = None,
     colorspace: int = 2,
 ) -> None:
-    """The first frames of a video, encoded again and shown otherwise; the colour space is FFmpeg's number of a matrix."""
+    """The first frames of a video, encoded again and shown otherwise. `colorspace` is as FFmpeg numbers matrices."""
     with av.open(str(source)) as container, av.open(str(target), "w") as output:
         shown = container.streams.video[0]
         stream = output.add_stream("libx264", rate=shown.average_rate)
