@@ -127,8 +127,9 @@ def answer(session, wants, clips):
     normal = (clips / 255 - np.array(wants["mean"])) / np.array(wants["std"])
     batch = normal.transpose(0, 4, 1, 2, 3).astype(np.float32, order="C")
     step = number if isinstance(number, int) else len(batch)  # of what is portable the number is fixed
-    parts = [session.run(None, {name: batch[start : start + step]})[0] for start in range(0, len(batch), step)]
-    logits = np.concatenate(parts)
+    whole = np.concatenate([batch, batch[-1:].repeat(-len(batch) % step, axis=0)])
+    parts = [session.run(None, {name: whole[start : start + step]})[0] for start in range(0, len(whole), step)]
+    logits = np.concatenate(parts)[: len(batch)]
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
 

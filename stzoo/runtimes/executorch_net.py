@@ -85,13 +85,14 @@ class ExecutorchNet(nn.Module):
             ) from error
 
     def forward(self, clips: Float32[Tensor, "clips 3 frames height width"]) -> Float32[Tensor, "clips classes"]:
-        """The logits; `clips` are a multiple of those that the program takes at once.
+        """The logits; where there are fewer clips than the program takes at once, the last one is given again.
 
         Raises `BundleError` where the program cannot be run on them, or answers with something else than logits.
         """
         step = self.about.clips_at_once
         answers = []
-        for part in clips.split(step):
+        whole = torch.cat([clips, clips[-1:].repeat(-len(clips) % step, 1, 1, 1, 1)])
+        for part in whole.split(step):
             wanted = torch.Size([step, len(self.about.labels)])
             try:
                 answer = self._net.execute([part.contiguous()])[0]
@@ -103,4 +104,4 @@ class ExecutorchNet(nn.Module):
             if not isinstance(answer, Tensor) or answer.shape != wanted or not answer.isfinite().all():
                 raise BundleError(f"{self.path} does not answer with {list(wanted)} finite numbers; write it again")
             answers.append(answer)
-        return torch.cat(answers)
+        return torch.cat(answers)[: len(clips)]

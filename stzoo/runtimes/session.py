@@ -70,8 +70,10 @@ class Session(Runner):
     def logits(self, clips: Float32[np.ndarray, "clips 3 frames height width"]) -> Float32[np.ndarray, "clips classes"]:
         """The net's outputs for normalised clips.
 
+        Where the graph takes several clips at a time and there are too few, the last one is given again.
+
         Raises `BundleError` where the graph cannot be run on them, or answers with something else than logits;
-        `UsageError` where it takes so many clips at a time that these cannot be shared out.
+        `UsageError` for a file that takes pixels, whose answer is that of all its clips, and not of so many.
         """
         return self._checked(clips)
 
@@ -117,13 +119,15 @@ class Session(Runner):
 
     def _checked(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         step = self.file.clips_at_once or len(batch)
-        if len(batch) % step:
+        missing = -len(batch) % step
+        if missing and self.file.takes_pixels:
             raise UsageError(
                 f"{self.file.path} takes {step} clips at a time, and these are {len(batch)}; ask for a multiple of "
                 f"{step}, or export it with other --clips."
             )
-        parts = [self._answer(batch[start : start + step]) for start in range(0, len(batch), step)]
-        return np.concatenate(parts)
+        whole = np.concatenate([batch, batch[-1:].repeat(missing, axis=0)]) if missing else batch
+        parts = [self._answer(whole[start : start + step]) for start in range(0, len(whole), step)]
+        return np.concatenate(parts)[: len(batch) if missing else None]
 
     def _answer(self, batch: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         self.file.refuse_input(batch.shape)
