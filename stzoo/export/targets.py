@@ -28,7 +28,7 @@ RUN_ON_WEBGPU = frozenset(
 )
 """The operators of camera-motion-opt, which onnxruntime-web ran on WebGPU: docs/results/portable.md."""
 
-RUN_ON_WASM = RUN_ON_WEBGPU | {"Cast", "Clip", "Split"}
+RUN_ON_WASM = RUN_ON_WEBGPU | {"Cast", "Clip", "DequantizeLinear", "QuantizeLinear", "Split"}
 """The operators of all nets that onnxruntime-web ran on wasm: docs/results/portable.md."""
 
 
