@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "turned": {"rotate": 90},
     "mirrored": {"rotate": 270, "mirror": True},
     "wide": {"pixel_aspect": Fraction(2)},
