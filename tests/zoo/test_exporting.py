@@ -11,10 +11,11 @@ import pytest
 import stzoo
 from stzoo import bundle as bundles
 from stzoo.bundle import golden
-from stzoo.errors import ExportError, UsageError
+from stzoo.errors import BundleError, ExportError, UsageError
 from stzoo.export import to_onnx
 from stzoo.export.to_onnx import Agreement
-from stzoo.zoo import verifying
+from stzoo.zoo import publishing, verifying
+from stzoo.zoo.hub import Repository
 from stzoo.zoo.verifying import Way
 from tests.conftest import MakeVideo
 
@@ -59,6 +60,12 @@ def test_a_file_in_int8_has_golden_clips_of_its_own(tiny_bundle: Path, make_vide
         answers = verifying.verify(ref, "onnxruntime").answers
         assert answers[Way("onnxruntime", "int8")].clips < 1e-4
         assert answers[Way("onnxruntime", "int8")].video is not None
+    sent = publishing.prepare(folder, tmp_path / "sent", Repository("lab/toy"))
+    assert (sent / golden.GOLDEN_INT8).read_bytes() == (folder / golden.GOLDEN_INT8).read_bytes()
+    wrong = own.clips[0].model_copy(update={"probabilities": (1.0, 0.0, 0.0)})
+    own.model_copy(update={"clips": (wrong, *own.clips[1:])}).write(folder / golden.GOLDEN_INT8)
+    with pytest.raises(BundleError, match=r"model\.int8\.golden\.json has other answers than the net gives"):
+        publishing.prepare(folder, tmp_path / "again", Repository("lab/toy"))
 
 
 @pytest.mark.parametrize(
