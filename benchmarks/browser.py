@@ -1,4 +1,4 @@
-"""Every backbone's portable file in headless Chromium: the table of docs/results/portable.md.
+"""Every backbone's portable file in headless Chromium: the second table of docs/results/portable.md.
 
     make test-web        # once: installs Chromium, playwright-core and onnxruntime-web
     python benchmarks/browser.py [BACKBONE|FILE.onnx ...] [--precision fp16] [--provider webgpu] [--seconds 300]

@@ -1,4 +1,4 @@
-"""Every backbone's portable files at full size: the second table of docs/results/portable.md.
+"""Every backbone's portable files at full size: the last table of docs/results/portable.md.
 
     python benchmarks/portable.py [BACKBONE ...] [--units S ST S+ST]
 
