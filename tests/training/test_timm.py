@@ -20,8 +20,8 @@ from stzoo.training.voice import SILENT
 from stzoo.zoo.verifying import verify
 
 
-def trained(name: str, folder: Path, motions: Path, cache: Path) -> Run:
-    """A run of every stage, from timm's own weights in a file."""
+def trained(name: str, folder: Path, motions: Path, cache: Path, **changes: None) -> Run:
+    """A run of every stage that is not changed to None, from timm's own weights in a file."""
     torch.manual_seed(0)
     torch.save(timm.create_model(name).state_dict(), folder / "flat.pth")
     recipe = read(
@@ -34,7 +34,7 @@ def trained(name: str, folder: Path, motions: Path, cache: Path) -> Run:
             "variational.epochs=1",
         ],
     )
-    run = Run(folder / "smoke", recipe)
+    run = Run(folder / "smoke", recipe.model_copy(update=changes))
     train(run, cache, SILENT)
     return run
 
@@ -57,7 +57,7 @@ def test_a_recipe_leads_to_a_bundle_with_the_same_net(finished: Run) -> None:
 def test_a_net_without_batch_norms_has_a_bundle_with_any_strategy_of_its_template(
     motions: Path, clip_cache: Path, tmp_path: Path
 ) -> None:
-    run = trained("convnext_zepto_rms", tmp_path, motions, clip_cache)
+    run = trained("convnext_zepto_rms", tmp_path, motions, clip_cache, finetune=None)
     bundle = read_bundle(run.bundle)
     net = build(run.bundle, bundle)
     assert not list(net.buffers())
