@@ -138,9 +138,16 @@ def test_branches_need_no_more_videos_than_their_standard_error_asks_for(
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", 2)
     alone = [str(row) for row in range(VIDEOS)]
-    for enough, videos in ((0.0, VIDEOS), (100.0, 4)):
-        again = measure_effects(Judge(template, data()), alone, enough=enough)
+    for enough, videos in ((0.0, VIDEOS), (1e-9, VIDEOS), (100.0, 4)):
+        judge = Judge(template, data())
+        again = measure_effects(judge, alone, enough=enough)
         assert {effect.videos for effect in again.effects} == {videos}
+        labels = data().labels[judge.order[:videos]]
+        everything = judge.answers(again.architecture.all_open, videos).losses
+        for effect, (_, _, strategy) in zip(again.effects, closings(again.architecture), strict=True):
+            losses = judge.answers(strategy).losses - everything
+            by_class = [losses[labels == label].mean() if label in labels else None for label in range(CLASSES)]
+            assert effect.classes == pytest.approx(by_class)
         assert again.cross_entropy == pytest.approx(effects.cross_entropy, abs=1e-6)
 
 
