@@ -17,12 +17,15 @@ from stzoo.inference import to_input
 from stzoo.metrics import Mean, mean_over_sources, rank_correlation
 from stzoo.nets import Architecture, merge
 from stzoo.space.costs import Costs, size_costs
-from stzoo.space.judge import TOGETHER, Judge
+from stzoo.space.judge import Judge
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import NONE, Site, Strategy, open_branches
 
 BLOCK = 64
 """Videos that are asked about between two looks at the standard error."""
+
+TOGETHER = 16
+"""Nets that are judged together. They share most of what more would share, and their effects are known sooner."""
 
 _TIMED_RUNS = 20
 
@@ -127,8 +130,8 @@ def measure_effects(
     }
     strategies = list(missing)
     step = BLOCK if enough > 0 else judge.videos
-    for place in range(0, len(strategies), TOGETHER - 1):
-        left = strategies[place : place + TOGETHER - 1]
+    for place in range(0, len(strategies), TOGETHER):
+        left = strategies[place : place + TOGETHER]
         for videos in range(step, judge.videos + step, step):
             judge.ask([everything, *left], videos)
             settled = [strategy for strategy in left if subject.is_settled(strategy, enough)]
