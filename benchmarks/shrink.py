@@ -1,12 +1,13 @@
 """What `stzoo data shrink` keeps, saves and spends: docs/results/feeding.md.
 
     python benchmarks/shrink.py VIDEOS --model MODEL
+    python benchmarks/shrink.py VIDEOS --model MODEL --files 0 --data val.txt
 
-VIDEOS holds real files in a folder a class. Of some of them: their size, the likeness of their frames (against the
+VIDEOS holds real files in a folder a class. Of `--files` of them: their size, the likeness of their frames (against the
 original in the new size, as PSNR), and the processor time of one random training clip, before and after. Then the same
 of longer and larger copies: the frames of a file to and fro, 300 of them, enlarged and encoded with x264's own
 settings. Enlarged frames are soft, so they are small files and quick to decode. Last, the scores of a model that knows
-the classes, before and after.
+the classes, before and after; with `--data` on a list of videos, best such as it was not trained on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from side_by_side import machine
 
 import stzoo
 from stzoo.contract import InputContract
+from stzoo.data.labelled import labelled
 from stzoo.video.augment import Cut, read_random_clip
 from stzoo.video.decode import probe, read_frames
 from stzoo.video.shrink import shrink
@@ -101,37 +103,47 @@ def longer(path: Path, size: tuple[int, int], new: Path) -> Path:
     return new
 
 
+def scores_compared(name: str, data: Path, root: Path, most: int, place: Path) -> None:
+    """Prints what a model says of labelled videos before and after."""
+    model = stzoo.load(name)
+    everything = labelled(data, root, model.labels)
+    items = everything[:: max(1, len(everything) // most)][:most]
+    scores = []
+    for item in items:
+        shrink(item.video, place / "scored.mp4")
+        scores.append([model.scores(each) for each in (item.path, place / "scored.mp4")])
+    before, after = np.array(scores).transpose(1, 0, 2)
+    labels = np.array([item.label for item in items])
+    rows = np.arange(len(labels))
+    losses = [-np.log(each[rows, labels]).mean() for each in (before, after)]
+    print(
+        f"{name}, {len(labels)} videos of {data.name}: top-1 {np.mean(before.argmax(1) == labels):.3f} -> "
+        f"{np.mean(after.argmax(1) == labels):.3f}, cross-entropy {losses[0]:.3f} -> {losses[1]:.3f}, the same answer "
+        f"for {np.mean(before.argmax(1) == after.argmax(1)):.3f}, scores differ by "
+        f"{np.abs(before - after).mean():.4f} on average, {np.abs(before - after).max():.3f} at most"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path)
     parser.add_argument("--model", default="jhmdb21-mobilenet_v2-opt")
+    parser.add_argument("--data", type=Path, help="a list of videos below VIDEOS; by default all")
     parser.add_argument("--files", type=int, default=12)
     parser.add_argument("--scored", type=int, default=60)
     arguments = parser.parse_args()
     print(machine())
     everything = sorted(arguments.videos.rglob("*.mp4"))
-    files = everything[:: max(1, len(everything) // arguments.files)][: arguments.files]
+    files = everything[:: max(1, len(everything) // max(1, arguments.files))][: arguments.files]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        compared("as they are", files, place)
-        for size in SIZES:
+        if files:
+            compared("as they are", files, place)
+        for size in SIZES if files else ():
             copies = [longer(path, size, place / f"long{number}.mp4") for number, path in enumerate(files[:3])]
             compared(f"{LONG} frames of {size[0]}x{size[1]}", copies, place)
-        model = stzoo.load(arguments.model)
-        known = [path for path in everything if path.parent.name in model.labels]
-        known = known[:: max(1, len(known) // arguments.scored)][: arguments.scored]
-        scores = []
-        for path in known:
-            shrink(Video(path), place / "scored.mp4")
-            scores.append([model.scores(each) for each in (path, place / "scored.mp4")])
-    before, after = np.array(scores).transpose(1, 0, 2)
-    labels = np.array([model.labels.index(path.parent.name) for path in known])
-    same = np.mean(before.argmax(1) == after.argmax(1))
-    print(
-        f"{arguments.model}, {len(labels)} videos: top-1 {np.mean(before.argmax(1) == labels):.3f} -> "
-        f"{np.mean(after.argmax(1) == labels):.3f}, the same answer for {same:.3f}, "
-        f"scores differ by {np.abs(before - after).mean():.4f} on average, {np.abs(before - after).max():.3f} at most"
-    )
+        data = arguments.data or arguments.videos
+        scores_compared(arguments.model, data, arguments.videos, arguments.scored, place)
 
 
 if __name__ == "__main__":

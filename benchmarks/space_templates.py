@@ -11,6 +11,7 @@ from stzoo.nets.classifier import Classifier
 from stzoo.recipe import read
 from stzoo.space.comparison import Branch
 from stzoo.space.effects import Effects, measure_effects
+from stzoo.space.judge import Judge
 from stzoo.space.record import EffectsRecord
 from stzoo.training.run import Run
 from stzoo.training.stages import Stages, prepare
@@ -38,7 +39,7 @@ def effects_of(template: Classifier, stages: Stages) -> Effects:
     """The effects on the run's selection split, which its folder keeps."""
     record = EffectsRecord(stages.run.folder, ABOUT, stages.data.labels)
     known = record.read()
-    found = measure_effects(template, stages.selection, stages.selection.sources, known=known)
+    found = measure_effects(Judge(template, stages.selection), stages.selection.sources, known=known)
     record.finish(found, None)
     return found
 

@@ -88,7 +88,9 @@ def check(
     from stzoo.data.check import write_good
     from stzoo.terminal.progress import counting
 
-    own = _own(recipe)
+    own = own_videos(recipe)
+    if own is not None and not own.exists():
+        raise UsageError(f"{own} does not exist; give a list, a folder of videos, or a recipe.")
     if own is not None and overrides:
         raise UsageError(f"--set changes a recipe, and {own} is none; leave it out.")
     if own is None and (val is not None or model is not None):
@@ -133,11 +135,8 @@ class _Asked(NamedTuple):
     max_broken: float
 
 
-def _own(word: str) -> Path | None:
-    """The list or folder that a word means; None where it means a recipe.
-
-    Raises `UsageError` for a list that does not exist.
-    """
+def own_videos(word: str) -> Path | None:
+    """The list or folder that a word means, which may be a list that does not exist; None where it means a recipe."""
     from stzoo.errors import RecipeError
     from stzoo.recipe import find
 
@@ -147,11 +146,8 @@ def _own(word: str) -> Path | None:
             find(word)
             return None
         return path
-    if path.is_file():
-        return None if path.suffix.lower() == ".toml" else path
-    if path.suffix.lower() in _LISTS:
-        raise UsageError(f"{word} does not exist; give a list, a folder of videos, or a recipe.")
-    return None
+    suffix = path.suffix.lower()
+    return path if suffix in _LISTS or (path.is_file() and suffix != ".toml") else None
 
 
 def _of_recipe(recipe: str, overrides: tuple[str, ...], data_root: str | None) -> _Asked:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from stzoo.cli.data_check import own_videos
 from stzoo.cli.interrupts import saying_how_to_go_on
 from stzoo.cli.train import rooted
+from stzoo.errors import UsageError
 from stzoo.pool import processors
 
 if TYPE_CHECKING:
@@ -64,13 +66,17 @@ def shrink(
     Stopped and started again, it goes on. H.264 at a constant quality, a keyframe in 16 frames.
     """
     from stzoo.data.shrink import carry_out, plan_shrinking
-    from stzoo.errors import UsageError
     from stzoo.recipe import read
     from stzoo.terminal.progress import counting
     from stzoo.video.track import H264, can_encode
 
     if not can_encode(H264):
         raise UsageError("the installed PyAV has no encoder of H.264; install the av of PyPI, which has it")
+    if (own := own_videos(recipe)) is not None:
+        raise UsageError(
+            f"{own} is a list or folder of videos, and no recipe; give a recipe whose [data] names it, so that all of "
+            "its lists are written anew together."
+        )
     resolved = read(recipe, rooted(overrides, data_root))
     plan = plan_shrinking(resolved.data, out, short_side)
     for note in plan.lists.notes:

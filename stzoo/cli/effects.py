@@ -88,6 +88,7 @@ def effects(
     from stzoo.nets import posterior
     from stzoo.space import keeping
     from stzoo.space.effects import check_sum, closings, measure_effects
+    from stzoo.space.judge import Judge
     from stzoo.space.record import EffectsRecord
     from stzoo.terminal.progress import counting
 
@@ -98,27 +99,22 @@ def effects(
         about = {**subject.about, "standard_error": enough, "latency": latency}
         record = EffectsRecord(folder, about, subject.labels)
         known = record.read()
-        total = sum(1 for _ in closings(subject.architecture)) + (check or 0)
-        with counting("effects", total, unit="nets", show=not quiet) as bar:
+        count = 1 + sum(1 for _ in closings(subject.architecture)) - len(known) + (check or 0)
+        answers = count * len(subject.clips.labels)
+        with counting("effects", answers, unit="answers", show=not quiet) as bar:
+            judge = Judge(subject.template, subject.clips, record.answers, advance=bar.advance)
+            bar.skip(min(answers, judge.answered))
             so_far: list[Any] = []
 
             def advance(effect: Any) -> None:
                 so_far.append(effect)
                 record.keep(so_far)
-                bar.advance()
 
             measured = measure_effects(
-                subject.template,
-                subject.clips,
-                subject.sources,
-                enough=enough,
-                latency=latency,
-                known=known,
-                advance=advance,
+                judge, subject.sources, enough=enough, latency=latency, known=known, advance=advance
             )
-            trust = None
-            if check is not None:
-                trust = check_sum(subject.template, subject.clips, measured, check, advance=bar.advance)
+            trust = None if check is None else check_sum(judge, measured, check)
+            bar.reach(answers, answers)
     record.finish(measured, trust)
     losses = {(effect.site, effect.branch): effect.cross_entropy for effect in measured.effects}
     picture = folder / "effects.png"

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,14 +16,16 @@ from stzoo import nets
 from stzoo.inference import to_input
 from stzoo.metrics import Mean, mean_over_sources, rank_correlation
 from stzoo.nets import Architecture, merge
-from stzoo.nets.classifier import Classifier
-from stzoo.nets.measure import measure
-from stzoo.space.one_shot import Answers, SelectionClips, pruned
+from stzoo.space.costs import Costs, size_costs
+from stzoo.space.judge import Judge
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import NONE, Site, Strategy, open_branches
 
 BLOCK = 64
-"""Videos that are scored between two looks at the standard error."""
+"""Videos that are asked about between two looks at the standard error."""
+
+TOGETHER = 16
+"""Nets that are judged together. They share most of what more would share, and their effects are known sooner."""
 
 _TIMED_RUNS = 20
 
@@ -96,70 +99,59 @@ def closings(architecture: Architecture) -> Iterator[tuple[Site, str, Strategy]]
 
 
 def measure_effects(
-    template: Classifier,
-    data: SelectionClips,
+    judge: Judge,
     sources: Sequence[str],
     *,
     enough: float = 0.0,
-    seed: int = 0,
     latency: bool = False,
     known: Sequence[Effect] = (),
     advance: Callable[[Effect], None] = lambda effect: None,
 ) -> Effects:
-    """Closes one branch after the other and scores the nets, their batch norm re-estimated, on the same videos.
+    """Closes one branch after the other and has the nets judged, their batch norm re-estimated, on the same videos.
 
     Args:
-        template: is left as it was.
-        data: the clips that nets are compared on.
-        sources: the source of every video of `data`; clips of one recording are right or wrong together.
+        judge: whose template is left as it was.
+        sources: the source of every video of the judge's; clips of one recording are right or wrong together.
         enough: a standard error of the change of cross-entropy in nats at which a branch needs no more videos; 0 takes
-            all videos. The first of them are drawn by `seed`, 64 at a time, and at least 128.
-        seed: of the order of videos.
-        latency: also time the nets, merged, on one clip in turn, on the selection's device.
+            all videos. The first of them come in the judge's order, 64 at a time, and at least 128.
+        latency: also time the nets, merged, on one clip in turn, on the judge's device.
         known: effects that were measured before, which are not measured again.
-        advance: is told every effect, also the known ones.
+        advance: is told every effect, the known ones first.
     """
-    architecture = nets.architecture(template)
-    order = np.random.default_rng(seed).permutation(len(data.clips))
-    clip = {"frames": data.contract.frames, "height": data.contract.crop, "width": data.contract.crop}
-    everything = pruned(template, architecture.all_open, data)
-    reached = data.answers(everything)
-    multiply_adds = measure(architecture, architecture.all_open, **clip).multiply_adds
+    subject = _Subject(judge, sources, latency)
+    architecture, everything = subject.architecture, subject.everything
     effects_by_branch = {(effect.site, effect.branch): effect for effect in known}
-    for site, branch, strategy in closings(architecture):
-        if (site.name, branch) not in effects_by_branch:
-            net = pruned(template, strategy, data)
-            rows, answers = _enough_answers(net, data, order, reached, sources, enough)
-            losses = answers.losses - reached.losses[rows]
-            right = reached.right[rows].astype(np.float64) - answers.right
-            effects_by_branch[site.name, branch] = Effect(
-                site.name,
-                branch,
-                mean_over_sources(losses, [sources[row] for row in rows]),
-                mean_over_sources(right, [sources[row] for row in rows]),
-                multiply_adds - measure(architecture, strategy, **clip).multiply_adds,
-                _milliseconds(everything, net, data) if latency else None,
-                len(rows),
-                _by_class(losses, data.labels[rows], architecture.classes),
-            )
-        advance(effects_by_branch[site.name, branch])
+    for effect in known:
+        advance(effect)
+    missing = {
+        strategy: (site.name, branch)
+        for site, branch, strategy in closings(architecture)
+        if (site.name, branch) not in effects_by_branch
+    }
+    strategies = list(missing)
+    step = BLOCK if enough > 0 else judge.videos
+    for place in range(0, len(strategies), TOGETHER):
+        left = strategies[place : place + TOGETHER]
+        for videos in range(step, judge.videos + step, step):
+            judge.ask([everything, *left], videos)
+            settled = [strategy for strategy in left if subject.is_settled(strategy, enough)]
+            for strategy in settled:
+                branch = missing[strategy]
+                effects_by_branch[branch] = subject.effect(*branch, strategy)
+                advance(effects_by_branch[branch])
+            left = [strategy for strategy in left if strategy not in settled]
+    judge.ask([everything])
+    reached = judge.answers(everything)
     return Effects(
         architecture,
         float(reached.losses.mean()),
         float(reached.right.mean()),
-        multiply_adds,
+        subject.costs.of(everything),
         tuple(effects_by_branch[site.name, branch] for site, branch, _ in closings(architecture)),
     )
 
 
-def check_sum(
-    template: Classifier,
-    data: SelectionClips,
-    effects: Effects,
-    strategies: int,
-    seed: int = 0,
-    advance: Callable[[], None] = lambda: None,
-) -> Trust:
+def check_sum(judge: Judge, effects: Effects, strategies: int, seed: int = 0) -> Trust:
     """Compares the sum of effects with the one-shot cross-entropy of fresh strategies, drawn over the whole space.
 
     Every unit of a site is as likely as any other.
@@ -167,31 +159,62 @@ def check_sum(
     sites = effects.architecture.sites
     even = Posterior(effects.architecture.backbone, {site.name: dict.fromkeys(site.branches, 0.5) for site in sites})
     drawn = tuple(even.sample(seed, index) for index in range(strategies))
-    measured = []
-    for strategy in drawn:
-        measured.append(float(data.answers(pruned(template, strategy, data)).losses.mean()))
-        advance()
-    return Trust(drawn, tuple(map(effects.predicted, drawn)), tuple(measured))
+    judge.ask(drawn)
+    return Trust(drawn, tuple(map(effects.predicted, drawn)), tuple(map(judge.loss, drawn)))
 
 
-def _enough_answers(
-    net: Classifier,
-    data: SelectionClips,
-    order: Int64[np.ndarray, " all"],
-    reached: Answers,
-    sources: Sequence[str],
-    enough: float,
-) -> tuple[Int64[np.ndarray, " videos"], Answers]:
-    """The rows of the videos that a net needs, and what it says of them."""
-    answers = Answers(np.zeros(0, np.float32), np.zeros(0, np.bool_))
-    for end in range(BLOCK, len(order) + BLOCK, BLOCK):
-        block = data.answers(net, order[end - BLOCK : end])
-        answers = Answers(*(np.concatenate(parts) for parts in zip(answers, block, strict=True)))
-        rows = order[: len(answers.losses)]
-        change = mean_over_sources(answers.losses - reached.losses[rows], [sources[row] for row in rows])
-        if len(rows) >= 2 * BLOCK and change.error <= enough:
-            break
-    return order[: len(answers.losses)], answers
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """A template whose nets with one branch closed are judged beside the one with all open."""
+
+    judge: Judge
+    sources: Sequence[str]
+    latency: bool
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        return nets.architecture(self.judge.template)
+
+    @cached_property
+    def everything(self) -> Strategy:
+        return self.architecture.all_open
+
+    @cached_property
+    def costs(self) -> Costs:
+        """Multiply-adds, also of nets with closed sites."""
+        sites = [site.name for site in self.architecture.sites]
+        return size_costs(self.architecture, self.judge.data.contract, sites).multiply_adds
+
+    def is_settled(self, strategy: Strategy, enough: float) -> bool:
+        """Whether a net needs no more videos."""
+        seen = self.judge.seen(strategy)
+        if seen == self.judge.videos or seen < 2 * BLOCK:
+            return seen == self.judge.videos
+        return mean_over_sources(self._losses(strategy), self._sources(seen)).error <= enough
+
+    def effect(self, site: str, branch: str, strategy: Strategy) -> Effect:
+        """That of a branch, on the videos that the net without it was asked about."""
+        losses, seen = self._losses(strategy), self.judge.seen(strategy)
+        before, after = self.judge.answers(self.everything, seen).right, self.judge.answers(strategy).right
+        labels = self.judge.data.labels[self.judge.order[:seen]]
+        return Effect(
+            site,
+            branch,
+            mean_over_sources(losses, self._sources(seen)),
+            mean_over_sources(before.astype(np.float64) - after, self._sources(seen)),
+            self.costs.of(self.everything) - self.costs.of(strategy),
+            _milliseconds(self.judge, self.everything, strategy) if self.latency else None,
+            seen,
+            _by_class(losses, labels, self.architecture.classes),
+        )
+
+    def _losses(self, strategy: Strategy) -> Float64[np.ndarray, " videos"]:
+        """How much higher a net's are than with all branches open, on each video that it was asked about."""
+        everything = self.judge.answers(self.everything, self.judge.seen(strategy))
+        return self.judge.answers(strategy).losses - everything.losses
+
+    def _sources(self, seen: int) -> list[str]:
+        return [self.sources[row] for row in self.judge.order[:seen]]
 
 
 def _by_class(
@@ -201,12 +224,13 @@ def _by_class(
     return tuple(float(total / count) if count else None for total, count in zip(sums, counts, strict=True))
 
 
-def _milliseconds(everything: Classifier, closed: Classifier, data: SelectionClips) -> float:
+def _milliseconds(judge: Judge, everything: Strategy, closed: Strategy) -> float:
     """How much longer one clip takes in a net than in another, each at its fastest of several runs that take turns."""
+    data = judge.data
     clip = to_input(torch.from_numpy(np.array(data.clips[:1, 0])).to(data.device), data.contract)
     fastest = [math.inf, math.inf]
     with torch.inference_mode():
-        runs = [merge(net) for net in (everything, closed)]
+        runs = [merge(nets.prune(judge.template, strategy).eval()) for strategy in (everything, closed)]
         for _ in range(_TIMED_RUNS):
             for place, net in enumerate(runs):
                 began = time.perf_counter()

@@ -1,8 +1,9 @@
-"""Effects on disk: `effects.json`, from which a measurement that was stopped goes on, and the same as tables."""
+"""Effects on disk: `effects.json`, the same as tables, and the answers from which a stopped measurement goes on."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass
@@ -37,6 +38,12 @@ class EffectsRecord:
     folder: Path
     about: dict[str, Any]
     labels: tuple[str, ...]
+
+    @property
+    def answers(self) -> Path:
+        """Where a judge keeps the answers of this measurement, and of no other."""
+        about = json.dumps(self._about(), sort_keys=True).encode()
+        return self.folder / f"effects-{hashlib.sha256(about).hexdigest()[:12]}.npz"
 
     def read(self) -> list[Effect]:
         """The effects that were measured before, none where there is no file.

@@ -86,7 +86,10 @@ class Machine:
             module = compiled
         if self.ranks.count > 1:
             devices = [self.device] if self.device.type == "cuda" else None
-            module = DistributedDataParallel(module, device_ids=devices)
+            together = DistributedDataParallel(module, device_ids=devices)
+            # Statistics are everybody's already. The attribute, since torch 2.13 renamed the argument.
+            together.broadcast_buffers = False
+            module = together
         try:
             yield module
         finally:

@@ -38,6 +38,8 @@ from stzoo.zoo.export_report import PTE, Graph, Job, Outcome, read_reports, reco
 from stzoo.zoo.loading import load
 from stzoo.zoo.reference import find
 
+MAKE_WAY = "let it make way (--replace; in Python replace=True)"
+
 
 def export_onnx(model: Path | str, output: Path | str, **options: Any) -> dict[str, Any]:
     """Writes a model as ONNX and compares it with torch on real clips, as `stzoo export` does.
@@ -154,7 +156,7 @@ def write(
 
 def _refuse_existing(output: Path, replace: bool) -> None:
     if output.exists() and not replace:
-        raise UsageError(f"{output} exists; choose another name, or let it make way with --replace")
+        raise UsageError(f"{output} exists; choose another name, or {MAKE_WAY}")
 
 
 def refuse_disagreement(job: Job, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ from stzoo.files import packaged, write_json, write_text
 from stzoo.runtimes.onnx_file import OnnxFile, read
 from stzoo.strategies.strategy import open_branches
 from stzoo.zoo import npm
-from stzoo.zoo.exporting import refuse_disagreement
+from stzoo.zoo.exporting import MAKE_WAY, refuse_disagreement
 from stzoo.zoo.exporting import write as export
 
 EXAMPLE = "onnx_predict.js"
@@ -90,7 +90,7 @@ def _refuse_existing(output: Path, replace: bool) -> None:
     if not (output / _INDEX).is_file() or not (output / _ABOUT).is_file():
         raise UsageError(f"{output} exists and is no page; choose another folder")
     if not replace:
-        raise UsageError(f"{output} holds a page; choose another folder, or let it make way with --replace")
+        raise UsageError(f"{output} holds a page; choose another folder, or {MAKE_WAY}")
 
 
 def _copy(folder: Path) -> None:

@@ -57,6 +57,11 @@ def test_errors_are_one_sentence(recipe: Path, monkeypatch: pytest.MonkeyPatch) 
     assert shrink().exit_code == 2
     result = shrink("--out", "ucf/small")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    (recipe.parent / "own.csv").write_text("path,label\na.mp4,0\n")
+    for own in ("own.csv", "missing.txt", "ucf"):
+        result = CliRunner().invoke(cli.main, ["data", "shrink", own, "--out", "small"])
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert f"{own} is a list or folder of videos, and no recipe; give a recipe whose [data]" in result.stderr
     monkeypatch.setattr(track, "can_encode", lambda codec: False)
     assert "has no encoder of H.264" in shrink("--out", "small").stderr
 

@@ -88,7 +88,7 @@ def test_a_bundle_is_exported_and_agrees_on_a_real_video(
 
 def test_a_file_that_exists_is_not_overwritten_silently(tiny_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"mine")
-    with pytest.raises(UsageError, match=r"model\.onnx exists; choose another name, or let it make way with --replace"):
+    with pytest.raises(UsageError, match=r"model\.onnx exists; .* \(--replace; in Python replace=True\)"):
         run(str(tiny_bundle), "-o", str(tmp_path / "model.onnx"), "--no-verify")
     assert (tmp_path / "model.onnx").read_bytes() == b"mine"
 

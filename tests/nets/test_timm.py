@@ -121,9 +121,7 @@ def test_s_everywhere_is_the_net_of_timm_averaged_over_frames(
         assert torch.equal(net(clips), plain.get_classifier()(averaged))  # type: ignore[operator]
 
 
-def test_nets_are_cut_out_merged_and_run_along_a_trie_with_the_same_outputs(
-    template: Classifier, clips: Tensor
-) -> None:
+def test_nets_are_cut_out_and_merged_with_the_same_outputs(template: Classifier, clips: Tensor) -> None:
     strategies = [mixed(template), mixed(template, 3), nets.architecture(template).all_open]
     with torch.no_grad():
         cut = [nets.prune(template, strategy) for strategy in strategies]
@@ -134,8 +132,20 @@ def test_nets_are_cut_out_merged_and_run_along_a_trie_with_the_same_outputs(
         for way in (Images(len(clips)), Portable(len(clips)), Volumes()):
             with laid_out(way):
                 torch.testing.assert_close(cut[0](clips), logits[0], rtol=1e-4, atol=1e-4)
-        if len(strategies) == len(set(strategies)):
-            assert torch.equal(Trie(template, strategies)(clips), torch.stack(logits))
+
+
+def test_along_a_trie_every_net_says_to_the_bit_what_it_says_alone(template: Classifier, clips: Tensor) -> None:
+    """Its batch norm estimated anew along it, where it has any. At the first site both strategies are the same."""
+    strategies = list(dict.fromkeys([mixed(template, 3), nets.architecture(template).all_open]))
+    trie, cut = Trie(template, strategies), [nets.prune(template, strategy) for strategy in strategies]
+    with torch.no_grad():
+        before = trie(clips)
+        for net in (trie, *cut):
+            reestimate_batch_norm(net, [clips])
+        after = trie(clips)
+        assert torch.equal(after, torch.stack([net(clips) for net in cut]))
+    has_norms = any(isinstance(module, Statistics) for module in trie.modules())
+    assert torch.equal(before, after) != has_norms
 
 
 def test_every_gate_of_a_new_template_has_a_gradient(name: str, clips: Tensor) -> None:

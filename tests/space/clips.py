@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -47,12 +48,18 @@ def data(calibrated: bool = True, videos: int = VIDEOS, at_once: int = 64) -> Se
     return SelectionClips(clips, labels, CONTRACT, device, calibration if calibrated else None, at_once)
 
 
-@pytest.fixture(scope="module")
-def small_backbone() -> Iterator[None]:
-    """A backbone `densenet_small` of three sites: a dense layer, a transition, a dense layer."""
+@contextlib.contextmanager
+def with_small_backbone() -> Iterator[None]:
+    """Within it there is a backbone `densenet_small` of three sites: a dense layer, a transition, a dense layer."""
     sizes = replace(DENSENET_TINY, block_layers=(1, 1))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(nets.BACKBONES, "densenet_small", replace(nets.BACKBONES["densenet_tiny"], sizes=sizes))
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_backbone() -> Iterator[None]:
+    with with_small_backbone():
         yield
 
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from stzoo.nets.densenet import DENSENET_TINY
 from stzoo.nets.measure import measure
 from stzoo.space import effects as module
 from stzoo.space.effects import Effect, Effects, check_sum, closings, measure_effects
-from stzoo.space.one_shot import one_shot_score, pruned
+from stzoo.space.judge import Judge
+from stzoo.space.one_shot import one_shot_score
+from stzoo.space.trie import Trie
 from stzoo.strategies.strategy import NONE, Strategy, open_branches
 from tests.space.clips import CLASSES, VIDEOS, data
 
@@ -36,7 +39,7 @@ def template() -> Iterator[nn.Module]:
 
 @pytest.fixture(scope="module")
 def effects(template: nn.Module) -> Effects:
-    return measure_effects(template, data(), SOURCES)
+    return measure_effects(Judge(template, data()), SOURCES)
 
 
 def test_an_effect_is_the_change_of_the_one_shot_score(template: nn.Module, effects: Effects) -> None:
@@ -85,7 +88,7 @@ def test_the_template_is_left_as_it_was(template: nn.Module) -> None:
         return hashlib.sha256(b"".join(value.numpy().tobytes() for value in template.state_dict().values())).hexdigest()
 
     before = digest()
-    measure_effects(template, data(), SOURCES)
+    measure_effects(Judge(template, data()), SOURCES)
     assert digest() == before
 
 
@@ -94,16 +97,40 @@ def test_known_effects_are_not_measured_again(
 ) -> None:
     closed: list[Strategy] = []
 
-    def watched(template: nn.Module, strategy: Strategy, clips: object) -> nn.Module:
-        closed.append(strategy)
-        return pruned(template, strategy, data())
+    def watched(template: nn.Module, strategies: Sequence[Strategy]) -> Trie:
+        closed.extend(strategies)
+        return Trie(template, strategies)
 
-    monkeypatch.setattr(module, "pruned", watched)
+    monkeypatch.setattr("stzoo.space.judge.Trie", watched)
     told: list[Effect] = []
-    again = measure_effects(template, data(), SOURCES, known=effects.effects[2:], advance=told.append)
-    assert again == effects
-    assert told == list(effects.effects)
+    judge = Judge(template, data())
+    again = measure_effects(judge, SOURCES, known=effects.effects[2:], advance=told.append)
+    assert [effect.worth for effect in again.effects] == pytest.approx([effect.worth for effect in effects.effects])
+    assert again.effects[2:] == effects.effects[2:]
+    assert told == [*again.effects[2:], *again.effects[:2]]
     assert len(closed) == 3  # everything open, and two that were not known
+
+
+def test_a_measurement_that_is_stopped_goes_on(template: nn.Module, effects: Effects, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def stop(answers: int) -> None:
+        told.append(answers)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stzoo.space.judge._SECONDS_BETWEEN_SAVES", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            measure_effects(Judge(template, data(at_once=4), tmp_path / "answers.npz", advance=stop), SOURCES)
+    there = told[0]
+    told.clear()
+    judge = Judge(template, data(at_once=4), tmp_path / "answers.npz", advance=told.append)
+    assert judge.answered == there > 0
+    again = measure_effects(judge, SOURCES)
+    assert judge.answered == there + sum(told) == VIDEOS * (1 + len(effects.effects))
+    for one, other in zip(again.effects, effects.effects, strict=True):
+        assert one.cross_entropy == pytest.approx(other.cross_entropy, abs=1e-6)
 
 
 def test_branches_need_no_more_videos_than_their_standard_error_asks_for(
@@ -111,20 +138,27 @@ def test_branches_need_no_more_videos_than_their_standard_error_asks_for(
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", 2)
     alone = [str(row) for row in range(VIDEOS)]
-    for enough, videos in ((0.0, VIDEOS), (100.0, 4)):
-        again = measure_effects(template, data(), alone, enough=enough)
+    for enough, videos in ((0.0, VIDEOS), (1e-9, VIDEOS), (100.0, 4)):
+        judge = Judge(template, data())
+        again = measure_effects(judge, alone, enough=enough)
         assert {effect.videos for effect in again.effects} == {videos}
-        assert again.cross_entropy == effects.cross_entropy
+        labels = data().labels[judge.order[:videos]]
+        everything = judge.answers(again.architecture.all_open, videos).losses
+        for effect, (_, _, strategy) in zip(again.effects, closings(again.architecture), strict=True):
+            losses = judge.answers(strategy).losses - everything
+            by_class = [losses[labels == label].mean() if label in labels else None for label in range(CLASSES)]
+            assert effect.classes == pytest.approx(by_class)
+        assert again.cross_entropy == pytest.approx(effects.cross_entropy, abs=1e-6)
 
 
 def test_latency_is_measured_where_it_is_asked_for(template: nn.Module, effects: Effects) -> None:
-    timed = measure_effects(template, data(), SOURCES, known=effects.effects[1:], latency=True)
+    timed = measure_effects(Judge(template, data()), SOURCES, known=effects.effects[1:], latency=True)
     assert timed.effects[0].milliseconds is not None
     assert math.isfinite(timed.effects[0].milliseconds)
 
 
 def test_the_sum_of_effects_is_compared_with_fresh_strategies(template: nn.Module, effects: Effects) -> None:
-    trust = check_sum(template, data(), effects, strategies=4, seed=3)
+    trust = check_sum(Judge(template, data()), effects, strategies=4, seed=3)
     assert len({strategy.digest for strategy in trust.strategies}) == 4
     for strategy, predicted, measured in zip(trust.strategies, trust.predicted, trust.measured, strict=True):
         assert predicted == effects.predicted(strategy)

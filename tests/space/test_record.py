@@ -39,6 +39,11 @@ def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
     assert record(tmp_path).read() == list(EFFECTS.effects)
 
 
+def test_answers_are_kept_for_one_measurement_alone(tmp_path: Path) -> None:
+    assert record(tmp_path).answers == record(tmp_path).answers
+    assert record(tmp_path).answers != record(tmp_path, videos="others").answers
+
+
 def test_tables_hold_every_number(tmp_path: Path) -> None:
     strategy = ARCHITECTURE.uniform("S")
     record(tmp_path).finish(EFFECTS, Trust((strategy,), (0.3,), (0.4,)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,16 +62,16 @@ def test_processes_share_the_videos_that_a_net_is_scored_on(count: int, monkeypa
 
 
 def test_processes_are_joined_as_the_oldest_torch_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch 2.13 renamed the argument that says whether buffers are sent before every pass."""
+    """torch 2.13 renamed the argument that says whether buffers are sent before every pass, and not the attribute."""
 
-    def joined(module: nn.Module, device_ids: list[torch.device] | None) -> list[object]:
-        return [module, device_ids]
+    def joined(module: nn.Module, device_ids: list[torch.device] | None) -> SimpleNamespace:
+        return SimpleNamespace(module=module, device_ids=device_ids, broadcast_buffers=True)
 
     monkeypatch.setattr("stzoo.training.machine.DistributedDataParallel", joined)
     architecture = Architecture("densenet_tiny", 3, {})
     net = fixed_net(architecture, architecture.all_open)
     with Machine(CPU, ranks=Ranks(1, 2)).training(net) as called:
-        assert called == [net, None]
+        assert called == SimpleNamespace(module=net, device_ids=None, broadcast_buffers=False)
 
 
 def test_a_gpu_that_is_not_there_is_refused(smoke: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

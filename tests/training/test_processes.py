@@ -84,7 +84,8 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
     both = started(together)
     try:
         net, recorded = pair.trained(alone, one)
-        scores = pair.scored(alone)
+        with pair.short_races():
+            scores, asked = pair.scored(alone), pair.found()
         metrics = together / "run" / "metrics.jsonl"
         until = time.monotonic() + 300
         while both[0].poll() is None and not metrics.exists() and time.monotonic() < until:
@@ -103,7 +104,7 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
     assert time.monotonic() - killed < 180
 
     for rank in range(2):
-        its_recorded, its_scores = json.loads((together / f"numbers{rank}.json").read_text())
+        its_recorded, its_scores, its_asked = json.loads((together / f"numbers{rank}.json").read_text())
         assert [entry["epoch"] for entry in its_recorded] == [2], "it has gone on from the checkpoint of one process"
         for entry, its_entry in zip(recorded[1:], its_recorded, strict=True):
             assert its_entry == pytest.approx(entry, rel=1e-8)
@@ -111,6 +112,11 @@ def test_two_processes_compute_what_one_does_and_stop_when_one_is_killed(
         for name, value in net.state_dict().items():
             torch.testing.assert_close(state[name], value, rtol=0.0, atol=1e-6 * float(value.abs().max()), msg=name)
         assert its_scores == pytest.approx(scores, abs=1e-5)
+        assert its_asked == asked
+    states = [torch.load(together / f"net{rank}.pt") for rank in range(2)]
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), f"{name}, also of buffers, which no process sends"
+    assert len(set(asked.values())) > 2, "some have seen more videos than others"
     assert table(together / "scores.csv") == [
         {name: pytest.approx(value, abs=1e-5) for name, value in row.items()} for row in table(alone / "scores.csv")
     ]

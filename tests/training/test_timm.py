@@ -11,7 +11,7 @@ import torch
 
 from stzoo.bundle import Backbone
 from stzoo.bundle import read as read_bundle
-from stzoo.bundle.rebuild import build, template_of
+from stzoo.bundle.rebuild import build, from_template, template_of
 from stzoo.errors import BundleError
 from stzoo.recipe import read
 from stzoo.training.pipeline import train
@@ -20,25 +20,28 @@ from stzoo.training.voice import SILENT
 from stzoo.zoo.verifying import verify
 
 
-@pytest.fixture(scope="module")
-def finished(motions: Path, clip_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of every stage, from timm's own weights in a file."""
-    folder = tmp_path_factory.mktemp("timm")
+def trained(name: str, folder: Path, motions: Path, cache: Path, **changes: None) -> Run:
+    """A run of every stage that is not changed to None, from timm's own weights in a file."""
     torch.manual_seed(0)
-    torch.save(timm.create_model("test_byobnet").state_dict(), folder / "flat.pth")
+    torch.save(timm.create_model(name).state_dict(), folder / "flat.pth")
     recipe = read(
         "recipes/smoke.toml",
         [
             f"data.root='{motions}'",
-            "net.backbone='timm:test_byobnet'",
+            f"net.backbone='timm:{name}'",
             f"init.from='{folder / 'flat.pth'}'",
             "warmup.epochs=1",
             "variational.epochs=1",
         ],
     )
-    run = Run(folder / "smoke", recipe)
-    train(run, clip_cache, SILENT)
+    run = Run(folder / "smoke", recipe.model_copy(update=changes))
+    train(run, cache, SILENT)
     return run
+
+
+@pytest.fixture(scope="module")
+def finished(motions: Path, clip_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return trained("test_byobnet", tmp_path_factory.mktemp("timm"), motions, clip_cache)
 
 
 def test_a_recipe_leads_to_a_bundle_with_the_same_net(finished: Run) -> None:
@@ -49,6 +52,19 @@ def test_a_recipe_leads_to_a_bundle_with_the_same_net(finished: Run) -> None:
     assert set(bundle.posterior.drop) == set(bundle.strategy.units)
     assert verify(finished.bundle, "torch").passed
     assert template_of(finished.bundle, bundle).architecture == build(finished.bundle, bundle).architecture
+
+
+def test_a_net_without_batch_norms_has_a_bundle_with_any_strategy_of_its_template(
+    motions: Path, clip_cache: Path, tmp_path: Path
+) -> None:
+    run = trained("convnext_zepto_rms", tmp_path, motions, clip_cache, finetune=None)
+    bundle = read_bundle(run.bundle)
+    net = build(run.bundle, bundle)
+    assert not list(net.buffers())
+    assert verify(run.bundle, "torch").passed
+    other, is_normalised = from_template(run.bundle, bundle, net.architecture.uniform("S"))
+    assert is_normalised, "there is nothing to estimate"
+    assert other.architecture == net.architecture
 
 
 @pytest.mark.parametrize(
