@@ -4,8 +4,9 @@
 
 Clips of the videos of a folder are decoded by worker processes and made into batches in two ways, in turn: as pickles
 through the pipes of the pool, stacked (as it was before), and as `stzoo.training.batches.DecodedClips` does it.
-Counted is the processor time of this process, all of its threads, without that of its workers. Then the clips of a
-cache are given to a net that does nothing, copied and as views of the map.
+Counted is the processor time of this process, all of its threads, without that of its workers; of slots also from the
+fifth batch on, when their memory is there. Then the clips of a cache are given to a net that does nothing, copied and
+as views of the map.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from stzoo.training.draws import Draws
 from stzoo.video.augment import Cut, clip_or_reason
 
 ROUNDS = 3
+FIRST_BATCHES = 4
 
 
 def pickled(source: DecodedClips, draws: Draws, batch_size: int, workers: int) -> Iterator[torch.Tensor]:
@@ -48,6 +50,14 @@ def milliseconds(work: Callable[[], object], clips: int) -> float:
     began = time.process_time()
     work()
     return 1e3 * (time.process_time() - began) / clips
+
+
+def settled(batches: Iterator[object], clips: int) -> tuple[float, float]:
+    """Milliseconds a clip in all threads of this process, and in this thread, once the first batches are through."""
+    exhausted(itertools.islice(batches, FIRST_BATCHES))
+    began, began_here = time.process_time(), time.thread_time()
+    exhausted(batches)
+    return 1e3 * (time.process_time() - began) / clips, 1e3 * (time.thread_time() - began_here) / clips
 
 
 def exhausted(batches: Iterator[object]) -> None:
@@ -74,6 +84,10 @@ def main() -> None:
     }
     for number, (name, work) in itertools.product(range(ROUNDS), ways.items()):
         print(f"round {number + 1}, {name}: {milliseconds(work, len(items)):.2f} ms a clip", flush=True)
+    for number in range(ROUNDS):
+        clips = len(items) - FIRST_BATCHES * arguments.batch
+        spent, here = settled(source.epoch(draws, arguments.batch), clips)
+        print(f"round {number + 1}, slots that are there: {spent:.2f} ms a clip, {here:.3f} in this thread", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         shape = (arguments.clips, 1, contract.frames, contract.crop, contract.crop, 3)
         written = np.memmap(Path(folder) / "frames.u8", np.uint8, "w+", shape=shape)

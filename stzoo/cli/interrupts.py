@@ -46,7 +46,7 @@ def remembering_interrupts() -> Iterator[threading.Event]:
 
     def hear_of(lost: sys.UnraisableHookArgs) -> None:
         if lost.exc_type is KeyboardInterrupt:
-            again = threading.Timer(_SOON_SECONDS, _thread.interrupt_main)
+            again = threading.Timer(_SOON_SECONDS, _interrupt_main)
             again.daemon = True
             again.start()
         else:
@@ -61,3 +61,13 @@ def remembering_interrupts() -> Iterator[threading.Event]:
         sys.unraisablehook = complain
         with suppress(KeyboardInterrupt):  # too late to stop anything
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt_main() -> None:
+    """Interrupts the main thread, also where it waits in a call of the system, which nothing but a signal ends."""
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)

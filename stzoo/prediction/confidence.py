@@ -85,5 +85,7 @@ def _below(score: float, scores: Float64[np.ndarray, " points"]) -> float:
 
 def of_videos(clip_scores: Sequence[ClipScores], temperature: float) -> Float32[np.ndarray, "videos classes"]:
     """What is said of every video at a temperature: the mean over its clips and nets."""
-    means = [tempered(scores, temperature).mean(axis=(0, 1)) for scores in clip_scores]
-    return np.stack(means).astype(np.float32)
+    clips = np.array([scores.shape[1] for scores in clip_scores])
+    first = np.cumsum(clips) - clips
+    sums = np.add.reduceat(tempered(np.concatenate(clip_scores, axis=1), temperature), first, axis=1)
+    return (sums / clips[:, None]).mean(axis=0).astype(np.float32)

@@ -68,6 +68,8 @@ def test_a_threshold_that_all_reach_lies_below_all() -> None:
 
 
 def test_clips_and_nets_are_averaged_after_the_temperature() -> None:
-    scores = np.array([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.8], [0.3, 0.7]]])
-    (of_video,) = of_videos([scores], 2.0)
-    np.testing.assert_allclose(of_video, tempered(scores, 2.0).mean(axis=(0, 1)), atol=1e-6)
+    one = np.array([[[0.9, 0.1]], [[0.4, 0.6]]])
+    two = np.array([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.8], [0.3, 0.7]]])
+    found = of_videos([one, two, one], 2.0)
+    for scores, of_video in zip((one, two, one), found, strict=True):
+        np.testing.assert_allclose(of_video, tempered(scores, 2.0).mean(axis=(0, 1)), atol=1e-6)
