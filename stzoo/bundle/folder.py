@@ -117,8 +117,11 @@ def describe(folder: Path, bundle: Bundle, card: Card | None) -> None:
 
 
 def add_effects(folder: Path, effects: BranchEffects, picture: bytes, card: Card | None) -> None:
-    """Puts effects of its template, with their picture, into a bundle. Raises `BundleError` for another template's."""
-    if effects.template_digest != weights_digest(folder, "template"):
+    """Puts effects of its template, with their picture, into a bundle.
+
+    Raises `BundleError` for those of another template than the bundle carries.
+    """
+    if (folder / TEMPLATE).exists() and effects.template_digest != weights_digest(folder, "template"):
         raise BundleError(f"the effects are not those of {folder / TEMPLATE}; measure them for this bundle")
     bundle = dataclasses.replace(read(folder), effects=effects)
     write_json(folder / EFFECTS, effects.model_dump(mode="json"))

@@ -95,7 +95,8 @@ def effects(
     with saying_how_to_go_on():
         subject = _of_run(model, cache, quiet) if data is None else _of_bundle(model, data, root, out, cache, quiet)
         folder = out or subject.folder
-        kept_in = keeping.bundles_to_keep_in(model, subject.about["template"]) if keep else []
+        digest, learnt = subject.about["template"], posterior(subject.template)
+        kept_in = keeping.bundles_to_keep_in(model, digest, learnt) if keep else []
         about = {**subject.about, "standard_error": enough, "latency": latency}
         record = EffectsRecord(folder, about, subject.labels)
         known = record.read()
@@ -118,8 +119,9 @@ def effects(
     record.finish(measured, trust)
     losses = {(effect.site, effect.branch): effect.cross_entropy for effect in measured.effects}
     picture = folder / "effects.png"
-    effects_figure(posterior(subject.template), losses, picture, subject.name)
-    keeping.keep(kept_in, measured, trust, data.name if data else "its selection split", picture)
+    effects_figure(learnt, losses, picture, subject.name)
+    videos = data.name if data else "its selection split"
+    keeping.keep(kept_in, measured, trust, template_digest=digest, data=videos, picture=picture)
     if format_ == "json":
         click.echo(json.dumps(record.to_json(measured, trust), indent=2, ensure_ascii=False))
     else:

@@ -1,19 +1,21 @@
-"""Effects where others find them: in the bundles of the template that they were measured on."""
+"""Effects where others find them: in the bundles out of the template that they were measured on."""
 
 from __future__ import annotations
 
+from math import isclose
 from pathlib import Path
 
 from stzoo import bundle as bundles
 from stzoo.bundle import BranchEffect, BranchEffects
 from stzoo.errors import UsageError
 from stzoo.space.effects import Effects, Trust
+from stzoo.strategies.posterior import Posterior
 from stzoo.zoo.publishing import card_of
 from stzoo.zoo.reference import find
 
 
-def bundles_to_keep_in(model: str, template_digest: str) -> list[Path]:
-    """The bundles that carry a template: that which `model` means, or those of a run's folder.
+def bundles_to_keep_in(model: str, template_digest: str, posterior: Posterior) -> list[Path]:
+    """The bundles out of a template with this posterior: that which `model` means, or those of a run's folder.
 
     Raises `UsageError` where there is none on this machine.
     """
@@ -23,22 +25,36 @@ def bundles_to_keep_in(model: str, template_digest: str) -> list[Path]:
         if location.repository is not None:
             raise UsageError(f"{model} is what the Hub has; keep effects in the folder of a bundle, and publish that")
         folders = [location.folder]
-    carrying = [
-        folder
-        for folder in folders
-        if (folder / bundles.TEMPLATE).exists() and bundles.weights_digest(folder, "template") == template_digest
-    ]
-    if not carrying:
-        raise UsageError(f"{model} has no bundle that carries this template; effects can be kept in none")
-    return carrying
+    of_template = [folder for folder in folders if _is_of(folder, template_digest, posterior)]
+    if not of_template:
+        raise UsageError(f"{model} has no bundle out of this template; effects can be kept in none")
+    return of_template
 
 
-def keep(folders: list[Path], effects: Effects, trust: Trust | None, data: str, picture: Path) -> None:
+def _is_of(folder: Path, template_digest: str, posterior: Posterior) -> bool:
+    """Whether a bundle carries the template, or left it out and has its drop rates."""
+    if (folder / bundles.TEMPLATE).exists():
+        return bundles.weights_digest(folder, "template") == template_digest
+    own = bundles.read(folder).posterior
+    return (
+        own is not None
+        and own.drop.keys() == posterior.drop.keys()
+        and all(
+            isclose(rate, posterior.drop[site].get(branch, -1.0), abs_tol=1e-6)
+            for site, rates in own.drop.items()
+            for branch, rate in rates.items()
+        )
+    )
+
+
+def keep(
+    folders: list[Path], effects: Effects, trust: Trust | None, *, template_digest: str, data: str, picture: Path
+) -> None:
     """Puts effects that were measured on the videos called `data` into bundles, with their picture."""
+    said = _said(effects, trust, data, template_digest)
     for folder in folders:
-        bundle = bundles.read(folder)
-        said = _said(effects, trust, data, bundles.weights_digest(folder, "template"))
-        bundles.add_effects(folder, said, picture.read_bytes(), card_of(folder, bundle.name))
+        name = bundles.read(folder).name
+        bundles.add_effects(folder, said, picture.read_bytes(), card_of(folder, name))
 
 
 def _said(effects: Effects, trust: Trust | None, data: str, template_digest: str) -> BranchEffects:

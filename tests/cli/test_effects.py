@@ -14,6 +14,7 @@ from stzoo.errors import BundleError, UsageError
 from stzoo.space import effects
 from stzoo.space.effects import closings
 from stzoo.space.keeping import bundles_to_keep_in
+from stzoo.strategies.posterior import Posterior
 from tests.conftest import MakeVideo
 
 
@@ -84,9 +85,18 @@ def test_effects_are_kept_in_a_bundle_whose_card_and_show_have_them(
         bundles.add_effects(folder, effects, b"", None)
 
 
-def test_effects_are_kept_where_a_template_is_and_not_on_the_hub(tiny_bundle: Path) -> None:
-    with pytest.raises(UsageError, match="has no bundle that carries this template"):
-        bundles_to_keep_in(str(tiny_bundle), "0" * 64)
+def test_effects_are_kept_in_bundles_out_of_their_template_alone(template_bundle: Path, tmp_path: Path) -> None:
+    learnt = bundles.read(template_bundle).posterior
+    assert learnt is not None
+    left_out = tmp_path / "run" / "bundles" / "tiny-opt"
+    shutil.copytree(template_bundle, left_out)
+    (left_out / "template.safetensors").unlink()
+    assert bundles_to_keep_in(str(tmp_path / "run"), "0" * 64, learnt) == [left_out]
+    site, rates = next(iter(learnt.drop.items()))
+    other = Posterior(learnt.backbone, {**learnt.drop, site: {**rates, "ST": rates["ST"] / 2}})
+    for folder, posterior in ((left_out, other), (template_bundle, learnt)):
+        with pytest.raises(UsageError, match="has no bundle out of this template"):
+            bundles_to_keep_in(str(folder), "0" * 64, posterior)
 
 
 def test_a_bundle_without_a_template_and_a_model_without_data_are_refused(tiny_bundle: Path, listed: Path) -> None:
