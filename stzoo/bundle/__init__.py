@@ -3,7 +3,8 @@
 schema    what a bundle says about its net: typed, frozen values
 reading   text and JSON of a folder that nobody vouches for
 tensors   weights as safetensors files, whose headers are checked before they are believed
-folder    the folder as a whole: save, read, and the names of its files
+folder    the folder as a whole: read, and the names of its files
+saving    the folder as a whole, written or not at all
 golden    a few clips with the answers of the net, as one file that a browser reads too
 confidence  how far a model's scores are to be believed
 rebuild   from a folder to its net; the one module here that imports torch
@@ -23,18 +24,17 @@ from stzoo.bundle.folder import (
     README,
     TEMPLATE,
     TEXTS,
-    add_effects,
     is_bundle,
     is_needed,
     read,
     read_statistics,
     read_weights,
-    save,
     statistics_file,
     weight_shapes,
     weights_digest,
 )
 from stzoo.bundle.reading import most_bytes, require
+from stzoo.bundle.saving import add_effects, save
 from stzoo.bundle.schema import (
     FORMAT,
     Backbone,

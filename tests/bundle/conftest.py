@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from stzoo import bundle as bundles
 from stzoo.bundle import Backbone, BranchEffect, BranchEffects, Bundle, Classes, Config, Result, Versions
 from stzoo.contract import InputContract
 from stzoo.strategies.posterior import Posterior
@@ -72,3 +75,8 @@ def weights() -> dict[str, np.ndarray]:
         "norm.num_batches_tracked": np.array(7, np.int64),
         "head.bias": np.zeros(3, np.float32),
     }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, bundle: Bundle, weights: dict[str, np.ndarray]) -> Path:
+    return bundles.save(tmp_path / "toy-opt", bundle, weights, template=weights)
