@@ -8,6 +8,7 @@ A fixed net's state-dict keys are a subset of its template's: `grow` puts a trai
     pruning       between template and fixed net: `grow` and `prune`
     fusion        where the branches of a site meet: gates, and the two ways of building a site
     classifier    what all backbones have around their features
+    pooling       what is left of time before the head
     densenet      DenseNet121, 169, 201 and a small one
     resnet        ResNet50, ResNeXt50, ResNeXt101 and a small one
     mobilenet     MobileNetV2 and a small one

@@ -24,6 +24,7 @@ from stzoo.nets.fusion import Fuse
 from stzoo.nets.inception import INCEPTION, Inception3d, inception_sites
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY, MobileNet3d, mobilenet_sites
 from stzoo.nets.mobilenet_v4 import MOBILENET_V4, MOBILENET_V4_TINY, MobileNetV4, mobilenet_v4_sites
+from stzoo.nets.pooling import MEAN, STATISTICS, is_pooling
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101, ResNet3d, resnet_sites
 from stzoo.nets.timm import TimmNet
 from stzoo.nets.timm_library import is_timm, timm_name, timm_record, timm_sites
@@ -100,6 +101,12 @@ class Architecture:
         frames = options.get("stem_frames")
         if frames is not None and (type(frames) is not int or frames != 1):
             raise UsageError(f"{self.backbone} has no stem_frames {shortened(repr(frames))}; give 1, or leave it out")
+        pooling = options.get("pooling", MEAN)
+        if not isinstance(pooling, tuple) or not is_pooling(pooling):
+            raise UsageError(
+                f"{self.backbone} has no pooling {shortened(repr(pooling))}; choose one or more of "
+                f"{', '.join(STATISTICS)}, each once"
+            )
         if (branches := options.get("branches", BRANCHES)) not in (BRANCHES, ALL_BRANCHES):
             given = ",".join(map(str, branches)) if isinstance(branches, tuple) else repr(branches)
             choices = f"{','.join(BRANCHES)} or {','.join(ALL_BRANCHES)}"

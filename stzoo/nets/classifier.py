@@ -1,4 +1,4 @@
-"""What all backbones have around their features: a check of the clips before them, an average and a head after them."""
+"""What all backbones have around their features: a check of the clips before them, pooling and a head after them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stzoo.errors import ContractError
 from stzoo.nets.layout import Activation, layout
+from stzoo.nets.pooling import MEAN, Statistic, over_time
 from stzoo.nets.recompute import Recompute
 
 
@@ -50,7 +51,7 @@ class Classifier(nn.Module, ABC):
         return self.head(self.vectors(clips))
 
     def vectors(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
-        """What enters the head: the features of every clip, averaged over frames and positions."""
+        """What enters the head: the features of every clip, pooled over frames and positions."""
         return self._dropped(self.pooled(clips))
 
     def parts(self) -> list[Callable[[Tensor], Tensor]]:
@@ -85,12 +86,20 @@ class Classifier(nn.Module, ABC):
 class StagedClassifier(Classifier):
     """A net of ours: what stands before its stages, the stages, which have the sites, and what stands after them.
 
-    Its features lie in the current layout. A stage is a sequence of blocks or one block.
+    Its features lie in the current layout. A stage is a sequence of blocks or one block. `pooling` are the statistics
+    of its features over frames that the head sees.
     """
 
-    def __init__(self, smallest_size: int, fewest_frames: int, dropout: float) -> None:
+    def __init__(
+        self, smallest_size: int, fewest_frames: int, dropout: float, pooling: tuple[Statistic, ...] = MEAN
+    ) -> None:
         super().__init__(smallest_size, fewest_frames, dropout)
+        self.pooling = pooling
         self.stages: list[str] = []
+
+    def add_head(self, channels: int, classes: int) -> None:
+        """Appends the head of features with so many channels."""
+        self.head = nn.Linear(len(self.pooling) * channels, classes)
 
     def add_stage(self, name: str, stage: nn.Module) -> None:
         """Appends what `through_stages` runs, as the net's child of that name."""
@@ -117,10 +126,10 @@ class StagedClassifier(Classifier):
 
     @abstractmethod
     def after_stages(self, x: Activation) -> Activation:
-        """What the average is taken of."""
+        """What is pooled."""
 
     def pooled(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
-        return self._averaged(self.through_stages(self._enter(clips)))
+        return self._over_time(self.through_stages(self._enter(clips)))
 
     def parts(self) -> list[Callable[[Tensor], Tensor]]:
         """What stands before the stages, every block of them, which is a module, and the rest."""
@@ -131,11 +140,11 @@ class StagedClassifier(Classifier):
         self._check(clips)
         return self.before_stages(layout().from_volume(clips))
 
-    def _averaged(self, x: Activation) -> Float[Tensor, "clips features"]:
-        return layout().mean(self.after_stages(x))
+    def _over_time(self, x: Activation) -> Float[Tensor, "clips features"]:
+        return over_time(layout().frames(self.after_stages(x)), self.pooling)
 
     def _leave(self, x: Activation) -> Float[Tensor, "clips classes"]:
-        return self.head(self._dropped(self._averaged(x)))
+        return self.head(self._dropped(self._over_time(x)))
 
 
 def _blocks(stage: nn.Module) -> list[nn.Module]:

@@ -19,6 +19,7 @@ from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Conv, average_pool, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
+from stzoo.nets.pooling import MEAN, Statistic
 from stzoo.nets.recompute import Recompute
 from stzoo.nets.rectify import has_its_batch, rectified, rectified_by_each
 from stzoo.strategies.strategy import BRANCHES, Site
@@ -205,6 +206,7 @@ class DenseNet3d(StagedClassifier):
         branches: Sequence[str] = BRANCHES,
         shared_norm: bool = False,
         stem_frames: Literal[1] | None = None,
+        pooling: tuple[Statistic, ...] = MEAN,
     ) -> None:
         parts = SHARED_NORM if shared_norm else OWN_NORMS
         sites = {site.name: site for site in densenet_sites(sizes, tail_sites=tail_sites, branches=branches)}
@@ -215,6 +217,7 @@ class DenseNet3d(StagedClassifier):
             smallest_size=4 * 2 ** (len(sizes.block_layers) - 1),
             fewest_frames=conv_stride * pool_stride * (transition_stride - 1) + 1,
             dropout=dropout,
+            pooling=pooling,
         )
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         self.pool_stride: Size = (pool_stride, 2, 2)
@@ -237,7 +240,7 @@ class DenseNet3d(StagedClassifier):
                 self.add_stage(f"T{number}", Transition(fuse, sites[f"T{number}"], channels, parts, stride))
                 channels //= 2
         self.norm = BatchNorm(channels)
-        self.head = nn.Linear(channels, classes)
+        self.add_head(channels, classes)
 
     def before_stages(self, x: Activation) -> Activation:
         return max_pool(self.stem(x), self.pool_kernel, self.pool_stride)

@@ -33,8 +33,8 @@ class Images(Views):
     def from_volume(self, volume: VolumeView) -> Activation:
         return volume.transpose(1, 2).flatten(0, 1)
 
-    def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
-        return x.mean(dim=(2, 3)).reshape(self.clips, -1, x.shape[1]).mean(dim=1)
+    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
+        return x.mean(dim=(2, 3)).reshape(self.clips, -1, x.shape[1])
 
     def scaled_and_shifted(
         self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]

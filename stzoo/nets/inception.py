@@ -25,6 +25,7 @@ from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv, average_around, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
+from stzoo.nets.pooling import MEAN, Statistic
 from stzoo.nets.rectify import rectified
 from stzoo.strategies.strategy import Site
 
@@ -168,10 +169,11 @@ class Inception3d(StagedClassifier):
         temporal_stride: TemporalStride = "none",
         dropout: float = 0.0,
         stem_frames: Literal[1] | None = None,
+        pooling: tuple[Statistic, ...] = MEAN,
     ) -> None:
         modules = [module for stage in sizes.stages for module in stage]
         halvings = 3 + sum(module.halves for module in modules)
-        super().__init__(smallest_size=2**halvings, fewest_frames=1, dropout=dropout)
+        super().__init__(smallest_size=2**halvings, fewest_frames=1, dropout=dropout, pooling=pooling)
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
         self.stem = _activated(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride)
@@ -183,7 +185,7 @@ class Inception3d(StagedClassifier):
         for site, module in zip(inception_sites(sizes), modules, strict=True):
             self.add_stage(site.name, Mixed(fuse, site, channels, module))
             channels = module.outputs(channels)
-        self.head = nn.Linear(channels, classes)
+        self.add_head(channels, classes)
 
     def before_stages(self, x: Activation) -> Activation:
         x = self.stem2(max_pool(self.stem(x), self.pool_kernel, (1, 2, 2)))

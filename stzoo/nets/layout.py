@@ -48,8 +48,8 @@ class Layout(ABC):
         """A net's clips as its first activation."""
 
     @abstractmethod
-    def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
-        """Over frames and positions."""
+    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
+        """The mean over every frame's positions."""
 
     @abstractmethod
     def convolve(
@@ -144,8 +144,8 @@ class ChannelsLast(Views):
     def from_volume(self, volume: VolumeView) -> Activation:
         return volume.permute(0, 2, 3, 4, 1).contiguous()
 
-    def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
-        return x.mean(dim=(1, 2, 3))
+    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
+        return x.mean(dim=(2, 3))
 
     def scaled_and_shifted(
         self, x: Activation, scale: Float[Tensor, " channels"], shift: Float[Tensor, " channels"]
@@ -184,8 +184,8 @@ class Volumes(Layout):
     def from_images(self, y: ImageView, x: Activation) -> Activation:
         return y.reshape(-1, x.shape[2], *y.shape[1:]).transpose(1, 2)
 
-    def mean(self, x: Activation) -> Float[Tensor, "clips channels"]:
-        return x.mean(dim=(2, 3, 4))
+    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
+        return x.mean(dim=(3, 4)).transpose(1, 2)
 
     def convolve(
         self, x: Activation, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size, groups: int

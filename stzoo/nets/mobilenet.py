@@ -19,6 +19,7 @@ from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
+from stzoo.nets.pooling import MEAN, Statistic
 from stzoo.strategies.strategy import Site
 
 TemporalStride = Literal["none", "x2"]
@@ -118,9 +119,10 @@ class MobileNet3d(StagedClassifier):
         temporal_stride: TemporalStride = "none",
         dropout: float = 0.0,
         stem_frames: Literal[1] | None = None,
+        pooling: tuple[Statistic, ...] = MEAN,
     ) -> None:
         smallest_size = math.prod(stride for _, _, stride in sizes.stages) * 2
-        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout)
+        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout, pooling=pooling)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
         self.stem = _activated(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride)
         self.first = nn.Sequential(
@@ -140,7 +142,7 @@ class MobileNet3d(StagedClassifier):
                 inputs = width
             self.add_stage(f"stage{stage}", modules)
         self.last = _activated(inputs, sizes.head_width)
-        self.head = nn.Linear(sizes.head_width, classes)
+        self.add_head(sizes.head_width, classes)
 
     def before_stages(self, x: Activation) -> Activation:
         return self.first(self.stem(x))

@@ -19,6 +19,7 @@ from stzoo.nets.fusion import KERNELS, Closed, Fuse
 from stzoo.nets.layers import Conv, average_pool
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
+from stzoo.nets.pooling import MEAN, Statistic
 from stzoo.strategies.strategy import Site
 
 
@@ -148,9 +149,16 @@ class MobileNetV4(StagedClassifier):
     on every frame, its features averaged over frames. Time is never shortened.
     """
 
-    def __init__(self, fuse: Fuse, sizes: MobileNetV4Sizes, classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        fuse: Fuse,
+        sizes: MobileNetV4Sizes,
+        classes: int,
+        dropout: float = 0.0,
+        pooling: tuple[Statistic, ...] = MEAN,
+    ) -> None:
         smallest_size = 2 * math.prod(stride for _, _, stride in sizes.first) * 2 ** len(sizes.stages)
-        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout)
+        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout, pooling=pooling)
         self.stem = _activated(3, sizes.stem_width, (1, 3, 3), (1, 2, 2))
         self.first = nn.Sequential()
         inputs = sizes.stem_width
@@ -171,7 +179,7 @@ class MobileNetV4(StagedClassifier):
             self.add_stage(f"stage{stage}", modules)
         self.last = _activated(inputs, sizes.last_width)
         self.features = _activated(sizes.last_width, sizes.head_width)
-        self.head = nn.Linear(sizes.head_width, classes)
+        self.add_head(sizes.head_width, classes)
 
     def before_stages(self, x: Activation) -> Activation:
         return self.first(self.stem(x))

@@ -20,6 +20,7 @@ from stzoo.nets.fusion import KERNELS, LATE, Closed, Fuse, behind
 from stzoo.nets.layers import Conv, average_around, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
+from stzoo.nets.pooling import MEAN, Statistic
 from stzoo.nets.rectify import rectified
 from stzoo.strategies.strategy import BRANCHES, Site
 
@@ -135,8 +136,11 @@ class ResNet3d(StagedClassifier):
         dropout: float = 0.0,
         branches: Sequence[str] = BRANCHES,
         stem_frames: Literal[1] | None = None,
+        pooling: tuple[Statistic, ...] = MEAN,
     ) -> None:
-        super().__init__(smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout)
+        super().__init__(
+            smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout, pooling=pooling
+        )
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
         self.stem = nn.Sequential(
@@ -155,7 +159,7 @@ class ResNet3d(StagedClassifier):
                 modules.add_module(f"block{number}", block)
                 inputs = outputs
             self.add_stage(f"stage{stage}", modules)
-        self.head = nn.Linear(inputs, classes)
+        self.add_head(inputs, classes)
 
     def before_stages(self, x: Activation) -> Activation:
         return max_pool(self.stem(x), self.pool_kernel, (1, 2, 2))

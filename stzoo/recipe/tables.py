@@ -83,6 +83,10 @@ class Net(Table):
         Literal[1] | None,
         Field(description="1: the stem sees single frames, so that S does; else its own 5, or 1 in small backbones"),
     ] = None
+    pooling: Annotated[
+        tuple[str, ...],
+        Field(description="what the head sees of the features over a clip's frames: mean, deviation, trend; ours"),
+    ] = ("mean",)
     shared_norm: Annotated[bool, Field(description="DenseNets: one norm for all branches of a site; ours")] = False
     dropout: Annotated[Rate, Field(description="before the classifier, in every stage that names none itself")] = 0.0
 

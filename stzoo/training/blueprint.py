@@ -10,6 +10,7 @@ from stzoo import nets
 from stzoo.errors import TrainingError
 from stzoo.nets import Architecture
 from stzoo.nets.classifier import Classifier
+from stzoo.nets.pooling import MEAN
 from stzoo.recipe import Recipe, TemplateTables
 from stzoo.strategies.names import named
 from stzoo.strategies.strategy import BRANCHES, Strategy
@@ -44,6 +45,8 @@ def options_of(recipe: Recipe) -> dict[str, object]:
         options["branches"] = recipe.net.branches
     if recipe.net.stem_frames is not None:
         options["stem_frames"] = recipe.net.stem_frames
+    if recipe.net.pooling != MEAN:
+        options["pooling"] = recipe.net.pooling
     if recipe.net.shared_norm:
         options["shared_norm"] = True
     return options

@@ -20,6 +20,7 @@ _PLACES = {
     "tail_sites": "variational.tail_gates",
     "branches": "net.branches",
     "stem_frames": "net.stem_frames",
+    "pooling": "net.pooling",
     "shared_norm": "net.shared_norm",
 }
 

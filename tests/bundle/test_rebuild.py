@@ -71,6 +71,9 @@ def test_arrays_that_do_not_fit_are_named(folder: Path) -> None:
         (lambda config: config["backbone"]["options"].update(stem_frames=5), "no stem_frames 5; give 1, or leave it"),
         (lambda config: config["backbone"]["options"].update(stem_frames=1.0), "no stem_frames 1.0; give 1, or leave"),
         (lambda config: config["backbone"]["options"].update(stem_frames=True), "no stem_frames True; give 1, or"),
+        (lambda config: config["backbone"]["options"].update(pooling=["median"]), r"no pooling \('median',\); choose"),
+        (lambda config: config["backbone"]["options"].update(pooling=["mean", "mean"]), "each once"),
+        (lambda config: config["backbone"]["options"].update(pooling="mean"), "no pooling 'mean'; choose one or more"),
     ],
 )
 def test_a_config_that_describes_no_net_is_refused(

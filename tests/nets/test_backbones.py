@@ -35,6 +35,7 @@ from stzoo.nets.layout import Volumes, laid_out
 from stzoo.nets.measure import measure
 from stzoo.nets.mobilenet import MOBILENET_V2, MOBILENET_V2_TINY
 from stzoo.nets.mobilenet_v4 import MOBILENET_V4, MOBILENET_V4_TINY, Bottleneck
+from stzoo.nets.pooling import STATISTICS
 from stzoo.nets.resnet import RESNET50, RESNET_TINY, RESNEXT50, RESNEXT101
 from stzoo.strategies.strategy import ALL_BRANCHES, NONE, Strategy
 
@@ -82,7 +83,13 @@ def kinds(name: str) -> list[Kind]:
     ]
     if name != next(first for first, other in BACKBONES.items() if other.net is known.net):
         return found
-    further = {"tail_sites": True, "branches": ALL_BRANCHES, "shared_norm": True, "stem_frames": 1}
+    further = {
+        "tail_sites": True,
+        "branches": ALL_BRANCHES,
+        "shared_norm": True,
+        "stem_frames": 1,
+        "pooling": STATISTICS,
+    }
     return [*found, *((name, {option: value}) for option, value in further.items() if option in known.options)]
 
 

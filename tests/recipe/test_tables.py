@@ -95,6 +95,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
                 | st.just({"stem_frames": 1})
             ),
             branches=draw(st.sampled_from([BRANCHES, ALL_BRANCHES])),
+            pooling=draw(st.sampled_from([("mean",), ("mean", "deviation", "trend")])),
             shared_norm=draw(st.booleans()),
         ),
         "init": draw(st.none() | text.map(lambda source: Init.model_validate({"from": source}))),

@@ -21,6 +21,7 @@ from stzoo.training.run import Run
         ({"branches": ALL_BRANCHES}, {"branches": ALL_BRANCHES}),
         ({"shared_norm": True}, {"shared_norm": True}),
         ({"stem_frames": 1}, {"stem_frames": 1}),
+        ({"pooling": ("mean", "trend")}, {"pooling": ("mean", "trend")}),
     ],
 )
 def test_a_recipes_net_asks_for_options_that_are_not_the_default(net: dict[str, Any], options: dict[str, Any]) -> None:

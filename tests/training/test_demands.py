@@ -26,7 +26,7 @@ def test_every_demand_that_is_not_met_is_said_at_once() -> None:
     assert lines == [
         '  net.temporal_stride = "x8": resnet50 has no temporal stride "x8"; choose none or x2',
         "  variational.tail_gates = true: resnet50 has no option tail_sites; it has temporal_stride, dropout, "
-        "branches, stem_frames",
+        "branches, stem_frames, pooling",
         "  input.crop = 16: resnet50 takes at least 32 pixels",
         "  augment.crop = 24: resnet50 takes at least 32 pixels",
     ]

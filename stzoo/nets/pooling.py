@@ -1,0 +1,55 @@
+"""What is left of time before the head: statistics of the features over a clip's frames.
+
+References: Snyder et al. 2018, section 2.1, for the standard deviation beside the mean; the trend is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Statistic = Literal["mean", "deviation", "trend"]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+MEAN: tuple[Statistic, ...] = ("mean",)
+
+_LEAST_VARIANCE = 1e-6
+"""Below it a deviation is as good as none, and its gradient would have no bound."""
+
+
+def is_pooling(names: tuple[object, ...]) -> bool:
+    """Whether these are statistics that a head can see: one at least, and none twice."""
+    return bool(names) and all(name in STATISTICS and names.count(name) == 1 for name in names)
+
+
+def over_time(
+    x: Float[Tensor, "clips frames channels"], statistics: tuple[Statistic, ...]
+) -> Float[Tensor, "clips features"]:
+    """The statistics of every channel over the frames, one after the other.
+
+    `mean` and `deviation` do not see the order of the frames. `trend` is what the line of least squares through them
+    rises by from the first to the last; of a clip backwards it is the same with the other sign.
+    """
+    found = [_STATISTICS[name](x) for name in statistics]
+    return found[0] if len(found) == 1 else torch.cat(found, dim=1)
+
+
+def _mean(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:
+    return x.mean(dim=1)
+
+
+def _deviation(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:
+    apart = x - x.mean(dim=1, keepdim=True)
+    return torch.sqrt((apart * apart).mean(dim=1) + _LEAST_VARIANCE)
+
+
+def _trend(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:
+    frames = x.shape[1]
+    times = torch.arange(frames, dtype=x.dtype, device=x.device) - (frames - 1) / 2
+    return (x * (times * (12 / (frames * (frames + 1)))).unsqueeze(1)).sum(dim=1)
+
+
+_STATISTICS: dict[Statistic, Callable[[Tensor], Tensor]] = {"mean": _mean, "deviation": _deviation, "trend": _trend}

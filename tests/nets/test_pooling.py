@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stzoo.nets import Architecture
+from stzoo.nets.images import Frames, Images, Portable
+from stzoo.nets.layout import ChannelsLast, Volumes, laid_out
+from stzoo.nets.pooling import MEAN, STATISTICS, is_pooling, over_time
+from stzoo.nets.pruning import fixed_net
+
+SEEDS = st.integers(0, 2**31)
+
+
+def features(seed: int, frames: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(2, frames, 3))).float()
+
+
+@given(seed=SEEDS, frames=st.integers(2, 12))
+def test_the_statistics_are_those_of_numpy(seed: int, frames: int) -> None:
+    x = features(seed, frames)
+    clips = x.double().numpy()
+    line = [np.polyfit(np.linspace(0, 1, frames), clip, 1)[0] for clip in clips]
+    expected = np.concatenate([clips.mean(axis=1), clips.std(axis=1), np.array(line)], axis=1)
+    np.testing.assert_allclose(over_time(x, STATISTICS).numpy(), expected, atol=2e-3)
+    np.testing.assert_array_equal(over_time(x, MEAN), x.mean(dim=1))
+
+
+@given(seed=SEEDS, frames=st.integers(1, 12))
+def test_backwards_only_the_trend_is_another_and_has_the_other_sign(seed: int, frames: int) -> None:
+    x = features(seed, frames)
+    forward, backward = over_time(x, STATISTICS), over_time(x.flip(1), STATISTICS)
+    torch.testing.assert_close(backward[:, :6], forward[:, :6])
+    torch.testing.assert_close(backward[:, 6:], -forward[:, 6:], atol=1e-5, rtol=1e-5)
+
+
+def test_what_stands_still_has_a_mean_alone_and_gradients_that_are_finite() -> None:
+    x = features(0, 1).expand(2, 5, 3).clone().requires_grad_()
+    pooled = over_time(x, STATISTICS)
+    torch.testing.assert_close(pooled[:, :3], x[:, 0])
+    assert pooled[:, 3:].abs().max() < 2e-3
+    pooled.sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("names", [(), ("mean", "mean"), ("median",), (1,), (["mean"],)])
+def test_no_other_pooling_is_one(names: tuple[object, ...]) -> None:
+    assert not is_pooling(names)
+
+
+@pytest.mark.parametrize("backbone", ["densenet_tiny", "resnet_tiny", "mobilenet_v2_tiny", "mobilenet_v4_tiny"])
+def test_a_net_gives_the_same_in_every_layout(backbone: str) -> None:
+    shape = Architecture(backbone, 5, {"pooling": ["mean", "trend", "deviation"]})
+    net = fixed_net(shape, shape.uniform("ST")).eval()
+    clips = torch.randn(2, 3, 4, 32, 32)
+    found = []
+    for layout in (ChannelsLast(), Volumes(), Images(2), Frames(2), Portable(2)):
+        with laid_out(layout), torch.inference_mode():
+            found.append(net(clips))
+    assert net.head.in_features == 3 * fixed_net(Architecture(backbone, 5, {}), shape.all_open).head.in_features
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], atol=1e-4, rtol=1e-4)
