@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stzoo.errors import ContractError
 from stzoo.nets.layout import Activation, layout
-from stzoo.nets.pooling import MEAN, Statistic, over_time
+from stzoo.nets.pooling import MEAN, Pooling, Statistic
 from stzoo.nets.recompute import Recompute
 
 
@@ -86,20 +86,19 @@ class Classifier(nn.Module, ABC):
 class StagedClassifier(Classifier):
     """A net of ours: what stands before its stages, the stages, which have the sites, and what stands after them.
 
-    Its features lie in the current layout. A stage is a sequence of blocks or one block. `pooling` are the statistics
-    of its features over frames that the head sees.
+    Its features lie in the current layout. A stage is a sequence of blocks or one block.
     """
 
-    def __init__(
-        self, smallest_size: int, fewest_frames: int, dropout: float, pooling: tuple[Statistic, ...] = MEAN
-    ) -> None:
+    pooling: Pooling
+
+    def __init__(self, smallest_size: int, fewest_frames: int, dropout: float) -> None:
         super().__init__(smallest_size, fewest_frames, dropout)
-        self.pooling = pooling
         self.stages: list[str] = []
 
-    def add_head(self, channels: int, classes: int) -> None:
-        """Appends the head of features with so many channels."""
-        self.head = nn.Linear(len(self.pooling) * channels, classes)
+    def add_head(self, channels: int, classes: int, pooling: tuple[Statistic, ...] = MEAN) -> None:
+        """Appends what comes behind features of so many channels: their statistics over frames, and the head."""
+        self.pooling = Pooling(pooling, channels)
+        self.head = nn.Linear(self.pooling.features, classes)
 
     def add_stage(self, name: str, stage: nn.Module) -> None:
         """Appends what `through_stages` runs, as the net's child of that name."""
@@ -129,7 +128,7 @@ class StagedClassifier(Classifier):
         """What is pooled."""
 
     def pooled(self, clips: Float[Tensor, "clips 3 frames height width"]) -> Float[Tensor, "clips features"]:
-        return self._over_time(self.through_stages(self._enter(clips)))
+        return self._pooled(self.through_stages(self._enter(clips)))
 
     def parts(self) -> list[Callable[[Tensor], Tensor]]:
         """What stands before the stages, every block of them, which is a module, and the rest."""
@@ -140,11 +139,11 @@ class StagedClassifier(Classifier):
         self._check(clips)
         return self.before_stages(layout().from_volume(clips))
 
-    def _over_time(self, x: Activation) -> Float[Tensor, "clips features"]:
-        return over_time(layout().frames(self.after_stages(x)), self.pooling)
+    def _pooled(self, x: Activation) -> Float[Tensor, "clips features"]:
+        return self.pooling(layout().frames(self.after_stages(x)))
 
     def _leave(self, x: Activation) -> Float[Tensor, "clips classes"]:
-        return self.head(self._dropped(self._over_time(x)))
+        return self.head(self._dropped(self._pooled(x)))
 
 
 def _blocks(stage: nn.Module) -> list[nn.Module]:

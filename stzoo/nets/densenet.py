@@ -217,7 +217,6 @@ class DenseNet3d(StagedClassifier):
             smallest_size=4 * 2 ** (len(sizes.block_layers) - 1),
             fewest_frames=conv_stride * pool_stride * (transition_stride - 1) + 1,
             dropout=dropout,
-            pooling=pooling,
         )
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         self.pool_stride: Size = (pool_stride, 2, 2)
@@ -240,7 +239,7 @@ class DenseNet3d(StagedClassifier):
                 self.add_stage(f"T{number}", Transition(fuse, sites[f"T{number}"], channels, parts, stride))
                 channels //= 2
         self.norm = BatchNorm(channels)
-        self.add_head(channels, classes)
+        self.add_head(channels, classes, pooling)
 
     def before_stages(self, x: Activation) -> Activation:
         return max_pool(self.stem(x), self.pool_kernel, self.pool_stride)

@@ -173,7 +173,7 @@ class Inception3d(StagedClassifier):
     ) -> None:
         modules = [module for stage in sizes.stages for module in stage]
         halvings = 3 + sum(module.halves for module in modules)
-        super().__init__(smallest_size=2**halvings, fewest_frames=1, dropout=dropout, pooling=pooling)
+        super().__init__(smallest_size=2**halvings, fewest_frames=1, dropout=dropout)
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
         self.stem = _activated(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride)
@@ -185,7 +185,7 @@ class Inception3d(StagedClassifier):
         for site, module in zip(inception_sites(sizes), modules, strict=True):
             self.add_stage(site.name, Mixed(fuse, site, channels, module))
             channels = module.outputs(channels)
-        self.add_head(channels, classes)
+        self.add_head(channels, classes, pooling)
 
     def before_stages(self, x: Activation) -> Activation:
         x = self.stem2(max_pool(self.stem(x), self.pool_kernel, (1, 2, 2)))

@@ -1,7 +1,7 @@
 """Two-dimensional ImageNet weights, put into a template or fixed net.
 
 What each tensor of a net is called in its 2D sibling, which torchvision or timm has, stands in one table a family.
-Every tensor on either side must have its counterpart, but for gates and T branches.
+Every tensor on either side must have its counterpart, but for gates, T branches and statistics over time.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ Temporal = Literal["average", "centre"]
 Shape = tuple[int, ...]
 
 HEAD = ("head.weight", "head.bias")
+POOLING = "pooling.norm"
+"""Ours alone: 2D weights know nothing of time."""
 
 DENSENET = {
     r"stem\.0": "features.conv0",
@@ -195,6 +197,8 @@ def _names(whole: Classifier, tensors: Iterable[str]) -> dict[str, str]:
     names = {}
     for name in tensors:
         module, _, tensor = name.rpartition(".")
+        if module == POOLING:
+            continue
         matches = ((re.fullmatch(pattern, module), there) for pattern, there in table.items())
         fitting = [(match, there) for match, there in matches if match]
         if len(fitting) != 1:

@@ -122,7 +122,7 @@ class MobileNet3d(StagedClassifier):
         pooling: tuple[Statistic, ...] = MEAN,
     ) -> None:
         smallest_size = math.prod(stride for _, _, stride in sizes.stages) * 2
-        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout, pooling=pooling)
+        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
         self.stem = _activated(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride)
         self.first = nn.Sequential(
@@ -142,7 +142,7 @@ class MobileNet3d(StagedClassifier):
                 inputs = width
             self.add_stage(f"stage{stage}", modules)
         self.last = _activated(inputs, sizes.head_width)
-        self.add_head(sizes.head_width, classes)
+        self.add_head(sizes.head_width, classes, pooling)
 
     def before_stages(self, x: Activation) -> Activation:
         return self.first(self.stem(x))

@@ -158,7 +158,7 @@ class MobileNetV4(StagedClassifier):
         pooling: tuple[Statistic, ...] = MEAN,
     ) -> None:
         smallest_size = 2 * math.prod(stride for _, _, stride in sizes.first) * 2 ** len(sizes.stages)
-        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout, pooling=pooling)
+        super().__init__(smallest_size=smallest_size, fewest_frames=1, dropout=dropout)
         self.stem = _activated(3, sizes.stem_width, (1, 3, 3), (1, 2, 2))
         self.first = nn.Sequential()
         inputs = sizes.stem_width
@@ -179,7 +179,7 @@ class MobileNetV4(StagedClassifier):
             self.add_stage(f"stage{stage}", modules)
         self.last = _activated(inputs, sizes.last_width)
         self.features = _activated(sizes.last_width, sizes.head_width)
-        self.add_head(sizes.head_width, classes)
+        self.add_head(sizes.head_width, classes, pooling)
 
     def before_stages(self, x: Activation) -> Activation:
         return self.first(self.stem(x))

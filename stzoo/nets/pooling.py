@@ -10,12 +10,16 @@ from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+
+from stzoo.nets.layout import layout
+from stzoo.nets.norm import Statistics
 
 Statistic = Literal["mean", "deviation", "trend"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 MEAN: tuple[Statistic, ...] = ("mean",)
 
+_EPSILON = 1e-3
 _LEAST_VARIANCE = 1e-6
 """Below it a deviation is as good as none, and its gradient would have no bound."""
 
@@ -25,16 +29,28 @@ def is_pooling(names: tuple[object, ...]) -> bool:
     return bool(names) and all(name in STATISTICS and names.count(name) == 1 for name in names)
 
 
-def over_time(
-    x: Float[Tensor, "clips frames channels"], statistics: tuple[Statistic, ...]
-) -> Float[Tensor, "clips features"]:
-    """The statistics of every channel over the frames, one after the other.
+class Pooling(nn.Module):
+    """Statistics of every channel over the frames, one after the other.
 
     `mean` and `deviation` do not see the order of the frames. `trend` is what the line of least squares through them
     rises by from the first to the last; of a clip backwards it is the same with the other sign.
+
+    The mean alone stays as it is, as in the paper. More are of unlike sizes, so a batch norm without scale and shift
+    makes them equal. `features` is how many numbers there are of a clip.
     """
-    found = [_STATISTICS[name](x) for name in statistics]
-    return found[0] if len(found) == 1 else torch.cat(found, dim=1)
+
+    def __init__(self, statistics: tuple[Statistic, ...], channels: int) -> None:
+        super().__init__()
+        self.statistics = statistics
+        self.features = len(statistics) * channels
+        self.norm = None if statistics == MEAN else Statistics(self.features, _EPSILON)
+
+    def forward(self, x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips features"]:
+        found = [_STATISTICS[name](x) for name in self.statistics]
+        if self.norm is None:
+            return found[0]
+        pooled = torch.cat(found, dim=1)
+        return layout().frames(self.norm(layout().from_volume(pooled[:, :, None, None, None]))).flatten(1)
 
 
 def _mean(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:

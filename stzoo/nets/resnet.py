@@ -138,9 +138,7 @@ class ResNet3d(StagedClassifier):
         stem_frames: Literal[1] | None = None,
         pooling: tuple[Statistic, ...] = MEAN,
     ) -> None:
-        super().__init__(
-            smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout, pooling=pooling
-        )
+        super().__init__(smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout)
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
         self.stem = nn.Sequential(
@@ -159,7 +157,7 @@ class ResNet3d(StagedClassifier):
                 modules.add_module(f"block{number}", block)
                 inputs = outputs
             self.add_stage(f"stage{stage}", modules)
-        self.add_head(inputs, classes)
+        self.add_head(inputs, classes, pooling)
 
     def before_stages(self, x: Activation) -> Activation:
         return max_pool(self.stem(x), self.pool_kernel, (1, 2, 2))

@@ -23,6 +23,7 @@ from stzoo.nets.images import of_images
 from stzoo.nets.layers import Conv
 from stzoo.nets.layout import Activation, laid_out, layout
 from stzoo.nets.norm import BatchNorm
+from stzoo.nets.pooling import MEAN, Pooling
 from stzoo.nets.timm_library import flat_net, is_plain, planned, timm_sites
 from stzoo.strategies.strategy import Site
 
@@ -108,6 +109,7 @@ class TimmNet(StagedClassifier):
             self.add_stage(f"block{number}", block)
         self.last = last
         self.head = _linear(flat.get_classifier())  # type: ignore[operator]
+        self.pooling = Pooling(MEAN, self.head.in_features)
 
     def before_stages(self, x: Activation) -> Activation:
         return self.stem(x)

@@ -18,6 +18,7 @@ from stzoo.nets.fusion import Fusion, named_gates
 from stzoo.nets.imagenet import TORCHVISION
 from stzoo.nets.inflate import FAMILIES, counterparts, inflate
 from stzoo.nets.mobilenet import MobileNet3d, MobileNetSizes, mobilenet_sites
+from stzoo.nets.pooling import STATISTICS
 from stzoo.nets.resnet import ResNet3d, ResNetSizes, resnet_sites
 from stzoo.strategies.strategy import ALL_BRANCHES, Strategy
 
@@ -166,6 +167,20 @@ def test_s_behind_a_stem_of_single_frames_is_the_mean_of_the_2d_net_over_them(ba
         found = net.eval()(clips)
     assert expected.std() > 0.01
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_the_head_sees_of_time_needs_nothing_of_the_2d_net(backbone: str) -> None:
+    shape = Architecture(backbone, CLASSES, {"pooling": STATISTICS})
+    net = nets.fixed_net(shape, shape.uniform("S"))
+    flat = flat_net(backbone)
+    inflate(net, flat.state_dict())
+    with torch.no_grad():
+        net.eval()(still_clip(picture()))
+    assert {name for name, _ in net.named_buffers() if "pooling" in name} == {
+        f"pooling.norm.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    with pytest.raises(WeightsError, match="of shape"):
+        inflate(net, flat.state_dict(), keep_head=True)
 
 
 def test_on_a_still_clip_the_branches_of_every_site_agree(backbone: str) -> None:

@@ -9,10 +9,18 @@ from hypothesis import strategies as st
 from stzoo.nets import Architecture
 from stzoo.nets.images import Frames, Images, Portable
 from stzoo.nets.layout import ChannelsLast, Volumes, laid_out
-from stzoo.nets.pooling import MEAN, STATISTICS, is_pooling, over_time
+from stzoo.nets.pooling import MEAN, STATISTICS, Pooling, Statistic, is_pooling
 from stzoo.nets.pruning import fixed_net
 
+ALL: tuple[Statistic, ...] = STATISTICS
 SEEDS = st.integers(0, 2**31)
+
+
+def pooled(x: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Before the norm that makes statistics equal in size."""
+    norm = pooling.norm
+    assert norm is not None
+    return pooling.eval()(x) * (norm.running_var + norm.epsilon).sqrt() + norm.running_mean
 
 
 def features(seed: int, frames: int) -> torch.Tensor:
@@ -25,26 +33,34 @@ def test_the_statistics_are_those_of_numpy(seed: int, frames: int) -> None:
     clips = x.double().numpy()
     line = [np.polyfit(np.linspace(0, 1, frames), clip, 1)[0] for clip in clips]
     expected = np.concatenate([clips.mean(axis=1), clips.std(axis=1), np.array(line)], axis=1)
-    np.testing.assert_allclose(over_time(x, STATISTICS).numpy(), expected, atol=2e-3)
-    np.testing.assert_array_equal(over_time(x, MEAN), x.mean(dim=1))
+    np.testing.assert_allclose(pooled(x, Pooling(ALL, 3)).numpy(), expected, atol=2e-3)
+    np.testing.assert_array_equal(Pooling(MEAN, 3)(x), x.mean(dim=1))
 
 
 @given(seed=SEEDS, frames=st.integers(1, 12))
 def test_backwards_only_the_trend_is_another_and_has_the_other_sign(seed: int, frames: int) -> None:
     x = features(seed, frames)
-    forward, backward = over_time(x, STATISTICS), over_time(x.flip(1), STATISTICS)
+    forward, backward = pooled(x, Pooling(ALL, 3)), pooled(x.flip(1), Pooling(ALL, 3))
     torch.testing.assert_close(backward[:, :6], forward[:, :6])
     torch.testing.assert_close(backward[:, 6:], -forward[:, 6:], atol=1e-5, rtol=1e-5)
 
 
 def test_what_stands_still_has_a_mean_alone_and_gradients_that_are_finite() -> None:
     x = features(0, 1).expand(2, 5, 3).clone().requires_grad_()
-    pooled = over_time(x, STATISTICS)
-    torch.testing.assert_close(pooled[:, :3], x[:, 0])
-    assert pooled[:, 3:].abs().max() < 2e-3
-    pooled.sum().backward()  # type: ignore[no-untyped-call]
+    found = pooled(x, Pooling(ALL, 3))
+    torch.testing.assert_close(found[:, :3], x[:, 0])
+    assert found[:, 3:].abs().max() < 2e-3
+    found.sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     assert torch.isfinite(x.grad).all()
+
+
+def test_in_training_every_statistic_has_the_same_size_whatever_the_features_have() -> None:
+    x = torch.randn(64, 5, 3) * torch.tensor([2.0, 5.0, 30.0])
+    pooling = Pooling(ALL, 3).train()
+    torch.testing.assert_close(pooling(x).std(dim=0, correction=0), torch.ones(9), atol=0.06, rtol=0.0)
+    assert not list(pooling.parameters())
+    assert not list(Pooling(MEAN, 3).buffers())
 
 
 @pytest.mark.parametrize("names", [(), ("mean", "mean"), ("median",), (1,), (["mean"],)])
