@@ -123,8 +123,11 @@ class Init(Table):
         Field(description="2D weights in ST: over three frames, or at the middle one"),
     ] = "average"
     batch_norm: Annotated[
-        Literal["kept", "re-estimated"],
-        Field(description="statistics of the net that is begun with: those of the weights, or of its own clips"),
+        Literal["kept", "re-estimated", "absorbed"],
+        Field(
+            description="statistics of the net that is begun with: those of the weights, or of its own clips; "
+            "absorbed: of its own clips, and scales and shifts that leave what the weights compute as it was"
+        ),
     ] = "kept"
 
 

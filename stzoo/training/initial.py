@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,10 @@ from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.imagenet import SUFFIXES, TIMM_IMAGENET, imagenet_file, imagenet_place, read_weights
 from stzoo.nets.inflate import HEAD, inflate
+from stzoo.nets.reestimation import Clips, absorb_batch_norm, reestimate_batch_norm, without_sums
 from stzoo.nets.timm_library import is_timm, pretrained, timm_name
 from stzoo.recipe import Init
+from stzoo.strategies.strategy import Strategy
 from stzoo.training.run import Run
 from stzoo.training.voice import Voice
 from stzoo.zoo import hub, timm_weights
@@ -108,6 +110,15 @@ def recorded_origin(run: Run) -> Origin | None:
 def record_origin(run: Run, origin: Origin) -> None:
     """Writes it to the run's init.json."""
     write_json(run.path("init.json"), asdict(origin))
+
+
+def fit_batch_norm(init: Init, net: Classifier, strategy: Strategy, inputs: Callable[[], Iterable[Clips]]) -> None:
+    """Gives a net with that strategy and with first weights the batch-norm statistics that [init] asks for."""
+    if init.batch_norm == "re-estimated":
+        reestimate_batch_norm(net, inputs())
+    elif init.batch_norm == "absorbed":
+        flat = init.source == "imagenet" or _of_timm(init, strategy.backbone) is not None or _is_flat_file(_path(init))
+        absorb_batch_norm(net, without_sums(net, strategy) if flat else net.eval(), inputs)
 
 
 def _path(init: Init) -> Path:

@@ -19,7 +19,6 @@ from stzoo.errors import listed, require
 from stzoo.files import write_json
 from stzoo.metrics import mean_over_sources
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.reestimation import reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Stage
 from stzoo.space.costs import branch_shares
@@ -35,7 +34,7 @@ from stzoo.training.blueprint import Blueprint, template_tables
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.data import RunData
 from stzoo.training.faults import faults_of, has_collapsed
-from stzoo.training.initial import initialise, record_origin
+from stzoo.training.initial import fit_batch_norm, initialise, record_origin
 from stzoo.training.looks import look as note_look
 from stzoo.training.loop import Assignment, fit
 from stzoo.training.machine import Machine, device_of, machine_of, settled, shared_scores
@@ -216,9 +215,9 @@ class Stages:
 
     def _reestimate(self, first: Classifier) -> None:
         """Gives the net that the run begins with statistics of its own clips, where [init] asks for them."""
-        init = self.run.recipe.init
-        if init is not None and init.batch_norm == "re-estimated":
-            reestimate_batch_norm(first, self.data.calibration(self.machine.device, self.training)())
+        if (init := self.run.recipe.init) is not None:
+            inputs = self.data.calibration(self.machine.device, self.training)
+            fit_batch_norm(init, first, self.blueprint.strategy, inputs)
 
     def _record(self, stage: Stage, net: Classifier, epoch: int, numbers: Mapping[str, float]) -> float:
         """Writes an epoch's line, with the videos it left out, every gate, and what is reached on the selection split.

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
-from stzoo.nets import Architecture
+from stzoo.nets import Architecture, Classifier
 from stzoo.nets.norm import Statistics
-from stzoo.nets.reestimation import reestimate_batch_norm
+from stzoo.nets.reestimation import absorb_batch_norm, reestimate_batch_norm, without_sums
 
 CONTRACT = InputContract(frames=2, fps=5.0, resize=32, crop=32, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))
 
@@ -69,3 +69,68 @@ def test_re_estimation_needs_a_fixed_net_and_clips() -> None:
         reestimate_batch_norm(nets.template("densenet_tiny", 4), batches(1))
     with pytest.raises(UsageError, match="from no clips at all"):
         reestimate_batch_norm(net(), [])
+
+
+def with_statistics_of_other_clips(net: Classifier) -> Classifier:
+    """Norms that do not fit the clips of `batches`, with scales and shifts of their own."""
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith(("norm.weight", "norm.bias", "1.weight", "1.bias")):
+                parameter.add_(torch.rand_like(parameter))
+        for batch in batches(2, seed=9):
+            net.train()(3 * batch - 1)
+    return net.eval()
+
+
+def one_batch() -> Tensor:
+    """So many values of every channel that a batch's variance is that of all batches."""
+    return torch.randn(16, 3, 4, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("backbone", ["densenet_tiny", "resnet_tiny", "mobilenet_v2_tiny", "mobilenet_v4_tiny"])
+def test_what_absorbs_its_statistics_computes_what_it_did(backbone: str) -> None:
+    torch.manual_seed(0)
+    shape = Architecture(backbone, 4, {})
+    fixed_net = with_statistics_of_other_clips(nets.fixed_net(shape, shape.all_open))
+    clips = one_batch()
+    with torch.no_grad():
+        before = fixed_net(clips)
+        lost = copy.deepcopy(fixed_net)
+        reestimate_batch_norm(lost, [clips])
+        absorb_batch_norm(fixed_net, fixed_net, lambda: [clips])
+        size = float(before.std())
+        assert (lost(clips) - before).abs().max() > 0.3 * size
+        torch.testing.assert_close(fixed_net(clips), before, rtol=0.0, atol=0.03 * size)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [("densenet_tiny", {}), ("densenet_tiny", {"shared_norm": True}), ("resnet_tiny", {}), ("mobilenet_v2_tiny", {})],
+)
+def test_a_sum_of_branches_that_are_alike_absorbs_what_one_of_them_computes(
+    backbone: str, options: dict[str, bool]
+) -> None:
+    torch.manual_seed(0)
+    shape = Architecture(backbone, 4, options)
+    summed = nets.fixed_net(shape, shape.uniform("S+ST"))
+    with_statistics_of_other_clips(summed)
+    centre_the_branches_on_one(summed)
+    clips = one_batch()
+    alone = without_sums(summed, shape.uniform("S+ST"))
+    with torch.no_grad():
+        expected = alone(clips)
+        absorb_batch_norm(summed, alone, lambda: [clips])
+        torch.testing.assert_close(summed.eval()(clips), expected, rtol=0.0, atol=0.03 * float(expected.std()))
+
+
+def centre_the_branches_on_one(net: Classifier) -> None:
+    """Gives ST what S has, at its middle tap."""
+    tensors = net.state_dict()
+    for name, value in tensors.items():
+        if ".branches.ST." in name:
+            flat = tensors[name.replace(".ST.", ".S.")]
+            value.zero_()
+            if value.ndim == 5:
+                value[:, :, value.shape[2] // 2] = flat[:, :, 0]
+            else:
+                value.copy_(flat)
