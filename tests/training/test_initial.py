@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from stzoo.errors import ModelNotFoundError, StzooError, TrainingError, WeightsE
 from stzoo.nets import Architecture
 from stzoo.nets.blank import without_memory
 from stzoo.nets.imagenet import TIMM_IMAGENET
+from stzoo.nets.reestimation import without_sums
 from stzoo.recipe import Recipe, read
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import Blueprint
-from stzoo.training.initial import Origin, initialise, look_for, record_origin, recorded_origin
+from stzoo.training.initial import Origin, fit_batch_norm, initialise, look_for, record_origin, recorded_origin
 from stzoo.training.pipeline import train
 from stzoo.training.run import Run
 from stzoo.training.stages import prepare
@@ -109,6 +111,29 @@ def begin(tmp_path: Path) -> Begin:
 
 def kept(after: dict[str, torch.Tensor], before: dict[str, torch.Tensor]) -> set[str]:
     return {name for name, value in after.items() if torch.equal(value, before[name])}
+
+
+@pytest.mark.parametrize("of_pictures", [True, False])
+def test_absorbed_statistics_leave_what_the_first_weights_compute(
+    flat_file: Path, tmp_path: Path, of_pictures: bool
+) -> None:
+    """Of 2D weights that is what one branch computes, which both have; of a bundle it is what its net does."""
+    source = flat_file if of_pictures else saved(tmp_path / "all-open", uniform("S+ST"), LABELS)
+    sets = (f"init.from='{source}'", "init.batch_norm='absorbed'", "init.temporal='centre'")
+    recipe = recipe_of(tmp_path, tmp_path, *sets, fixed=False)
+    blueprint = Blueprint.of(recipe, len(LABELS))
+    net = blueprint.first.eval()
+    initialise(Run(tmp_path / "run", recipe), net, LABELS, SILENT)
+    reference = without_sums(net, blueprint.strategy) if of_pictures else copy.deepcopy(net)
+    clips = torch.randn(12, 3, 4, 64, 64)
+    assert recipe.init is not None
+    with torch.no_grad():
+        expected, summed = reference(clips), net(clips)
+        fit_batch_norm(recipe.init, net, blueprint.strategy, lambda: [clips])
+        found = net.eval()(clips)
+    size = float(expected.std())
+    assert not of_pictures or (summed - expected).abs().max() > size
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=0.1 * size)
 
 
 @pytest.mark.parametrize("overrides", [(), ("init.from=none",)])
