@@ -29,7 +29,8 @@ class Statistics(nn.Module):
 
     `forward` standardises the input. In training it uses the batch and follows it with `momentum`; a momentum of None
     averages all batches equally, which is how the statistics of a pruned net are re-estimated. While `follows_batches`
-    is off, it uses the batch and remembers nothing of it. The batch is that of all `ranks` together.
+    is off, it uses the batch and remembers nothing of it. The batch is that of all `ranks` together. A single value of
+    every channel has no variance, and is standardised as outside training.
     """
 
     running_mean: Tensor
@@ -72,13 +73,14 @@ class Statistics(nn.Module):
 
     def normalise(self, x: Activation, weight: Tensor | None, bias: Tensor | None) -> Activation:
         """Standardises and, where given, scales and shifts every channel."""
-        factor = self.counted()
         if self.training and self.together is not None:
-            together = self.together
+            together, factor = self.together, self.counted()
             return layout().per_channel(lambda view: (together(self, view, weight, bias, factor),), x)[0]
         kept = (self.running_mean, self.running_var)
+        by_batch = self.training and x.numel() > len(self.running_mean)
+        factor = self.counted() if by_batch else 0.0
         return layout().per_channel(
-            lambda view: (F.batch_norm(view, *kept, weight, bias, self.training, factor, self.epsilon),), x
+            lambda view: (F.batch_norm(view, *kept, weight, bias, by_batch, factor, self.epsilon),), x
         )[0]
 
     def counted(self) -> float:

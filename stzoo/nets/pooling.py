@@ -49,8 +49,8 @@ class Pooling(nn.Module):
         found = [_STATISTICS[name](x) for name in self.statistics]
         if self.norm is None:
             return found[0]
-        pooled = torch.cat(found, dim=1)
-        return layout().frames(self.norm(layout().from_volume(pooled[:, :, None, None, None]))).flatten(1)
+        pooled = layout().from_volume(torch.cat(found, dim=1)[:, :, None, None, None])
+        return layout().frames(self.norm(pooled)).flatten(1)
 
 
 def _mean(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:

@@ -63,6 +63,17 @@ def test_in_training_every_statistic_has_the_same_size_whatever_the_features_hav
     assert not list(Pooling(MEAN, 3).buffers())
 
 
+def test_one_clip_alone_is_trained_on_by_what_was_seen_before_and_teaches_no_statistics() -> None:
+    pooling = Pooling(ALL, 3).train()
+    for seed in range(20):
+        pooling(features(seed, 5))
+    assert pooling.norm is not None
+    seen = pooling.norm.running_mean.clone()
+    alone = pooling(features(0, 5)[:1])
+    assert torch.equal(pooling.norm.running_mean, seen)
+    torch.testing.assert_close(alone, pooling.eval()(features(0, 5)[:1]))
+
+
 @pytest.mark.parametrize("names", [(), ("mean", "mean"), ("median",), (1,), (["mean"],)])
 def test_no_other_pooling_is_one(names: tuple[object, ...]) -> None:
     assert not is_pooling(names)

@@ -81,6 +81,9 @@ def test_outside_training_and_of_several_processes_the_parts_run_one_after_the_o
     assert rectified(nn.Identity(), x).min() == 0.0
 
 
-def test_a_batch_of_one_value_has_no_variance_and_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
-        rectified(BatchNorm(CHANNELS), torch.randn(1, 1, 1, 1, CHANNELS))
+def test_a_batch_of_one_value_has_no_variance_and_is_standardised_as_outside_training() -> None:
+    norm, x = moved(BatchNorm(CHANNELS)).float(), torch.randn(1, 1, 1, 1, CHANNELS)
+    seen = norm.running_mean.clone()
+    found = rectified(norm.train(), x)
+    assert torch.equal(norm.running_mean, seen)
+    torch.testing.assert_close(found, rectified(norm.eval(), x))
