@@ -35,8 +35,9 @@ class Pooling(nn.Module):
     `mean` and `deviation` do not see the order of the frames. `trend` is what the line of least squares through them
     rises by from the first to the last; of a clip backwards it is the same with the other sign.
 
-    The mean alone stays as it is, as in the paper. More are of unlike sizes, so a batch norm without scale and shift
-    makes them equal. `features` is how many numbers there are of a clip.
+    The mean alone stays as it is, as in the paper. More are of unlike sizes, so they are standardised, by a batch norm's
+    running statistics in training too: a batch has one value a clip, which are too few. `features` is how many numbers
+    there are of a clip.
     """
 
     def __init__(self, statistics: tuple[Statistic, ...], channels: int) -> None:
@@ -50,7 +51,9 @@ class Pooling(nn.Module):
         if self.norm is None:
             return found[0]
         pooled = layout().from_volume(torch.cat(found, dim=1)[:, :, None, None, None])
-        return layout().frames(self.norm(pooled)).flatten(1)
+        if self.norm.training:
+            self.norm(pooled.detach())
+        return layout().frames(layout().scaled_and_shifted(pooled, *self.norm.scale_and_shift())).flatten(1)
 
 
 def _mean(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:

@@ -55,23 +55,25 @@ def test_what_stands_still_has_a_mean_alone_and_gradients_that_are_finite() -> N
     assert torch.isfinite(x.grad).all()
 
 
-def test_in_training_every_statistic_has_the_same_size_whatever_the_features_have() -> None:
-    x = torch.randn(64, 5, 3) * torch.tensor([2.0, 5.0, 30.0])
+def test_every_statistic_comes_to_have_the_same_size_whatever_the_features_have() -> None:
     pooling = Pooling(ALL, 3).train()
-    torch.testing.assert_close(pooling(x).std(dim=0, correction=0), torch.ones(9), atol=0.06, rtol=0.0)
+    for _ in range(60):
+        found = pooling(torch.randn(64, 5, 3) * torch.tensor([2.0, 5.0, 30.0]))
+    torch.testing.assert_close(found.std(dim=0, correction=0), torch.ones(9), atol=0.3, rtol=0.0)
     assert not list(pooling.parameters())
     assert not list(Pooling(MEAN, 3).buffers())
 
 
-def test_one_clip_alone_is_trained_on_by_what_was_seen_before_and_teaches_no_statistics() -> None:
+def test_one_clip_alone_is_trained_on_and_teaches_no_statistics() -> None:
     pooling = Pooling(ALL, 3).train()
     for seed in range(20):
         pooling(features(seed, 5))
+    one = features(0, 5)
     assert pooling.norm is not None
     seen = pooling.norm.running_mean.clone()
-    alone = pooling(features(0, 5)[:1])
+    alone = pooling(one[:1])
     assert torch.equal(pooling.norm.running_mean, seen)
-    torch.testing.assert_close(alone, pooling.eval()(features(0, 5)[:1]))
+    torch.testing.assert_close(alone, pooling.eval()(one[:1]))
 
 
 @pytest.mark.parametrize("names", [(), ("mean", "mean"), ("median",), (1,), (["mean"],)])
