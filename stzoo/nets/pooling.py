@@ -35,9 +35,9 @@ class Pooling(nn.Module):
     `mean` and `deviation` do not see the order of the frames. `trend` is what the line of least squares through them
     rises by from the first to the last; of a clip backwards it is the same with the other sign.
 
-    The mean alone stays as it is, as in the paper. More are of unlike sizes, so they are standardised, by a batch norm's
-    running statistics in training too: a batch has one value a clip, which are too few. `features` is how many numbers
-    there are of a clip.
+    The mean alone stays as it is, as in the paper. More are of unlike sizes, so they are standardised, in training
+    too by the running statistics of a batch norm: a batch has one value a clip, which are too few. `features` is how
+    many numbers there are of a clip.
     """
 
     def __init__(self, statistics: tuple[Statistic, ...], channels: int) -> None:
