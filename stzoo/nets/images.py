@@ -10,6 +10,7 @@ from torch import Tensor
 from stzoo.nets.layout import (
     Activation,
     ChannelsLast,
+    FrameMeans,
     ImageView,
     Size,
     TimeView,
@@ -33,7 +34,7 @@ class Images(Views):
     def from_volume(self, volume: VolumeView) -> Activation:
         return volume.transpose(1, 2).flatten(0, 1)
 
-    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
+    def frames(self, x: Activation) -> FrameMeans:
         return x.mean(dim=(2, 3)).reshape(self.clips, -1, x.shape[1])
 
     def scaled_and_shifted(

@@ -31,6 +31,8 @@ ImageView = Float[Tensor, "images channels height width"]
 TimeView = Float[Tensor, "clips channels frames positions"]
 """Every position a line through time."""
 
+FrameMeans = Float[Tensor, "_clips _frames _channels"] | Float[Tensor, "_clips _channels _frames"]
+
 VolumeView = Float[Tensor, "clips channels frames height width"]
 
 Size = tuple[int, int, int]
@@ -42,14 +44,15 @@ class Layout(ABC):
 
     channels: ClassVar[int]
     rows: ClassVar[int]
+    frames_axis: ClassVar[int] = 1
 
     @abstractmethod
     def from_volume(self, volume: VolumeView) -> Activation:
         """A net's clips as its first activation."""
 
     @abstractmethod
-    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
-        """The mean over every frame's positions."""
+    def frames(self, x: Activation) -> FrameMeans:
+        """The mean over every frame's positions, with frames on the axis `frames_axis`."""
 
     @abstractmethod
     def convolve(
@@ -144,7 +147,7 @@ class ChannelsLast(Views):
     def from_volume(self, volume: VolumeView) -> Activation:
         return volume.permute(0, 2, 3, 4, 1).contiguous()
 
-    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
+    def frames(self, x: Activation) -> FrameMeans:
         return x.mean(dim=(2, 3))
 
     def scaled_and_shifted(
@@ -174,6 +177,7 @@ class Volumes(Layout):
     """[clips, channels, frames, height, width], contiguous, as torch's own 3D modules have them."""
 
     channels, rows = 1, 3
+    frames_axis = 2
 
     def from_volume(self, volume: VolumeView) -> Activation:
         return volume
@@ -184,8 +188,8 @@ class Volumes(Layout):
     def from_images(self, y: ImageView, x: Activation) -> Activation:
         return y.reshape(-1, x.shape[2], *y.shape[1:]).transpose(1, 2)
 
-    def frames(self, x: Activation) -> Float[Tensor, "clips frames channels"]:
-        return x.mean(dim=(3, 4)).transpose(1, 2)
+    def frames(self, x: Activation) -> FrameMeans:
+        return x.mean(dim=(3, 4))
 
     def convolve(
         self, x: Activation, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size, groups: int

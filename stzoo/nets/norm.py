@@ -91,6 +91,16 @@ class Statistics(nn.Module):
         return 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
 
 
+class RunningNorm(Statistics):
+    """Standardises by the running statistics in training too, where they follow every batch."""
+
+    def forward(self, x: Activation) -> Activation:
+        if self.training:
+            self.normalise(x.detach(), None, None)
+        scale, shift = self.scale_and_shift()
+        return layout().scaled_and_shifted(x, scale.to(x.dtype), shift.to(x.dtype))
+
+
 def keep_statistics(net: nn.Module) -> None:
     """Lets every batch norm of a net in training use the statistics that it has, until `net.train` is called again."""
     for module in net.modules():

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stzoo.nets.layout import layout
-from stzoo.nets.norm import Statistics
+from stzoo.nets.layout import FrameMeans, layout
+from stzoo.nets.norm import RunningNorm
 
 Statistic = Literal["mean", "deviation", "trend"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
@@ -44,31 +44,33 @@ class Pooling(nn.Module):
         super().__init__()
         self.statistics = statistics
         self.features = len(statistics) * channels
-        self.norm = None if statistics == MEAN else Statistics(self.features, _EPSILON)
+        self.norm = None if statistics == MEAN else RunningNorm(self.features, _EPSILON)
 
-    def forward(self, x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips features"]:
-        found = [_STATISTICS[name](x) for name in self.statistics]
+    def forward(self, x: FrameMeans) -> Float[Tensor, "clips features"]:
+        found = [_STATISTICS[name](x, layout().frames_axis) for name in self.statistics]
         if self.norm is None:
             return found[0]
-        pooled = layout().from_volume(torch.cat(found, dim=1)[:, :, None, None, None])
-        if self.norm.training:
-            self.norm(pooled.detach())
-        return layout().frames(layout().scaled_and_shifted(pooled, *self.norm.scale_and_shift())).flatten(1)
+        pooled = torch.cat(found, dim=1)[:, :, None, None, None]
+        return layout().frames(self.norm(layout().from_volume(pooled))).flatten(1)
 
 
-def _mean(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:
-    return x.mean(dim=1)
+def _mean(x: FrameMeans, axis: int) -> Float[Tensor, "clips channels"]:
+    return x.mean(dim=axis)
 
 
-def _deviation(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:
-    apart = x - x.mean(dim=1, keepdim=True)
-    return torch.sqrt((apart * apart).mean(dim=1) + _LEAST_VARIANCE)
+def _deviation(x: FrameMeans, axis: int) -> Float[Tensor, "clips channels"]:
+    apart = x - x.mean(dim=axis, keepdim=True)
+    return torch.sqrt((apart * apart).mean(dim=axis) + _LEAST_VARIANCE)
 
 
-def _trend(x: Float[Tensor, "clips frames channels"]) -> Float[Tensor, "clips channels"]:
-    frames = x.shape[1]
+def _trend(x: FrameMeans, axis: int) -> Float[Tensor, "clips channels"]:
+    frames = x.shape[axis]
     times = torch.arange(frames, dtype=x.dtype, device=x.device) - (frames - 1) / 2
-    return (x * (times * (12 / (frames * (frames + 1)))).unsqueeze(1)).sum(dim=1)
+    return (x.movedim(axis, -1) * (times * (12 / (frames + 1)))).mean(dim=-1)
 
 
-_STATISTICS: dict[Statistic, Callable[[Tensor], Tensor]] = {"mean": _mean, "deviation": _deviation, "trend": _trend}
+_STATISTICS: dict[Statistic, Callable[[Tensor, int], Tensor]] = {
+    "mean": _mean,
+    "deviation": _deviation,
+    "trend": _trend,
+}

@@ -212,6 +212,7 @@ OPERATORS: dict[str, Operator] = {
     "Slice": Operator(3, 5, {}, rearranging.cut),
     "Softmax": Operator(1, 1, {"axis": int}, _softmax),
     "Split": Operator(2, 2, {"axis": int}, rearranging.split),
+    "Sqrt": Operator(1, 1, {}, _same),
     "Squeeze": Operator(1, 2, {}, rearranging.squeeze),
     "Sub": Operator(2, 2, {}, _arithmetic(lambda a, b: a - b)),
     "Transpose": Operator(1, 1, {"perm": tuple}, rearranging.transpose),
