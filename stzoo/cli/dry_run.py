@@ -91,8 +91,8 @@ def _facts(recipe: Recipe) -> dict[str, str]:
     net, augment = recipe.net, recipe.augment
     training = recipe.training_input
     sides = augment.short_sides or (augment.strip_size or recipe.input.short_side,)
-    branches = ",".join(net.branches) + (", stem of single frames" if net.stem_frames else "")
-    pooling = " and ".join(net.pooling)
+    seen = f", {' and '.join(net.pooling)} over time" if net.pooling != ("mean",) else ""
+    branches = ",".join(net.branches) + (", stem of single frames" if net.stem_frames else "") + seen
     trained = "template, from which a strategy is selected"
     if recipe.fixed is not None:
         trained = f"strategy {Path(recipe.fixed.strategy).name} alone"
@@ -102,8 +102,7 @@ def _facts(recipe: Recipe) -> dict[str, str]:
         "input": recipe.input.text,
         "training": f"{training.frames} frames, {training.rate}, random crop {training.crop} of short side "
         f"{' or '.join(map(str, sides))}, {augment.stride} stride, flip {str(augment.flip).lower()}",
-        "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {branches}, {pooling} over time; "
-        f"{trained}",
+        "net": f"{net.backbone}, temporal stride {net.temporal_stride}, branches {branches}; {trained}",
         "starts from": "none" if recipe.init is None else recipe.init.source,
         "machine": _machine(recipe),
     }
