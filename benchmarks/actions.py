@@ -4,16 +4,17 @@
     python benchmarks/actions.py read --runs runs/actions
 
 CLIPS is a folder with groups.csv (path, label, source and fold) and classes.txt. Every fold is held out once, and
-nothing is chosen by it: a template is trained on the others as recipes/jhmdb21-mobilenet_v2.toml says, its strategies
-are compared on sources that are taken from those folds, and Opt, Opt within a budget, S, ST and S+ST are cut out of it;
-Opt is trained further. The questions are the actions, the actions with the frames of every clip mixed, and the arrow of
-time: the same clips forward or reversed, without actions that look the same both ways. What ends is not trained again.
+nothing is chosen by it: a template is trained on the others as a recipe for J-HMDB says, its strategies are compared
+on sources that are taken from those folds, and Opt, Opt within a budget, S, ST and S+ST are cut out of it; Opt is
+trained further. The questions are the actions, the actions with the frames of every clip mixed, and the arrow of time:
+the same clips forward or reversed, without actions that look the same both ways. What ends is not trained again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +30,7 @@ from stzoo.files import write_json
 from stzoo.inference import video_scores
 from stzoo.metrics import Estimate, mean_over_sources, share
 from stzoo.nets.classifier import Classifier
+from stzoo.recipe import Recipe, read
 from stzoo.space.costs import size_costs
 from stzoo.space.judge import Judge
 from stzoo.space.one_shot import Answers, pruned
@@ -38,7 +40,6 @@ from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
 from stzoo.training.stages import Stages
 
-RECIPE = "jhmdb21-mobilenet_v2"
 FOLDS = (0, 1, 2, 3)
 BUDGET = 0.25
 """Of the way from the cheapest strategy to the dearest."""
@@ -46,25 +47,26 @@ BUDGET = 0.25
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "actions": (),
     "shuffled": ("data.frame_order='shuffled'",),
-    # Of two clips for every video, half of the epochs are as many steps.
-    "arrow": (
-        "data.frame_order='arrow'",
-        "data.leave_out=['clap', 'wave', 'pullup', 'brush_hair']",
-        "warmup.epochs=6",
-        "variational.epochs=4",
-        "finetune.epochs=4",
-    ),
+    "arrow": ("data.frame_order='arrow'", "data.leave_out=['clap', 'wave', 'pullup', 'brush_hair']"),
 }
 MOTION = ("sit", "stand", "catch", "throw", "run", "walk", "climb_stairs", "jump", "pick", "push")
 PARTS = {"all": (), "motion": MOTION, "sit or stand": ("sit", "stand")}
 """Classes whose videos are also counted by themselves; none are all."""
 
 
-def overrides(clips: Path, init: str, question: str, fold: int) -> list[str]:
+def overrides(recipe: str, clips: Path, init: str | None, question: str, fold: int) -> list[str]:
     """What the recipe becomes for a question and a fold of these clips."""
     data = ["format='list'", f"root='{clips.resolve()}'", "classes='classes.txt'", "train='groups.csv'", f"fold={fold}"]
-    own = [*(f"data.{line}" for line in data), f"init.from='{init}'"]
-    return [*own, "bundle.template=false", *QUESTIONS[question]]
+    own = [f"data.{line}" for line in data] + ([] if init is None else [f"init.from='{init}'"])
+    epochs = halved(read(recipe)) if question == "arrow" else ()
+    return [*own, "bundle.template=false", *QUESTIONS[question], *epochs]
+
+
+def halved(recipe: Recipe) -> Iterator[str]:
+    """Half of a recipe's epochs: of two clips for every video, they are as many steps."""
+    for stage, table in recipe.stages.items():
+        yield f"{stage}.epochs={math.ceil(table.epochs / 2)}"
+        yield f"{stage}.head_epochs={math.ceil(table.head_epochs / 2)}"
 
 
 def strategies_of(stages: Stages, template: Classifier) -> dict[str, Strategy]:
@@ -179,12 +181,12 @@ def train(options: argparse.Namespace) -> None:
         for question in options.questions:
             answers = options.runs / f"{question}-{fold}.json"
             if not answers.exists():
-                own = overrides(options.clips, options.init, question, fold)
-                stages = begun(options.runs / f"{question}-{fold}", RECIPE, own, options.cache)
+                own = overrides(options.recipe, options.clips, options.init, question, fold)
+                stages = begun(options.runs / f"{question}-{fold}", options.recipe, own, options.cache)
                 write_json(answers, {"machine": machine(), **measure(stages)})
 
 
-def read(options: argparse.Namespace) -> None:
+def tell(options: argparse.Namespace) -> None:
     found = {}
     for question in options.questions:
         paths = {fold: options.runs / f"{question}-{fold}.json" for fold in FOLDS}
@@ -215,14 +217,15 @@ def read(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for name, run in (("train", train), ("read", read)):
+    for name, run in (("train", train), ("read", tell)):
         command = commands.add_parser(name)
         command.set_defaults(run=run)
         command.add_argument("--runs", type=Path, default=Path("runs/actions"))
         command.add_argument("--questions", nargs="+", choices=QUESTIONS, default=list(QUESTIONS))
         if name == "train":
             command.add_argument("clips", type=Path)
-            command.add_argument("--init", required=True, help="ImageNet weights of MobileNetV2")
+            command.add_argument("--recipe", default="jhmdb21-mobilenet_v2")
+            command.add_argument("--init", help="weights to start from; the recipe's, if they are not given")
             command.add_argument("--folds", type=int, nargs="+", default=FOLDS)
             command.add_argument("--cache", type=Path, default=Path("data/cache"))
         else:

@@ -78,9 +78,11 @@ class Forecast:
     @property
     def sentence(self) -> str:
         """Both in one line, as every recipe for an official dataset opens with it."""
+        together = self.memory_bytes / 1e9
         return (
             f"{power(self.multiply_adds)} multiply-adds in training, {self.clip_bytes / 1e9:.2g} GB of memory a clip, "
-            f"{self.memory_bytes / 1e9:.0f} GB for {self.at_once} clips at once; counted, no GPU was measured."
+            f"{together:{'.0f' if together >= 1 else '.1g'}} GB for {self.at_once} clips at once; "
+            "counted, no GPU was measured."
         )
 
 

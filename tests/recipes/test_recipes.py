@@ -41,7 +41,7 @@ SMALL = [
 OF_A_TEMPLATE = ["selection.strategies=1", "selection.batch_norm_clips=2", "objective.k=0.02"]  # k of few videos
 SHORT = ("epochs=1", "schedule=cosine", "milestones=[]")
 DATASETS = ("sthv1", "sthv2", "ucf101", "k400", "hmdb51")
-JHMDB = ("jhmdb21", "jhmdb21-resnet50", "jhmdb21-mobilenet_v2")
+JHMDB = ("jhmdb21", "jhmdb21-resnet50", "jhmdb21-mobilenet_v2", "jhmdb21-densenet_tiny")
 SMALL_MACHINES = tuple(f"{dataset}-mobilenet_v4" for dataset in ("sthv1", "sthv2", "ucf101", "k400"))
 WITH_BASELINES = (*DATASETS, "sthv1-lowtemporal", "jhmdb21")
 BACKBONES = ("densenet121", "resnet50", "resnext50", "resnext101", "mobilenet_v2", "inception")
@@ -103,7 +103,7 @@ def test_there_is_a_recipe_for_every_dataset_and_backbone() -> None:
     further = {"sthv1-lowtemporal", "ucf101-from-k400", "ucf101-inception-from-k400", *JHMDB, *SMALL_MACHINES}
     assert set(LARGE) == wanted | alone | further
     assert len(wanted) == 30
-    assert len(FILES) == len(LARGE) + len(MADE) + 1 == 75
+    assert len(FILES) == len(LARGE) + len(MADE) + 1 == 76
 
 
 @pytest.mark.parametrize("name", RECIPES)
