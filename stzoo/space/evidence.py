@@ -30,7 +30,7 @@ FEWEST = 8
 SURE = 0.05
 """The chance that noise alone lets any gate stand out."""
 
-_AT_ONCE, _FLIPS = 16, 2000
+_AT_ONCE, _FLIPS = 4, 2000
 _NUMBERS = ("gradient", "error", "chance")
 
 
