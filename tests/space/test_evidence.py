@@ -69,6 +69,15 @@ def test_the_data_speak_for_gates_of_a_template_that_has_learnt() -> None:
     assert Evidence.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
+def test_how_many_videos_are_asked_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    template, data = trained(clips(TRAINING, 0), steps=4), clips(10, 1)
+    found = {}
+    for at_once in (3, 10):
+        monkeypatch.setattr("stzoo.space.evidence._AT_ONCE", at_once)
+        found[at_once] = [gate.gradient for gate in evidence(template, data).gates]
+    assert found[3] == pytest.approx(found[10], rel=1e-4, abs=1e-7)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_template_of_shuffled_labels_is_called_not_learnt(seed: int) -> None:
     template = trained(shuffled(clips(TRAINING, seed), seed))
