@@ -240,6 +240,8 @@ def main() -> None:
         "--subset", action="append", default=[], metavar="NAME=FILE", help="report these videos alone too"
     )
     parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=STARTS)
+    parser.add_argument("--orders", nargs="+", choices=ORDERS, default=ORDERS)
     parser.add_argument("--finetune-epochs", type=int, default=12)
     parser.add_argument("--scratch-epochs", type=int, default=24)
     parser.add_argument("--scratch-learning-rate", type=float, default=0.05)
@@ -255,8 +257,8 @@ def main() -> None:
     cells = [
         Cell(model, start, order, fold)
         for fold in sorted(set(folds.folds))
-        for order in ORDERS
-        for start in STARTS
+        for order in arguments.orders
+        for start in arguments.starts
         for model in arguments.models
     ]
     settings = {
