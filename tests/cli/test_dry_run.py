@@ -66,6 +66,8 @@ def test_a_dry_run_shows_net_steps_and_data_and_writes_nothing(small: Path) -> N
     assert fixed[1:6] == ["3", "4", "0.1", "2", "6"]
     assert "strategy st alone" in result.stdout
     assert ["train", "8", "186.6", "kB"] in lines  # 8 strips of 6 frames of 36 x 36 pixels
+    head = run("train", "small.toml", "--dry-run", "--set", 'net.pooling=["mean","trend"]').stdout
+    assert "branches S,ST, mean and trend over time; " in " ".join(head.split())
     larger = run("train", "small.toml", "--dry-run", "--set", "input.clips=100").stdout
     assert ["val", "2", "2.5", "MB"] in [line.split() for line in larger.splitlines()]  # 200 clips of 4 of 32 x 32
     (memory,) = (line for line in lines if line[:1] == ["memory"])
