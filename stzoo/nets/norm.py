@@ -54,6 +54,10 @@ class Statistics(nn.Module):
         self.running_var.fill_(1.0)
         self.num_batches_tracked.zero_()
 
+    def keep(self) -> None:
+        """Uses what it has seen and follows no batch, until `train` is called again."""
+        self.eval()
+
     def scale_and_shift(self) -> ScaleAndShift:
         """What this norm does to every channel outside training, in single precision at least."""
         precision = torch.promote_types(self.running_var.dtype, torch.float32)
@@ -62,8 +66,12 @@ class Statistics(nn.Module):
 
     def merged(self) -> nn.Module:
         """What does the same outside training in one scale and one shift."""
+        return self.as_affine(Affine)
+
+    def as_affine(self, kind: type[Affine]) -> Affine:
+        """One of this kind with the scale and the shift of now, without gradients."""
         scale, shift = self.scale_and_shift()
-        affine = Affine(len(scale)).to(self.running_var).requires_grad_(False).eval()
+        affine = kind(len(scale)).to(self.running_var).requires_grad_(False).eval()
         affine.weight.copy_(scale)
         affine.bias.copy_(shift)
         return affine
@@ -91,20 +99,12 @@ class Statistics(nn.Module):
         return 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
 
 
-class RunningNorm(Statistics):
-    """Standardises by the running statistics in training too, where they follow every batch."""
-
-    def forward(self, x: Activation) -> Activation:
-        if self.training:
-            self.normalise(x.detach(), None, None)
-        scale, shift = self.scale_and_shift()
-        return layout().scaled_and_shifted(x, scale.to(x.dtype), shift.to(x.dtype))
-
-
 def keep_statistics(net: nn.Module) -> None:
     """Lets every batch norm of a net in training use the statistics that it has, until `net.train` is called again."""
     for module in net.modules():
-        if isinstance(module, Statistics | _BatchNorm):
+        if isinstance(module, Statistics):
+            module.keep()
+        elif isinstance(module, _BatchNorm):
             module.eval()
 
 
@@ -158,8 +158,10 @@ def normalise_together(
         BatchNormOfAll.apply(x, weight, bias, statistics.ranks, statistics.epsilon),
     )
     if factor:
-        statistics.running_mean.lerp_(mean.to(statistics.running_mean), factor)
-        statistics.running_var.lerp_((variance * count / (count - 1.0)).to(statistics.running_var), factor)
+        by = factor * (count > 1).to(statistics.running_mean)
+        unbiased = variance * count / (count - 1.0).clamp(min=1.0)
+        statistics.running_mean.lerp_(mean.to(statistics.running_mean), by)
+        statistics.running_var.lerp_(unbiased.to(statistics.running_var), by)
     return y
 
 

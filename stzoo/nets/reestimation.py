@@ -13,6 +13,7 @@ from stzoo.errors import UsageError
 from stzoo.nets.backbones import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.norm import Affine, BatchNorm, ScaleAndShift, Statistics
+from stzoo.nets.pooling import RunningNorm
 from stzoo.nets.pruning import fixed_net, is_template
 from stzoo.nets.timm import TimmNet
 from stzoo.strategies.strategy import Strategy
@@ -23,12 +24,14 @@ Clips = Float[Tensor, "clips 3 frames height width"]
 def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Clips]) -> None:
     """Replaces all batch-norm statistics of a fixed net by the plain average over the given batches, in place.
 
-    A net of timm that has none, and is not merged, stays as it is. Raises `UsageError` for a template, for another net
-    without batch norms, and when there is no batch.
+    Statistics of pooled features stay once they have learnt: the head learns on them, and what comes before them is
+    standardised anew. A net of timm that has no batch norms, and is not merged, stays as it is. Raises `UsageError` for
+    a template, for another net without batch norms, and when there is no batch.
     """
     if is_template(net):
         raise UsageError("batch-norm statistics are re-estimated for fixed nets; prune a strategy out of it first")
-    norms = [module for module in net.modules() if isinstance(module, Statistics | _BatchNorm)]
+    learnt = {module for module in net.modules() if isinstance(module, RunningNorm) and module.has_learnt}
+    norms = [module for module in net.modules() if isinstance(module, Statistics | _BatchNorm) and module not in learnt]
     if not norms and any(isinstance(module, TimmNet) and module.architecture for module in net.modules()):
         return
     if not norms:
@@ -42,6 +45,8 @@ def reestimate_batch_norm(net: nn.Module, inputs: Iterable[Clips]) -> None:
             norm.reset_running_stats()
         norm.momentum = None
     net.train()
+    for norm in learnt:
+        norm.eval()
     batches = 0
     with torch.no_grad():
         for batch in inputs:
@@ -60,7 +65,8 @@ def absorb_batch_norm(net: Classifier, reference: Classifier, inputs: Callable[[
     What `reference` computes with the statistics that it has is what it then computes with those of the clips, and
     `net` as far as it has the same weights: re-estimating loses nothing any more of what they know. `reference` has the
     net's weights, with one or more of the branches that the net has at every site; of a branch that it lacks, the norms
-    change as those of its own do. Norms without a scale are only re-estimated.
+    change as those of its own do. Norms without a scale are only re-estimated. Raises `UsageError` for a net without
+    batch norms that could absorb anything.
     """
     changes = _changes(reference, inputs())
     with torch.no_grad():
@@ -86,7 +92,16 @@ def without_sums(net: Classifier, strategy: Strategy) -> Classifier:
 
 def _changes(reference: Classifier, inputs: Iterable[Clips]) -> dict[str, ScaleAndShift]:
     """By norm, the factor of its scale, and what its shift gains for a scale of one, if its clips are to be its own."""
-    norms = {name: module for name, module in reference.named_modules() if isinstance(module, Statistics)}
+    norms = {
+        name: module
+        for name, module in reference.named_modules()
+        if isinstance(module, Statistics) and not isinstance(module, RunningNorm)
+    }
+    if not norms:
+        raise UsageError(
+            "this net has no batch norm of stzoo's whose scale could absorb other statistics; use init.batch_norm = "
+            '"re-estimated" or "kept"'
+        )
     seen = {
         name: Statistics(len(norm.running_mean), norm.epsilon).to(norm.running_mean) for name, norm in norms.items()
     }

@@ -31,6 +31,7 @@ from stzoo.runtimes.values import (
 )
 
 _MOST_NUMBER = 2**31
+_MOST_COUNTED = 2**16
 Attributes = Mapping[str, Any]
 Follow = Callable[[Sequence[Value | None], Attributes], Value | tuple[Value, ...]]
 
@@ -152,6 +153,14 @@ def _layer_norm(inputs: Sequence[Value | None], attributes: Attributes) -> Value
     return Value(value.kind, value.shape)
 
 
+def _range(inputs: Sequence[Value | None], _: Attributes) -> Value:
+    """The whole numbers from 0 to a limit, of which there are no more than there may be sizes."""
+    start, limit, step = (numbers_of(inputs, index) for index in range(3))
+    require(start == (0,) and step == (1,) and len(limit) == 1, "counts otherwise than by one from zero")
+    require(0 < limit[0] <= _MOST_COUNTED, "counts too far")
+    return Value(INT64, limit, tuple(range(limit[0])))
+
+
 def _scaled(kinds: tuple[int, ...], given: int | None) -> Follow:
     """QuantizeLinear and DequantizeLinear: one scale and zero for a tensor, or one for every slice along an axis."""
 
@@ -204,6 +213,7 @@ OPERATORS: dict[str, Operator] = {
     "Mul": Operator(2, 2, {}, _arithmetic(lambda a, b: a * b)),
     "Pad": Operator(2, 3, {"mode": bytes}, rearranging.pad),
     "QuantizeLinear": Operator(3, 3, {"axis": int}, _scaled((FLOAT,), None)),
+    "Range": Operator(3, 3, {}, _range),
     "ReduceMean": Operator(2, 2, {"keepdims": int, "noop_with_empty_axes": int}, _reduce_mean),
     "Relu": Operator(1, 1, {}, _same),
     "Reshape": Operator(2, 2, {"allowzero": int}, rearranging.reshape),

@@ -62,13 +62,17 @@ def search(
 
     First the effects of single units in the dearest strategy, which sum up well over the whole space, propose those
     with the least sum within the budget, and these race with the `rivals`. Then the effects around the best so far
-    propose others, until a race changes nothing. `after` is called at every rung. The judge keeps what was asked, so a
-    search that is stopped goes on, and several budgets share what they have in common.
+    propose others, until a race changes nothing. Where a budget pays for the cheapest alone, nothing is searched.
+    `after` is called at every rung. The judge keeps what was asked, so a search that is stopped goes on, and several
+    budgets share what they have in common.
 
     Raises `ValueError` where the cheapest strategy is dearer than the budget.
     """
     if costs.of(costs.cheapest) > budget:
         raise ValueError(f"no strategy costs {budget} or less")
+    if all(costs.of(other) > budget for other in changes(costs, costs.cheapest).values()):
+        judge.ask([costs.cheapest])
+        return Found(costs.cheapest, judge.loss(costs.cheapest), 0)
     few, more, _ = stops(judge.videos)
     effects = effects_around(judge, costs, costs.dearest, more)
     pool = [*least_within(effects, costs, budget, PROPOSED), *(one for one in rivals if costs.of(one) <= budget)]

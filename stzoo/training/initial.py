@@ -114,7 +114,7 @@ def record_origin(run: Run, origin: Origin) -> None:
 
 def fit_batch_norm(init: Init, net: Classifier, strategy: Strategy, inputs: Callable[[], Iterable[Clips]]) -> None:
     """Gives a net with that strategy and with first weights the batch-norm statistics that [init] asks for."""
-    if init.batch_norm == "re-estimated":
+    if init.batch_norm == "re-estimated" or (init.batch_norm == "absorbed" and init.source == "none"):
         reestimate_batch_norm(net, inputs())
     elif init.batch_norm == "absorbed":
         flat = init.source == "imagenet" or _of_timm(init, strategy.backbone) is not None or _is_flat_file(_path(init))

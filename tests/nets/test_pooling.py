@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stzoo.nets import Architecture
 from stzoo.nets.images import Frames, Images, Portable
 from stzoo.nets.layout import ChannelsLast, Volumes, laid_out
+from stzoo.nets.norm import keep_statistics
 from stzoo.nets.pooling import MEAN, STATISTICS, Pooling, Statistic, is_pooling
 from stzoo.nets.pruning import fixed_net
 
@@ -23,8 +24,8 @@ def pooled(x: torch.Tensor, pooling: Pooling) -> torch.Tensor:
     return pooling.eval()(x) * (norm.running_var + norm.epsilon).sqrt() + norm.running_mean
 
 
-def features(seed: int, frames: int) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=(2, frames, 3))).float()
+def features(seed: int, frames: int, clips: int = 2) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(clips, frames, 3))).float()
 
 
 @given(seed=SEEDS, frames=st.integers(2, 12))
@@ -64,16 +65,33 @@ def test_every_statistic_comes_to_have_the_same_size_whatever_the_features_have(
     assert not list(Pooling(MEAN, 3).buffers())
 
 
-def test_one_clip_alone_is_trained_on_and_teaches_no_statistics() -> None:
+@given(seed=SEEDS, size=st.sampled_from([1, 4, 12]))
+def test_batches_of_any_size_teach_the_same_statistics_which_are_those_of_all_clips(seed: int, size: int) -> None:
     pooling = Pooling(ALL, 3).train()
-    for seed in range(20):
-        pooling(features(seed, 5))
-    one = features(0, 5)
-    assert pooling.norm is not None
-    seen = pooling.norm.running_mean.clone()
-    alone = pooling(one[:1])
-    assert torch.equal(pooling.norm.running_mean, seen)
-    torch.testing.assert_close(alone, pooling.eval()(one[:1]))
+    norm = pooling.norm
+    assert norm is not None
+    norm.momentum = None
+    assert not norm.has_learnt
+    clips = 5.0 + features(seed, 5, 24)
+    for batch in clips.split(size):
+        pooling(batch)
+    of_all = pooled(clips, pooling)
+    torch.testing.assert_close(norm.running_mean, of_all.mean(dim=0), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(norm.running_var, of_all.var(dim=0, correction=0), atol=1e-4, rtol=1e-3)
+    assert norm.has_learnt
+
+
+def test_what_has_learnt_nothing_yet_is_not_kept() -> None:
+    pooling = Pooling(ALL, 3).train()
+    keep_statistics(pooling)
+    pooling(features(0, 5))
+    norm = pooling.norm
+    assert norm is not None
+    seen = norm.running_mean.clone()
+    assert seen.abs().sum() > 0
+    keep_statistics(pooling)
+    pooling(features(1, 5))
+    assert torch.equal(norm.running_mean, seen)
 
 
 @pytest.mark.parametrize("names", [(), ("mean", "mean"), ("median",), (1,), (["mean"],)])

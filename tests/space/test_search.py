@@ -114,6 +114,14 @@ def test_a_search_that_is_stopped_ends_the_same(template: nn.Module, costs: Cost
     assert again.asked == straight.asked
 
 
+def test_a_budget_that_pays_for_the_cheapest_alone_asks_about_nothing_else(template: nn.Module, costs: Costs) -> None:
+    judge = Judge(template, data())
+    found = search.search(judge, costs, costs.of(costs.cheapest))
+    assert found.strategy == costs.cheapest
+    assert found.races == 0
+    assert judge.answered == judge.videos
+
+
 def test_a_budget_below_all_is_refused(template: nn.Module, costs: Costs) -> None:
     with pytest.raises(ValueError, match="no strategy costs 5 or less"):
         search.search(Judge(template, data()), costs, 5)
