@@ -66,6 +66,7 @@ def halved(recipe: Recipe) -> Iterator[str]:
     """Half of a recipe's epochs: of two clips for every video, they are as many steps."""
     for stage, table in recipe.stages.items():
         yield f"{stage}.epochs={math.ceil(table.epochs / 2)}"
+        yield f"{stage}.milestones={[math.ceil(milestone / 2) for milestone in table.milestones]}"
         yield f"{stage}.head_epochs={math.ceil(table.head_epochs / 2)}"
 
 
@@ -177,19 +178,25 @@ def percent(estimate: Estimate, sign: str = "") -> str:
 
 
 def train(options: argparse.Namespace) -> None:
-    for fold in options.folds:
-        for question in options.questions:
-            answers = options.runs / f"{question}-{fold}.json"
-            if not answers.exists():
-                own = overrides(options.recipe, options.clips, options.init, question, fold)
-                stages = begun(options.runs / f"{question}-{fold}", options.recipe, own, options.cache)
-                write_json(answers, {"machine": machine(), **measure(stages)})
+    runs = options.runs / options.recipe
+    cells = {
+        f"{question}-{fold}": overrides(options.recipe, options.clips, options.init, question, fold)
+        for fold in options.folds
+        for question in options.questions
+    }
+    for own in cells.values():
+        read(options.recipe, own)
+    for name, own in cells.items():
+        answers = runs / f"{name}.json"
+        if not answers.exists():
+            stages = begun(runs / name, options.recipe, own, options.cache)
+            write_json(answers, {"machine": machine(), **measure(stages)})
 
 
 def tell(options: argparse.Namespace) -> None:
     found = {}
     for question in options.questions:
-        paths = {fold: options.runs / f"{question}-{fold}.json" for fold in FOLDS}
+        paths = {fold: options.runs / options.recipe / f"{question}-{fold}.json" for fold in FOLDS}
         folds = {fold: json.loads(path.read_text(encoding="utf-8")) for fold, path in paths.items() if path.exists()}
         if not folds:
             continue
@@ -211,7 +218,7 @@ def tell(options: argparse.Namespace) -> None:
                 for fold, run in folds.items()
             },
         }
-    write_json(options.results, found)
+    write_json(options.results / f"{options.recipe}-folds.json", found)
 
 
 def main() -> None:
@@ -222,14 +229,14 @@ def main() -> None:
         command.set_defaults(run=run)
         command.add_argument("--runs", type=Path, default=Path("runs/actions"))
         command.add_argument("--questions", nargs="+", choices=QUESTIONS, default=list(QUESTIONS))
+        command.add_argument("--recipe", default="jhmdb21-mobilenet_v2", help="the name of one that ships")
         if name == "train":
             command.add_argument("clips", type=Path)
-            command.add_argument("--recipe", default="jhmdb21-mobilenet_v2")
             command.add_argument("--init", help="weights to start from; the recipe's, if they are not given")
             command.add_argument("--folds", type=int, nargs="+", default=FOLDS)
             command.add_argument("--cache", type=Path, default=Path("data/cache"))
         else:
-            command.add_argument("--results", type=Path, default=Path("docs/results/jhmdb21-folds.json"))
+            command.add_argument("--results", type=Path, default=Path("docs/results"), help="a folder")
     options = parser.parse_args()
     options.run(options)
 

@@ -257,8 +257,8 @@ def main() -> None:
     cells = [
         Cell(model, start, order, fold)
         for fold in sorted(set(folds.folds))
-        for order in arguments.orders
-        for start in arguments.starts
+        for order in ORDERS
+        for start in STARTS
         for model in arguments.models
     ]
     settings = {
@@ -271,7 +271,13 @@ def main() -> None:
     if written.exists() and json.loads(written.read_text(encoding="utf-8")) != settings:
         sys.exit(f"{written} says other settings than these; choose another folder with --out")
     write_json(written, settings)
-    pending = [cell for cell in cells if not (arguments.out / "cells" / f"{cell.name}.json").exists()]
+    pending = [
+        cell
+        for cell in cells
+        if cell.start in arguments.starts
+        and cell.order in arguments.orders
+        and not (arguments.out / "cells" / f"{cell.name}.json").exists()
+    ]
     for number, cell in enumerate(pending[: arguments.most], 1):
         done = bench.train(cell)
         print(f"{number}/{len(pending)} {cell.name} {done['seconds']} s, loss {done.get('loss', 0):.3f}", flush=True)

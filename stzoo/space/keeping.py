@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isclose
+from math import isclose, isnan
 from pathlib import Path
 
 from stzoo import bundle as bundles
@@ -50,7 +50,17 @@ def _is_of(folder: Path, template_digest: str, posterior: Posterior) -> bool:
 def keep(
     folders: list[Path], effects: Effects, trust: Trust | None, *, template_digest: str, data: str, picture: Path
 ) -> None:
-    """Puts effects that were measured on the videos called `data` into bundles, with their picture."""
+    """Puts effects that were measured on the videos called `data` into bundles, with their picture.
+
+    Raises `UsageError` for effects without a standard error.
+    """
+    if not folders:
+        return
+    if any(isnan(mean.error) for effect in effects.effects for mean in (effect.cross_entropy, effect.accuracy)):
+        raise UsageError(
+            f"{data} is of a single source, so effects have no standard error and are kept in no bundle; "
+            "measure them on videos of several with --data"
+        )
     said = _said(effects, trust, data, template_digest)
     for folder in folders:
         name = bundles.read(folder).name

@@ -18,7 +18,8 @@ from stzoo.files import write_json
 from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
 from stzoo.nets.imagenet import SUFFIXES, TIMM_IMAGENET, imagenet_file, imagenet_place, read_weights
-from stzoo.nets.inflate import HEAD, inflate
+from stzoo.nets.inflate import HEAD, POOLING, inflate
+from stzoo.nets.pooling import MEAN
 from stzoo.nets.reestimation import Clips, absorb_batch_norm, reestimate_batch_norm, without_sums
 from stzoo.nets.timm_library import is_timm, pretrained, timm_name
 from stzoo.recipe import Init
@@ -94,7 +95,7 @@ def look_for(init: Init, net: Classifier, labels: Sequence[str] | None) -> str |
         _put_2d(init, net, path)
     else:
         home, bundle = _bundle(init, backbone, bundles.TEXTS)
-        wanted = _wanted(net, keep_head=_keeps_head(init, bundle, labels or ()))
+        wanted = _wanted(init, net, bundle, labels or ())
         if home.repository is not None:
             return f"{init.source} is on the Hub; whether its weights fit the net is seen when training starts."
         _which(init, home, wanted)
@@ -154,27 +155,39 @@ def _put_2d(init: Init, net: Classifier, file: Path) -> Origin:
 
 def _put_bundle(init: Init, net: Classifier, labels: Sequence[str]) -> Origin:
     home, bundle = _bundle(init, architecture(net).backbone, (*bundles.TEXTS, bundles.MODEL))
-    keep_head = _keeps_head(init, bundle, labels)
-    wanted = _wanted(net, keep_head=keep_head)
+    wanted = _wanted(init, net, bundle, labels)
     which = _which(init, home, wanted)
     arrays = bundles.read_weights(home.folder, which)
     net.load_state_dict({name: torch.from_numpy(arrays[name]) for name in wanted}, strict=False)
-    return Origin(init.source, bundles.weights_digest(home.folder, which), "kept" if keep_head else "replaced")
+    head: Head = "kept" if wanted.keys() >= set(HEAD) else "replaced"
+    return Origin(init.source, bundles.weights_digest(home.folder, which), head)
 
 
-def _keeps_head(init: Init, bundle: bundles.Bundle, labels: Sequence[str]) -> bool:
+def _keeps_head(init: Init, bundle: bundles.Bundle, labels: Sequence[str], pools_alike: bool) -> bool:
     same_classes = tuple(labels) == bundle.labels
     if init.head == "keep" and not same_classes:
         raise TrainingError(
             f'init.head = "keep" needs the classes of {init.source}, but it has {len(bundle.labels)} classes and the '
             f'recipe\'s data {len(labels)} others; use "auto" or "replace"'
         )
-    return same_classes and init.head != "replace"
+    if init.head == "keep" and not pools_alike:
+        raise TrainingError(
+            f'init.head = "keep" needs a head that sees what the recipe\'s does, but net.pooling is not that of '
+            f'{init.source}; use "auto" or "replace", or its pooling'
+        )
+    return same_classes and pools_alike and init.head != "replace"
 
 
-def _wanted(net: Classifier, *, keep_head: bool) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors that a net takes from elsewhere, by name."""
-    return {name: tuple(value.shape) for name, value in net.state_dict().items() if keep_head or name not in HEAD}
+def _wanted(init: Init, net: Classifier, bundle: bundles.Bundle, labels: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors that a net takes from a bundle, by name: a head's where that sees and says the same."""
+    options = architecture(net).options, bundle.config.backbone.options
+    of_net, of_bundle = (tuple(option.get("pooling", MEAN)) for option in options)
+    keep_head = _keeps_head(init, bundle, labels, of_net == of_bundle)
+    return {
+        name: tuple(value.shape)
+        for name, value in net.state_dict().items()
+        if (keep_head or name not in HEAD) and (of_net == of_bundle or not name.startswith(f"{POOLING}."))
+    }
 
 
 def _bundle(init: Init, backbone: str, files: Sequence[str]) -> tuple[Location, bundles.Bundle]:

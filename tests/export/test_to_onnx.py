@@ -18,7 +18,7 @@ from stzoo.errors import ExportError, UsageError
 from stzoo.export import to_onnx
 from stzoo.nets.fusion import fixed_fuse
 from stzoo.nets.resnet import ResNet3d, ResNetSizes
-from stzoo.runtimes.onnx_file import read
+from stzoo.runtimes.onnx_file import Form, read
 from stzoo.runtimes.onnxruntime_session import loads_operator_set
 from stzoo.strategies.strategy import Strategy
 from stzoo.video.frames import normalise
@@ -181,3 +181,32 @@ def test_only_operator_sets_that_the_runtime_loads_are_offered(tmp_path: Path, m
     monkeypatch.setattr(to_onnx, "loads_operator_set", lambda opset: opset <= 20)
     with pytest.raises(ExportError, match="operator set 21 cannot be written; choose one from 18 to 20"):
         to_onnx.export(Toy(), tmp_path / "toy.onnx", CONTRACT, ["a"], opset=21)
+
+
+@pytest.mark.parametrize("form", ["images", "volumes", "portable"])
+def test_a_head_that_sees_statistics_over_time_is_written_in_every_form(tmp_path: Path, form: Form) -> None:
+    shape = nets.Architecture("mobilenet_v2_tiny", 3, {"pooling": ["mean", "deviation", "trend"]})
+    torch.manual_seed(0)
+    net = nets.fixed_net(shape, shape.uniform("S+ST")).train()
+    with torch.no_grad():
+        net(torch.randn(4, 3, 4, 32, 32))
+    net.eval()
+    path, any_size = tmp_path / "net.onnx", form != "portable"
+    contract = InputContract(frames=4, fps=4.0, resize=32, crop=32)
+    to_onnx.export(
+        net,
+        path,
+        contract,
+        ["a", "b", "c"],
+        name="net",
+        form=form,
+        any_size=any_size,
+        clips_at_once=None if any_size else 1,
+    )
+    assert read(path).form == form
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for sizes in ((4, 32, 32), (7, 48, 40)) if any_size else ((4, 32, 32),):
+        clips = torch.randn(1, 3, *sizes)
+        (found,) = session.run(None, {session.get_inputs()[0].name: clips.numpy()})
+        with torch.inference_mode():
+            np.testing.assert_allclose(found, net(clips).numpy(), atol=1e-4)

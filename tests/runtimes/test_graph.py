@@ -308,3 +308,30 @@ def test_a_tensor_is_split_into_parts_that_are_the_whole() -> None:
     assert [part.shape for part in parts] == [(2, 2, 4, 4), (2, 3, 4, 4)]
     with pytest.raises(RefusalError, match="parts that are not the whole"):
         follow("Split", [image, sizes], {"axis": 2})
+
+
+def counted(*numbers: tuple[int, ...]) -> list[Value | None]:
+    """Inputs of Range: start, limit and step."""
+    return [Value(INT64, () if len(value) == 1 else (len(value),), value) for value in numbers]
+
+
+def test_whole_numbers_are_counted_from_zero() -> None:
+    (value,) = follow("Range", counted((0,), (5,), (1,)), {})
+    assert (value.shape, value.numbers) == ((5,), (0, 1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        (((0,), (0,), (1,)), "counts too far"),
+        (((0,), (2**30,), (1,)), "counts too far"),
+        (((1,), (5,), (1,)), "counts otherwise"),
+        (((0,), (5,), (0,)), "counts otherwise"),
+        (((0,), (5, 6), (1,)), "counts otherwise"),
+    ],
+)
+def test_nothing_is_counted_that_would_not_end_or_is_no_length(
+    numbers: tuple[tuple[int, ...], ...], sentence: str
+) -> None:
+    with pytest.raises(RefusalError, match=sentence):
+        follow("Range", counted(*numbers), {})

@@ -50,13 +50,21 @@ def flat_file(tmp_path: Path) -> Path:
     return file
 
 
-def saved(folder: Path, strategy: Strategy, labels: tuple[str, ...], *, template: bool = False) -> Path:
+def saved(
+    folder: Path,
+    strategy: Strategy,
+    labels: tuple[str, ...],
+    *,
+    template: bool = False,
+    pooling: tuple[str, ...] | None = None,
+) -> Path:
     """A bundle of that strategy, pruned from a random template; with the template's weights if asked for."""
     torch.manual_seed(1)
-    whole = nets.template("densenet_tiny", len(labels))
+    options = {} if pooling is None else {"pooling": pooling}
+    whole = nets.template("densenet_tiny", len(labels), **options)
     config = Config(
         name=folder.name,
-        backbone=Backbone(name="densenet_tiny"),
+        backbone=Backbone(name="densenet_tiny", options=options),
         classes=Classes.of(labels),
         strategy=strategy,
         input=read("recipes/smoke.toml").input,
@@ -199,6 +207,25 @@ def test_the_head_is_kept_for_the_same_classes_alone(
     assert origin.head == expected
     assert {"head.weight", "head.bias"} <= kept(after, before)
     assert "stem.0.weight" not in kept(after, before)
+
+
+@pytest.mark.parametrize("of_bundle", [None, ("trend", "mean"), ("mean", "deviation")])
+def test_of_a_head_that_sees_other_statistics_neither_it_nor_they_are_taken(
+    begin: Begin, tmp_path: Path, of_bundle: tuple[str, ...] | None
+) -> None:
+    folder = saved(tmp_path / "source", uniform("ST"), LABELS, pooling=of_bundle)
+    sets = (f"init.from='{folder}'", 'net.pooling=["mean", "trend"]')
+    origin, after, before = begin(*sets)
+    assert origin is not None
+    assert origin.head == "replaced"
+    untouched = {name for name in after if name.startswith(("head.", "pooling.norm."))}
+    assert len(untouched) == 5
+    assert untouched <= kept(after, before)
+    assert "stem.0.weight" not in kept(after, before)
+    with pytest.raises(TrainingError, match=r"net\.pooling is not that of "):
+        begin(*sets, "init.head=keep")
+    with pytest.raises(TrainingError, match=r"net\.pooling is not that of "):
+        look(recipe_of(tmp_path, tmp_path, *sets, "init.head=keep"), LABELS)
 
 
 def test_what_cannot_start_a_net_is_refused_in_a_sentence(begin: Begin, tmp_path: Path, flat_file: Path) -> None:
