@@ -127,7 +127,7 @@ def scores_compared(name: str, data: Path, root: Path, most: int, place: Path) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path)
-    parser.add_argument("--model", default="jhmdb21-mobilenet_v2-opt")
+    parser.add_argument("--model", default="jhmdb21-mobilenet_v2-1.8G")
     parser.add_argument("--data", type=Path, help="a list of videos below VIDEOS; by default all")
     parser.add_argument("--files", type=int, default=12)
     parser.add_argument("--scored", type=int, default=60)

@@ -47,7 +47,7 @@ __all__ = [
     "train",
 ]
 
-DEFAULT_MODEL = "jhmdb21-mobilenet_v2-opt"
+DEFAULT_MODEL = "jhmdb21-mobilenet_v2-1.8G"
 """The model of the package that predicts where none is named."""
 
 _HOMES = {
