@@ -25,7 +25,8 @@ from stzoo.video.video import Video
 NAMES = [name for name in cards.names() if isinstance(cards.named(name).weights, Bundled)]
 QUESTIONS = {"camera-motion": 10, "camera-scene": 160, "jhmdb21-mobilenet_v2": 21}
 IN_16_BITS = ["jhmdb21-mobilenet_v2-1.8G"]
-UNITS = {"s": {"S"}, "st": {"ST"}, "sst": {"S+ST"}, "opt": {"S", "ST", "S+ST"}, "44M": {"S", "ST", "S+ST"}, "1.8G": {"S"}}
+ANY = {"S", "ST", "S+ST"}
+UNITS = {"s": {"S"}, "st": {"ST"}, "sst": {"S+ST"}, "opt": ANY, "44M": ANY, "1.8G": {"S"}}
 SAMPLE, BASKETBALL = (packaged("bundled") / f"{name}.mp4" for name in ("sample", "basketball"))
 
 
