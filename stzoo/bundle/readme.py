@@ -87,7 +87,7 @@ def _caption(picture: str) -> str:
 def _facts(bundle: Bundle, parameters: int) -> dict[str, str]:
     """How the bundle was made, in the order in which it is told."""
     config = bundle.config
-    facts = {"backbone": config.backbone.name, "parameters": f"{parameters:,}"}
+    facts = {"backbone": config.backbone.text, "parameters": f"{parameters:,}"}
     if config.multiply_adds is not None:
         facts["multiply-adds per clip"] = f"{config.multiply_adds:,}"
     if bundle.recipe is not None and (data := _training_data(bundle.recipe)):

@@ -63,6 +63,15 @@ class Backbone(_Value):
     name: Annotated[str, Field(pattern=r"^(timm:)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
     options: Annotated[dict[Slug, Option], Field(max_length=50)] = {}
 
+    @property
+    def text(self) -> str:
+        """`mobilenet_v2 (pooling mean, deviation; stem_frames 1)`."""
+        options = [
+            f"{name} {', '.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for name, value in sorted(self.options.items())
+        ]
+        return f"{self.name} ({'; '.join(options)})" if options else self.name
+
 
 class Versions(_Value):
     """The software that made the bundle."""

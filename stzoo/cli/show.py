@@ -168,7 +168,8 @@ def _shown(model: str) -> _Shown:
         return _untrained(card, card.net, str(error))
     opened = Opened.at(location)
     bundle, line = opened.bundle, ModelLine.of(location.card, opened)
-    facts = _facts(line, location.card) | {"folder": str(location.folder)}
+    about = {"backbone": opened.bundle.config.backbone.text, "folder": str(location.folder)}
+    facts = _facts(line, location.card) | about
     return _Shown(bundle.name, facts, bundle.strategy, bundle.posterior, bundle=bundle, line=line)
 
 
