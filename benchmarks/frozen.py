@@ -4,8 +4,8 @@
 
 CLIPS is a folder as benchmarks/actions.py takes it. MobileNetV2 sees single frames of clips, as its recipe takes
 them; a logistic regression on what the head would see learns from three folds and is asked about the fourth. Batch
-norms have ImageNet's statistics, those of clips of the set, or these behind `init.batch_norm = "absorbed"`. Such clips are of all folds, without
-labels.
+norms have ImageNet's statistics, those of clips of the set, or these behind `init.batch_norm = "absorbed"`; such clips
+are of all folds, without labels.
 """
 
 from __future__ import annotations
