@@ -23,7 +23,7 @@ _LEAST = 1e-300
 _MARGIN = 1e-3
 """Below the least of all scores: as far as runtimes may differ from torch, as `stzoo verify` has it."""
 
-ClipScores = Float64[np.ndarray, "nets clips classes"]
+ClipScores = Float64[np.ndarray, "nets _clips classes"]
 
 
 def tempered(scores: ClipScores, temperature: float) -> ClipScores:
