@@ -181,7 +181,7 @@ def _keeps_head(init: Init, bundle: bundles.Bundle, labels: Sequence[str], pools
 def _wanted(init: Init, net: Classifier, bundle: bundles.Bundle, labels: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors that a net takes from a bundle, by name: a head's where that sees and says the same."""
     options = architecture(net).options, bundle.config.backbone.options
-    of_net, of_bundle = (tuple(option.get("pooling", MEAN)) for option in options)
+    of_net, of_bundle = (option.get("pooling", MEAN) for option in options)
     keep_head = _keeps_head(init, bundle, labels, of_net == of_bundle)
     return {
         name: tuple(value.shape)

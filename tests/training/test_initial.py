@@ -228,6 +228,14 @@ def test_of_a_head_that_sees_other_statistics_neither_it_nor_they_are_taken(
         look(recipe_of(tmp_path, tmp_path, *sets, "init.head=keep"), LABELS)
 
 
+def test_of_a_head_that_sees_the_same_statistics_both_are_taken(begin: Begin, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "source", uniform("ST"), LABELS, pooling=("mean", "trend"))
+    origin, after, before = begin(f"init.from='{folder}'", 'net.pooling=["mean", "trend"]')
+    assert origin is not None
+    assert origin.head == "kept"
+    assert "head.weight" not in kept(after, before)
+
+
 def test_what_cannot_start_a_net_is_refused_in_a_sentence(begin: Begin, tmp_path: Path, flat_file: Path) -> None:
     folder = saved(tmp_path / "source", uniform("S"), LABELS)
     other = tmp_path / "other.pth"
