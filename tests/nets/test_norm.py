@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stzoo.nets.norm import EPSILON, Affine, BatchNorm, BatchNormOfAll, Statistics, synchronise
+from stzoo.nets.pooling import RunningNorm
 from stzoo.ranks import ALONE, Ranks
 
 CHANNELS = 5
@@ -213,3 +214,30 @@ def test_the_way_back_is_given_the_statistics_that_a_gpu_reads() -> None:
     assert not training
     assert torch.equal(saved_mean, mean)
     torch.testing.assert_close(saved_deviation, (variance + EPSILON).rsqrt())
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1, CHANNELS), (5, CHANNELS)])
+def test_what_two_processes_see_together_leaves_finite_statistics(shape: tuple[int, ...]) -> None:
+    """A single value of every channel teaches a batch norm nothing; pooled features learn as in one process."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found: dict[int, Statistics] = {}
+
+    def made() -> Statistics:
+        return (BatchNorm(CHANNELS) if x.ndim == 5 else RunningNorm(CHANNELS)).train()
+
+    def run(ranks: Threads) -> None:
+        found[ranks.rank] = made()
+        synchronise(found[ranks.rank], ranks)
+        found[ranks.rank](x if ranks.leads else x[:0])
+
+    meeting, brought = threading.Barrier(2), dict[int, Tensor]()
+    threads = [threading.Thread(target=run, args=(Threads(rank, 2, 2, meeting, brought),)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    alone = made()
+    alone(x)
+    for norm in found.values():
+        torch.testing.assert_close(norm.running_mean, alone.running_mean)
+        torch.testing.assert_close(norm.running_var, alone.running_var)

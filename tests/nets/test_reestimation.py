@@ -10,6 +10,7 @@ from stzoo import nets
 from stzoo.contract import InputContract
 from stzoo.errors import UsageError
 from stzoo.nets import Architecture, Classifier
+from stzoo.nets.merging import merge
 from stzoo.nets.norm import Statistics
 from stzoo.nets.reestimation import absorb_batch_norm, reestimate_batch_norm, without_sums
 
@@ -62,6 +63,24 @@ def test_re_estimation_gives_back_mode_and_momentum(training: bool) -> None:
     reestimate_batch_norm(fixed_net, batches(1))
     assert all(module.training == training for module in fixed_net.modules())
     assert [norm.momentum for norm in norms] == [0.3] + [0.1] * (len(norms) - 1)
+
+
+def test_statistics_of_pooled_features_are_estimated_once_and_then_stay() -> None:
+    shape = Architecture("densenet_tiny", 4, {"pooling": ["mean", "trend"]})
+    fixed_net = nets.fixed_net(shape, shape.uniform("ST"))
+    norms = [fixed_net.get_submodule(name) for name in ("pooling.norm", "stem.1")]
+    reestimate_batch_norm(fixed_net, batches(2))
+    pooled, stem = [norm.running_mean.clone() for norm in norms]
+    assert pooled.abs().sum() > 0
+    reestimate_batch_norm(fixed_net, [5.0 + batch for batch in batches(2, seed=1)])
+    assert torch.equal(norms[0].running_mean, pooled)
+    assert not torch.allclose(norms[1].running_mean, stem)
+
+
+def test_a_net_without_norms_of_ours_absorbs_nothing() -> None:
+    fixed_net = net().eval()
+    with pytest.raises(UsageError, match="no batch norm of stzoo's whose scale could absorb"):
+        absorb_batch_norm(fixed_net, merge(fixed_net), lambda: batches(1))
 
 
 def test_re_estimation_needs_a_fixed_net_and_clips() -> None:
