@@ -7,7 +7,8 @@ CLIPS is a folder with groups.csv (path, label, source and fold) and classes.txt
 nothing is chosen by it: a template is trained on the others as a recipe for J-HMDB says, its strategies are compared
 on sources that are taken from those folds, and Opt, Opt within a budget, S, ST and S+ST are cut out of it; Opt is
 trained further. The questions are the actions, the actions with the frames of every clip mixed, and the arrow of time:
-the same clips forward or reversed, without actions that look the same both ways. What ends is not trained again.
+the same clips forward or reversed, without actions that look the same both ways. `read` puts what has ended into
+docs/results/RECIPE-folds.jsonl, a line for every question and fold; what stands there is not trained again.
 """
 
 from __future__ import annotations
@@ -16,24 +17,23 @@ import argparse
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Int64
 from side_by_side import machine
 from space_templates import begun, by_branch, effects_of
 
 from stzoo import nets
-from stzoo.files import write_json
+from stzoo.files import write_json, write_text
 from stzoo.inference import video_scores
-from stzoo.metrics import Estimate, mean_over_sources, share
+from stzoo.metrics import Estimate, Mean, mean_over_sources, share
 from stzoo.nets.classifier import Classifier
 from stzoo.recipe import Recipe, read
 from stzoo.space.costs import size_costs
 from stzoo.space.judge import Judge
-from stzoo.space.one_shot import Answers, pruned
+from stzoo.space.one_shot import pruned
 from stzoo.space.search import search
 from stzoo.space.selection import baselines
 from stzoo.strategies.strategy import Strategy
@@ -52,6 +52,10 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
 MOTION = ("sit", "stand", "catch", "throw", "run", "walk", "climb_stairs", "jump", "pick", "push")
 PARTS = {"all": (), "motion": MOTION, "sit or stand": ("sit", "stand")}
 """Classes whose videos are also counted by themselves; none are all."""
+
+
+Cell = Mapping[str, Any]
+"""What one run told: a question, a fold, and the answers of its nets, with the effects of its template."""
 
 
 def overrides(recipe: str, clips: Path, init: str | None, question: str, fold: int) -> list[str]:
@@ -92,17 +96,15 @@ def measure(stages: Stages) -> dict[str, Any]:
         if name == "opt" and (finetuned := stages.finetune(template, strategy)) is not None:
             ways["finetuned"] = finetuned
         for way, net in ways.items():
-            answers = answers_of(net, stages)
+            places = places_of(net, stages)
             rows[f"{name}, {way}"] = {
                 "strategy": strategy.text(),
                 "multiply_adds": costs.multiply_adds.of(strategy),
-                "right": answers.right.astype(int).tolist(),
-                "cross_entropy": answers.score().cross_entropy,
+                "places": places.tolist(),
             }
-            print(f"{stages.run.folder.name} {name}, {way}: {answers.right.mean():.3f}", flush=True)
+            print(f"{stages.run.folder.name} {name}, {way}: {(places == 0).mean():.3f}", flush=True)
     effects = by_branch(effects_of(template, stages))
     return {
-        "labels": [stages.data.labels[label] for label in held_out.labels],
         "videos": [str(item.path.relative_to(stages.run.recipe.data.folder)) for item in held_out.items],
         "sources": [item.source for item in held_out.items],
         "nets": rows,
@@ -111,11 +113,11 @@ def measure(stages: Stages) -> dict[str, Any]:
     }
 
 
-def answers_of(net: Classifier, stages: Stages) -> Answers:
-    """What a net answers about the fold that is held out, under the recipe's protocol."""
+def places_of(net: Classifier, stages: Stages) -> Int64[np.ndarray, " videos"]:
+    """How many classes a net puts before the right one, for every video of the fold that is held out."""
     held_out, contract = stages.data.test("val")
     scores = video_scores(net.eval(), held_out.clips, contract, device=stages.machine.device, at_once=32)
-    return Answers.of(scores, held_out.labels)
+    return (scores > scores[np.arange(len(scores)), held_out.labels][:, None]).sum(axis=1)
 
 
 class Pooled(NamedTuple):
@@ -124,52 +126,96 @@ class Pooled(NamedTuple):
     classes: list[str]
     """Of every video: its action, also where the arrow of time is asked."""
     sources: list[str]
-    right: dict[str, Bool[np.ndarray, " videos"]]
+    places: dict[str, Int64[np.ndarray, " videos"]]
 
     @classmethod
-    def of(cls, folds: list[Mapping[str, Any]]) -> Pooled:
+    def of(cls, folds: list[Cell]) -> Pooled:
         classes = [video.partition("/")[0] for fold in folds for video in fold["videos"]]
         names = [name for name in folds[0]["nets"] if all(name in fold["nets"] for fold in folds)]
-        right = {
-            name: np.concatenate([np.array(fold["nets"][name]["right"], bool) for fold in folds]) for name in names
-        }
-        return cls(classes, [source for fold in folds for source in fold["sources"]], right)
+        places = {name: np.concatenate([np.array(fold["nets"][name]["places"]) for fold in folds]) for name in names}
+        return cls(classes, [source for fold in folds for source in fold["sources"]], places)
 
     def part(self, names: tuple[str, ...]) -> Pooled:
         """The videos of these classes; of all, where there are none."""
         kept = np.array([not names or name in names for name in self.classes])
         chosen = [[value for value, keep in zip(values, kept, strict=True) if keep] for values in self[:2]]
-        return Pooled(chosen[0], chosen[1], {name: right[kept] for name, right in self.right.items()})
+        return Pooled(chosen[0], chosen[1], {name: places[kept] for name, places in self.places.items()})
 
-    def accuracies(self) -> Iterator[tuple[str, Estimate, Estimate]]:
+    def accuracies(self) -> Iterator[tuple[Estimate, Estimate]]:
         """Of every net its accuracy, and how much better it is than S, with intervals over sources."""
-        base = self.right["s, pruned"].astype(np.float64)
-        for name, right in self.right.items():
-            gain = mean_over_sources(right - base, self.sources).estimate(len(base))
-            yield name, share(right, self.sources), gain
+        base = self.places["s, pruned"] == 0
+        for places in self.places.values():
+            gain = mean_over_sources((places == 0).astype(np.float64) - base, self.sources).estimate(len(base))
+            yield share(places == 0, self.sources), gain
 
 
-def tables(question: str, folds: dict[int, Mapping[str, Any]]) -> Iterator[str]:
+def tables(question: str, folds: dict[int, Cell]) -> Iterator[str]:
     """Accuracies of every part, of every fold and of every class, in Markdown."""
     pooled = Pooled.of(list(folds.values()))
     yield f"### {question}: folds {', '.join(map(str, folds))}\n"
     parts = {name: part for name, classes in PARTS.items() if (part := pooled.part(classes)).classes}
-    yield f"| net | {' | '.join(f'{name}, n = {len(part.classes)} | less S' for name, part in parts.items())} |"
-    yield f"|---{'|---' * 2 * len(parts)}|"
-    columns = [list(part.accuracies()) for part in parts.values()]
-    for row in zip(*columns, strict=True):
-        cells = [cell for _, accuracy, gain in row for cell in (percent(accuracy), percent(gain, "+"))]
-        yield f"| {row[0][0]} | {' | '.join(cells)} |"
-    yield f"\n| net | {' | '.join(f'fold {fold}' for fold in folds)} |\n|---{'|---' * len(folds)}|"
-    for name in pooled.right:
-        shares = [f"{100 * np.mean(fold['nets'][name]['right']):.1f}" for fold in folds.values()]
-        yield f"| {name} | {' | '.join(shares)} |"
-    names = list(pooled.right)
-    yield f"\n| class | n | {' | '.join(names)} |\n|---|---{'|---' * len(names)}|"
-    for label in sorted(set(pooled.classes)):
-        part = pooled.part((label,))
-        cells = [f"{100 * right.mean():.0f}" for right in part.right.values()]
-        yield f"| {label} | {len(part.classes)} | {' | '.join(cells)} |"
+    heads = [f"{name}, n = {len(part.classes)} | less S" for name, part in parts.items()]
+    yield from table(
+        "net",
+        heads,
+        {
+            name: [
+                percent(estimate, sign) for both in estimates for estimate, sign in zip(both, ("", "+"), strict=True)
+            ]
+            for name, *estimates in zip(pooled.places, *(part.accuracies() for part in parts.values()), strict=True)
+        },
+    )
+    top5 = question != "arrow"
+    yield from table(
+        "net",
+        [*(f"fold {fold}" for fold in folds), *(["top-5"] if top5 else [])],
+        {
+            name: [f"{100 * np.mean(np.array(fold['nets'][name]['places']) == 0):.1f}" for fold in folds.values()]
+            + ([f"{100 * np.mean(places < 5):.1f}"] if top5 else [])
+            for name, places in pooled.places.items()
+        },
+    )
+    yield from table(
+        "class",
+        ["n", *pooled.places],
+        {
+            label: [str(len(part.classes)), *(f"{100 * np.mean(places == 0):.0f}" for places in part.places.values())]
+            for label in sorted(set(pooled.classes))
+            for part in [pooled.part((label,))]
+        },
+    )
+
+
+def effects_table(cells: dict[str, dict[int, Cell]]) -> Iterator[str]:
+    """What closing every branch adds to the cross-entropy in millinats, of all questions, the mean over their folds."""
+    yield "### effects\n"
+    branches = next(iter(next(iter(cells.values())).values()))["effects"]
+    yield from table(
+        "branch",
+        list(cells),
+        {
+            branch: [
+                f"{1000 * mean.value:+.1f} ({1000 * mean.error:.1f})"
+                for folds in cells.values()
+                for mean in [mean_of([Mean(**fold["effects"][branch]) for fold in folds.values()])]
+            ]
+            for branch in branches
+        },
+    )
+
+
+def mean_of(means: list[Mean]) -> Mean:
+    """Of independent means, such as those of templates of different folds."""
+    values, errors = np.array(means).T
+    return Mean(float(values.mean()), float(np.sqrt(np.square(errors).sum())) / len(means))
+
+
+def table(first: str, heads: list[str], rows: Mapping[str, list[str]]) -> Iterator[str]:
+    """In Markdown, with an empty line at its end."""
+    head = f"| {first} | {' | '.join(heads)} |"
+    yield from (head, "|---" * (head.count("|") - 1) + "|")
+    yield from (f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())
+    yield ""
 
 
 def percent(estimate: Estimate, sign: str = "") -> str:
@@ -177,48 +223,48 @@ def percent(estimate: Estimate, sign: str = "") -> str:
     return f"{value:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
 
 
+def ended(options: argparse.Namespace) -> dict[str, Cell]:
+    """What has ended, by question and fold: of the results' file, and of this machine's runs."""
+    lines = results.read_text(encoding="utf-8").splitlines() if (results := results_of(options)).exists() else []
+    own = [path.read_text(encoding="utf-8") for path in sorted((options.runs / options.recipe).glob("*.json"))]
+    return {f"{cell['question']}-{cell['fold']}": cell for cell in map(json.loads, [*lines, *own])}
+
+
+def results_of(options: argparse.Namespace) -> Path:
+    path: Path = options.results / f"{options.recipe}-folds.jsonl"
+    return path
+
+
 def train(options: argparse.Namespace) -> None:
-    runs = options.runs / options.recipe
     cells = {
-        f"{question}-{fold}": overrides(options.recipe, options.clips, options.init, question, fold)
+        (question, fold): overrides(options.recipe, options.clips, options.init, question, fold)
         for fold in options.folds
         for question in options.questions
     }
     for own in cells.values():
         read(options.recipe, own)
-    for name, own in cells.items():
-        answers = runs / f"{name}.json"
-        if not answers.exists():
-            stages = begun(runs / name, options.recipe, own, options.cache)
-            write_json(answers, {"machine": machine(), **measure(stages)})
+    for (question, fold), own in cells.items():
+        name = f"{question}-{fold}"
+        if name not in ended(options):
+            folder = options.runs / options.recipe / name
+            stages = begun(folder, options.recipe, own, options.cache)
+            about = {"question": question, "fold": fold, "machine": machine()}
+            write_json(folder.with_name(f"{name}.json"), {**about, **measure(stages)})
 
 
 def tell(options: argparse.Namespace) -> None:
-    found = {}
-    for question in options.questions:
-        paths = {fold: options.runs / options.recipe / f"{question}-{fold}.json" for fold in FOLDS}
-        folds = {fold: json.loads(path.read_text(encoding="utf-8")) for fold, path in paths.items() if path.exists()}
-        if not folds:
-            continue
-        print("\n".join(tables(question, folds)), end="\n\n")
-        pooled = Pooled.of(list(folds.values()))
-        found[question] = {
-            "folds": list(folds),
-            "nets": {
-                part: {
-                    name: {"accuracy": asdict(accuracy), "less_s": asdict(gain)}
-                    for name, accuracy, gain in pooled.part(classes).accuracies()
-                }
-                for part, classes in PARTS.items()
-                if pooled.part(classes).classes
-            },
-            "runs": {
-                fold: {key: run[key] for key in ("machine", "effects", "drop")}
-                | {"strategies": {name: net["strategy"] for name, net in run["nets"].items()}}
-                for fold, run in folds.items()
-            },
-        }
-    write_json(options.results / f"{options.recipe}-folds.json", found)
+    cells = dict(sorted(ended(options).items()))
+    if not cells:
+        raise SystemExit(f"nothing of {options.recipe} has ended under {options.runs}")
+    write_text(results_of(options), "".join(f"{json.dumps(cell)}\n" for cell in cells.values()))
+    found = {
+        question: {fold: cells[f"{question}-{fold}"] for fold in FOLDS if f"{question}-{fold}" in cells}
+        for question in options.questions
+    }
+    found = {question: folds for question, folds in found.items() if folds}
+    for question, folds in found.items():
+        print("\n".join(tables(question, folds)))
+    print("\n".join(effects_table(found)))
 
 
 def main() -> None:
@@ -230,13 +276,12 @@ def main() -> None:
         command.add_argument("--runs", type=Path, default=Path("runs/actions"))
         command.add_argument("--questions", nargs="+", choices=QUESTIONS, default=list(QUESTIONS))
         command.add_argument("--recipe", default="jhmdb21-mobilenet_v2", help="the name of one that ships")
+        command.add_argument("--results", type=Path, default=Path("docs/results"), help="a folder")
         if name == "train":
             command.add_argument("clips", type=Path)
             command.add_argument("--init", help="weights to start from; the recipe's, if they are not given")
             command.add_argument("--folds", type=int, nargs="+", default=FOLDS)
             command.add_argument("--cache", type=Path, default=Path("data/cache"))
-        else:
-            command.add_argument("--results", type=Path, default=Path("docs/results"), help="a folder")
     options = parser.parse_args()
     options.run(options)
 
