@@ -39,7 +39,8 @@ def effects_of(template: Classifier, stages: Stages) -> Effects:
     """The effects on the run's selection split, which its folder keeps."""
     record = EffectsRecord(stages.run.folder, ABOUT, stages.data.labels)
     known = record.read()
-    found = measure_effects(Judge(template, stages.selection), stages.selection.sources, known=known)
+    judge = Judge(template, stages.selection, stages.run.path("answers.npz"))
+    found = measure_effects(judge, stages.selection.sources, known=known)
     record.finish(found, None)
     return found
 
