@@ -21,14 +21,15 @@ ABOUT = {"protocol": "the run's selection split"}
 
 
 def begun(folder: Path, recipe: str, overrides: Sequence[str], cache: Path, warm_up: Path | None = None) -> Stages:
-    """The stages of a run by a recipe of the package, in bfloat16; of one that is there, by its own recipe.
+    """The stages of a run by a recipe of the package, in bfloat16 and one process; of one there is, by its own recipe.
 
     `warm_up` are the weights of another run's, which this one then starts from.
     """
     if (folder / "recipe.toml").exists():
         run = Run.open(folder)
     else:
-        run = Run(folder, read(recipe, [f"name='{folder.name}'", "compute.precision='bfloat16'", *overrides]))
+        own = (f"name='{folder.name}'", "compute.precision='bfloat16'", "compute.workers=1")
+        run = Run(folder, read(recipe, [*own, *overrides]))
     stages = prepare(run, cache, Voice(lambda sentence: print(f"{folder.name}: {sentence}", flush=True), False))
     if warm_up is not None and not run.weights("warmup").exists():
         shutil.copyfile(warm_up, run.weights("warmup"))
