@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
 from torch import nn
 
 from stzoo.nets.classifier import StagedClassifier
@@ -21,7 +20,7 @@ from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.pooling import MEAN, Statistic
 from stzoo.nets.recompute import Recompute
-from stzoo.nets.rectify import has_its_batch, rectified, rectified_by_each
+from stzoo.nets.rectify import Activated, clamped, has_its_batch, rectified, rectified_by_each
 from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x8", "low"]
@@ -85,11 +84,7 @@ class SharedNorm(BatchNorm):
     """Statistics, scale, shift and ReLU once for all branches of a site, which are then linear in what they read."""
 
     def forward(self, x: Activation) -> Activation:
-        return (
-            rectified_by_each(self, [self], x)[0]
-            if has_its_batch(self, x)
-            else F.relu(super().forward(x), inplace=True)
-        )
+        return rectified_by_each(self, [self], x)[0] if has_its_batch(self, x) else clamped(super().forward(x))
 
     def merged(self) -> nn.Module:
         return nn.Sequential(super().merged(), nn.ReLU(inplace=True))
@@ -220,7 +215,7 @@ class DenseNet3d(StagedClassifier):
         )
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         self.pool_stride: Size = (pool_stride, 2, 2)
-        self.stem = nn.Sequential(
+        self.stem = Activated(
             Conv(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), (conv_stride, 2, 2)),
             BatchNorm(sizes.stem_width),
             nn.ReLU(inplace=True),

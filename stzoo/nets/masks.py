@@ -14,6 +14,8 @@ from stzoo.nets.layout import Activation, layout
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 _LARGEST = 1.0 - torch.finfo(torch.float32).eps / 2
+_IN_CACHE = 65_536
+"""How many values a processor widens to single precision at a time, so that it finds them in its cache again."""
 
 
 def relaxed(
@@ -58,15 +60,21 @@ class _MaskedSum(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         half = len(saved) // 2
-        precise = torch.promote_types(gradient.dtype, torch.float32)
-        flat = gradient.flatten(1).to(precise)
         of_branches, of_masks = [], []
         for number, (y, mask) in enumerate(zip(saved[:half], saved[half:], strict=True)):
             to_branch, to_mask = ctx.needs_input_grad[number], ctx.needs_input_grad[half + number]
             of_branches.append(gradient * _of_rows(mask, gradient) if to_branch else None)
-            products = torch.linalg.vecdot(flat, y.flatten(1).to(precise)) if to_mask else None
-            of_masks.append(None if products is None else products.to(mask.dtype))
+            of_masks.append(_products(gradient.flatten(1), y.flatten(1)).to(mask.dtype) if to_mask else None)
         return *of_branches, *of_masks
+
+
+def _products(a: Float[Tensor, "rows values"], b: Float[Tensor, "rows values"]) -> Float[Tensor, " rows"]:
+    """Each row of `a` times that of `b`, in single precision at least."""
+    precise = torch.promote_types(a.dtype, torch.float32)
+    if a.dtype == precise or a.device.type != "cpu" or not a.numel():
+        return torch.linalg.vecdot(a.to(precise), b.to(precise))
+    rows = [zip(row.split(_IN_CACHE), other.split(_IN_CACHE), strict=True) for row, other in zip(a, b, strict=True)]
+    return torch.stack([torch.stack([p.to(precise).dot(q.to(precise)) for p, q in row]).sum() for row in rows])
 
 
 def _of_rows(mask: Tensor, y: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ def _shift(end: Conv | nn.Conv2d | Closed, shift: Tensor) -> None:
 
 
 def _follows(module: nn.Module) -> Mapping[str, Iterable[str]]:
-    if type(module) is nn.Sequential:
+    if isinstance(module, nn.Sequential):
         names = list(module._modules)
         return {name: (before, f"{before} late") for before, name in itertools.pairwise(names)}
     return getattr(module, "follows", {})
@@ -155,7 +155,7 @@ def _outputs(module: nn.Module, path: str) -> list[nn.Module]:
 
 def _end(module: nn.Module, index: int) -> nn.Module:
     """The innermost module that takes all the input (index 0) or gives all the output (index -1)."""
-    names = list(module._modules) if type(module) is nn.Sequential else getattr(module, "ends", [])
+    names = list(module._modules) if isinstance(module, nn.Sequential) else getattr(module, "ends", [])
     return _end(module.get_submodule(names[index]), index) if names else module
 
 

@@ -20,6 +20,7 @@ from stzoo.nets.layers import Conv, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.pooling import MEAN, Statistic
+from stzoo.nets.rectify import Activated
 from stzoo.strategies.strategy import Site
 
 TemporalStride = Literal["none", "x2"]
@@ -64,13 +65,13 @@ def mobilenet_sites(sizes: MobileNetSizes, **_: object) -> tuple[Site, ...]:
 
 def _activated(
     inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1), groups: int = 1
-) -> nn.Sequential:
+) -> Activated:
     """A convolution, its batch norm and ReLU6; a branch is one of these."""
     conv = Conv(inputs, outputs, kernel, stride, groups)
-    return nn.Sequential(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=nn.ReLU6(inplace=True)))
+    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=nn.ReLU6(inplace=True)))
 
 
-def _depthwise(channels: int, stride: int) -> nn.Sequential:
+def _depthwise(channels: int, stride: int) -> Activated:
     return _activated(channels, channels, (1, 3, 3), (1, stride, stride), groups=channels)
 
 

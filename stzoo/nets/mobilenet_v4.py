@@ -20,6 +20,7 @@ from stzoo.nets.layers import Conv, average_pool
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.pooling import MEAN, Statistic
+from stzoo.nets.rectify import Activated
 from stzoo.strategies.strategy import Site
 
 
@@ -100,11 +101,10 @@ def _normed(
 
 def _activated(
     inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1), groups: int = 1
-) -> nn.Sequential:
+) -> Activated:
     """A convolution, its batch norm and a ReLU; a branch is one of these."""
-    part = _normed(inputs, outputs, kernel, stride, groups)
-    part.add_module("activation", nn.ReLU(inplace=True))
-    return part
+    conv = Conv(inputs, outputs, kernel, stride, groups)
+    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=nn.ReLU(inplace=True)))
 
 
 class UniversalInvertedBottleneck(nn.Module):

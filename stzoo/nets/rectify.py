@@ -1,10 +1,12 @@
 """Batch norm and ReLU as one step of autograd, for one path or for all branches of a site that share statistics.
 
 Nothing is kept but what the norm reads and what leaves the ReLU; the input is not standardised once more for each.
+ReLU6, which has a `ceiling`, is one too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,11 +19,25 @@ from stzoo.nets.layout import Activation, layout
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 
 
-def rectified(norm: nn.Module, x: Activation) -> Activation:
-    """`norm` and ReLU; in place what `norm` gives may be overwritten."""
+class Activated(nn.Sequential):
+    """A convolution, its norm, and ReLU or ReLU6, the last two as one step in training."""
+
+    def forward(self, x: Activation) -> Activation:
+        conv, norm, activation = self
+        return rectified(norm, conv(x), activation.max_val if isinstance(activation, nn.ReLU6) else math.inf)
+
+
+def rectified(norm: nn.Module, x: Activation, ceiling: float = math.inf) -> Activation:
+    """`norm` and ReLU; what `norm` gives may be overwritten."""
     if isinstance(norm, BatchNorm) and has_its_batch(norm, x):
-        return rectified_by_each(norm, [norm], x)[0]
-    return F.relu(norm(x), inplace=True)
+        return rectified_by_each(norm, [norm], x, ceiling)[0]
+    return clamped(norm(x), ceiling)
+
+
+def clamped(y: Activation, ceiling: float = math.inf) -> Activation:
+    """ReLU of what may be overwritten; it is not where autograd would copy all of the memory that `y` is a view of."""
+    in_place = not y.requires_grad
+    return F.relu(y, in_place) if ceiling == math.inf else F.hardtanh(y, 0.0, ceiling, in_place)
 
 
 def has_its_batch(statistics: Statistics, x: Activation) -> bool:
@@ -34,12 +50,12 @@ def has_its_batch(statistics: Statistics, x: Activation) -> bool:
 
 
 def rectified_by_each(
-    statistics: Statistics, affines: Sequence[Affine | BatchNorm], x: Activation
+    statistics: Statistics, affines: Sequence[Affine | BatchNorm], x: Activation, ceiling: float = math.inf
 ) -> tuple[Activation, ...]:
     """ReLU of `x`, standardised by its own `statistics`, then scaled and shifted by each of `affines`."""
     kept = (statistics.running_mean, statistics.running_var, statistics.counted(), statistics.epsilon)
     parameters = [parameter for affine in affines for parameter in (affine.weight, affine.bias)]
-    return layout().per_channel(lambda view: _BatchNormRelu.apply(view, *kept, *parameters), x)
+    return layout().per_channel(lambda view: _BatchNormRelu.apply(view, ceiling, *kept, *parameters), x)
 
 
 class _BatchNormRelu(torch.autograd.Function):
@@ -49,6 +65,7 @@ class _BatchNormRelu(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
+        ceiling: float,
         running_mean: Tensor,
         running_var: Tensor,
         factor: float,
@@ -59,11 +76,11 @@ class _BatchNormRelu(torch.autograd.Function):
         first, mean, deviation = torch.native_batch_norm(
             x, weights[0], biases[0], running_mean, running_var, True, factor, epsilon
         )
-        outputs = [first.relu_()]
+        outputs = [first.clamp_(0.0, ceiling)]
         for weight, bias in zip(weights[1:], biases[1:], strict=True):
             variance = deviation.square().reciprocal() - epsilon
-            outputs.append(F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon).relu_())
-        ctx.epsilon = epsilon
+            outputs.append(F.batch_norm(x, mean, variance, weight, bias, False, 0.0, epsilon).clamp_(0.0, ceiling))
+        ctx.epsilon, ctx.ceiling = epsilon, ceiling
         ctx.save_for_backward(x, mean, deviation, *weights, *outputs)
         return tuple(outputs)
 
@@ -75,11 +92,11 @@ class _BatchNormRelu(torch.autograd.Function):
         of_x: Tensor | None = None
         of_parameters: list[Tensor | None] = []
         for gradient, weight, y in zip(gradients, weights, outputs, strict=True):
-            passed = torch.ops.aten.threshold_backward(gradient, y, 0.0)
+            passed = torch.ops.aten.hardtanh_backward(gradient, y, 0.0, ctx.ceiling)
             wanted = [ctx.needs_input_grad[0], True, True]
             to_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
                 passed, x, weight, None, None, mean, deviation, True, ctx.epsilon, wanted
             )
             of_x = to_x if of_x is None else of_x.add_(to_x)
             of_parameters += [of_weight, of_bias]
-        return of_x, None, None, None, None, *of_parameters
+        return of_x, None, None, None, None, None, *of_parameters

@@ -21,7 +21,7 @@ from stzoo.nets.layers import Conv, average_around, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.pooling import MEAN, Statistic
-from stzoo.nets.rectify import rectified
+from stzoo.nets.rectify import Activated, rectified
 from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x2"]
@@ -141,7 +141,7 @@ class ResNet3d(StagedClassifier):
         super().__init__(smallest_size=2 * 2 ** len(sizes.stage_blocks), fewest_frames=1, dropout=dropout)
         self.pool_kernel = over_frames(sizes.pool_kernel, stem_frames)
         stem_stride = (2 if temporal_stride == "x2" else 1, 2, 2)
-        self.stem = nn.Sequential(
+        self.stem = Activated(
             Conv(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride),
             BatchNorm(sizes.stem_width),
             nn.ReLU(inplace=True),

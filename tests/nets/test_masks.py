@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stzoo import nets
 from stzoo.nets import fusion, rectify
 from stzoo.nets.fusion import draw_masks, named_gates, set_masks, set_noise
-from stzoo.nets.masks import _MaskedSum, masked_sum
+from stzoo.nets.masks import _IN_CACHE, _MaskedSum, masked_sum
 
 
 def plainly(branches: list[Tensor], masks: list[Tensor]) -> Tensor:
@@ -52,6 +52,24 @@ def test_in_16_bits_the_gradients_of_masks_are_at_most_as_noisy_as_those_of_prod
     noise, plain_noise = ((gradients(way) - exact).abs().max() for way in (masked_sum, plainly))
     assert noise < 1e-3
     assert noise < plain_noise
+
+
+def test_in_16_bits_long_rows_are_summed_piece_by_piece_as_they_are_at_once() -> None:
+    torch.manual_seed(0)
+    y, weight = (torch.randn(2, 3, 7, 101, 32).bfloat16() for _ in range(2))
+    assert y[0].numel() > _IN_CACHE
+    assert y[0].numel() % _IN_CACHE
+    mask = torch.full((2,), 0.75, requires_grad=True)
+    masked_sum([y], [mask]).backward(weight)
+    torch.testing.assert_close(
+        mask.grad, (y.double() * weight.double()).flatten(1).sum(1).float(), rtol=1e-5, atol=1e-3
+    )
+
+
+def test_in_16_bits_a_batch_may_be_empty() -> None:
+    mask = torch.zeros(0, requires_grad=True)
+    masked_sum([torch.zeros(0, 1, 2, 2, 4).bfloat16()], [mask]).sum().backward()
+    assert mask.grad is not None
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stzoo.nets.layers import Conv
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
-from stzoo.nets.rectify import has_its_batch, rectified, rectified_by_each
+from stzoo.nets.rectify import Activated, has_its_batch, rectified, rectified_by_each
 
 CHANNELS = 5
 
@@ -55,6 +56,44 @@ def test_one_step_is_norm_scale_shift_and_relu(count: int, momentum: float | Non
         close([mine.weight.grad, mine.bias.grad], [other.weight.grad, other.bias.grad])
     for name, buffer in statistics.named_buffers():
         close(ours[0].get_buffer(name), buffer)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_convolution_norm_and_activation_are_those_three(activation: type[nn.Module], training: bool) -> None:
+    torch.manual_seed(0)
+    norm = moved(BatchNorm(CHANNELS))
+    norm.weight.data.mul_(10)  # beyond what ReLU6 lets pass
+    parts = [Conv(CHANNELS, CHANNELS).double(), norm, activation()]
+    plain = nn.Sequential(*parts).train(training)
+    ours = Activated(*copy.deepcopy(parts)).train(training)
+    x = torch.randn(2, 3, 4, 5, CHANNELS, dtype=torch.float64)
+    outputs = []
+    for net in (ours, plain):
+        for parameter in net.parameters():
+            parameter.grad = None
+        clips = x.clone().requires_grad_()
+        y = net(clips)
+        y.square().sum().backward()
+        assert clips.grad is not None
+        outputs.append([y, clips.grad, *(parameter.grad for parameter in net.parameters()), *net.buffers()])
+    assert (outputs[0][0] == 6).any() == (activation is nn.ReLU6)
+    torch.testing.assert_close(*outputs, rtol=1e-10, atol=1e-12)
+
+
+def test_no_copies_of_whole_activations_are_behind_an_activation() -> None:
+    """Autograd's, for what is written in place in a view."""
+    net = Activated(Conv(CHANNELS, CHANNELS), BatchNorm(CHANNELS), nn.ReLU6(inplace=True))
+    for follows in (True, False):
+        net[1].train(follows)
+        y, seen = net(torch.randn(2, 3, 4, 5, CHANNELS)), set()
+        steps = [y.grad_fn]
+        while steps:
+            step = steps.pop()
+            if step is not None and step not in seen:
+                seen.add(step)
+                steps += [before for before, _ in step.next_functions]
+        assert not any("CopySlices" in step.name() for step in seen)
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
