@@ -6,7 +6,7 @@ import copy
 import json
 import os
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,6 +35,9 @@ _OF_A_LAYOUT = (
 )
 """What [data] says of one format, and nothing of another."""
 
+_PACES = {"fps": "stride_frames", "stride_frames": "fps"}
+"""What [input] says of the time between frames, which takes the other's place."""
+
 Tree = dict[str, Any]
 Places = Mapping[str, Path]
 """The dotted key of a value -> the file that says it, where that is one which the recipe extends."""
@@ -46,9 +49,10 @@ def read(path: Path | str, overrides: Sequence[str] = (), changes: Mapping[str, 
     `overrides` are texts such as `warmup.epochs=3`: a TOML value, or else plain text. A recipe that `extends` another
     (by a path relative to its own, or by a shipped recipe's name) takes over all it does not say itself, except the
     name; one with [fixed] does not take over a template's tables, nor the other way round, one with another
-    `data.format` takes over no lists, and one with another `data.train` no sources, folds and classes to leave out of
-    them. `changes` are tables that are laid over the file as if it were extended. Raises
-    `RecipeError` that lists every problem with its place and value.
+    `data.format` takes over no lists, one with another `data.train` no sources, folds and classes to leave out of
+    them, and one with `input.fps` no `input.stride_frames`, nor the other way round. Overrides do the same. `changes`
+    are tables that are laid over the file as if it were extended. Raises `RecipeError` that lists every problem with
+    its place and value.
     """
     file = find(path)
     tree, places = _load(file)
@@ -68,6 +72,8 @@ def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str, places: P
     problems = []
     if formats := [override for override in overrides if override.partition("=")[0].strip() == "data.format"]:
         tree = _without_other_layout(tree, formats[-1].partition("=")[2].strip().strip("\"'"))
+    own = {key.strip(): text for key, _, text in (override.partition("=") for override in overrides)}
+    tree = _without_other_pace(tree, {name for name in _PACES if own.get(f"input.{name}", "none").strip() != "none"})
     for override in overrides:
         try:
             put(tree, override)
@@ -144,6 +150,8 @@ def _joined(below: Tree, above: Tree, always_its_own_lists: bool = False) -> Tre
         below = _without_other_layout(below, None if always_its_own_lists else data["format"])
     if isinstance(data, dict) and "train" in data and isinstance(below.get("data"), dict):
         below = {**below, "data": {key: value for key, value in below["data"].items() if key not in _OF_A_LIST}}
+    if isinstance(own := above.get("input"), dict):
+        below = _without_other_pace(below, own)
     return _merged(_without_other_kind(below, above), above)
 
 
@@ -153,6 +161,14 @@ def _without_other_layout(tree: Tree, format_: object) -> Tree:
     if not isinstance(data, dict) or data.get("format", "list") == format_:
         return tree
     return {**tree, "data": {key: value for key, value in data.items() if key not in _OF_A_LAYOUT}}
+
+
+def _without_other_pace(tree: Tree, names: Collection[str]) -> Tree:
+    """A tree without the time between frames that one of these names of [input] takes the place of."""
+    below = tree.get("input")
+    if not isinstance(below, dict):
+        return tree
+    return {**tree, "input": {key: value for key, value in below.items() if _PACES.get(key) not in names}}
 
 
 def _keys_of(tree: Tree, prefix: str = "") -> Iterator[str]:

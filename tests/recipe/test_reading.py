@@ -71,6 +71,7 @@ def test_every_problem_is_reported_at_once(template: Path) -> None:
         "data.train=7",
         "data.selection_fraction=0.75",
         "input.stride_frames=2",
+        "input.fps=6",
         "augment.strip_size=32",
         "net.backbone=DenseNet 121",
         "selection=3",
@@ -252,6 +253,27 @@ def test_a_name_is_not_inherited(template: Path) -> None:
     child = template.with_name("child.toml")
     child.write_text('extends = "toy.toml"\n')
     assert problems(child) == [f'{child}: name is missing; give the recipe one of its own, such as name = "mine"']
+
+
+@pytest.mark.parametrize(
+    ("said", "other"), [(("fps", 6.0), "stride_frames"), (("stride_frames", 3), "fps"), (("frames", 4), None)]
+)
+def test_frames_by_the_clock_and_by_number_take_each_others_place(
+    template: Path, said: tuple[str, float], other: str | None
+) -> None:
+    name, value = said
+    child = template.with_name("child.toml")
+    child.write_text(f'extends = "{template.name}"\nname = "child"\n[input]\n{name} = {value}\n')
+    before = read(template).input
+    for recipe in (read(child), read(template, [f"input.{name}={value}"])):
+        assert getattr(recipe.input, name) == value
+        pace = (recipe.input.fps, recipe.input.stride_frames)
+        assert pace == (before.fps, before.stride_frames) if other is None else getattr(recipe.input, other) is None
+
+
+def test_two_ways_to_say_which_frames_are_still_one_too_many(template: Path) -> None:
+    with pytest.raises(RecipeError, match="exactly one of fps and stride_frames"):
+        read(template, ["input.fps=6.0", "input.stride_frames=3"])
 
 
 @pytest.mark.parametrize("parent", ["smoke.toml", "smoke", "recipes/smoke.toml"])
