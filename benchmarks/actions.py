@@ -17,6 +17,8 @@ import argparse
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,11 +40,15 @@ from stzoo.space.search import search
 from stzoo.space.selection import baselines
 from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
+from stzoo.training.data import CALIBRATION_BATCH
 from stzoo.training.stages import Stages
 
 FOLDS = (0, 1, 2, 3)
 BUDGET = 0.25
 """Of the way from the cheapest strategy to the dearest."""
+
+CALIBRATED = 64
+"""Clips whose batch-norm statistics strategies are searched with."""
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "actions": (),
@@ -74,12 +80,23 @@ def halved(recipe: Recipe) -> Iterator[str]:
         yield f"{stage}.head_epochs={math.ceil(table.head_epochs / 2)}"
 
 
-def strategies_of(stages: Stages, template: Classifier) -> dict[str, Strategy]:
+def searching(template: Classifier, stages: Stages) -> Judge:
+    """Who compares strategies in the search within a budget, and measures effects.
+
+    It takes batch-norm statistics of a quarter of the clips, which are the same for all that it compares; they are most
+    of its work.
+    """
+    calibration = stages.selection.calibration
+    assert calibration is not None
+    fewer = replace(stages.selection, calibration=lambda: islice(calibration(), CALIBRATED // CALIBRATION_BATCH))
+    return Judge(template, fewer, stages.run.path("search.npz"))
+
+
+def strategies_of(stages: Stages, template: Classifier, judge: Judge) -> dict[str, Strategy]:
     """The strategies that are measured, by name: the selected, the selected within the budget, and the uniform ones."""
     chosen = stages.select(template, template_tables(stages.run).selection.strategies).winner.strategy
     costs = size_costs(stages.blueprint.architecture, stages.selection.contract).multiply_adds
     least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
-    judge = Judge(template, stages.selection, stages.run.path("answers.npz"))
     within = search(judge, costs, round(least + BUDGET * (most - least)))
     return {"opt": chosen, "opt within the budget": within.strategy, **baselines(template)}
 
@@ -88,7 +105,8 @@ def measure(stages: Stages) -> dict[str, Any]:
     """What every net of a run answers about the fold that is held out, with the effects of its template's branches."""
     template = stages.variational()
     held_out, contract = stages.data.test("val")
-    strategies = strategies_of(stages, template)
+    judge = searching(template, stages)
+    strategies = strategies_of(stages, template, judge)
     costs = size_costs(stages.blueprint.architecture, contract)
     rows = {}
     for name, strategy in strategies.items():
@@ -103,7 +121,7 @@ def measure(stages: Stages) -> dict[str, Any]:
                 "places": places.tolist(),
             }
             print(f"{stages.run.folder.name} {name}, {way}: {(places == 0).mean():.3f}", flush=True)
-    effects = by_branch(effects_of(template, stages))
+    effects = by_branch(effects_of(judge, stages))
     return {
         "videos": [str(item.path.relative_to(stages.run.recipe.data.folder)) for item in held_out.items],
         "sources": [item.source for item in held_out.items],

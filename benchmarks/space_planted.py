@@ -31,6 +31,7 @@ from stzoo.data.synth.pictures import PictureId, catalogue, draw
 from stzoo.data.synth.render import encode
 from stzoo.files import replacing, write_json, write_text
 from stzoo.space.effects import Effects
+from stzoo.space.judge import Judge
 
 CLASSES = ("left", "right", "up", "down", "still")
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "still": (0, 0)}
@@ -136,7 +137,7 @@ def main() -> None:
             own += [f"data.{name}='{name}.txt'" for name in ("classes", "train", "val")]
             stages = begun(options.runs / f"planted-{kind}-{seed}", "camera-motion", own, options.cache)
             template = stages.variational()
-            effects = effects_of(template, stages)
+            effects = effects_of(Judge(template, stages.selection), stages)
             random = np.random.default_rng(0)
             low, high = np.percentile([place(effects, random) for _ in range(2000)], [2.5, 97.5])
             rows[f"{kind}-{seed}"] = {

@@ -24,6 +24,7 @@ from space_templates import begun, by_branch, effects_of
 from stzoo import nets
 from stzoo.files import write_json, write_text
 from stzoo.space.comparison import Subject, compare, logits_of
+from stzoo.space.judge import Judge
 
 EPOCHS = ["warmup.epochs=18", "variational.epochs=6", "objective.k=5.0", "variational.gate_learning_rate=0.3"]
 NULL = "motion-shuffled"
@@ -58,7 +59,7 @@ def main() -> None:
     for name, question, own in wanted:
         stages = begun(options.runs / name, f"camera-{question}", [*root, *own], options.cache)
         template = stages.variational()
-        evidence, effects = stages.evidence(template), effects_of(template, stages)
+        evidence, effects = stages.evidence(template), effects_of(Judge(template, stages.selection), stages)
         posterior = nets.posterior(template)
         rows[name] = {
             "evidence": evidence.to_json(),

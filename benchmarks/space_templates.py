@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stzoo.metrics import Mean
-from stzoo.nets.classifier import Classifier
 from stzoo.recipe import read
 from stzoo.space.comparison import Branch
 from stzoo.space.effects import Effects, measure_effects
@@ -36,11 +35,10 @@ def begun(folder: Path, recipe: str, overrides: Sequence[str], cache: Path, warm
     return stages
 
 
-def effects_of(template: Classifier, stages: Stages) -> Effects:
-    """The effects on the run's selection split, which its folder keeps."""
+def effects_of(judge: Judge, stages: Stages) -> Effects:
+    """The effects of the judge's template on the run's selection split, which the run's folder keeps."""
     record = EffectsRecord(stages.run.folder, ABOUT, stages.data.labels)
     known = record.read()
-    judge = Judge(template, stages.selection, stages.run.path("answers.npz"))
     found = measure_effects(judge, stages.selection.sources, known=known)
     record.finish(found, None)
     return found
