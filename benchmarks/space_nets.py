@@ -15,7 +15,7 @@ import stzoo
 from stzoo import bundle as bundles
 from stzoo.bundle import rebuild
 from stzoo.data.cache import open_clips
-from stzoo.data.datasets import read_list
+from stzoo.data.datasets import Item, read_classes, read_list
 from stzoo.files import write_json
 from stzoo.inference import video_scores
 from stzoo.nets.classifier import Classifier
@@ -50,11 +50,21 @@ def train_alone(
 def measured(net: Classifier, bundle: Path, data: Path, question: str, cache: Path) -> Measured:
     """The video-level answers of a net under its bundle's contract, in float32."""
     about = bundles.read(bundle)
-    pictures = {row["path"]: row["picture"] for row in csv.DictReader((data / "clips.csv").open(encoding="utf-8"))}
-    items = [item for split in SPLITS for item in read_list(data / f"{question}/{split}.txt", data, about.labels)]
+    items = _items(data, question, about.labels)
     held = open_clips(cache, items, about.contract, max_broken=0.0, progress=False)
     scores = video_scores(net.eval(), held.clips, about.contract, device=torch.device("cpu"), at_once=64)
-    return Measured(Answers.of(scores, held.labels), [pictures[str(item.path.relative_to(data))] for item in items])
+    return Measured(Answers.of(scores, held.labels), pictures_of(data, question))
+
+
+def pictures_of(data: Path, question: str) -> list[str]:
+    """The picture that each of the videos films."""
+    pictures = {row["path"]: row["picture"] for row in csv.DictReader((data / "clips.csv").open(encoding="utf-8"))}
+    labels = read_classes(data / f"{question}/classes.txt")
+    return [pictures[str(item.path.relative_to(data))] for item in _items(data, question, labels)]
+
+
+def _items(data: Path, question: str, labels: Sequence[str]) -> list[Item]:
+    return [item for split in SPLITS for item in read_list(data / f"{question}/{split}.txt", data, labels)]
 
 
 def measured_bundle(bundle: Path, data: Path, question: str, cache: Path) -> Measured:

@@ -9,7 +9,8 @@
 `list` writes the nets, eight in each of three bands of multiply-adds, with what a template says of them, and is
 committed before the first of them is trained: in each band two that are found by effects and one-shot scores, the
 patterns that put time early and late, and random ones; in the highest the uniform strategies and the posterior's own.
-Another `--template` and other `--budgets` ask the same of another backbone.
+Another `--template` and other `--budgets` ask the same of another backbone. `read` may be called in between: what the
+results have of a net is kept, and not trained again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from jaxtyping import Float64
 from selection import parted, read_data, split_of
 from side_by_side import machine
-from space_nets import measured_bundle, resampled, train_alone
+from space_nets import measured_bundle, pictures_of, resampled, train_alone
 
 from stzoo import bundle as bundles
 from stzoo import nets
@@ -142,7 +143,10 @@ def run_name(backbone: str, net: Mapping[str, Any]) -> str:
 
 def train(options: argparse.Namespace) -> None:
     """Trains every net of the list, or the part of it that is this process's; all that is finished stays."""
+    known = _known(options)
     for net in _listed(options)[options.part :: options.parts]:
+        if (net["band"], net["name"]) in known:
+            continue
         strategy = Strategy.from_json(net["strategy"])
         folder = options.runs / "ranking" / run_name(strategy.backbone, net)
         own = [f"net.backbone='{strategy.backbone}'", f"fixed.epochs={EPOCHS}"]
@@ -152,17 +156,21 @@ def train(options: argparse.Namespace) -> None:
 
 def read(options: argparse.Namespace) -> None:
     """Writes the accuracy of every net that is trained, and per band the rank correlations and paired differences."""
-    listed = [net for net in _listed(options) if _bundle(options.runs, net).exists()]
-    right: list[Float64[np.ndarray, " videos"]] = []
-    pictures: list[str] = []
-    for net in listed:
-        answers, pictures = measured_bundle(_bundle(options.runs, net), options.data, "motion", options.cache)
-        right.append(answers.right.astype(np.float64))
-        net["accuracy"], net["cross_entropy"] = float(answers.right.mean()), float(answers.losses.mean())
+    known, pictures = _known(options), pictures_of(options.data, "motion")
+    listed = []
+    for net in _listed(options):
+        if (bundle := _bundle(options.runs, net)).exists():
+            answers = measured_bundle(bundle, options.data, "motion", options.cache).answers
+            net["right"] = "".join(map(str, answers.right.astype(int)))
+            net["accuracy"], net["cross_entropy"] = float(answers.right.mean()), float(answers.losses.mean())
+            listed.append(net)
+        elif (before := known.get((net["band"], net["name"]))) is not None:
+            listed.append(before)
+    right = np.array([[float(one) for one in net["right"]] for net in listed])
     found: dict[str, Any] = {"machine": machine(), "videos": len(pictures), "pictures": len(set(pictures)), "bands": {}}
     for band in dict.fromkeys(net["band"] for net in listed):
         members = [place for place, net in enumerate(listed) if net["band"] == band]
-        found["bands"][band] = _of_band([listed[m] for m in members], np.array(right)[members], pictures)
+        found["bands"][band] = _of_band([listed[m] for m in members], right[members], pictures)
     write_json(options.results, {**found, "nets": listed})
     for net in listed:
         print(f"{net['band']:5} {net['name']:28} {net['multiply_adds'] / 1e6:6.2f} {100 * net['accuracy']:.1f}")
@@ -193,6 +201,14 @@ def _of_band(
 def _bundle(runs: Path, net: Mapping[str, Any]) -> Path:
     name = run_name(net["strategy"]["backbone"], net)
     return runs / "ranking" / name / "bundles" / name
+
+
+def _known(options: argparse.Namespace) -> dict[tuple[str, str], dict[str, Any]]:
+    """What the results say of nets, by band and name, if they have their answers."""
+    if not options.results.exists():
+        return {}
+    nets = json.loads(options.results.read_text(encoding="utf-8"))["nets"]
+    return {(net["band"], net["name"]): net for net in nets if "right" in net}
 
 
 def _listed(options: argparse.Namespace) -> list[dict[str, Any]]:
