@@ -103,7 +103,7 @@ def effects(
         count = 1 + sum(1 for _ in closings(subject.architecture)) - len(known) + (check or 0)
         answers = count * len(subject.clips.labels)
         with counting("effects", answers, unit="answers", show=not quiet) as bar:
-            judge = Judge(subject.template, subject.clips, record.answers, advance=bar.advance)
+            judge = Judge(subject.template, subject.clips, record.answers, advance=bar.advance, prepare=bar.prepare)
             bar.skip(min(answers, judge.answered))
             so_far: list[Any] = []
 

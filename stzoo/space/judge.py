@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from stzoo.errors import StrategyError, TrainingError
 from stzoo.files import replacing
 from stzoo.nets.classifier import Classifier
-from stzoo.nets.reestimation import reestimate_batch_norm
+from stzoo.nets.reestimation import Clips, reestimate_batch_norm
 from stzoo.ranks import ALONE, Ranks
 from stzoo.space.one_shot import Answers, SelectionClips, SelectionScore
 from stzoo.space.trie import Trie
@@ -38,7 +38,8 @@ class Judge:
     the videos for all strategies, the leading one reads and writes the file, and all get the answers; each estimates
     the statistics of batch norm by itself.
 
-    `advance` is told of every number of answers that were computed.
+    `advance` is told of every number of answers that were computed. `prepare` is told the number of each batch that
+    statistics of batch norm are re-estimated from, before the first answers, and 0 when that has ended.
 
     Raises `TrainingError` when the file holds something else, or answers of another template or on other videos.
     """
@@ -51,11 +52,13 @@ class Judge:
         *,
         ranks: Ranks = ALONE,
         advance: Callable[[int], None] = lambda answers: None,
+        prepare: Callable[[int], None] = lambda batch: None,
     ) -> None:
         self.template = template
         self.data = data
         self.ranks = ranks
         self.advance = advance
+        self.prepare = prepare
         self.order = np.random.default_rng(0).permutation(len(data.labels))
         self._file = None if path is None else _File(path, _about(template, data))
         kept = self._file.read(len(self.order)) if self._file is not None and ranks.leads else {}
@@ -132,9 +135,15 @@ class Judge:
         if self._together is None or not set(strategies) <= set(self._together[1]):
             trie = Trie(self.template, strategies)
             if self.data.calibration is not None:
-                reestimate_batch_norm(trie, self.data.calibration())
+                reestimate_batch_norm(trie, self._counted(self.data.calibration()))
             self._together = trie, list(strategies)
         return self._together
+
+    def _counted(self, batches: Iterator[Clips]) -> Iterator[Clips]:
+        for number, batch in enumerate(batches, 1):
+            self.prepare(number)
+            yield batch
+        self.prepare(0)
 
     def _save(self) -> None:
         if self._file is not None and self.ranks.leads:

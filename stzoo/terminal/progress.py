@@ -48,6 +48,7 @@ class Bar:
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
+        self._description = progress.tasks[0].description
 
     def advance(self, steps: int = 1) -> None:
         self._progress.advance(self._task, steps)
@@ -59,6 +60,11 @@ class Bar:
     def reach(self, steps: int, total: int) -> None:
         """So many steps are done, of a total that is only known while the loop runs."""
         self._progress.update(self._task, completed=steps, total=total)
+
+    def prepare(self, batch: int) -> None:
+        """Shows that batch norm is at this batch of clips, and no answer comes yet; 0 when that has ended."""
+        words = f"{self._description}: batch norm, batch {batch}" if batch else self._description
+        self._progress.update(self._task, description=words)
 
     def say(self, sentence: str) -> None:
         """Prints a sentence above the bar; nothing where the bar is not shown."""

@@ -98,7 +98,8 @@ def find_within(
     check(budgets, costs, run.recipe.name)
     posterior = nets.posterior(template)
     with counting("search", None, unit="answers", show=stages.voice.progress) as bar:
-        judge = Judge(template, stages.selection, run.path("answers.npz"), ranks=ranks, advance=bar.advance)
+        kept = run.path("answers.npz")
+        judge = Judge(template, stages.selection, kept, ranks=ranks, advance=bar.advance, prepare=bar.prepare)
         space = _Search(stages, template, sizes, latency, judge)
         compared: dict[Budget, dict[str, Strategy]] = {}
         for budget in budgets:
@@ -182,7 +183,8 @@ def _measured(
     )
     strategies = dict.fromkeys(one for named in (*compared.values(), beside) for one in named.values())
     with counting("validation", len(strategies) * len(cache), unit="answers", show=stages.voice.progress) as bar:
-        judge = Judge(space.template, clips, run.path("budgets/answers-val.npz"), ranks=ranks, advance=bar.advance)
+        kept = run.path("budgets/answers-val.npz")
+        judge = Judge(space.template, clips, kept, ranks=ranks, advance=bar.advance, prepare=bar.prepare)
         bar.skip(judge.answered)
         judge.ask(strategies)
     measured: list[tuple[How, Strategy]] = [("pruned", strategy) for strategy in strategies]

@@ -128,6 +128,7 @@ class Stages:
                 self.run.path("answers.npz"),
                 ranks=self.machine.ranks,
                 advance=bar.advance,
+                prepare=bar.prepare,
             )
             bar.skip(min(answers, judge.answered))
             sampled = score_strategies(

@@ -66,8 +66,10 @@ def test_all_are_asked_about_the_same_videos_and_no_answer_is_computed_twice(
     template: nn.Module, drawn: list[Strategy], tries: list[list[Strategy]]
 ) -> None:
     told: list[int] = []
-    judge = Judge(template, data(), advance=told.append)
+    batches: list[int] = []
+    judge = Judge(template, data(), advance=told.append, prepare=batches.append)
     judge.ask(drawn[:3], 2)
+    assert batches == [1, 2, 0], "statistics come before answers"
     judge.ask(drawn[1:3], 5)
     assert [judge.seen(strategy) for strategy in drawn] == [2, 5, 5, 0, 0]
     assert sum(told) == judge.answered == 3 * 2 + 2 * 3

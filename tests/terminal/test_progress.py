@@ -31,6 +31,16 @@ def test_a_rate_is_shown_where_there_is_one(elapsed: float, speed: float | None,
     assert rate(speed, elapsed, "videos") == text
 
 
+def test_the_bar_says_that_batch_norm_comes_before_the_first_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    with counting("effects", 3, unit="answers") as bar:
+        bar.prepare(2)
+    assert "effects: batch norm, batch 2" in capsys.readouterr().err
+    with counting("effects", 3, unit="answers") as bar:
+        bar.prepare(2)
+        bar.prepare(0)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("effects ")
+
+
 def test_a_hidden_bar_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with counting("Decoding", 1, unit="videos", show=False) as bar:
         bar.advance()
