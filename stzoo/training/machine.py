@@ -24,7 +24,6 @@ from stzoo.nets.norm import synchronise
 from stzoo.nets.recompute import recomputed
 from stzoo.ranks import ALONE, Ranks
 from stzoo.recipe import Compute
-from stzoo.training.allocator import keep_freed_memory
 from stzoo.training.batches import Samples
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -135,11 +134,8 @@ def machine_of(compute: Compute, ranks: Ranks = ALONE) -> Machine:
     """What a settled recipe asks for, of one of several processes. Raises `TrainingError` when there is no such GPU."""
     if compute.threads:
         torch.set_num_threads(compute.threads)
-    device = device_of(compute, ranks)
-    if device.type == "cpu":
-        keep_freed_memory()
     return Machine(
-        device,
+        device_of(compute, ranks),
         compute.precision,
         compute.micro_batch,
         compute.checkpoint_activations,
