@@ -160,9 +160,16 @@ class Bench:
         orders: list[FrameOrder] = ["shuffled"] * len(rows) if cell.order == "shuffled" else []
         contract, fixed, machine = recipe.input, recipe.fixed, machine_of(recipe.compute)
         assert fixed is not None
-        flip = recipe.augment.flip is not False
+        seen, augment = recipe.training_input, recipe.augment
         training = TrainingClips(
-            strips.clips, rows, strips.labels[rows], contract.frames, contract.crop, flip=flip, orders=orders
+            strips.clips,
+            rows,
+            strips.labels[rows],
+            seen.frames,
+            seen.crop,
+            flip=augment.flip is not False,
+            orders=orders,
+            short_sides=augment.short_sides,
         )
         net = first_net(recipe, architecture_of(recipe, len(self.folds.classes)), strategy)
         run = Run(self.out / "runs" / cell.name, recipe)  # it is asked for its recipe, and never begun
