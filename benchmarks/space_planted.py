@@ -141,6 +141,7 @@ def main() -> None:
             random = np.random.default_rng(0)
             low, high = np.percentile([place(effects, random) for _ in range(2000)], [2.5, 97.5])
             rows[f"{kind}-{seed}"] = {
+                "machine": machine(),
                 "place": {"value": place(effects), "low": float(low), "high": float(high)},
                 "all_open": {"accuracy": effects.accuracy, "cross_entropy": effects.cross_entropy},
                 "evidence": stages.evidence(template).to_json(),
@@ -149,7 +150,7 @@ def main() -> None:
             }
             print(json.dumps({name: row["place"] for name, row in rows.items()}, indent=1), flush=True)
             places = {kind: [row["place"]["value"] for name, row in rows.items() if kind in name] for kind in PERIODS}
-            write_json(options.results, {"machine": machine(), "places": places, "runs": rows})
+            write_json(options.results, {"places": places, "runs": rows})
 
 
 if __name__ == "__main__":

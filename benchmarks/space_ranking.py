@@ -161,13 +161,14 @@ def read(options: argparse.Namespace) -> None:
     for net in _listed(options):
         if (bundle := _bundle(options.runs, net)).exists():
             answers = measured_bundle(bundle, options.data, "motion", options.cache).answers
+            net["machine"] = machine()
             net["right"] = "".join(map(str, answers.right.astype(int)))
             net["accuracy"], net["cross_entropy"] = float(answers.right.mean()), float(answers.losses.mean())
             listed.append(net)
         elif (before := known.get((net["band"], net["name"]))) is not None:
             listed.append(before)
     right = np.array([[float(one) for one in net["right"]] for net in listed])
-    found: dict[str, Any] = {"machine": machine(), "videos": len(pictures), "pictures": len(set(pictures)), "bands": {}}
+    found: dict[str, Any] = {"videos": len(pictures), "pictures": len(set(pictures)), "bands": {}}
     for band in dict.fromkeys(net["band"] for net in listed):
         members = [place for place, net in enumerate(listed) if net["band"] == band]
         found["bands"][band] = _of_band([listed[m] for m in members], right[members], pictures)

@@ -20,7 +20,7 @@ from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 from stzoo.nets.pooling import MEAN, Statistic
 from stzoo.nets.recompute import Recompute
-from stzoo.nets.rectify import Activated, clamped, has_its_batch, rectified, rectified_by_each
+from stzoo.nets.rectify import Activated, Rectifier, clamped, has_its_batch, rectified, rectified_by_each
 from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x8", "low"]
@@ -218,7 +218,7 @@ class DenseNet3d(StagedClassifier):
         self.stem = Activated(
             Conv(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), (conv_stride, 2, 2)),
             BatchNorm(sizes.stem_width),
-            nn.ReLU(inplace=True),
+            Rectifier(),
         )
         channels = sizes.stem_width
         for number, layers in enumerate(sizes.block_layers, start=1):

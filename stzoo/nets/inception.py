@@ -26,7 +26,7 @@ from stzoo.nets.layers import Conv, average_around, join, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.pooling import MEAN, Statistic
-from stzoo.nets.rectify import Activated, rectified
+from stzoo.nets.rectify import Activated, Rectifier, rectified
 from stzoo.strategies.strategy import Site
 
 TemporalStride = Literal["none", "x2"]
@@ -110,7 +110,7 @@ def _branch(inputs: int, outputs: int, kernel: Size) -> nn.Module:
 def _activated(inputs: int, outputs: int, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1)) -> Activated:
     """A convolution, its batch norm and ReLU."""
     conv = Conv(inputs, outputs, kernel, stride)
-    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=nn.ReLU(inplace=True)))
+    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=Rectifier()))
 
 
 class Mixed(nn.Module):

@@ -60,21 +60,29 @@ class _MaskedSum(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         half = len(saved) // 2
+        flat = gradient.flatten(1)
+        if not _in_pieces(flat):
+            flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
         of_branches, of_masks = [], []
         for number, (y, mask) in enumerate(zip(saved[:half], saved[half:], strict=True)):
             to_branch, to_mask = ctx.needs_input_grad[number], ctx.needs_input_grad[half + number]
             of_branches.append(gradient * _of_rows(mask, gradient) if to_branch else None)
-            of_masks.append(_products(gradient.flatten(1), y.flatten(1)).to(mask.dtype) if to_mask else None)
+            of_masks.append(_products(flat, y.flatten(1)).to(mask.dtype) if to_mask else None)
         return *of_branches, *of_masks
+
+
+def _in_pieces(a: Float[Tensor, "rows values"]) -> bool:
+    """Whether products are summed a piece at a time: in 16 bits on a CPU, but for what a compiler would unroll."""
+    is_wide = a.dtype == torch.promote_types(a.dtype, torch.float32)
+    return a.device.type == "cpu" and not is_wide and bool(a.numel()) and not torch.compiler.is_compiling()
 
 
 def _products(a: Float[Tensor, "rows values"], b: Float[Tensor, "rows values"]) -> Float[Tensor, " rows"]:
     """Each row of `a` times that of `b`, in single precision at least."""
-    precise = torch.promote_types(a.dtype, torch.float32)
-    if a.dtype == precise or a.device.type != "cpu" or not a.numel():
-        return torch.linalg.vecdot(a.to(precise), b.to(precise))
+    if not _in_pieces(a):
+        return torch.linalg.vecdot(a, b.to(a.dtype))
     rows = [zip(row.split(_IN_CACHE), other.split(_IN_CACHE), strict=True) for row, other in zip(a, b, strict=True)]
-    return torch.stack([torch.stack([p.to(precise).dot(q.to(precise)) for p, q in row]).sum() for row in rows])
+    return torch.stack([torch.stack([p.float().dot(q.float()) for p, q in row]).sum() for row in rows])
 
 
 def _of_rows(mask: Tensor, y: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from stzoo.nets.layers import Conv, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.pooling import MEAN, Statistic
-from stzoo.nets.rectify import Activated
+from stzoo.nets.rectify import Activated, Rectifier
 from stzoo.strategies.strategy import Site
 
 TemporalStride = Literal["none", "x2"]
@@ -68,7 +68,7 @@ def _activated(
 ) -> Activated:
     """A convolution, its batch norm and ReLU6; a branch is one of these."""
     conv = Conv(inputs, outputs, kernel, stride, groups)
-    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=nn.ReLU6(inplace=True)))
+    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=Rectifier(6.0)))
 
 
 def _depthwise(channels: int, stride: int) -> Activated:

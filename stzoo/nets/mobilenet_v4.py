@@ -20,7 +20,7 @@ from stzoo.nets.layers import Conv, average_pool
 from stzoo.nets.layout import Activation, Size, layout
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.pooling import MEAN, Statistic
-from stzoo.nets.rectify import Activated
+from stzoo.nets.rectify import Activated, Rectifier
 from stzoo.strategies.strategy import Site
 
 
@@ -104,7 +104,7 @@ def _activated(
 ) -> Activated:
     """A convolution, its batch norm and a ReLU; a branch is one of these."""
     conv = Conv(inputs, outputs, kernel, stride, groups)
-    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=nn.ReLU(inplace=True)))
+    return Activated(OrderedDict(conv=conv, norm=BatchNorm(outputs), activation=Rectifier()))
 
 
 class UniversalInvertedBottleneck(nn.Module):

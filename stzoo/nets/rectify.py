@@ -19,25 +19,63 @@ from stzoo.nets.layout import Activation, layout
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
 
 
+class Rectifier(nn.Module):
+    """ReLU, or ReLU6 where the `ceiling` is 6; what it is given may be overwritten."""
+
+    def __init__(self, ceiling: float = math.inf) -> None:
+        super().__init__()
+        self.ceiling = ceiling
+
+    def forward(self, y: Activation) -> Activation:
+        return clamped(y, self.ceiling)
+
+    def extra_repr(self) -> str:
+        return "" if self.ceiling == math.inf else f"ceiling={self.ceiling:g}"
+
+
 class Activated(nn.Sequential):
-    """A convolution, its norm, and ReLU or ReLU6, the last two as one step in training."""
+    """A convolution, its norm, and its rectifier, the last two as one step where the norm learns from the batch."""
 
     def forward(self, x: Activation) -> Activation:
-        conv, norm, activation = self
-        return rectified(norm, conv(x), activation.max_val if isinstance(activation, nn.ReLU6) else math.inf)
+        conv, *others = self
+        y = conv(x)
+        match others:
+            case [BatchNorm() as norm, Rectifier() as rectifier] if has_its_batch(norm, y):
+                return rectified_by_each(norm, [norm], y, rectifier.ceiling)[0]
+        for module in others:
+            y = module(y)
+        return y
 
 
-def rectified(norm: nn.Module, x: Activation, ceiling: float = math.inf) -> Activation:
+def rectified(norm: nn.Module, x: Activation) -> Activation:
     """`norm` and ReLU; what `norm` gives may be overwritten."""
     if isinstance(norm, BatchNorm) and has_its_batch(norm, x):
-        return rectified_by_each(norm, [norm], x, ceiling)[0]
-    return clamped(norm(x), ceiling)
+        return rectified_by_each(norm, [norm], x)[0]
+    return clamped(norm(x))
 
 
 def clamped(y: Activation, ceiling: float = math.inf) -> Activation:
-    """ReLU of what may be overwritten; it is not where autograd would copy all of the memory that `y` is a view of."""
-    in_place = not y.requires_grad
-    return F.relu(y, in_place) if ceiling == math.inf else F.hardtanh(y, 0.0, ceiling, in_place)
+    """ReLU up to a ceiling; in place where nothing is learnt, since autograd would copy all that `y` is a view of."""
+    if not y.requires_grad:
+        return F.relu(y, inplace=True) if ceiling == math.inf else F.hardtanh(y, 0.0, ceiling, inplace=True)
+    return F.relu(y) if ceiling == math.inf else _Clamped.apply(y, ceiling)
+
+
+class _Clamped(torch.autograd.Function):
+    """ReLU up to a ceiling that keeps what it gives for the way back, and not what it is given."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, ceiling: float) -> Tensor:
+        result = y.clamp(0.0, ceiling)
+        ctx.ceiling = ceiling
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (result,) = ctx.saved_tensors
+        return torch.ops.aten.hardtanh_backward(gradient, result, 0.0, ctx.ceiling), None
 
 
 def has_its_batch(statistics: Statistics, x: Activation) -> bool:

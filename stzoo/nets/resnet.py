@@ -21,7 +21,7 @@ from stzoo.nets.layers import Conv, average_around, max_pool, over_frames
 from stzoo.nets.layout import Activation, Size
 from stzoo.nets.norm import BatchNorm
 from stzoo.nets.pooling import MEAN, Statistic
-from stzoo.nets.rectify import Activated, rectified
+from stzoo.nets.rectify import Activated, Rectifier, rectified
 from stzoo.strategies.strategy import BRANCHES, Site
 
 TemporalStride = Literal["none", "x2"]
@@ -144,7 +144,7 @@ class ResNet3d(StagedClassifier):
         self.stem = Activated(
             Conv(3, sizes.stem_width, over_frames(sizes.stem_kernel, stem_frames), stem_stride),
             BatchNorm(sizes.stem_width),
-            nn.ReLU(inplace=True),
+            Rectifier(),
         )
         inputs = sizes.stem_width
         for stage, blocks in itertools.groupby(resnet_sites(sizes, branches=branches), key=lambda site: site.stage):

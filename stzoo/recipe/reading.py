@@ -6,7 +6,7 @@ import copy
 import json
 import os
 import typing
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,8 +35,8 @@ _OF_A_LAYOUT = (
 )
 """What [data] says of one format, and nothing of another."""
 
-_PACES = {"fps": "stride_frames", "stride_frames": "fps"}
-"""What [input] says of the time between frames, which takes the other's place."""
+_PACES = {"fps", "stride_frames"}
+"""What [input] says of the time between frames, each in the other's place; segments of a video have neither."""
 
 Tree = dict[str, Any]
 Places = Mapping[str, Path]
@@ -50,7 +50,8 @@ def read(path: Path | str, overrides: Sequence[str] = (), changes: Mapping[str, 
     (by a path relative to its own, or by a shipped recipe's name) takes over all it does not say itself, except the
     name; one with [fixed] does not take over a template's tables, nor the other way round, one with another
     `data.format` takes over no lists, one with another `data.train` no sources, folds and classes to leave out of
-    them, and one with `input.fps` no `input.stride_frames`, nor the other way round. Overrides do the same. `changes`
+    them, and one with another of `input.fps`, `input.stride_frames` and `input.sampling = "segments"` not that of the
+    other; overrides do the same. `changes`
     are tables that are laid over the file as if it were extended. Raises `RecipeError` that lists every problem with
     its place and value.
     """
@@ -72,8 +73,10 @@ def resolve(tree: Tree, overrides: Sequence[str] = (), *, source: str, places: P
     problems = []
     if formats := [override for override in overrides if override.partition("=")[0].strip() == "data.format"]:
         tree = _without_other_layout(tree, formats[-1].partition("=")[2].strip().strip("\"'"))
-    own = {key.strip(): text for key, _, text in (override.partition("=") for override in overrides)}
-    tree = _without_other_pace(tree, {name for name in _PACES if own.get(f"input.{name}", "none").strip() != "none"})
+    own = {"".join(key.split()): text.strip() for key, _, text in (override.partition("=") for override in overrides)}
+    tree = _without_other_pace(
+        tree, {key.removeprefix("input."): text.strip("\"'") for key, text in own.items() if key.startswith("input.")}
+    )
     for override in overrides:
         try:
             put(tree, override)
@@ -163,12 +166,17 @@ def _without_other_layout(tree: Tree, format_: object) -> Tree:
     return {**tree, "data": {key: value for key, value in data.items() if key not in _OF_A_LAYOUT}}
 
 
-def _without_other_pace(tree: Tree, names: Collection[str]) -> Tree:
-    """A tree without the time between frames that one of these names of [input] takes the place of."""
+def _without_other_pace(tree: Tree, said: Mapping[str, object]) -> Tree:
+    """A tree without the time between frames whose place is taken by what is said of [input]."""
     below = tree.get("input")
     if not isinstance(below, dict):
         return tree
-    return {**tree, "input": {key: value for key, value in below.items() if _PACES.get(key) not in names}}
+    gone: set[str] = set()
+    if said.get("sampling") == "segments":
+        gone = _PACES
+    elif _PACES & said.keys():
+        gone = _PACES | ({"sampling"} if below.get("sampling") == "segments" else set())
+    return {**tree, "input": {key: value for key, value in below.items() if key not in gone}}
 
 
 def _keys_of(tree: Tree, prefix: str = "") -> Iterator[str]:

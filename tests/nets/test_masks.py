@@ -66,6 +66,17 @@ def test_in_16_bits_long_rows_are_summed_piece_by_piece_as_they_are_at_once() ->
     )
 
 
+def test_a_compiler_sees_one_product_whatever_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    mask, y = torch.rand(3, requires_grad=True), torch.randn(3, 2, 4, 5, 6).bfloat16()
+    total = masked_sum([y], [mask])
+    with torch.profiler.profile() as profile:
+        total.backward(y)
+    calls = {event.key: event.count for event in profile.key_averages()}
+    assert "aten::dot" not in calls
+    assert calls["aten::linalg_vecdot"] == 1
+
+
 def test_in_16_bits_a_batch_may_be_empty() -> None:
     mask = torch.zeros(0, requires_grad=True)
     masked_sum([torch.zeros(0, 1, 2, 2, 4).bfloat16()], [mask]).sum().backward()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from functools import partial
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from stzoo.nets.layers import Conv
 from stzoo.nets.norm import Affine, BatchNorm, Statistics
-from stzoo.nets.rectify import Activated, has_its_batch, rectified, rectified_by_each
+from stzoo.nets.rectify import Activated, Rectifier, has_its_batch, rectified, rectified_by_each
 
 CHANNELS = 5
 
@@ -58,18 +59,17 @@ def test_one_step_is_norm_scale_shift_and_relu(count: int, momentum: float | Non
         close(ours[0].get_buffer(name), buffer)
 
 
-@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
+@pytest.mark.parametrize("ceiling", [math.inf, 6.0])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_convolution_norm_and_activation_are_those_three(activation: type[nn.Module], training: bool) -> None:
+def test_a_convolution_norm_and_rectifier_are_those_three(ceiling: float, training: bool) -> None:
     torch.manual_seed(0)
     norm = moved(BatchNorm(CHANNELS))
     norm.weight.data.mul_(10)  # beyond what ReLU6 lets pass
-    parts = [Conv(CHANNELS, CHANNELS).double(), norm, activation()]
-    plain = nn.Sequential(*parts).train(training)
-    ours = Activated(*copy.deepcopy(parts)).train(training)
+    plain = nn.Sequential(Conv(CHANNELS, CHANNELS).double(), norm, nn.ReLU() if ceiling == math.inf else nn.ReLU6())
+    ours = Activated(*copy.deepcopy(list(plain[:2])), Rectifier(ceiling))
     x = torch.randn(2, 3, 4, 5, CHANNELS, dtype=torch.float64)
     outputs = []
-    for net in (ours, plain):
+    for net in (ours.train(training), plain.train(training)):
         for parameter in net.parameters():
             parameter.grad = None
         clips = x.clone().requires_grad_()
@@ -77,13 +77,42 @@ def test_a_convolution_norm_and_activation_are_those_three(activation: type[nn.M
         y.square().sum().backward()
         assert clips.grad is not None
         outputs.append([y, clips.grad, *(parameter.grad for parameter in net.parameters()), *net.buffers()])
-    assert (outputs[0][0] == 6).any() == (activation is nn.ReLU6)
+    assert (outputs[0][0] == 6).any() == (ceiling == 6)
     torch.testing.assert_close(*outputs, rtol=1e-10, atol=1e-12)
 
 
-def test_no_copies_of_whole_activations_are_behind_an_activation() -> None:
+def test_other_parts_are_run_one_after_the_other() -> None:
+    """An activation of another kind is not taken for ReLU, and a slice has none."""
+    x = torch.randn(2, 3, 4, 5, CHANNELS)
+    net = Activated(Conv(CHANNELS, CHANNELS), BatchNorm(CHANNELS), nn.SiLU())
+    torch.testing.assert_close(net(x), F.silu(net[1](net[0](x))))
+    torch.testing.assert_close(net[:2](x), net[1](net[0](x)))
+
+
+def test_hooks_on_every_part_see_what_passes_outside_training() -> None:
+    net = Activated(Conv(CHANNELS, CHANNELS), BatchNorm(CHANNELS), Rectifier(6.0)).eval()
+    seen: list[nn.Module] = []
+    for module in net:
+        module.register_forward_hook(lambda module, *_: seen.append(module))
+    net(torch.randn(2, 3, 4, 5, CHANNELS))
+    assert seen == list(net)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_of_norm_and_rectifier_two_activations_are_kept_for_the_way_back(follows: bool) -> None:
+    """What the norm reads, and what the rectifier gives."""
+    x = torch.randn(2, 3, 4, 5, CHANNELS)
+    net = Activated(nn.Identity(), BatchNorm(CHANNELS), Rectifier(6.0))
+    net[1].train(follows)
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda saved: kept.append(saved) or saved, lambda saved: saved):
+        net(x.requires_grad_())
+    assert len({saved.data_ptr() for saved in kept if saved.numel() == x.numel()}) == 2
+
+
+def test_no_copies_of_whole_activations_are_behind_a_rectifier() -> None:
     """Autograd's, for what is written in place in a view."""
-    net = Activated(Conv(CHANNELS, CHANNELS), BatchNorm(CHANNELS), nn.ReLU6(inplace=True))
+    net = Activated(Conv(CHANNELS, CHANNELS), BatchNorm(CHANNELS), Rectifier(6.0))
     for follows in (True, False):
         net[1].train(follows)
         y, seen = net(torch.randn(2, 3, 4, 5, CHANNELS)), set()

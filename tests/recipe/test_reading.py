@@ -271,6 +271,19 @@ def test_frames_by_the_clock_and_by_number_take_each_others_place(
         assert pace == (before.fps, before.stride_frames) if other is None else getattr(recipe.input, other) is None
 
 
+def test_segments_and_the_time_between_frames_take_each_others_place(template: Path) -> None:
+    child = template.with_name("child.toml")
+    child.write_text(
+        f'extends = "{template.name}"\nname = "child"\n[data]\ncache = false\n[input]\nsampling = "segments"\n'
+    )
+    for recipe in (read(child), read(template, ["data.cache=false", "input . sampling='segments'"])):
+        assert (recipe.input.sampling, recipe.input.fps, recipe.input.stride_frames) == ("segments", None, None)
+    back = template.with_name("back.toml")
+    back.write_text('extends = "child.toml"\nname = "back"\n[input]\nfps = 5.0\n')
+    for recipe in (read(back), read(child, ["input.fps=5.0"])):
+        assert (recipe.input.sampling, recipe.input.fps) == ("dense", 5.0)
+
+
 def test_two_ways_to_say_which_frames_are_still_one_too_many(template: Path) -> None:
     with pytest.raises(RecipeError, match="exactly one of fps and stride_frames"):
         read(template, ["input.fps=6.0", "input.stride_frames=3"])
