@@ -13,7 +13,7 @@ from stzoo.contract import InputContract
 from stzoo.data.own import CLASSES, GROUPS, MAX_BROKEN, TRAIN, VAL, OwnVideos
 from stzoo.errors import TrainingError
 from stzoo.files import write_text
-from stzoo.recipe import Net, Recipe, read, resolve
+from stzoo.recipe import STAGES, Net, Recipe, read, resolve
 from stzoo.training.run import Run, is_blank
 from stzoo.validation import parse_toml
 
@@ -24,6 +24,7 @@ _STEPS, _EPOCHS = 500, (5, 40)
 _FEW = 1000  # training videos, below which batches are smaller
 _MOST_CACHED_BYTES = 20e9
 _RATE_PER_CLIP = 0.00125  # of a batch: 0.02 for 16 clips
+_GENTLE_RATE_PER_CLIP = 0.000025  # AdamW's: 0.0004 for 16 clips
 
 
 def finetuning_recipe(
@@ -40,7 +41,8 @@ def finetuning_recipe(
     """A [fixed] recipe with the bundle's net, strategy and input, which starts from the bundle's weights.
 
     Batch size, epochs and whether strips are kept on disk follow from how many videos there are; clips are mirrored if
-    they were where the bundle was trained.
+    they were where the bundle was trained. A net whose trunk was trained more slowly than its head is finetuned so too,
+    with AdamW and the head first: it began with weights that others trained, which a rate for a fresh head destroys.
 
     Args:
         source: what `[init] from` is to say: a model's name, a folder, or a Hub repository.
@@ -57,6 +59,8 @@ def finetuning_recipe(
     contract, clips = bundle.contract, len(videos.train)
     batch_size = max(2, min(16 if clips < _FEW else 32, clips // 4))
     strips = _strips(contract, clips)
+    epochs = _epochs(clips, batch_size) if epochs is None else epochs
+    trained = _tables(bundle.recipe)
     tree: dict[str, Any] = {
         "name": name,
         "data": {
@@ -66,15 +70,14 @@ def finetuning_recipe(
             "balance": balance,
         },
         "input": contract.model_dump(exclude_none=True),
-        "augment": {**strips, "flip": _flip(bundle.recipe)},
+        "augment": {**strips, "flip": _flip(trained)},
         "net": {"backbone": bundle.config.backbone.name, **_net_options(source, bundle)},
         "init": {"from": source},
         "fixed": {
             "strategy": str(folder.resolve() / STRATEGY),
-            "epochs": _epochs(clips, batch_size) if epochs is None else epochs,
+            "epochs": epochs,
             "batch_size": batch_size,
-            "learning_rate": _RATE_PER_CLIP * batch_size,
-            "weight_decay": 0.0005,
+            **(_gently(epochs, batch_size) if _had_a_slow_trunk(trained) else _plainly(batch_size)),
             "ramp_epochs": 1,
         },
     }
@@ -158,12 +161,39 @@ def _strips(contract: InputContract, clips: int) -> dict[str, int]:
     return {"strip_frames": frames, "strip_size": contract.short_side}
 
 
-def _flip(recipe: str | None) -> bool | Literal["label-aware"]:
-    """Whether a bundle's recipe mirrors clips; nobody vouches for its text."""
+def _tables(recipe: str | None) -> Mapping[str, Any]:
+    """A bundle's recipe, for whose text nobody vouches; nothing where it cannot be read."""
     try:
-        augment = parse_toml(recipe or "").get("augment")
+        return parse_toml(recipe or "")
     except ValueError:
-        return False
+        return {}
+
+
+def _had_a_slow_trunk(trained: Mapping[str, Any]) -> bool:
+    stages = [trained.get(stage) for stage in STAGES]
+    return any(isinstance(stage, dict) and "trunk_learning_rate" in stage for stage in stages)
+
+
+def _gently(epochs: int, batch_size: int) -> dict[str, Any]:
+    """What [fixed] says of a net that began with weights that others trained."""
+    rate = _GENTLE_RATE_PER_CLIP * batch_size
+    return {
+        "optimiser": "adamw",
+        "learning_rate": rate,
+        "trunk_learning_rate": rate / 4,
+        "head_epochs": min(2, epochs - 1),
+        "weight_decay": 0.05,
+        "dropout": 0.5,
+    }
+
+
+def _plainly(batch_size: int) -> dict[str, Any]:
+    return {"learning_rate": _RATE_PER_CLIP * batch_size, "weight_decay": 0.0005}
+
+
+def _flip(trained: Mapping[str, Any]) -> bool | Literal["label-aware"]:
+    """Whether a recipe mirrors clips."""
+    augment = trained.get("augment")
     flip = augment.get("flip") if isinstance(augment, dict) else False
     return "label-aware" if flip == "label-aware" else flip is True
 

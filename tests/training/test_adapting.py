@@ -72,6 +72,32 @@ def test_clips_are_mirrored_if_they_were(tiny: Bundle, text: str | None, flip: b
     assert recipe_for(changed(tiny, recipe=text)).augment.flip == flip
 
 
+@pytest.mark.parametrize(
+    ("text", "gently"),
+    [
+        ("[variational]\ntrunk_learning_rate = 1e-4", True),
+        ("[fixed]\ntrunk_learning_rate = 1e-4", True),
+        ("[variational]\nlearning_rate = 1e-4", False),
+        ("variational = 3", False),
+        ("not TOML", False),
+        (None, False),
+    ],
+)
+def test_what_was_trained_gently_is_finetuned_gently(tiny: Bundle, text: str | None, gently: bool) -> None:
+    fixed = recipe_for(changed(tiny, recipe=text), 240).fixed
+    assert fixed is not None
+    learnt = (fixed.optimiser, fixed.learning_rate, fixed.trunk_learning_rate, fixed.head_epochs)
+    assert learnt == (("adamw", pytest.approx(4e-4), pytest.approx(1e-4), 2) if gently else ("sgd", 0.02, None, 0))
+
+
+@pytest.mark.parametrize(("epochs", "of_the_head"), [(1, 0), (2, 1), (3, 2), (20, 2)])
+def test_some_epoch_is_left_for_the_trunk(tiny: Bundle, epochs: int, of_the_head: int) -> None:
+    gentle = changed(tiny, recipe="[variational]\ntrunk_learning_rate = 1e-4")
+    fixed = recipe_for(gentle, epochs=epochs).fixed
+    assert fixed is not None
+    assert (fixed.epochs, fixed.head_epochs) == (epochs, of_the_head)
+
+
 def test_whatever_a_recipe_says_can_be_said(tiny: Bundle) -> None:
     recipe = recipe_for(tiny, epochs=3, overrides=["fixed.learning_rate=0.5", "augment.flip=true"])
     assert recipe.fixed is not None
