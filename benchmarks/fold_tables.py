@@ -1,7 +1,11 @@
 """The tables of docs/results/surv-fight.md out of the results.json that benchmarks/folds.py writes.
 
     python benchmarks/fold_tables.py runs-folds/results.json
+    python benchmarks/fold_tables.py docs/results/surv-fight.json --more docs/results/surv-fight-starts.json \
+      --less camera-motion-opt
 
+--more names a file of further nets about the same videos, by how they were trained; --less the finetuned model that
+all are compared with, in place of the first one of the same start.
 Intervals are 95 % percentile bootstraps over sources, or over videos where there are none: clips that are cut from one
 recording are right or wrong together. A difference is taken video by video, from nets that were trained on the same
 folds.
@@ -18,7 +22,7 @@ from typing import Any
 import numpy as np
 
 RESAMPLES = 5000
-STARTS = ("finetuned", "scratch")
+FINETUNED = "finetuned"
 PLAIN, SHUFFLED = ("ordered", "ordered"), ("shuffled", "shuffled")
 WAYS = {"in order": PLAIN, "shuffled": SHUFFLED, "trained in order, tested shuffled": ("ordered", "shuffled")}
 
@@ -26,16 +30,20 @@ WAYS = {"in order": PLAIN, "shuffled": SHUFFLED, "trained in order, tested shuff
 class Answers:
     """Which videos each net is right about, and the tables that follow. A net is (model, start, trained, tested)."""
 
-    def __init__(self, results: dict[str, Any]) -> None:
+    def __init__(self, results: dict[str, Any], more: dict[str, Any], less: str | None) -> None:
+        self.less = less
+        nets = [*results["nets"], *({**net, "start": way} for way, run in more.items() for net in run["nets"])]
         labels = np.array(results["labels"])
         self.folds, self.sources = np.array(results["folds"]), np.array(results["sources"])
         self.right = {
             (net["model"], net["start"], net["trained"], net["tested"]): (np.array(net["answers"]) == labels).astype(
                 float
             )
-            for net in results["nets"]
+            for net in nets
         }
-        self.kinds = [(start, model) for start in STARTS for model in dict.fromkeys(model for model, *_ in self.right)]
+        starts = list(dict.fromkeys(start for _, start, *_ in self.right))
+        kinds = dict.fromkeys((start, model) for model, start, *_ in self.right)
+        self.kinds = sorted(kinds, key=lambda kind: starts.index(kind[0]))
         self.parts = {"all videos": np.arange(len(labels))}
         self.parts |= {name: np.array(rows) for name, rows in results["subsets"].items()}
 
@@ -55,11 +63,15 @@ class Answers:
             yield f"{name}: differences in points", self._differences(part)
 
     def _differences(self, part: np.ndarray) -> str:
-        base = self.kinds[0][1] if self.kinds else ""
+        base = self.less or self.kinds[0][1]
         rows = []
         for start, model in self.kinds:
             own = (model, start, *PLAIN)
-            others = [(model, "scratch", *PLAIN), (model, start, *SHUFFLED), (base, start, *PLAIN)]
+            others = [
+                (model, "scratch", *PLAIN),
+                (model, start, *SHUFFLED),
+                (base, FINETUNED if self.less else start, *PLAIN),
+            ]
             rows.append(["" if own == other else self._cell(part, own, other) for other in others])
         return self._markdown(["less from scratch", "less shuffled", f"less {base}"], rows)
 
@@ -93,8 +105,12 @@ def main() -> None:
     """Prints every table under its title."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    results = json.loads(parser.parse_args().results.read_text(encoding="utf-8"))
-    print("\n\n".join(f"### {title}\n\n{table}" for title, table in Answers(results).tables()))
+    parser.add_argument("--more", type=Path)
+    parser.add_argument("--less", metavar="MODEL")
+    options = parser.parse_args()
+    results = json.loads(options.results.read_text(encoding="utf-8"))
+    more = {} if options.more is None else json.loads(options.more.read_text(encoding="utf-8"))
+    print("\n\n".join(f"### {title}\n\n{table}" for title, table in Answers(results, more, options.less).tables()))
 
 
 if __name__ == "__main__":
