@@ -86,7 +86,7 @@ def tables(question: str, folds: dict[int, Cell]) -> Iterator[str]:
 
 
 def effects_table(cells: dict[str, dict[int, Cell]]) -> Iterator[str]:
-    """What closing every branch adds to the cross-entropy in millinats, of all questions, the mean over their folds."""
+    """What closing every branch adds to the cross-entropy in millinats, of each question, the mean over its folds."""
     yield "### effects\n"
     branches = next(iter(next(iter(cells.values())).values()))["effects"]
     yield from table(

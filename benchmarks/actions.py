@@ -56,6 +56,9 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "arrow": ("data.frame_order='arrow'", "data.leave_out=['clap', 'wave', 'pullup', 'brush_hair']"),
 }
 
+WITH_EFFECTS = ("actions", "arrow")
+"""The questions whose branches are measured one by one; of mixed frames the accuracy alone is asked."""
+
 
 def overrides(recipe: str, clips: Path, init: str | None, question: str, fold: int) -> list[str]:
     """What the recipe becomes for a question and a fold of these clips."""
@@ -94,8 +97,8 @@ def strategies_of(stages: Stages, template: Classifier, judge: Judge) -> dict[st
     return {"opt": chosen, "opt within the budget": within.strategy, **baselines(template)}
 
 
-def measure(stages: Stages) -> dict[str, Any]:
-    """What every net of a run answers about the fold that is held out, with the effects of its template's branches."""
+def measure(stages: Stages, with_effects: bool) -> dict[str, Any]:
+    """What every net of a run answers about the fold that is held out, maybe with the effects of its branches."""
     template = stages.variational()
     held_out, contract = stages.data.test("val")
     judge = searching(template, stages)
@@ -114,7 +117,7 @@ def measure(stages: Stages) -> dict[str, Any]:
                 "places": places.tolist(),
             }
             print(f"{stages.run.folder.name} {name}, {way}: {(places == 0).mean():.3f}", flush=True)
-    effects = by_branch(effects_of(judge, stages))
+    effects = by_branch(effects_of(judge, stages)) if with_effects else {}
     return {
         "videos": [str(item.path.relative_to(stages.run.recipe.data.folder)) for item in held_out.items],
         "sources": [item.source for item in held_out.items],
@@ -157,7 +160,7 @@ def train(options: argparse.Namespace) -> None:
             folder = options.runs / options.recipe / name
             stages = begun(folder, options.recipe, own, options.cache)
             about = {"question": question, "fold": fold, "machine": machine()}
-            write_json(folder.with_name(f"{name}.json"), {**about, **measure(stages)})
+            write_json(folder.with_name(f"{name}.json"), {**about, **measure(stages, question in WITH_EFFECTS)})
 
 
 def tell(options: argparse.Namespace) -> None:
@@ -172,7 +175,8 @@ def tell(options: argparse.Namespace) -> None:
     found = {question: folds for question, folds in found.items() if folds}
     for question, folds in found.items():
         print("\n".join(tables(question, folds)))
-    print("\n".join(effects_table(found)))
+    if asked := {question: folds for question, folds in found.items() if question in WITH_EFFECTS}:
+        print("\n".join(effects_table(asked)))
 
 
 def main() -> None:
