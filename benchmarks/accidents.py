@@ -86,7 +86,7 @@ def running() -> list[Process]:
     """All processes of this machine but those that have ended and that nobody has asked for."""
     lines = subprocess.check_output(["ps", "-eo", "pid=,ppid=,pgid=,stat=,rss=,args="], text=True).splitlines()
     rows = [line.split(None, 5) for line in lines]
-    ones = [Process(*map(int, row[:3]), row[3], int(row[4]), row[5]) for row in rows]
+    ones = [Process(int(row[0]), int(row[1]), int(row[2]), row[3], int(row[4]), row[5]) for row in rows]
     return [process for process in ones if not process.state.startswith("Z")]
 
 

@@ -76,7 +76,7 @@ def row(model: str, precision: str, provider: str, tools: Path, seconds: int) ->
         (folder / "index.html").write_text("<!doctype html><title>A model</title>")
         case = {"provider": provider, "shape": clip.shape, "clip": clip.ravel().tolist()}
         (folder / "case.json").write_text(json.dumps(case))
-        environment = {"CHROMIUM": shutil.which("chromium"), "TOOLS": str(tools.resolve())} | os.environ
+        environment = {"CHROMIUM": shutil.which("chromium") or "", "TOOLS": str(tools.resolve())} | os.environ
         command = ["node", str(HERE / "browser.mjs"), str(folder), str(seconds)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]

@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -39,8 +41,8 @@ def files(backbone: str, contract: InputContract, folder: Path) -> list[Path]:
     to_onnx.export(net, plain, contract, labels)
     export = torch.onnx.export
 
-    def exported(*arguments: object, **options: object) -> object:
-        program = export(*arguments, **options)
+    def exported(*arguments: Any, **options: Any) -> object:
+        program: Any = export(*arguments, **options)
         to_onnx._fold_constants(program.model)
         return program
 
@@ -61,11 +63,11 @@ def seconds(what: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def ratios(first: Callable[[], object], second: Callable[[], object], rounds: int) -> str:
+def ratios(both: Sequence[Callable[[], object]], rounds: int) -> str:
     """The median of second to first, with quartiles, and the median of the first in milliseconds."""
     taken = np.empty((rounds, 2))
     for turn in range(rounds):
-        for place, what in ((0, first), (1, second))[:: 1 if turn % 2 else -1]:
+        for place, what in list(enumerate(both))[:: 1 if turn % 2 else -1]:
             taken[turn, place] = seconds(what)
     low, middle, high = np.percentile(taken[:, 1] / taken[:, 0], [25, 50, 75])
     return f"{1000 * np.median(taken[:, 0]):.1f} | {middle:.3f} ({low:.3f} to {high:.3f})"
@@ -86,9 +88,9 @@ def main() -> None:
             sessions = [opened(plain), opened(folded)]
             answers = [session.run(None, {"clips": clip})[0] for session in sessions]
             np.testing.assert_allclose(answers[1], answers[0], atol=1e-4)
-            runs = [lambda session=session: session.run(None, {"clips": clip}) for session in sessions]
-            opens = [lambda path=path: opened(path) for path in (plain, folded)]
-            line = f"{ratios(*runs, chosen.rounds)} | {ratios(*opens, max(5, chosen.rounds // 4))}"
+            runs = [partial(session.run, None, {"clips": clip}) for session in sessions]
+            opens = [partial(opened, path) for path in (plain, folded)]
+            line = f"{ratios(runs, chosen.rounds)} | {ratios(opens, max(5, chosen.rounds // 4))}"
         print(f"| {backbone} | {line} |", flush=True)
 
 

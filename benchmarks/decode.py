@@ -48,6 +48,7 @@ def swscale(path: Path, contract: InputContract, threads: int | None) -> np.ndar
     """One pass of PyAV over the file; every wanted frame is resized and converted by swscale, bilinear."""
     info = probe(path)
     wanted = plan(info.timestamps_seconds, contract, contract.clips)
+    assert isinstance(contract.resize, int)
     scale = contract.resize / min(info.width, info.height)
     width, height = round(info.width * scale), round(info.height * scale)
     top, left = (height - contract.crop) // 2, (width - contract.crop) // 2

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import platform
 import sys
 import time
@@ -118,11 +119,11 @@ class Bench:
     def recipe(self, cell: Cell) -> Recipe:
         """What `stzoo finetune` would train on this fold; from scratch with another rate and more epochs."""
         rows = range(len(self.folds.items))
-        parts = [
+        training, tested = (
             tuple(self.folds.items[row] for row in rows if (self.folds.folds[row] == cell.fold) == held_out)
             for held_out in (False, True)
-        ]
-        videos = OwnVideos(self.out.absolute(), self.folds.classes, *parts)
+        )
+        videos = OwnVideos(self.out.absolute(), self.folds.classes, training, tested)
         scratch = ("init.from=none", f"fixed.learning_rate={self.scratch_rate}") if cell.start == "scratch" else ()
         return finetuning_recipe(
             cell.model,
@@ -176,15 +177,13 @@ class Bench:
         initialise(run, net, self.folds.classes, SILENT)
         checkpoint = self.out / "cells" / f"{cell.name}.safetensors"
         last: dict[str, float] = {}
-        fit(
-            net,
-            training,
-            Assignment("fixed", fixed, recipe.seed, contract),
-            machine,
-            checkpoint=checkpoint,
-            record=lambda epoch, numbers: last.update(numbers),
-            progress=False,
-        )
+
+        def keep(_epoch: int, numbers: dict[str, float]) -> float:
+            last.update(numbers)
+            return math.nan  # there is no selection split, and no epoch that is the best on it
+
+        assignment = Assignment("fixed", fixed, recipe.seed, contract)
+        fit(net, training, assignment, machine, checkpoint=checkpoint, record=keep, progress=False)
         held_out = [row for row, fold in enumerate(self.folds.folds) if fold == cell.fold]
         tested = {"ordered": clips.clips[held_out]} if cell.order == "ordered" else {}
         tested["shuffled"] = shuffled(clips.clips[held_out])

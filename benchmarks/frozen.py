@@ -103,10 +103,10 @@ def regression(
     def loss() -> Tensor:
         optimiser.zero_grad()
         value = F.cross_entropy(head(x[known]), labels[known]) + PENALTY * head.weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
-    optimiser.step(loss)  # type: ignore[arg-type]
+    optimiser.step(loss)
     with torch.no_grad():
         logits: Tensor = head(x)
     return logits

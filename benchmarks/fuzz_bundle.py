@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
 from stzoo import bundle as bundles
 from stzoo import nets
@@ -72,6 +73,7 @@ def good_bundle(folder: Path) -> Path:
 def add_onnx(folder: Path) -> Path:
     """Puts the net's ONNX file into the bundle."""
     model = loading.load(folder, device="cpu")
+    assert isinstance(model.net, nn.Module)
     to_onnx.export(model.net, folder / bundles.ONNX, model.contract, model.labels, name="good", digest=model.digest)
     return folder
 
@@ -113,7 +115,7 @@ def exchange(files: Files, rng: random.Random) -> None:
 def _mutated(value: Any, rng: random.Random) -> Any:
     """A JSON value in which one place, anywhere in it, has a hostile value, is gone, or stands under another key."""
     if isinstance(value, (dict, list)) and value and rng.random() < 0.85:
-        copy = value.copy()
+        copy: Any = value.copy()
         key = rng.choice(list(copy)) if isinstance(copy, dict) else rng.randrange(len(copy))
         choice = rng.random()
         if choice < 0.1:
@@ -380,6 +382,7 @@ def refusal(folder: Path, number: int) -> str | None:
             model = loading.load(folder, strategy="s" if number % 3 == 2 else None, device="cpu")
     except StzooError as error:
         return str(error)
+    assert isinstance(model.net, nn.Module)
     with torch.no_grad():
         logits = model.net(torch.zeros(1, 3, 2, 32, 32))
     if logits.shape != (1, len(model.labels)) or logits.dtype != torch.float32:

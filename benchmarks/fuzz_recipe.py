@@ -13,6 +13,7 @@ import random
 import resource
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -126,7 +127,7 @@ def refusal(folder: Path, source: Path, text: str) -> str | None:
             recipe = recipes.read(path)
             check_net(recipe, str(path))
             recipe.to_toml()
-            _flip(text)
+            _flip(tomllib.loads(text))
         else:
             card = cards.read(path)
             if card.net is not None:

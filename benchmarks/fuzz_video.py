@@ -23,6 +23,8 @@ import numpy as np
 from structure import fields_of, mutated
 
 from stzoo.contract import InputContract
+from stzoo.errors import VideoError
+from stzoo.video.reader import VideoClips
 from stzoo.video.video import Video
 from stzoo.video.workers import read_many
 
@@ -48,8 +50,9 @@ def whole(path: Path, codec: str, pix_fmt: str) -> bytes:
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 128, 96, pix_fmt
-        stream.options = {"g": "12"} | ({"x265-params": "log-level=none"} if codec == "libx265" else {})
+        stream.options = {"g": "12", **({"x265-params": "log-level=none"} if codec == "libx265" else {})}
         wide = rng.integers(0, 256, (96, 128 + 100, 3), dtype=np.uint8)
         for start in range(50):
             pixels = np.ascontiguousarray(wide[:, 2 * start : 2 * start + 128])
@@ -121,7 +124,7 @@ def print_row(kind: str, good: Path, paths: Iterable[Path], seconds: float) -> N
     print(f"| {kind} | {row} | {slowest:.1f} | {largest:.0f} |", flush=True)
 
 
-def outcome(result: object) -> str:
+def outcome(result: VideoClips | VideoError) -> str:
     if not isinstance(result, Exception):
         return "warning" if result.warnings else "clips"
     if " the process that read it" in str(result):

@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 import torch.nn.functional as F
 from side_by_side import machine
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from stzoo.nets.norm import BatchNormOfAll
 from stzoo.ranks import Ranks
@@ -143,7 +143,7 @@ def main() -> None:
     if arguments.alone:
         compare(Alone(0, 2, 2), arguments.norms, arguments.rounds, lambda: None)
     else:
-        multiprocessing.spawn(work, (arguments.norms, arguments.rounds), nprocs=2)
+        spawn(work, (arguments.norms, arguments.rounds), nprocs=2)
 
 
 if __name__ == "__main__":

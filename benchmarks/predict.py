@@ -43,7 +43,7 @@ from stzoo.nets import merge
 from stzoo.nets.layout import ChannelsLast, Volumes, laid_out
 from stzoo.nets.torchvision import TorchvisionNet
 from stzoo.runtimes import Runtime, is_there, open_session
-from stzoo.runtimes.onnx_file import Form, read
+from stzoo.runtimes.onnx_file import Form, Precision, read
 from stzoo.video.frames import normalise
 from stzoo.video.reader import read_clips
 from stzoo.video.video import Video
@@ -141,7 +141,8 @@ def ways_of(subject: Subject, contract: InputContract, folder: Path, clip: np.nd
                 quantise(path, quantised, [clip])
         except StzooError as error:
             print(f"{subject.name}: {error}", file=sys.stderr)
-        for file, precision in ((path, "fp32"), (path, "bf16"), (quantised, "int8")):
+        files: tuple[tuple[Path, Precision], ...] = ((path, "fp32"), (path, "bf16"), (quantised, "int8"))
+        for file, precision in files:
             if file.exists() and (runtime, precision) != ("onnxruntime", "bf16"):
                 try:
                     ways[f"{runtime}, {precision}"] = open_session(runtime, read(file), "cpu", precision).logits
@@ -235,7 +236,7 @@ def main() -> None:
     subjects = [
         Subject(
             f"{backbone} {unit}{f' {option}' if option else ''}",
-            lambda unit=unit, option=option: net_of(Case(backbone, contract.frames, contract.crop, option), unit),
+            partial(net_of, Case(backbone, contract.frames, contract.crop, option), unit),
             ours=True,
         )
         for unit, option in (options[2:3] if arguments.quick else options)

@@ -101,7 +101,8 @@ def film(camera: Path, out: Path, split: str, seed: int) -> tuple[list[Event], l
     waiting = {motion: [row["path"] for row in rows if row["motion"] == motion] for motion in motions}
     events, shots = [], []
     for number in range(TRAINING if split == "train" else TESTING):
-        name, frames = f"{split}-{number:02d}.mp4", []
+        name = f"{split}-{number:02d}.mp4"
+        frames: list[np.ndarray] = []
         for motion in draws.sample(motions, len(motions)):
             label, start = f"camera {motion}", len(frames)
             for _ in range(SHOTS):

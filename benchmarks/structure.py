@@ -7,7 +7,7 @@ such as `stts.count`, so that every kind of field can be drawn as often as any o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Field(NamedTuple):
     start: int
     size: int
     """Bytes."""
-    order: str = "big"
+    order: Literal["big", "little"] = "big"
 
 
 def mutated(content: bytes, fields: list[Field], rng: np.random.Generator) -> bytes:

@@ -15,6 +15,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -88,7 +89,7 @@ def _measured(name: str) -> list[str]:
     return [sites, str(silent), f"{apart:.1g}", f"{merged:.1g}", _onnx(net, clips, largest)]
 
 
-def _over_frames(flat: torch.nn.Module, clips: Tensor) -> Tensor:
+def _over_frames(flat: Any, clips: Tensor) -> Tensor:
     """The classifier on the mean over frames of what timm's net gives it."""
     flat = reparameterize_model(flat).eval()
     images = clips.transpose(1, 2).flatten(0, 1).to(memory_format=torch.channels_last)

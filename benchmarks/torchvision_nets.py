@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from side_by_side import machine
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights
 
 import stzoo
@@ -96,6 +96,7 @@ def record(name: str, video: Path, *, files: bool) -> dict[str, Any]:
         weights = Path(temporary) / f"{name}.pth"
         seeded(name, weights)
         model = stzoo.load(f"{PREFIX}{name}", weights=weights, device="cpu", protocol={"clips": 1})
+        assert isinstance(model.net, nn.Module)
         pixels = read_clips(Video(video), model.contract, 1).clips
         clip = torch.from_numpy(normalise(pixels, model.contract))
         (their_clip, their_logits), (other_clip, other_logits) = theirs(name, weights, raw_frames(video, model))
@@ -116,6 +117,7 @@ def record(name: str, video: Path, *, files: bool) -> dict[str, Any]:
 
 
 def of_files(model: Predictor, pixels: np.ndarray[Any, Any], folder: Path, logits: Tensor) -> dict[str, Any]:
+    assert isinstance(model.net, nn.Module)
     clips = normalise(pixels, model.contract)
     exact, quantised = folder / "model.onnx", folder / "model.int8.onnx"
     began = time.perf_counter()

@@ -35,6 +35,7 @@ from stzoo.contract import InputContract
 from stzoo.data.broken import Cap
 from stzoo.data.datasets import Item
 from stzoo.inference import to_input
+from stzoo.nets.classifier import Classifier
 from stzoo.nets.fusion import draw_masks, named_gates, set_masks
 from stzoo.nets.measure import count_kernels
 from stzoo.pool import processors
@@ -104,7 +105,7 @@ class Step:
         with self.setting.machine.autocast():
             logits = self.net(to_input(clips, self.setting.contract))
         loss = F.cross_entropy(logits.float(), torch.zeros(len(clips), dtype=torch.long, device=device))
-        if self.gates:
+        if isinstance(self.net, Classifier) and self.gates:
             loss = loss + divergence(self.net, k=10.0, samples=240_000)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -80,6 +80,7 @@ def spread(folder: Path) -> Iterator[Video]:
 def table(nets: int, predictor: Predictor, fit: Confidence, learning: Footage, footage: Sequence[Footage]) -> None:
     scored = {each.name: list(clip_score_files(predictor, each.videos, workers=0)) for each in (learning, *footage)}
     clips = {name: [one.scores for one in parts if isinstance(one, ClipScored)] for name, parts in scored.items()}
+    assert learning.labels is not None
     for temperature in (1.0, fit.temperature):
         print(f"\n{nets} net(s), temperature {temperature}")
         least = least_score(of_videos(clips[learning.name], temperature), learning.labels)
