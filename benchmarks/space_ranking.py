@@ -33,6 +33,7 @@ from stzoo.bundle import rebuild
 from stzoo.files import write_json
 from stzoo.metrics import mean_over_sources, rank_correlation
 from stzoo.space.costs import Costs, random_within, size_costs
+from stzoo.space.frontier import filled
 from stzoo.space.judge import Judge
 from stzoo.space.search import search
 from stzoo.strategies.names import MOST_PROBABLE
@@ -63,17 +64,6 @@ def bands(budgets: list[float]) -> list[Band]:
         Band(f"{top:g}M", round((top - width) * MILLION), round(top * MILLION), top == budgets[-1])
         for top, width in zip(budgets, widths, strict=True)
     ]
-
-
-def filled(costs: Costs, budget: int, order: list[str]) -> Strategy:
-    """ST at one site after the other, in an order, wherever the budget still pays for it; then S+ST likewise."""
-    units = dict(costs.cheapest.units)
-    for unit in ("ST", "S+ST"):
-        for site in order:
-            tried = Strategy(costs.backbone, {**units, site: unit})
-            if unit in costs.units[site] and costs.of(tried) <= budget:
-                units[site] = unit
-    return Strategy(costs.backbone, units)
 
 
 def nets_of(band: Band, judge: Judge, costs: Costs, mode: Strategy, chosen: Strategy) -> Iterator[tuple[str, Strategy]]:

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float32, Float64, Int64
 BINS = 15
 _SEED, _RESAMPLES = 0, 1000
 _LEAST_LIKELIHOOD = 1e-12  # so that no loss is infinite
-_Z = 1.959964  # half the width of a 95 % interval of a normal distribution
+Z = 1.959964
+"""Half the width of a 95 % interval of a normal distribution, in standard deviations."""
 
 Scores = Float32[np.ndarray, "videos classes"]
 Labels = Int64[np.ndarray, " videos"]
@@ -200,8 +201,8 @@ def wilson(
     value: Float64[np.ndarray, " shares"], n: Int64[np.ndarray, " shares"]
 ) -> tuple[Float64[np.ndarray, " shares"], Float64[np.ndarray, " shares"]]:
     """The ends of Wilson's 95 % interval of shares of `n` each."""
-    middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * np.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
+    middle = (value + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * np.sqrt(value * (1 - value) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
     return np.maximum(0.0, np.minimum(value, middle - half)), np.minimum(1.0, np.maximum(value, middle + half))
 
 
@@ -223,7 +224,7 @@ def brier(scores: Scores, labels: Labels, *, sources: Sequence[str] = ()) -> Est
 def _mean(values: Float64[np.ndarray, " videos"], most: float, sources: Sequence[str]) -> Estimate:
     """A mean of values from 0 to `most`, with its normal 95 % interval over sources; all of that range for one."""
     mean = mean_over_sources(values, sources or [str(row) for row in range(len(values))])
-    half = most if math.isnan(mean.error) else _Z * mean.error
+    half = most if math.isnan(mean.error) else Z * mean.error
     return Estimate(mean.value, max(0.0, mean.value - half), max(mean.value, min(most, mean.value + half)), len(values))
 
 
@@ -262,7 +263,7 @@ class Mean(NamedTuple):
 
     def estimate(self, n: int) -> Estimate:
         """The same with its 95 % interval over n videos."""
-        return Estimate(self.value, self.value - _Z * self.error, self.value + _Z * self.error, n)
+        return Estimate(self.value, self.value - Z * self.error, self.value + Z * self.error, n)
 
 
 def mean_over_sources(values: Float64[np.ndarray, " videos"], sources: Sequence[str]) -> Mean:

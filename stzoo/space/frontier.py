@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from stzoo.errors import MissingPackageError
 from stzoo.figures.measurements import frontier_figure
 from stzoo.figures.notebook import page
-from stzoo.metrics import Estimate, mean_over_sources, share
+from stzoo.metrics import Estimate, Z, share
 from stzoo.nets import Architecture
 from stzoo.space.costs import Costs, least_within, random_within
 from stzoo.space.one_shot import Answers
 from stzoo.strategies.budget import Budget
-from stzoo.strategies.literature import bottom_heavy, top_heavy
 from stzoo.strategies.names import MOST_PROBABLE
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import NONE, Strategy
+
+Right = Bool[np.ndarray, " videos"]
+"""Of every video, whether a net is right."""
 
 FOUND, RANDOM = "found", "random"
 RANDOMS = 7
@@ -41,7 +46,7 @@ class Point:
     """What one net reaches: `net` says what it is, `budget` within how much; None for one beside all.
 
     `cost` are its multiply-adds, `nanoseconds` what it takes by the table of a runtime; None where there is no table.
-    `lead` is how much more of the same videos the net found for the budget gets right.
+    `lead` is how much more of the same videos the net found for the budget gets right, where that is another net.
     """
 
     budget: Budget | None
@@ -110,27 +115,31 @@ class Frontier(list[dict[str, Any]]):
 def rivals(architecture: Architecture, costs: Costs, posterior: Posterior, budget: int) -> dict[str, Strategy]:
     """What a found strategy stands beside, by name.
 
-    Patterns of the literature filled to the budget, the most probable strategy within it, and `RANDOMS` random ones
-    that it just pays for.
+    ST as near to the classifier (`top-heavy`) and to the input (`bottom-heavy`) as the budget pays for, the most
+    probable strategy within it, and `RANDOMS` random ones that it just pays for.
     """
-    sites = architecture.sites
-    choices = sum(site.has_choice for site in sites)
-    filled: dict[str, Strategy] = {}
-    for name, pattern in {"top-heavy": top_heavy, "bottom-heavy": bottom_heavy}.items():
-        for count in range(choices + 1):
-            strategy = pattern(architecture.backbone, sites, count)
-            if costs.of(strategy) <= budget:
-                filled[name] = strategy
+    sites = [site.name for site in architecture.sites]
+    nets = {"top-heavy": filled(costs, budget, sites[::-1]), "bottom-heavy": filled(costs, budget, sites)}
     closable = [site for site, units in costs.units.items() if NONE in units]
     with np.errstate(divide="ignore"):
         surprise = {
             site: {unit: float(-np.log(probability)) for unit, probability in units.items()}
             for site, units in posterior.distribution(closable).items()
         }
-    filled[MOST_PROBABLE] = least_within(surprise, costs, budget)[0]
+    nets[MOST_PROBABLE] = least_within(surprise, costs, budget)[0]
     for index in range(RANDOMS):
-        filled[f"{RANDOM} {index + 1}"] = random_within(costs, budget, 0, index)
-    return filled
+        nets[f"{RANDOM} {index + 1}"] = random_within(costs, budget, 0, index)
+    return nets
+
+
+def filled(costs: Costs, budget: int, order: Iterable[str]) -> Strategy:
+    """ST at one site after the other, in an order, wherever the budget still pays for it; then S+ST likewise."""
+    units = dict(costs.cheapest.units)
+    for unit, site in itertools.product(("ST", "S+ST"), order):
+        tried = Strategy(costs.backbone, {**units, site: unit})
+        if unit in costs.units[site] and costs.of(tried) <= budget:
+            units[site] = unit
+    return Strategy(costs.backbone, units)
 
 
 def points(
@@ -157,16 +166,30 @@ def points(
             share(answers[strategy].right, sources),
             float(answers[strategy].losses.mean()),
             strategy,
-            None if found is None or name == FOUND else lead(found, answers[strategy], sources),
+            None if found is None or strategy == nets[FOUND] else lead(found.right, answers[strategy].right, sources),
         )
         for name, strategy in kept.items()
     ]
 
 
-def lead(first: Answers, second: Answers, sources: Sequence[str]) -> Estimate:
-    """How much more of the same videos one net gets right than another, with its 95 % interval over sources."""
-    difference = first.right.astype(np.float64) - second.right
-    return mean_over_sources(difference, sources).estimate(len(difference))
+def lead(first: Right, second: Right, sources: Sequence[str]) -> Estimate:
+    """How much more of the same videos one net gets right than another, with its 95 % interval over sources.
+
+    Where both are right in the same videos, or there is one source, it has a width too: two more sources are supposed,
+    as large as one is in the mean, of which one speaks for each net by half. It ends at -1 and 1.
+
+    Reference: Agresti and Min 2005 for pairs, whose interval it is where every video has a source of its own; Liang and
+    Zeger 1986 for sources.
+    """
+    difference = first.astype(np.float64) - second
+    _, places = np.unique(np.array(sources), return_inverse=True)
+    videos = len(difference)
+    size = videos / (int(places.max()) + 1)
+    middle = float(difference.sum()) / (videos + 2 * size)
+    residuals = np.bincount(places, difference - middle)
+    squares = float(np.square(residuals).sum()) + size**2 * (1 + 2 * middle**2)
+    half = Z * math.sqrt(squares) / (videos + 2 * size)
+    return Estimate(float(difference.mean()), max(-1.0, middle - half), min(1.0, middle + half), videos)
 
 
 def table(found: Sequence[Point]) -> str:

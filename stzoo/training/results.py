@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from torch import nn
 
 from stzoo.contract import InputContract
 from stzoo.files import write_json
-from stzoo.metrics import Estimate, balanced_accuracy, mean_over_sources, per_class, share
+from stzoo.metrics import Estimate, balanced_accuracy, per_class, share
 from stzoo.nets.classifier import Classifier
+from stzoo.space.frontier import lead
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
 from stzoo.training.data import RunData
@@ -84,7 +84,6 @@ def measure_candidates(
                 first = measured[candidates[0].how, candidates[0].strategy]
                 scores = measured[key]
                 right = scores.argmax(axis=1) == cache.labels
-                more = (first.argmax(axis=1) == cache.labels).astype(np.float64) - right
                 by_class = zip(data.labels, per_class(scores, cache.labels), strict=True)
                 accuracies.append(
                     SplitAccuracy(
@@ -95,7 +94,7 @@ def measure_candidates(
                         balanced_accuracy(scores, cache.labels, sources=sources),
                         tuple((label, value) for label, value in by_class if value is not None),
                         candidate.strategy,
-                        None if candidate is candidates[0] else mean_over_sources(more, sources).estimate(len(more)),
+                        None if scores is first else lead(first.argmax(axis=1) == cache.labels, right, sources),
                         looks[split],
                     )
                 )
@@ -115,7 +114,7 @@ def rows(accuracies: Sequence[SplitAccuracy], contract: InputContract) -> list[d
 
     `balanced_accuracy` and `classes` are written as `stzoo evaluate` writes them.
 
-    Where several nets are compared, also how much more of the same videos the first gets right.
+    Where several nets are compared, also how much more of the same videos the first gets right than each of the others.
     """
     return [
         {
@@ -146,6 +145,6 @@ def _rounded(estimate: Estimate) -> dict[str, float]:
     return {name: round(value, 6) for name, value in asdict(estimate).items()}
 
 
-def _lead(first: str, lead: Estimate) -> dict[str, float | None]:
+def _lead(first: str, lead: Estimate) -> dict[str, float]:
     numbers = {f"less_than_{first}": lead.value, "less_low": lead.low, "less_high": lead.high}
-    return {name: None if math.isnan(number) else round(number, 6) for name, number in numbers.items()}
+    return {name: round(number, 6) for name, number in numbers.items()}

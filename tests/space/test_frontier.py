@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stzoo import nets
 from stzoo.contract import InputContract
@@ -15,7 +17,6 @@ from stzoo.space.costs import Costs, least_within, size_costs
 from stzoo.space.frontier import FIELDS, FOUND, RANDOMS, Frontier, Point, lead, points, rivals, table
 from stzoo.space.one_shot import Answers
 from stzoo.strategies.budget import Budget
-from stzoo.strategies.names import named
 from stzoo.strategies.posterior import Posterior
 from stzoo.strategies.strategy import Strategy
 from tests.space.clips import small_backbone  # noqa: F401
@@ -48,9 +49,9 @@ def test_rivals_are_filled_to_the_budget(shape: Architecture, costs: Costs) -> N
         assert len(others) == 3 + RANDOMS
         assert all(costs.of(strategy) <= budget for strategy in others.values())
         for name in ("top-heavy", "bottom-heavy"):
-            counts = [named(f"{name}:{count}", shape.backbone, shape.sites) for count in range(4)]
-            larger = counts[counts.index(others[name]) + 1 :]
-            assert all(costs.of(strategy) > budget for strategy in larger)
+            units = others[name].units
+            nearest = [{**units, site: unit} for site in units for unit in ("ST", "S+ST") if units[site] == "S"]
+            assert all(costs.of(Strategy(shape.backbone, more)) > budget for more in nearest)
         likely = posterior.log_probability(others["most-probable"])
         free = {site: dict.fromkeys(units, 0.0) for site, units in costs.units.items()}
         within = least_within(free, costs, budget, count=100)
@@ -96,16 +97,42 @@ def test_points_stand_beside_the_found_net(shape: Architecture, costs: Costs) ->
 
 
 def test_a_lead_is_paired_and_counts_sources() -> None:
-    first, second = answers("111100"), answers("110000")
-    sources = ["a", "b", "c", "d", "e", "f"]
-    ahead = lead(first, second, sources)
+    first, second = answers("111100").right, answers("110000").right
+    ahead = lead(first, second, list("abcdef"))
     assert ahead.value == pytest.approx(1 / 3)
     assert ahead.low < ahead.value < ahead.high
-    together = lead(first, second, ["a", "b", "c", "c", "e", "f"])
+    together = lead(first, second, list("abccef"))
     assert together.value == ahead.value
-    assert together.high > ahead.high
-    same = lead(first, first, sources)
-    assert (same.value, same.low, same.high, same.n) == (0.0, 0.0, 0.0, 6)
+    assert together.high - together.low > ahead.high - ahead.low
+
+
+def test_a_lead_is_what_agresti_and_min_say_where_every_video_has_a_source() -> None:
+    first, second = answers("1" * 12 + "0" * 18).right, answers("1" * 5 + "0" * 7 + "11" + "0" * 16).right
+    found = lead(first, second, [str(video) for video in range(30)])
+    more, less, all_of = 7.5, 2.5, 32
+    half = 1.959964 * math.sqrt(more + less - (more - less) ** 2 / all_of) / all_of
+    assert (found.low, found.high) == pytest.approx((5 / all_of - half, 5 / all_of + half))
+
+
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 1000))
+def test_a_lead_has_a_width_and_stays_within_what_can_be(videos: int, sources: int, seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    first, second = draws.random((2, videos)) < draws.random((2, 1))
+    of_videos = [str(number) for number in draws.integers(sources, size=videos)]
+    found, back = lead(first, second, of_videos), lead(second, first, of_videos)
+    assert -1 <= found.low < found.high <= 1
+    assert found.low - 1e-9 <= found.value <= found.high + 1e-9
+    assert (back.value, back.low, back.high) == pytest.approx((-found.value, -found.high, -found.low))
+
+
+def test_the_interval_of_a_lead_holds_what_many_more_videos_would_say() -> None:
+    draws, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        level = draws.normal(size=(30, 1))  # of a source, whose four videos are alike
+        first, second = (level + draws.normal(size=(2, 30, 4)) + np.array([0.5, 0.2])[:, None, None]) > 0
+        found = lead(first.ravel(), second.ravel(), [str(video // 4) for video in range(120)])
+        held += found.low <= 0.0819 <= found.high
+    assert held / 400 == pytest.approx(0.95, abs=0.03)
 
 
 def test_nets_beside_all_budgets_have_no_lead(shape: Architecture, costs: Costs) -> None:
