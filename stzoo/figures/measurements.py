@@ -92,7 +92,9 @@ def frontier_figure(
             )
         for name, (amount, accuracy) in named.items():
             _interval(axes, [amount / 1e6], [accuracy], fmt="D", lw=0.8, color=INK, zorder=2)
-            axes.annotate(name, (amount / 1e6, 100 * accuracy.value), (4, 4), textcoords="offset points", fontsize=7)
+            dot = (amount / 1e6, 100 * accuracy.value)
+            paper = {"boxstyle": "square,pad=0", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+            axes.annotate(name, dot, (4, -9), textcoords="offset points", fontsize=7, zorder=5, bbox=paper)
         axes.set_xlabel(cost, fontsize=9, color=INK)
         axes.set_ylabel("accuracy in % (95 % interval)", fontsize=9, color=INK)
         axes.set_title(title, loc="left", fontsize=9, color=INK)
