@@ -148,9 +148,9 @@ class _Subject(NamedTuple):
 
 def _of_run(model: str, cache: Path | None, quiet: bool) -> _Subject:
     """The template of a run and its selection split."""
-    from stzoo.bundle.tensors import digest
     from stzoo.errors import TrainingError
     from stzoo.training.blueprint import template_tables
+    from stzoo.training.bundling import template_digest
     from stzoo.training.run import Run
     from stzoo.training.stages import prepare
     from stzoo.training.voice import Voice
@@ -162,14 +162,14 @@ def _of_run(model: str, cache: Path | None, quiet: bool) -> _Subject:
     if not run.weights("variational").exists():
         raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
     stages = prepare(run, cache or run.folder.parent / "cache", Voice(click.echo, progress=not quiet))
-    sources = stages.selection.sources
+    sources, template = stages.selection.sources, stages.variational()
     about = {
-        "template": digest(run.weights("variational")),
+        "template": template_digest(run),
         "videos": _digest(sources, stages.selection.labels.tolist()),
         "contract": stages.selection.contract.model_dump(mode="json"),
     }
     labels = stages.data.labels
-    return _Subject(run.recipe.name, stages.variational(), stages.selection, sources, labels, run.folder, about)
+    return _Subject(run.recipe.name, template, stages.selection, sources, labels, run.folder, about)
 
 
 def _of_bundle(
