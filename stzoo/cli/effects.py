@@ -148,6 +148,7 @@ class _Subject(NamedTuple):
 
 def _of_run(model: str, cache: Path | None, quiet: bool) -> _Subject:
     """The template of a run and its selection split."""
+    from stzoo import card as cards
     from stzoo.errors import TrainingError
     from stzoo.training.blueprint import template_tables
     from stzoo.training.bundling import template_digest
@@ -155,6 +156,8 @@ def _of_run(model: str, cache: Path | None, quiet: bool) -> _Subject:
     from stzoo.training.stages import prepare
     from stzoo.training.voice import Voice
 
+    if model not in cards.names() and not Path(model).exists():
+        raise UsageError(f"{model} does not exist; give the folder of a run, or with --data any model with a template")
     if not (Path(model) / "recipe.toml").is_file() or (Path(model) / "config.json").exists():
         raise UsageError(f"{model} is not a run; say with --data on which labelled videos a model is looked at")
     run = Run.open(Path(model))

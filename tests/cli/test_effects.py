@@ -104,3 +104,8 @@ def test_a_bundle_without_a_template_and_a_model_without_data_are_refused(tiny_b
     assert (code, "has no template.safetensors" in err) == (1, True)
     code, _, err = run(tiny_bundle)
     assert (code, "is not a run; say with --data" in err) == (2, True)
+
+
+def test_a_run_that_does_not_exist_is_called_so(tmp_path: Path) -> None:
+    code, _, err = run(tmp_path / "nothere")
+    assert (code, "nothere does not exist; give the folder of a run" in " ".join(err.split())) == (2, True)
