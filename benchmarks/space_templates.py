@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from stzoo import nets
 from stzoo.metrics import Mean
 from stzoo.recipe import read
 from stzoo.space.comparison import Branch
@@ -37,8 +38,8 @@ def begun(folder: Path, recipe: str, overrides: Sequence[str], cache: Path, warm
 
 def effects_of(judge: Judge, stages: Stages) -> Effects:
     """The effects of the judge's template on the run's selection split, which the run's folder keeps."""
-    record = EffectsRecord(stages.run.folder, ABOUT, stages.data.labels)
-    known = record.read()
+    record = EffectsRecord(stages.run.folder, ABOUT, stages.data.labels, nets.posterior(judge.template))
+    known, _ = record.read()
     found = measure_effects(judge, stages.selection.sources, known=known)
     record.finish(found, None)
     return found

@@ -261,6 +261,11 @@ class Mean(NamedTuple):
     value: float
     error: float
 
+    @property
+    def known_error(self) -> float | None:
+        """The standard error; None, and not nan, where there is none."""
+        return None if math.isnan(self.error) else self.error
+
     def estimate(self, n: int) -> Estimate:
         """The same with its 95 % interval over n videos."""
         return Estimate(self.value, self.value - Z * self.error, self.value + Z * self.error, n)

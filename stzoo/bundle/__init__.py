@@ -47,7 +47,7 @@ from stzoo.bundle.schema import (
     Versions,
     labels_digest,
 )
-from stzoo.bundle.tensors import parameter_count, serialise
+from stzoo.bundle.tensors import parameter_count, serialise, stored_digest
 
 __all__ = [
     "CONFIG",
@@ -82,6 +82,7 @@ __all__ = [
     "save",
     "serialise",
     "statistics_file",
+    "stored_digest",
     "weight_shapes",
     "weights_digest",
 ]

@@ -106,6 +106,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stored_digest(arrays: Mapping[str, Array], storage: Storage = "float32") -> str:
+    """SHA-256 of the file that `store` writes of these arrays, with `serialise`'s errors."""
+    return hashlib.sha256(serialise(arrays, storage)).hexdigest()
+
+
 def parameter_count(tensors: Mapping[str, Shape]) -> int:
     """The learnt numbers among the arrays of a net: everything but the statistics of batch normalisation."""
     return sum(math.prod(shape) for name, shape in tensors.items() if name.rpartition(".")[2] not in _BUFFERS)

@@ -16,6 +16,8 @@ from stzoo.errors import UsageError, listed
 if TYPE_CHECKING:
     import numpy as np
 
+    from stzoo.bundle import Bundle
+    from stzoo.metrics import Mean
     from stzoo.space.comparison import Branch, Comparison, PermutationTest, Subject
 
 _MOST_IN_TABLE = 8  # runs of which every pair has a line
@@ -64,20 +66,33 @@ def _subject(group: str | None, model: str) -> Subject:
     """A run or bundle with its posterior, and its effects where there are any."""
     from stzoo import bundle as bundles
     from stzoo.space.comparison import Subject, logits_of
-    from stzoo.space.record import RECORD, read_effects
     from stzoo.zoo.reference import find
 
     folder = find(model).folder
     bundle = bundles.read(folder)
     if bundle.posterior is None:
         raise UsageError(f"{model} has no posterior, because it was not selected from a template; give another one")
-    places = [place / RECORD for place in (Path(model), folder, Path(f"effects-{bundle.name}"))]
-    path = next((place for place in places if place.is_file()), None)
-    effects = None
-    if path is not None:
-        effects = {(effect.site, effect.branch): effect.cross_entropy for effect in read_effects(path)[1]}
     group = group or bundle.config.provenance.get("recipe") or bundle.name
-    return Subject(model, group, logits_of(bundle.posterior), effects)
+    return Subject(model, group, logits_of(bundle.posterior), _effects_of(model, folder, bundle))
+
+
+def _effects_of(model: str, folder: Path, bundle: Bundle) -> dict[Branch, Mean] | None:
+    """Those of a bundle's template: measured beside it, in its run or here, or else those that it carries."""
+    from stzoo.metrics import Mean
+    from stzoo.space.keeping import is_of
+    from stzoo.space.record import RECORD, read_effects
+
+    run = [folder.parent.parent] if folder.parent.name == "bundles" else []
+    places = (Path(model), folder, *run, Path(f"effects-{bundle.name}"))
+    for path in dict.fromkeys(place / RECORD for place in places):
+        if path.is_file():
+            recorded = read_effects(path)
+            if is_of(folder, recorded.template_digest, recorded.posterior):
+                return {(effect.site, effect.branch): effect.cross_entropy for effect in recorded.effects}
+            click.echo(f"{path} is passed over: it does not hold effects of the template of {model}.", err=True)
+    if bundle.effects is None:
+        return None
+    return {(effect.site, effect.branch): Mean(*effect.cross_entropy) for effect in bundle.effects.branches}
 
 
 def _by_group(comparison: Comparison) -> dict[str, list[Subject]]:
@@ -98,7 +113,9 @@ def _to_json(comparison: Comparison) -> dict[str, Any]:
             "logits": branches({branch: {"logit": logit} for branch, logit in subject.logits.items()}),
             "effects": None
             if subject.effects is None
-            else branches({branch: mean._asdict() for branch, mean in subject.effects.items()}),
+            else branches(
+                {branch: {"value": mean.value, "error": mean.known_error} for branch, mean in subject.effects.items()}
+            ),
         }
         for subject in comparison.subjects
     ]
@@ -142,6 +159,8 @@ def _print(comparison: Comparison) -> None:
     says = [f"Groups: {sizes}.", _says("Logits", comparison.logits_test, groups)]
     if with_effects:
         says.append(_says("Effects", comparison.effects_test, groups))
+        if alone := [subject.name for subject in comparison.subjects if _has_no_error(subject)]:
+            says.append(f"The effects of {listed(alone)} have no standard error, because all videos are of one source.")
     else:
         without = [subject.name for subject in comparison.subjects if subject.effects is None]
         says.append(f"Effects are compared where stzoo effects has measured those of all; it lacks {listed(without)}.")
@@ -179,10 +198,15 @@ def _effect(subjects: Sequence[Subject], branch: Branch) -> str:
     """The effect of one run with its standard error; the mean of several, with that of their mean."""
     means = [subject.effects[branch] for subject in subjects if subject.effects is not None]
     if len(means) == 1:
-        return f"{means[0].value:+.4f} ± {means[0].error:.4f}"
+        error = means[0].known_error
+        return f"{means[0].value:+.4f}" + ("" if error is None else f" ± {error:.4f}")
     middle = sum(mean.value for mean in means) / len(means)
     variance = sum((mean.value - middle) ** 2 for mean in means) / (len(means) - 1)
     return f"{middle:+.4f} ± {(variance / len(means)) ** 0.5:.4f}"
+
+
+def _has_no_error(subject: Subject) -> bool:
+    return any(mean.known_error is None for mean in (subject.effects or {}).values())
 
 
 def _draw(comparison: Comparison, figure: Path) -> None:

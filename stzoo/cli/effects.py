@@ -87,7 +87,7 @@ def effects(
     from stzoo.figures.strategies import effects_figure
     from stzoo.nets import posterior
     from stzoo.space import keeping
-    from stzoo.space.effects import check_sum, closings, measure_effects
+    from stzoo.space.effects import check_sum, closings, draw_evenly, measure_effects
     from stzoo.space.judge import Judge
     from stzoo.space.record import EffectsRecord
     from stzoo.terminal.progress import counting
@@ -98,23 +98,28 @@ def effects(
         digest, learnt = subject.about["template"], posterior(subject.template)
         kept_in = keeping.bundles_to_keep_in(model, digest, learnt) if keep else []
         about = {**subject.about, "standard_error": enough, "latency": latency}
-        record = EffectsRecord(folder, about, subject.labels)
-        known = record.read()
-        count = 1 + sum(1 for _ in closings(subject.architecture)) - len(known) + (check or 0)
-        answers = count * len(subject.clips.labels)
-        with counting("effects", answers, unit="answers", show=not quiet) as bar:
-            judge = Judge(subject.template, subject.clips, record.answers, advance=bar.advance, prepare=bar.prepare)
-            bar.skip(min(answers, judge.answered))
+        record = EffectsRecord(folder, about, subject.labels, learnt)
+        known, trust = record.read()
+        there = {(effect.site, effect.branch) for effect in known}
+        closed = [one for site, branch, one in closings(subject.architecture) if (site.name, branch) not in there]
+        asked = {subject.architecture.all_open, *closed, *draw_evenly(subject.architecture, check or 0)}
+        judge = Judge(subject.template, subject.clips, record.answers)
+        answers = len(asked) * judge.videos
+        done = sum(map(judge.seen, asked))
+        if done < answers:
+            click.echo(_cost(len(asked), len(closed), subject.clips, done, enough), err=True)
+        with counting("effects", answers, unit="answers", completed=done, show=not quiet) as bar:
+            judge.advance, judge.prepare = bar.advance, bar.prepare
             so_far: list[Any] = []
 
             def advance(effect: Any) -> None:
                 so_far.append(effect)
-                record.keep(so_far)
+                record.keep(so_far, trust)
 
             measured = measure_effects(
                 judge, subject.sources, enough=enough, latency=latency, known=known, advance=advance
             )
-            trust = None if check is None else check_sum(judge, measured, check)
+            trust = trust if check is None else check_sum(judge, measured, check)
             bar.reach(answers, answers)
     record.finish(measured, trust)
     losses = {(effect.site, effect.branch): effect.cross_entropy for effect in measured.effects}
@@ -148,13 +153,16 @@ class _Subject(NamedTuple):
 
 def _of_run(model: str, cache: Path | None, quiet: bool) -> _Subject:
     """The template of a run and its selection split."""
-    from stzoo.bundle.tensors import digest
+    from stzoo import card as cards
     from stzoo.errors import TrainingError
     from stzoo.training.blueprint import template_tables
+    from stzoo.training.bundling import template_digest
     from stzoo.training.run import Run
     from stzoo.training.stages import prepare
     from stzoo.training.voice import Voice
 
+    if model not in cards.names() and not Path(model).exists():
+        raise UsageError(f"{model} does not exist; give the folder of a run, or with --data any model with a template")
     if not (Path(model) / "recipe.toml").is_file() or (Path(model) / "config.json").exists():
         raise UsageError(f"{model} is not a run; say with --data on which labelled videos a model is looked at")
     run = Run.open(Path(model))
@@ -162,14 +170,14 @@ def _of_run(model: str, cache: Path | None, quiet: bool) -> _Subject:
     if not run.weights("variational").exists():
         raise TrainingError(f"{run.folder} has no trained template yet; run stzoo train on its recipe first")
     stages = prepare(run, cache or run.folder.parent / "cache", Voice(click.echo, progress=not quiet))
-    sources = stages.selection.sources
+    sources, template = stages.selection.sources, stages.variational()
     about = {
-        "template": digest(run.weights("variational")),
+        "template": template_digest(run),
         "videos": _digest(sources, stages.selection.labels.tolist()),
         "contract": stages.selection.contract.model_dump(mode="json"),
     }
     labels = stages.data.labels
-    return _Subject(run.recipe.name, stages.variational(), stages.selection, sources, labels, run.folder, about)
+    return _Subject(run.recipe.name, template, stages.selection, sources, labels, run.folder, about)
 
 
 def _of_bundle(
@@ -218,6 +226,17 @@ def _of_bundle(
     return _Subject(bundle.name, template, clips, sources, bundle.labels, target, about)
 
 
+def _cost(nets: int, closed: int, clips: SelectionClips, done: int, enough: float) -> str:
+    """What is ahead, of whose answers so many are there."""
+    videos, views = clips.clips.shape[:2]
+    most = "at most " if enough else ""
+    before = f", {done * views:,} of them done before" if done else ""
+    return (
+        f"{nets} nets, {closed} of them with one branch closed, see {most}{videos} videos each: {most}"
+        f"{nets * videos * views:,} forward passes of a clip{before}, besides those that estimate batch norm."
+    )
+
+
 def _digest(sources: Sequence[str], labels: Sequence[int]) -> str:
     import hashlib
 
@@ -236,7 +255,8 @@ def _print(
     table = plain_table(*columns)
     for effect in measured.effects:
         loss, accuracy = effect.cross_entropy, effect.accuracy
-        cells = [effect.site, effect.branch, f"{loss.value:+.4f}", f"{loss.error:.4f}"]
+        cells = [effect.site, effect.branch, f"{loss.value:+.4f}"]
+        cells += ["–" if loss.known_error is None else f"{loss.error:.4f}"]
         cells += [f"{100 * accuracy.value:+.1f} %", f"{effect.multiply_adds / 1e6:.2f} M"]
         cells += [f"{effect.milliseconds or 0.0:.2f}"] if timed else []
         cells += ["–" if effect.worth is None else f"{effect.worth:+.4f}", str(effect.videos)]
@@ -247,13 +267,15 @@ def _print(
         "costs so much."
     )
     trusted = (
-        f"The sum of effects ranks {len(trust.strategies)} strategies from all over the space with a rank correlation "
-        f"of {trust.rank_correlation:.2f} to their one-shot cross-entropy."
-        if trust is not None
-        else "Whether effects add up is seen with --check."
+        "Whether effects add up is seen with --check."
+        if trust is None or trust.rank_correlation is None
+        else f"The sum of effects ranks {len(trust.strategies)} strategies from all over the space with a rank "
+        f"correlation of {trust.rank_correlation:.2f} to their one-shot cross-entropy."
     )
+    errors = [] if measured.has_errors else ["There is no standard error, because all videos are of one source."]
     files = f"{record.folder}: effects.csv, effects-classes.csv, effects.json, effects.png"
-    print_parts(table, reached, trusted, files, *(f"Kept in {folder}, whose card has them." for folder in kept_in))
+    kept = [f"Kept in {folder}, whose card has them." for folder in kept_in]
+    print_parts(table, reached, *errors, trusted, files, *kept)
 
 
 def _losers(classes: Sequence[float | None], labels: Sequence[str]) -> str:

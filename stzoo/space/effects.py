@@ -64,6 +64,13 @@ class Effects:
     multiply_adds: int
     effects: tuple[Effect, ...]
 
+    @property
+    def has_errors(self) -> bool:
+        """Whether there are standard errors; videos of a single source give none."""
+        return all(
+            mean.known_error is not None for effect in self.effects for mean in (effect.cross_entropy, effect.accuracy)
+        )
+
     def predicted(self, strategy: Strategy) -> float:
         """The one-shot cross-entropy of a strategy if effects simply add up."""
         return self.cross_entropy + sum(
@@ -82,9 +89,10 @@ class Trust:
     measured: tuple[float, ...]
 
     @property
-    def rank_correlation(self) -> float:
-        """Spearman's, of predicted and measured."""
-        return rank_correlation(np.array(self.predicted), np.array(self.measured))
+    def rank_correlation(self) -> float | None:
+        """Spearman's, of predicted and measured; None where all of either are equal."""
+        correlation = rank_correlation(np.array(self.predicted), np.array(self.measured))
+        return None if math.isnan(correlation) else correlation
 
 
 def closings(architecture: Architecture) -> Iterator[tuple[Site, str, Strategy]]:
@@ -151,14 +159,16 @@ def measure_effects(
     )
 
 
-def check_sum(judge: Judge, effects: Effects, strategies: int, seed: int = 0) -> Trust:
-    """Compares the sum of effects with the one-shot cross-entropy of fresh strategies, drawn over the whole space.
+def draw_evenly(architecture: Architecture, strategies: int, seed: int = 0) -> tuple[Strategy, ...]:
+    """Strategies from all over the space: every unit of a site is as likely as any other."""
+    drops = {site.name: dict.fromkeys(site.branches, 0.5) for site in architecture.sites}
+    even = Posterior(architecture.backbone, drops)
+    return tuple(even.sample(seed, index) for index in range(strategies))
 
-    Every unit of a site is as likely as any other.
-    """
-    sites = effects.architecture.sites
-    even = Posterior(effects.architecture.backbone, {site.name: dict.fromkeys(site.branches, 0.5) for site in sites})
-    drawn = tuple(even.sample(seed, index) for index in range(strategies))
+
+def check_sum(judge: Judge, effects: Effects, strategies: int, seed: int = 0) -> Trust:
+    """Compares the sum of effects with the one-shot cross-entropy of so many strategies that are drawn evenly."""
+    drawn = draw_evenly(effects.architecture, strategies, seed)
     judge.ask(drawn)
     return Trust(drawn, tuple(map(effects.predicted, drawn)), tuple(map(judge.loss, drawn)))
 

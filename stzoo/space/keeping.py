@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isclose, isnan
+from math import isclose
 from pathlib import Path
 
 from stzoo import bundle as bundles
@@ -25,19 +25,23 @@ def bundles_to_keep_in(model: str, template_digest: str, posterior: Posterior) -
         if location.repository is not None:
             raise UsageError(f"{model} is what the Hub has; keep effects in the folder of a bundle, and publish that")
         folders = [location.folder]
-    of_template = [folder for folder in folders if _is_of(folder, template_digest, posterior)]
+    of_template = [folder for folder in folders if is_of(folder, template_digest, posterior)]
     if not of_template:
         raise UsageError(f"{model} has no bundle out of this template; effects can be kept in none")
     return of_template
 
 
-def _is_of(folder: Path, template_digest: str, posterior: Posterior) -> bool:
-    """Whether a bundle carries the template, or left it out and has its drop rates."""
+def is_of(folder: Path, template_digest: str | None, posterior: Posterior | None) -> bool:
+    """Whether a bundle carries the template, or left it out and has its drop rates.
+
+    What is not known of the template is None.
+    """
     if (folder / bundles.TEMPLATE).exists():
         return bundles.weights_digest(folder, "template") == template_digest
     own = bundles.read(folder).posterior
     return (
         own is not None
+        and posterior is not None
         and own.drop.keys() == posterior.drop.keys()
         and all(
             isclose(rate, posterior.drop[site].get(branch, -1.0), abs_tol=1e-6)
@@ -56,7 +60,7 @@ def keep(
     """
     if not folders:
         return
-    if any(isnan(mean.error) for effect in effects.effects for mean in (effect.cross_entropy, effect.accuracy)):
+    if not effects.has_errors:
         raise UsageError(
             f"{data} is of a single source, so effects have no standard error and are kept in no bundle; "
             "measure them on videos of several with --data"

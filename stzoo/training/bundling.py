@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from torch import Tensor
 import stzoo
 from stzoo import card as cards
 from stzoo import nets
-from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, serialise
+from stzoo.bundle import Backbone, Bundle, Classes, Config, Result, Versions, save, stored_digest, tensors
 from stzoo.bundle.golden import GOLDEN
 from stzoo.nets import architecture
 from stzoo.nets.classifier import Classifier
@@ -74,7 +73,7 @@ def save_bundle(
     shape = architecture(net)
     weights = _arrays(net.state_dict().items())
     storage = run.recipe.bundle.weights
-    digest = hashlib.sha256(serialise(weights, storage)).hexdigest()
+    digest = stored_digest(weights, storage)
     card = cards.named(name) if name in cards.names() else None
     results = tuple(
         Result(
@@ -132,6 +131,11 @@ def save_bundle(
         card=card,
         replace=True,
     )
+
+
+def template_digest(run: Run) -> str:
+    """SHA-256 of a run's trained template as its bundles store it, which need not be the bytes that the run has."""
+    return stored_digest(tensors.load(run.weights("variational")), run.recipe.bundle.weights)
 
 
 def _looks(accuracies: Sequence[SplitAccuracy]) -> dict[str, str]:

@@ -31,7 +31,8 @@ def made(bundle: Path, folder: Path, drop: float, shift: float, effects: bool = 
     (folder / "config.json").write_text(json.dumps(config))
     if effects:
         entries = [effect(site, branch, drop + shift) for site, branches in drops.items() for branch in branches]
-        (folder / "effects.json").write_text(json.dumps({"about": {}, "effects": entries}))
+        about = {"template": bundles.weights_digest(folder, "template")}
+        (folder / "effects.json").write_text(json.dumps({"about": about, "effects": entries}))
     return folder
 
 
@@ -81,6 +82,73 @@ def test_without_effects_posteriors_are_compared(seeds: list[Path], tmp_path: Pa
     text = " ".join(result.stdout.split())
     assert "Effects are compared where stzoo effects has measured those of all; it lacks" in text
     assert "nats" not in text
+
+
+def test_effects_of_another_template_are_passed_over(
+    seeds: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bundles of several runs have one name, and so has what was measured of one of them."""
+    monkeypatch.chdir(tmp_path)
+    here = Path(f"effects-{bundles.read(seeds[0]).name}", "effects.json")
+    here.parent.mkdir()
+    (seeds[0] / "effects.json").rename(here)
+    (seeds[1] / "effects.json").unlink()
+    value = json.loads(run("compare", *seeds[:2], "--format", "json").stdout)
+    assert value["effects"]["distances"] == [[0, 0], [0, 0]], "both carry the template that was measured"
+
+    template = seeds[1] / "template.safetensors"
+    template.write_bytes((seeds[1] / "model.safetensors").read_bytes())
+    assert passed_over(seeds, here)
+
+    template.unlink()
+    assert passed_over(seeds, here), "of a template that was left out, drop rates are known, and here they are not said"
+    for seed, other in zip(seeds[:2], (True, False), strict=True):
+        drops = json.loads((seed / "marginals.json").read_text())
+        here.write_text(json.dumps(json.loads(here.read_text()) | {"posterior": drops}))
+        assert passed_over(seeds, here) == other
+
+
+def passed_over(seeds: list[Path], path: Path) -> bool:
+    """Whether it is said that a file is not of the second one's template, and no effects are compared."""
+    result = run("compare", *seeds[:2])
+    sentence = f"{path} is passed over: it does not hold effects of the template of {seeds[1]}."
+    assert (sentence in " ".join(result.stderr.split())) == ("nats" not in result.stdout)
+    return sentence in " ".join(result.stderr.split())
+
+
+def test_the_effects_of_a_run_are_those_of_its_bundles(seeds: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "bundles" / "tiny"
+    folder.parent.mkdir(parents=True)
+    seeds[0].rename(folder)
+    (folder / "effects.json").rename(tmp_path / "run" / "effects.json")
+    for model in (tmp_path / "run", folder):
+        assert json.loads(run("compare", model, seeds[1], "--format", "json").stdout)["effects"] is not None
+
+
+def test_effects_that_bundles_carry_are_compared(seeds: list[Path]) -> None:
+    for seed, nats in zip(seeds[:2], (0.25, 0.5), strict=True):
+        (seed / "effects.json").unlink()
+        branches = [
+            {**effect(site, branch, nats), "milliseconds": None, "classes": None}
+            for site, rates in json.loads((seed / "marginals.json").read_text())["drop"].items()
+            for branch in rates
+        ]
+        kept = [{key: value for key, value in one.items() if value is not None} for one in branches]
+        carried = {"format": 1, "template_digest": "0" * 64, "data": "val", "cross_entropy": 1.0, "accuracy": 0.5}
+        (seed / "branch-effects.json").write_text(json.dumps({**carried, "branches": kept}))
+    value = json.loads(run("compare", *seeds[:2], "--format", "json").stdout)
+    assert value["effects"]["distances"][0][1] == pytest.approx(0.25)
+    assert value["runs"][1]["effects"][0] == {"site": "B1.L1", "branch": "S", "value": 0.5, "error": 0.01}
+
+
+def test_effects_of_a_single_source_have_no_standard_error(seeds: list[Path]) -> None:
+    path = seeds[0] / "effects.json"
+    path.write_text(path.read_text().replace("0.01]", "null]"))
+    value = json.loads(run("compare", *seeds[:2], "--format", "json").stdout, parse_constant=pytest.fail)
+    assert [one["effects"][0]["error"] for one in value["runs"]] == [None, 0.01]
+    text = " ".join(run("compare", f"x={seeds[0]}", f"y={seeds[1]}").stdout.split())
+    assert "+0.1000 +0.1100 ± 0.0100" in text
+    assert "have no standard error, because all videos are of one source." in text
 
 
 @pytest.mark.parametrize(

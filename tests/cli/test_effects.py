@@ -104,3 +104,42 @@ def test_a_bundle_without_a_template_and_a_model_without_data_are_refused(tiny_b
     assert (code, "has no template.safetensors" in err) == (1, True)
     code, _, err = run(tiny_bundle)
     assert (code, "is not a run; say with --data" in err) == (2, True)
+
+
+@pytest.mark.usefixtures("three_branches")
+def test_what_a_measurement_costs_is_said_before_and_what_it_checked_is_kept(
+    template_bundle: Path, listed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tiny-opt"
+    shutil.copytree(template_bundle, folder)
+    words = (folder, "--data", listed, "-o", tmp_path / "out")
+    code, _, err = run(*words)
+    assert code == 0, err
+    assert "4 nets, 3 of them with one branch closed, see 4 videos each: 16 forward passes of a clip, besides" in err
+    code, out, err = run(*words, "--check", 3)
+    assert "4 nets, 0 of them with one branch closed, see 4 videos each: 16 forward passes of a clip, 4 of them" in err
+    assert "ranks 3 strategies" in " ".join(out.split())
+    code, out, err = run(*words, "--keep")
+    assert "forward passes" not in err, "all of it was measured before"
+    assert "ranks 3 strategies" in " ".join(out.split())
+    assert len(json.loads((tmp_path / "out" / "effects.json").read_text())["sum"]["strategies"]) == 3
+    effects = bundles.read(folder).effects
+    assert effects is not None
+    assert effects.rank_correlation is not None
+
+
+@pytest.mark.usefixtures("three_branches")
+def test_videos_of_one_source_give_no_standard_error(template_bundle: Path, listed: Path, tmp_path: Path) -> None:
+    listed.write_text(listed.read_text().splitlines()[0])
+    words = (template_bundle, "--data", listed, "-o", tmp_path / "out")
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "There is no standard error, because all videos are of one source." in " ".join(out.split())
+    code, out, err = run(*words, "--format", "json")
+    value = json.loads(out, parse_constant=pytest.fail)
+    assert [effect["accuracy"][1] for effect in value["effects"]] == [None] * 3
+
+
+def test_a_run_that_does_not_exist_is_called_so(tmp_path: Path) -> None:
+    code, _, err = run(tmp_path / "nothere")
+    assert (code, "nothere does not exist; give the folder of a run" in " ".join(err.split())) == (2, True)

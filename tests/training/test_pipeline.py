@@ -23,9 +23,11 @@ from stzoo.errors import DataError, StzooError, TrainingError
 from stzoo.inference import video_scores
 from stzoo.nets import Architecture
 from stzoo.recipe import Recipe, read
+from stzoo.space.keeping import bundles_to_keep_in
 from stzoo.space.one_shot import Answers, SelectionClips
 from stzoo.strategies.strategy import Strategy
 from stzoo.training import pipeline
+from stzoo.training.bundling import template_digest
 from stzoo.training.machine import shared_scores
 from stzoo.training.pipeline import select, train
 from stzoo.training.run import Run
@@ -91,6 +93,8 @@ def test_a_run_goes_from_recipe_to_a_bundle_that_predicts(finished: Run, motions
     assert {*finished.seconds()} == {"warmup", "variational", "finetune"}
     stored = {path.stem for path in (finished.bundle / "statistics").iterdir()}
     assert Architecture("densenet_tiny", 3, {}).uniform("S").digest in stored
+    kept_in = bundles_to_keep_in(str(finished.folder), template_digest(finished), bundle.posterior)
+    assert kept_in == [finished.bundle], "effects of its template have a place in it"
     best, *_ = loading.load(str(finished.folder)).predict(motions / "videos" / "val0.mp4")
     assert best.label in bundle.labels
     entries = [json.loads(line) for line in finished.path("metrics.jsonl").read_text().splitlines()]
