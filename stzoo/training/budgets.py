@@ -23,6 +23,7 @@ from stzoo.strategies.budget import Budget, Cost
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
 from stzoo.training.bundling import CHOICE, BundledTemplate, save_bundle
+from stzoo.training.demands import refuse_beyond
 from stzoo.training.results import Candidate, How, measure_candidates
 from stzoo.training.stages import Stages
 
@@ -95,7 +96,7 @@ def find_within(
     latency = None if runtime is None else _latency(stages, template, runtime)
     costs = sizes.multiply_adds if latency is None else latency.costs
     budgets = list(dict.fromkeys(budgets)) or spread(costs, "multiply-adds" if latency is None else "nanoseconds")
-    check(budgets, costs, run.recipe.name)
+    refuse_beyond(budgets, costs, run.recipe.name)
     posterior = nets.posterior(template)
     with counting("search", None, unit="answers", show=stages.voice.progress) as bar:
         kept = run.path("answers.npz")
@@ -155,19 +156,6 @@ def spread(costs: Costs, of: Cost = "multiply-adds") -> list[Budget]:
         above = -(-round(exact) // step) * step
         budgets.append(Budget(min(most, above), of))
     return list(dict.fromkeys(budgets))
-
-
-def check(budgets: Sequence[Budget], costs: Costs, name: str) -> None:
-    """Raises `UsageError` for a budget that pays for no strategy, or for more than the dearest."""
-    least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
-    for budget in budgets:
-        if not least <= budget.amount <= most:
-            what = "below the cheapest" if budget.amount < least else "above the dearest"
-            unit = "" if budget.of == "nanoseconds" else f" {budget.of}"
-            raise UsageError(
-                f"the budget {budget} is {what} strategy of {name}; "
-                f"give between {Budget(least, budget.of)} and {Budget(most, budget.of)}{unit} a clip"
-            )
 
 
 def _measured(

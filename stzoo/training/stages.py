@@ -30,7 +30,7 @@ from stzoo.space.reliability import Reliability, reliability
 from stzoo.space.selection import ScoredStrategy, best, score_strategies
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
-from stzoo.training.blueprint import Blueprint, template_tables
+from stzoo.training.blueprint import Blueprint, closable_in, template_tables
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.data import RunData
 from stzoo.training.faults import faults_of, has_collapsed
@@ -76,10 +76,7 @@ class Stages:
 
     @property
     def closable(self) -> list[str]:
-        """The sites that may be drawn closed besides those with a single branch."""
-        selection = self.run.recipe.selection
-        closed = selection is not None and selection.closed
-        return [site.name for site in self.blueprint.architecture.sites if closed and site.closable]
+        return closable_in(self.run.recipe, self.blueprint.architecture)
 
     def fixed(self) -> Classifier:
         """A [fixed] recipe's net, trained alone."""

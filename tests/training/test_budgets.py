@@ -22,8 +22,9 @@ from stzoo.space.frontier import FOUND, Point
 from stzoo.space.latency import Check, Latency
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
-from stzoo.training.budgets import FINETUNED, check, spread
+from stzoo.training.budgets import FINETUNED, spread
 from stzoo.training.checkpoint import save_weights
+from stzoo.training.demands import refuse_beyond
 from stzoo.training.pipeline import select, select_within, train
 from stzoo.training.run import Run
 from stzoo.training.voice import SILENT, Voice
@@ -166,6 +167,15 @@ def test_budgets_that_pay_for_none_or_for_all_are_refused_before_anything_is_ask
     assert not run.path("budgets").exists()
 
 
+def test_a_budget_of_a_recipe_that_pays_for_none_is_refused_before_anything_is_trained(
+    motions: Path, clip_cache: Path, tmp_path: Path
+) -> None:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.budgets=['3.2M', '1M']"])
+    with pytest.raises(UsageError, match="the budget 1M is below the cheapest strategy of smoke"):
+        train(Run(tmp_path / "smoke", recipe), clip_cache, SILENT)
+    assert not (tmp_path / "smoke").exists()
+
+
 def test_milliseconds_are_a_budget_on_a_runtime(
     motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +214,6 @@ def test_a_frontier_spreads_budgets_over_the_space() -> None:
     costs = Costs("net", 40_123_456, {f"L{place}": {"S": 0, "ST": 1_000_001, "S+ST": 2_000_002} for place in range(15)})
     budgets = spread(costs)
     assert [budget.text for budget in budgets] == ["41.7M", "44.7M", "49.2M", "55.2M", "62.7M"]
-    check(budgets, costs, "net")
+    refuse_beyond(budgets, costs, "net")
     small = Costs("net", 5, {"L1": {"S": 0, "ST": 2}})
-    check(spread(small), small, "net")
+    refuse_beyond(spread(small), small, "net")
