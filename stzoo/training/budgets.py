@@ -22,12 +22,14 @@ from stzoo.space.selection import NetSize, ScoredStrategy, baselines, scores_tex
 from stzoo.strategies.budget import Budget, Cost
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
+from stzoo.training import earlier
 from stzoo.training.bundling import CHOICE, BundledTemplate, save_bundle
 from stzoo.training.demands import refuse_beyond
 from stzoo.training.results import Candidate, How, measure_candidates
 from stzoo.training.stages import Stages
 
 FINETUNED = "found, finetuned"
+_TABLE = "budgets/frontier.csv"
 _FRONTIER = (0.05, 0.15, 0.3, 0.5, 0.75)  # of the way from the cheapest strategy to the dearest
 
 
@@ -87,11 +89,13 @@ def find_within(
     Budgets are of multiply-adds, or with a `runtime` of milliseconds on it, here and on the CPU.
 
     With `frontier` budgets from the cheapest strategy to the dearest are taken where none are given, and the uniform
-    and the most probable strategies stand beside. Scores, table and figure are in the run's folder `budgets`.
+    and the most probable strategies stand beside. Scores, table and figure are in the run's folder `budgets`, with
+    what was found before within other budgets.
 
     Raises `UsageError` for a budget that pays for no strategy, or for all of them; and as `measure_latency` does.
     """
     run, ranks = stages.run, stages.machine.ranks
+    before = earlier.read(run.path(_TABLE)) if ranks.leads else []
     sizes = size_costs(stages.blueprint.architecture, stages.selection.contract, stages.closable)
     latency = None if runtime is None else _latency(stages, template, runtime)
     costs = sizes.multiply_adds if latency is None else latency.costs
@@ -114,7 +118,7 @@ def find_within(
             )
     space.write_scores()
     beside = baselines(template) if frontier else {}
-    return _measured(space, compared, beside)
+    return _measured(space, compared, beside, before)
 
 
 def refuse_other_kind(budgets: Sequence[Budget], runtime: str | None) -> None:
@@ -159,9 +163,15 @@ def spread(costs: Costs, of: Cost = "multiply-adds") -> list[Budget]:
 
 
 def _measured(
-    space: _Search, compared: Mapping[Budget, Mapping[str, Strategy]], beside: Mapping[str, Strategy]
+    space: _Search,
+    compared: Mapping[Budget, Mapping[str, Strategy]],
+    beside: Mapping[str, Strategy],
+    before: Sequence[Point],
 ) -> list[Point]:
-    """Every net once on validation, the table and the figure, and a bundle for each budget."""
+    """Every net once on validation, the table and the figure, and a bundle for each budget.
+
+    Points from `before` stay in both where they are of this template.
+    """
     stages = space.stages
     run, ranks = stages.run, stages.machine.ranks
     cache, contract = stages.data.test("val")
@@ -174,6 +184,7 @@ def _measured(
         kept = run.path("budgets/answers-val.npz")
         judge = Judge(space.template, clips, kept, ranks=ranks, advance=bar.advance, prepare=bar.prepare)
         bar.skip(judge.answered)
+        before = [point for point in before if judge.seen(point.strategy)]
         judge.ask(strategies)
     measured: list[tuple[How, Strategy]] = [("pruned", strategy) for strategy in strategies]
     if "finetune" in run.recipe.stages:
@@ -196,8 +207,9 @@ def _measured(
                 space.times,
             )
     if ranks.leads:
-        write_text(run.path("budgets/frontier.csv"), table(reached))
-        _draw(space, reached)
+        both = earlier.joined(before, reached)
+        write_text(run.path(_TABLE), table(both))
+        _draw(space, earlier.comparable(both, space.times))
     return reached
 
 

@@ -18,10 +18,11 @@ from stzoo.nets.measure import measure
 from stzoo.recipe import Recipe, read
 from stzoo.space import frontier, search
 from stzoo.space.costs import Costs
-from stzoo.space.frontier import FOUND, Point
+from stzoo.space.frontier import FOUND, Frontier, Point
 from stzoo.space.latency import Check, Latency
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
+from stzoo.training import earlier
 from stzoo.training.budgets import FINETUNED, spread
 from stzoo.training.checkpoint import save_weights
 from stzoo.training.demands import refuse_beyond
@@ -112,6 +113,31 @@ def test_the_same_again_asks_nothing(
     assert select_within(run, [BUDGET], clip_cache, Voice(said.append, progress=False)) == points
     assert {path: path.read_bytes() for path in run.folder.rglob("*.csv")} == before
     assert any(re.match(r"Within 3\.2M: cross-entropy \d\.\d{4} on the selection split at \d", line) for line in said)
+
+
+def test_what_was_found_within_other_budgets_stays(
+    motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[Point, ...]] = []
+    monkeypatch.setattr(Frontier, "draw", lambda self, path: drawn.append(self.points))
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'"])
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}))
+    path = run.path("budgets/frontier.csv")
+    first = select_within(run, [], clip_cache, SILENT, frontier=True)
+    lines = path.read_text().splitlines()
+    again = select_within(run, [BUDGET], clip_cache, SILENT)
+    assert not {BUDGET} & {point.budget for point in first}
+    assert {*lines} < {*path.read_text().splitlines()}
+    assert len(drawn[-1]) == len(first) + len(again)
+    assert [point.budget for point in earlier.read(path)] == sorted(
+        [point.budget for point in (*first, *again)], key=lambda budget: 0 if budget is None else budget.amount
+    )
+    whole = path.read_text()
+    select_within(run, [BUDGET], clip_cache, SILENT)
+    assert path.read_text() == whole
+    run.path("budgets/answers-val.npz").unlink()
+    select_within(run, [BUDGET], clip_cache, SILENT)
+    assert len(earlier.read(path)) == len(again), "no answers say that the others are this template's"
 
 
 def test_budgets_of_a_recipe_are_part_of_its_training(
