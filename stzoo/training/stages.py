@@ -160,14 +160,16 @@ class Stages:
         its, chosen = after.score(), finetuned if after.score().sort_key < before.score().sort_key else winner
         sources = self.choice.sources
         gain = mean_over_sources(before.losses - after.losses, sources).estimate(len(sources))
-        interval = "" if math.isnan(gain.low) else f" (95 % interval {gain.low:.4f} to {gain.high:.4f})"
+        less = gain.value >= 0
+        low, high = (gain.low, gain.high) if less else (-gain.high, -gain.low)
+        by = f"{abs(gain.value):.4f}" + ("" if math.isnan(low) else f" (95 % interval {low:.4f} to {high:.4f})")
         where = "kept for this choice" if self.choice is not self.selection else "of the selection split"
         self.voice.say(
             f"On the {gain.n} videos {where} it has cross-entropy {before.score().cross_entropy:.4f}, and finetuned "
-            f"{its.cross_entropy:.4f} and accuracy {its.accuracy:.4f}, which is less by {gain.value:.4f}{interval}; "
+            f"{its.cross_entropy:.4f} and accuracy {its.accuracy:.4f}, which is {'less' if less else 'more'} by {by}; "
             f"the bundle gets the {chosen.how} weights."
         )
-        reason = f"finetuning lowers cross-entropy by {gain.value:.4f}{interval} on {gain.n} videos {where}"
+        reason = f"finetuning {'lowers' if less else 'raises'} cross-entropy by {by} on {gain.n} videos {where}"
         return Chosen(chosen, reason)
 
     def look(self, nets: Iterable[tuple[How, Strategy]], splits: Collection[str]) -> dict[str, int]:

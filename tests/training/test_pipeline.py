@@ -265,10 +265,15 @@ def test_the_videos_kept_for_the_choice_judge_it_alone(
     finetune = Stages.finetune
     monkeypatch.setattr(Stages, "finetune", tuned)
     monkeypatch.setattr(SelectionClips, "answers", answers)
-    select(run, 3, clip_cache, SILENT)
+    said: list[str] = []
+    select(run, 3, clip_cache, Voice(said.append, progress=False))
     facts = read_bundle(run.bundle).config.provenance
     assert facts["weights"] == shipped
-    assert f"on {kept} videos kept for this choice" in facts["choice of weights"]
+    change = r"by \d+\.\d{4} \(95 % interval \d+\.\d{4} to \d+\.\d{4}\)"
+    lowers, less = ("lowers", "less") if lucky else ("raises", "more")
+    of = rf"on {kept} videos kept for this choice"
+    assert re.fullmatch(f"finetuning {lowers} cross-entropy {change} {of}", facts["choice of weights"])
+    assert any(re.search(f"which is {less} {change}; the bundle gets the {shipped} weights", line) for line in said)
 
 
 def test_a_run_of_an_earlier_version_judges_as_it_began(
