@@ -136,8 +136,8 @@ def find_files(data: Data) -> Files:
     if not root.is_dir():
         way_on = "`stzoo data make` makes some sets" if data.format == "list" else "it is your copy of the data"
         raise DataError(
-            f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, or of a "
-            f"run in its recipe.toml; {way_on}"
+            f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, or of "
+            f"a run in its recipe.toml; {way_on}"
         )
     lists = root / os.path.expanduser(data.annotations or "")
     if data.format == "folders" and lists.is_dir() and (parts := split_folders(lists)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stzoo import nets
 from stzoo.errors import UsageError
@@ -189,14 +190,17 @@ def _measured(
     measured: list[tuple[How, Strategy]] = [("pruned", strategy) for strategy in strategies]
     if "finetune" in run.recipe.stages:
         measured += [("finetuned", named[FOUND]) for named in compared.values()]
-    looks = stages.look(measured, list(stages.data.tests))
+    stages.look(measured, ["val"])
     order = [sources[row] for row in judge.order]
     answers = {strategy: judge.answers(strategy) for strategy in strategies}
     reached = points(beside, space.sizes.multiply_adds, answers, order, times=space.times)
+    ships = {budget: _shipped(space, budget, named[FOUND]) for budget, named in compared.items()}
+    shipped = [(one.candidate.how, one.candidate.strategy) for one in ships.values()]
+    looks = stages.look(shipped, [split for split in stages.data.tests if split != "val"])
     for budget, named in compared.items():
         reached += points(named, space.sizes.multiply_adds, answers, order, budget, space.times)
-        finetuned = _bundled(space, budget, named[FOUND], looks)
-        if finetuned is not None:
+        _bundle(space, budget, ships[budget], looks)
+        if (finetuned := ships[budget].finetuned) is not None:
             its = clips.answers(finetuned, judge.order)
             reached += points(
                 {FINETUNED: named[FOUND]},
@@ -213,36 +217,46 @@ def _measured(
     return reached
 
 
-def _bundled(space: _Search, budget: Budget, strategy: Strategy, looks: Mapping[str, int]) -> Classifier | None:
-    """Writes the bundle of a budget; gives the net of the strategy after finetuning, where the recipe asks for it."""
-    stages = space.stages
-    run = stages.run
-    name = run.budget_name(budget)
-    candidates = [Candidate(name, "pruned", strategy, pruned(space.template, strategy, stages.selection))]
-    shipped, facts = candidates[0], {"budget": f"{budget} a clip, of which it takes {_priced(space, strategy)}"}
+class _Shipped(NamedTuple):
+    """The net that the bundle of a budget gets, why, and the finetuned one, where the recipe asks for it."""
+
+    candidate: Candidate
+    facts: Mapping[str, str]
+    finetuned: Classifier | None
+
+
+def _shipped(space: _Search, budget: Budget, strategy: Strategy) -> _Shipped:
+    stages, name = space.stages, space.stages.run.budget_name(budget)
+    candidate = Candidate(name, "pruned", strategy, pruned(space.template, strategy, stages.selection))
+    facts = {"budget": f"{budget} a clip, of which it takes {_priced(space, strategy)}"}
     if space.latency is not None:
         facts["times"] = f"{space.latency.about['runtime']}, {space.latency.text}"
     net = stages.finetune(space.template, strategy)
     if net is not None:
-        candidates.append(Candidate(f"{name}-finetuned", "finetuned", strategy, net))
-        shipped, facts[CHOICE] = stages.better(shipped, candidates[1])
-    accuracies = measure_candidates([shipped], stages.data, stages.machine, looks, progress=stages.voice.progress)
+        finetuned = Candidate(f"{name}-finetuned", "finetuned", strategy, net)
+        candidate, facts[CHOICE] = stages.better(candidate, finetuned)
+    return _Shipped(candidate, facts, net)
+
+
+def _bundle(space: _Search, budget: Budget, shipped: _Shipped, looks: Mapping[str, int]) -> None:
+    stages, candidate = space.stages, shipped.candidate
+    run, name = stages.run, stages.run.budget_name(budget)
+    accuracies = measure_candidates([candidate], stages.data, stages.machine, looks, progress=stages.voice.progress)
     if stages.machine.ranks.leads:
         figure = run.path(f"budgets/{budget}/marginals.png")
-        marginals_figure(nets.posterior(space.template), strategy, figure, name)
-        template = BundledTemplate(space.template, space.scores(), figure, weights=False, facts=facts)
+        marginals_figure(nets.posterior(space.template), candidate.strategy, figure, name)
+        template = BundledTemplate(space.template, space.scores(), figure, weights=False, facts=shipped.facts)
         videos, processes = stages.data.listed, stages.machine.ranks.count
         save_bundle(
             run,
             stages.data.labels,
-            shipped,
+            candidate,
             accuracies,
             template=template,
             videos=videos,
             processes=processes,
             name=name,
         )
-    return net
 
 
 def _draw(space: _Search, reached: Sequence[Point]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
 from stzoo.training import earlier
 from stzoo.training.budgets import FINETUNED, spread
+from stzoo.training.bundling import LOOKS
 from stzoo.training.checkpoint import save_weights
 from stzoo.training.demands import refuse_beyond
 from stzoo.training.pipeline import select, select_within, train
@@ -138,6 +140,20 @@ def test_what_was_found_within_other_budgets_stays(
     run.path("budgets/answers-val.npz").unlink()
     select_within(run, [BUDGET], clip_cache, SILENT)
     assert len(earlier.read(path)) == len(again), "no answers say that the others are this template's"
+
+
+def test_a_look_is_counted_where_nets_are_measured(motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+    changes = [f"data.root='{motions}'", "data.tests={again='motion/val.txt'}"]
+    recipe = read("recipes/smoke.toml", changes)
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}))
+    points = select_within(run, [BUDGET, Budget(3_400_000)], clip_cache, SILENT)
+    looks = json.loads(run.path("looks.json").read_text())
+    found = {f"pruned {point.strategy.digest[:12]}" for point in points if point.net == FOUND}
+    assert [{*one} for one in looks["again"]] == [found]
+    assert len(looks["val"]) == 1
+    assert {*looks["val"][0]} > found
+    for name in ("smoke-3.2M", "smoke-3.4M"):
+        assert read_bundle(run.bundle_called(name)).config.provenance[LOOKS] == "val once, again once"
 
 
 def test_budgets_of_a_recipe_are_part_of_its_training(

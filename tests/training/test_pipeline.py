@@ -26,6 +26,7 @@ from stzoo.recipe import Recipe, read
 from stzoo.space.one_shot import Answers, SelectionClips
 from stzoo.strategies.strategy import Strategy
 from stzoo.training import pipeline
+from stzoo.training.bundling import LOOKS
 from stzoo.training.machine import shared_scores
 from stzoo.training.pipeline import select, train
 from stzoo.training.run import Run
@@ -300,7 +301,7 @@ def test_a_selection_says_how_far_it_is_to_be_trusted(finished: Run) -> None:
     assert told["drawn"] == 3
     facts = read_bundle(finished.bundle).config.provenance
     assert facts["selection"].startswith("split-half rank correlation ")
-    assert facts["looked at"] == "val once"
+    assert facts[LOOKS] == "val once"
     assert {row["looks"] for row in json.loads(finished.path("metrics.json").read_text())} == {1}
 
 
@@ -318,7 +319,7 @@ def test_every_look_at_other_nets_is_counted(
         monkeypatch.setattr("stzoo.training.stages.best", lambda sampled: replace(sampled[0], strategy=winner))
         select(run, 3, clip_cache, Voice(said.append, progress=False))
         looks: list[list[str]] = json.loads(run.path("looks.json").read_text())["val"]
-        assert read_bundle(run.bundle).config.provenance["looked at"] == ("val once", "val 2 times")[len(looks) - 1]
+        assert read_bundle(run.bundle).config.provenance[LOOKS] == ("val once", "val 2 times")[len(looks) - 1]
         return looks
 
     first = looked("B1.L1")
