@@ -11,7 +11,7 @@ import rich_click as click
 from rich.filesize import decimal
 
 from stzoo.cli.drawing import pairs, plain_table, print_parts
-from stzoo.errors import DataError, StzooError, VideoError
+from stzoo.errors import DataError, StzooError, UsageError, VideoError
 
 if TYPE_CHECKING:
     from stzoo.data.lists import Lists
@@ -31,6 +31,7 @@ def dry_run(recipe: Recipe, written: Recipe | None = None) -> bool:
     if lists is not None:
         _print_lists(recipe, lists)
         _look_at_videos(recipe, lists, problems, notes)
+        _look_at_budgets(recipe, len(lists.classes), problems)
     if recipe.init is not None:
         _look_at_weights(recipe.init, recipe, None if lists is None else lists.classes, problems, notes)
     click.echo(f"\nThe recipe, every value written out:\n\n{(written or recipe).to_toml()}")
@@ -62,6 +63,15 @@ def _look_at_videos(recipe: Recipe, lists: Lists, problems: list[str], notes: li
     notes += lists.notes
     notes += [sentence for sentence in (without_videos(lists, absent),) if sentence]
     problems += _unfit(recipe, lists, {path for lacking in absent.values() for path in lacking.paths})
+
+
+def _look_at_budgets(recipe: Recipe, classes: int, problems: list[str]) -> None:
+    from stzoo.training.demands import check_budgets
+
+    try:
+        check_budgets(recipe, classes)
+    except UsageError as error:
+        problems.append(str(error))
 
 
 def _look_at_weights(

@@ -134,10 +134,11 @@ def find_files(data: Data) -> Files:
     """
     root, layout = data.folder, LAYOUTS[data.format]
     if not root.is_dir():
-        way_on = "give the right one with --data-root; `stzoo data make` makes some sets"
-        if data.format != "list":
-            way_on = "point --data-root at your copy of the data"
-        raise DataError(f"the dataset's folder {data.root} (data.root) does not exist; {way_on}")
+        way_on = "`stzoo data make` makes some sets" if data.format == "list" else "it is your copy of the data"
+        raise DataError(
+            f"the dataset's folder {data.root} (data.root) does not exist; give the right one with --data-root, or of "
+            f"a run in its recipe.toml; {way_on}"
+        )
     lists = root / os.path.expanduser(data.annotations or "")
     if data.format == "folders" and lists.is_dir() and (parts := split_folders(lists)):
         layout = replace(layout, train=(parts["train"].name,), val=_names_of_val(parts) or layout.val)

@@ -14,7 +14,7 @@ Cost = Literal["multiply-adds", "nanoseconds"]
 """What is counted of a clip."""
 
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_MILLISECONDS, _FINEST = "ms", 1000  # milliseconds have three decimals
+_MILLISECONDS, _NANOSECONDS, _FINEST = "ms", 10**6, 1000  # milliseconds have three decimals
 _WRITTEN = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,12})?) ?([A-Za-z]*)", re.ASCII)
 
 
@@ -49,6 +49,12 @@ class Budget:
             return _decimal(self.amount // _FINEST, 1000) + _MILLISECONDS
         unit = max((unit for unit in _FACTORS if _FACTORS[unit] <= self.amount), key=lambda unit: _FACTORS[unit])
         return _decimal(self.amount, _FACTORS[unit]) + unit
+
+    def rounded(self, *, up: bool) -> Budget:
+        """The nearest one above or below that is written with two decimals at most."""
+        factor = max(factor for factor in _FACTORS.values() if factor <= self.amount)
+        step = max(1, (_NANOSECONDS if self.of == "nanoseconds" else factor) // 100)
+        return Budget((-(-self.amount // step) if up else self.amount // step) * step, self.of)
 
     def __str__(self) -> str:
         return self.text

@@ -4,6 +4,7 @@ calls       `stzoo.train`, `stzoo.finetune` and `stzoo.select`
 pipeline    a whole run: every stage in order, then measurements and bundle
 sweep       a template for every point of a grid of values
 budgets     the best strategies within budgets, measured beside others and bundled
+earlier     what was found within other budgets before
 blueprint   what a recipe asks to be built
 demands     what a recipe's net demands of its other values
 forecast    what a run costs, before anything is trained

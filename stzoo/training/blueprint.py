@@ -62,6 +62,12 @@ def strategy_of(recipe: Recipe, architecture: Architecture) -> Strategy | None:
     return None if recipe.fixed is None else named(recipe.fixed.strategy, architecture.backbone, architecture.sites)
 
 
+def closable_in(recipe: Recipe, architecture: Architecture) -> list[str]:
+    """The sites that may be drawn closed besides those with a single branch."""
+    closed = recipe.selection is not None and recipe.selection.closed
+    return [site.name for site in architecture.sites if closed and site.closable]
+
+
 def first_net(recipe: Recipe, architecture: Architecture, strategy: Strategy) -> Classifier:
     """A net with that strategy, initialised at random from the recipe's seed."""
     with torch.random.fork_rng(devices=[]):

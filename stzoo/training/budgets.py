@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stzoo import nets
 from stzoo.errors import UsageError
@@ -22,11 +23,14 @@ from stzoo.space.selection import NetSize, ScoredStrategy, baselines, scores_tex
 from stzoo.strategies.budget import Budget, Cost
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
+from stzoo.training import earlier
 from stzoo.training.bundling import CHOICE, BundledTemplate, save_bundle
+from stzoo.training.demands import refuse_beyond
 from stzoo.training.results import Candidate, How, measure_candidates
 from stzoo.training.stages import Stages
 
 FINETUNED = "found, finetuned"
+_TABLE = "budgets/frontier.csv"
 _FRONTIER = (0.05, 0.15, 0.3, 0.5, 0.75)  # of the way from the cheapest strategy to the dearest
 
 
@@ -86,16 +90,18 @@ def find_within(
     Budgets are of multiply-adds, or with a `runtime` of milliseconds on it, here and on the CPU.
 
     With `frontier` budgets from the cheapest strategy to the dearest are taken where none are given, and the uniform
-    and the most probable strategies stand beside. Scores, table and figure are in the run's folder `budgets`.
+    and the most probable strategies stand beside. Scores, table and figure are in the run's folder `budgets`, with
+    what was found before within other budgets.
 
     Raises `UsageError` for a budget that pays for no strategy, or for all of them; and as `measure_latency` does.
     """
     run, ranks = stages.run, stages.machine.ranks
+    before = earlier.read(run.path(_TABLE)) if ranks.leads else []
     sizes = size_costs(stages.blueprint.architecture, stages.selection.contract, stages.closable)
     latency = None if runtime is None else _latency(stages, template, runtime)
     costs = sizes.multiply_adds if latency is None else latency.costs
     budgets = list(dict.fromkeys(budgets)) or spread(costs, "multiply-adds" if latency is None else "nanoseconds")
-    check(budgets, costs, run.recipe.name)
+    refuse_beyond(budgets, costs, run.recipe.name)
     posterior = nets.posterior(template)
     with counting("search", None, unit="answers", show=stages.voice.progress) as bar:
         kept = run.path("answers.npz")
@@ -113,7 +119,7 @@ def find_within(
             )
     space.write_scores()
     beside = baselines(template) if frontier else {}
-    return _measured(space, compared, beside)
+    return _measured(space, compared, beside, before)
 
 
 def refuse_other_kind(budgets: Sequence[Budget], runtime: str | None) -> None:
@@ -157,23 +163,16 @@ def spread(costs: Costs, of: Cost = "multiply-adds") -> list[Budget]:
     return list(dict.fromkeys(budgets))
 
 
-def check(budgets: Sequence[Budget], costs: Costs, name: str) -> None:
-    """Raises `UsageError` for a budget that pays for no strategy, or for more than the dearest."""
-    least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
-    for budget in budgets:
-        if not least <= budget.amount <= most:
-            what = "below the cheapest" if budget.amount < least else "above the dearest"
-            unit = "" if budget.of == "nanoseconds" else f" {budget.of}"
-            raise UsageError(
-                f"the budget {budget} is {what} strategy of {name}; "
-                f"give between {Budget(least, budget.of)} and {Budget(most, budget.of)}{unit} a clip"
-            )
-
-
 def _measured(
-    space: _Search, compared: Mapping[Budget, Mapping[str, Strategy]], beside: Mapping[str, Strategy]
+    space: _Search,
+    compared: Mapping[Budget, Mapping[str, Strategy]],
+    beside: Mapping[str, Strategy],
+    before: Sequence[Point],
 ) -> list[Point]:
-    """Every net once on validation, the table and the figure, and a bundle for each budget."""
+    """Every net once on validation, the table and the figure, and a bundle for each budget.
+
+    Points from `before` stay in both where they are of this template.
+    """
     stages = space.stages
     run, ranks = stages.run, stages.machine.ranks
     cache, contract = stages.data.test("val")
@@ -186,18 +185,22 @@ def _measured(
         kept = run.path("budgets/answers-val.npz")
         judge = Judge(space.template, clips, kept, ranks=ranks, advance=bar.advance, prepare=bar.prepare)
         bar.skip(judge.answered)
+        before = [point for point in before if judge.seen(point.strategy)]
         judge.ask(strategies)
     measured: list[tuple[How, Strategy]] = [("pruned", strategy) for strategy in strategies]
     if "finetune" in run.recipe.stages:
         measured += [("finetuned", named[FOUND]) for named in compared.values()]
-    looks = stages.look(measured, list(stages.data.tests))
+    stages.look(measured, ["val"])
     order = [sources[row] for row in judge.order]
     answers = {strategy: judge.answers(strategy) for strategy in strategies}
     reached = points(beside, space.sizes.multiply_adds, answers, order, times=space.times)
+    ships = {budget: _shipped(space, budget, named[FOUND]) for budget, named in compared.items()}
+    shipped = [(one.candidate.how, one.candidate.strategy) for one in ships.values()]
+    looks = stages.look(shipped, [split for split in stages.data.tests if split != "val"])
     for budget, named in compared.items():
         reached += points(named, space.sizes.multiply_adds, answers, order, budget, space.times)
-        finetuned = _bundled(space, budget, named[FOUND], looks)
-        if finetuned is not None:
+        _bundle(space, budget, ships[budget], looks)
+        if (finetuned := ships[budget].finetuned) is not None:
             its = clips.answers(finetuned, judge.order)
             reached += points(
                 {FINETUNED: named[FOUND]},
@@ -208,41 +211,52 @@ def _measured(
                 space.times,
             )
     if ranks.leads:
-        write_text(run.path("budgets/frontier.csv"), table(reached))
-        _draw(space, reached)
+        both = earlier.joined(before, reached)
+        write_text(run.path(_TABLE), table(both))
+        _draw(space, earlier.comparable(both, space.times))
     return reached
 
 
-def _bundled(space: _Search, budget: Budget, strategy: Strategy, looks: Mapping[str, int]) -> Classifier | None:
-    """Writes the bundle of a budget; gives the net of the strategy after finetuning, where the recipe asks for it."""
-    stages = space.stages
-    run = stages.run
-    name = run.budget_name(budget)
-    candidates = [Candidate(name, "pruned", strategy, pruned(space.template, strategy, stages.selection))]
-    shipped, facts = candidates[0], {"budget": f"{budget} a clip, of which it takes {_priced(space, strategy)}"}
+class _Shipped(NamedTuple):
+    """The net that the bundle of a budget gets, why, and the finetuned one, where the recipe asks for it."""
+
+    candidate: Candidate
+    facts: Mapping[str, str]
+    finetuned: Classifier | None
+
+
+def _shipped(space: _Search, budget: Budget, strategy: Strategy) -> _Shipped:
+    stages, name = space.stages, space.stages.run.budget_name(budget)
+    candidate = Candidate(name, "pruned", strategy, pruned(space.template, strategy, stages.selection))
+    facts = {"budget": f"{budget} a clip, of which it takes {_priced(space, strategy)}"}
     if space.latency is not None:
         facts["times"] = f"{space.latency.about['runtime']}, {space.latency.text}"
     net = stages.finetune(space.template, strategy)
     if net is not None:
-        candidates.append(Candidate(f"{name}-finetuned", "finetuned", strategy, net))
-        shipped, facts[CHOICE] = stages.better(shipped, candidates[1])
-    accuracies = measure_candidates([shipped], stages.data, stages.machine, looks, progress=stages.voice.progress)
+        finetuned = Candidate(f"{name}-finetuned", "finetuned", strategy, net)
+        candidate, facts[CHOICE] = stages.better(candidate, finetuned)
+    return _Shipped(candidate, facts, net)
+
+
+def _bundle(space: _Search, budget: Budget, shipped: _Shipped, looks: Mapping[str, int]) -> None:
+    stages, candidate = space.stages, shipped.candidate
+    run, name = stages.run, stages.run.budget_name(budget)
+    accuracies = measure_candidates([candidate], stages.data, stages.machine, looks, progress=stages.voice.progress)
     if stages.machine.ranks.leads:
         figure = run.path(f"budgets/{budget}/marginals.png")
-        marginals_figure(nets.posterior(space.template), strategy, figure, name)
-        template = BundledTemplate(space.template, space.scores(), figure, weights=False, facts=facts)
+        marginals_figure(nets.posterior(space.template), candidate.strategy, figure, name)
+        template = BundledTemplate(space.template, space.scores(), figure, weights=False, facts=shipped.facts)
         videos, processes = stages.data.listed, stages.machine.ranks.count
         save_bundle(
             run,
             stages.data.labels,
-            shipped,
+            candidate,
             accuracies,
             template=template,
             videos=videos,
             processes=processes,
             name=name,
         )
-    return net
 
 
 def _draw(space: _Search, reached: Sequence[Point]) -> None:

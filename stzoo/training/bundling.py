@@ -31,6 +31,8 @@ from stzoo.zoo.fingerprints import TRAINED_ON, trained_on
 
 CHOICE, GATES, RELIABILITY = "choice of weights", "gates", "selection"
 """Facts of how a net was chosen."""
+LOOKS = "looked at, this time included"
+"""The fact of how often splits had been measured on when the net was; later looks at others are not its own."""
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -140,7 +142,7 @@ def template_digest(run: Run) -> str:
 
 def _looks(accuracies: Sequence[SplitAccuracy]) -> dict[str, str]:
     looks = {measured.split: "once" if measured.looks == 1 else f"{measured.looks} times" for measured in accuracies}
-    return {"looked at": ", ".join(f"{split} {times}" for split, times in looks.items())} if looks else {}
+    return {LOOKS: ", ".join(f"{split} {times}" for split, times in looks.items())} if looks else {}
 
 
 def _arrays(tensors: Iterable[tuple[str, Tensor]]) -> Arrays:

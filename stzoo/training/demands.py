@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stzoo import nets
@@ -12,8 +12,10 @@ from stzoo.nets.blank import without_memory
 from stzoo.nets.classifier import Classifier
 from stzoo.recipe import Recipe
 from stzoo.recipe.reading import report, written
+from stzoo.space.costs import Costs, size_costs
+from stzoo.strategies.budget import Budget
 from stzoo.strategies.names import check_form
-from stzoo.training.blueprint import options_of, strategy_of
+from stzoo.training.blueprint import architecture_of, closable_in, options_of, strategy_of
 
 _PLACES = {
     "temporal_stride": "net.temporal_stride",
@@ -33,6 +35,30 @@ def check_net(recipe: Recipe, source: str) -> None:
     problems = [f"{place} = {written(value)}: {sentence}" for place, value, sentence in _problems(recipe)]
     if problems:
         raise RecipeError(report(source, problems))
+
+
+def check_budgets(recipe: Recipe, classes: int) -> None:
+    """Raises `UsageError` for a budget of the recipe that pays for no strategy, or for more than the dearest."""
+    if recipe.selection is None or not recipe.selection.budgets:
+        return
+    architecture = architecture_of(recipe, classes)
+    costs = size_costs(architecture, recipe.input, closable_in(recipe, architecture)).multiply_adds
+    refuse_beyond(map(Budget.parse, recipe.selection.budgets), costs, recipe.name)
+
+
+def refuse_beyond(budgets: Iterable[Budget], costs: Costs, name: str) -> None:
+    """Raises `UsageError` for a budget that pays for no strategy, or for more than the dearest."""
+    least, most = costs.of(costs.cheapest), costs.of(costs.dearest)
+    for budget in budgets:
+        if not least <= budget.amount <= most:
+            what = "below the cheapest" if budget.amount < least else "above the dearest"
+            unit = "" if budget.of == "nanoseconds" else f" {budget.of}"
+            low, high = Budget(least, budget.of), Budget(most, budget.of)
+            if low.rounded(up=True) <= high.rounded(up=False):
+                low, high = low.rounded(up=True), high.rounded(up=False)
+            raise UsageError(
+                f"the budget {budget} is {what} strategy of {name}; give between {low} and {high}{unit} a clip"
+            )
 
 
 def _problems(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stzoo import nets
+from stzoo.data.lists import read_lists
 from stzoo.errors import TrainingError
 from stzoo.figures.strategies import marginals_figure
 from stzoo.nets.classifier import Classifier
@@ -19,6 +20,7 @@ from stzoo.strategies.strategy import Strategy
 from stzoo.training.blueprint import template_tables
 from stzoo.training.budgets import find_within, refuse_other_kind
 from stzoo.training.bundling import CHOICE, GATES, RELIABILITY, BundledTemplate, save_bundle
+from stzoo.training.demands import check_budgets
 from stzoo.training.faults import what_was_heard
 from stzoo.training.results import Candidate, SplitAccuracy, measure_candidates, write_metrics
 from stzoo.training.run import Run
@@ -30,10 +32,13 @@ from stzoo.training.voice import Voice
 def train(run: Run, cache: Path, voice: Voice, ranks: Ranks = ALONE) -> list[SplitAccuracy]:
     """Runs what is missing of a run, up to its bundle; returns the final measurements, none if it was finished.
 
-    Raises `TrainingError`, `DataError` and `VideoError` as its stages do.
+    Raises `UsageError` for a budget that pays for no strategy, or for all of them; `TrainingError`, `DataError` and
+    `VideoError` as its stages do.
     """
     if ranks.of_leader(run.is_finished):
         return []
+    if run.budgets:
+        check_budgets(run.recipe, len(read_lists(run.recipe.data).classes))
     stages, tables = prepare(run, cache, voice, ranks), run.recipe.template
     with run.alone(ranks):
         if tables is None:

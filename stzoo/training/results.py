@@ -37,7 +37,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SplitAccuracy:
-    """The accuracy of one candidate on one split, which has been looked at so often.
+    """The accuracy of one candidate on one split, which was looked at so often with this time.
 
     `lead` is how much more of the same videos the first candidate gets right; None for the first itself.
     """
@@ -110,7 +110,7 @@ def round_kernels(net: nn.Module) -> None:
 
 
 def rows(accuracies: Sequence[SplitAccuracy], contract: InputContract) -> list[dict[str, Any]]:
-    """Every measurement with protocol, split, how often that was looked at, n and interval, as plain values.
+    """Every measurement with protocol, split, how often that was looked at by then, n and interval, as plain values.
 
     `balanced_accuracy` and `classes` are written as `stzoo evaluate` writes them.
 

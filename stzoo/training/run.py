@@ -36,6 +36,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from stzoo.bundle import is_bundle
 from stzoo.errors import RecipeError, TrainingError
 from stzoo.files import write_json, write_text
 from stzoo.ranks import ALONE, Ranks
@@ -66,6 +67,8 @@ class Run:
         path = self.path("recipe.toml")
         # Looked at first, because another process may be beginning this run.
         strange = folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - {*_half_written(folder)})
+        if is_bundle(folder):
+            raise TrainingError(f"{folder} is a bundle and not a run; choose another folder with --out")
         if path.exists():
             if not is_blank(folder):
                 self.recipe = _as_begun(path, recipe)
@@ -129,6 +132,8 @@ class Run:
     def open(cls, folder: Path) -> Run:
         """The run that is in a folder. Raises `TrainingError` when there is none."""
         path = folder / "recipe.toml"
+        if is_bundle(folder):
+            raise TrainingError(f"{folder} is a bundle and not a run; give a folder that stzoo train made")
         if not path.is_file():
             raise TrainingError(f"{folder} is not a run: it has no recipe.toml; give a folder that stzoo train made")
         try:

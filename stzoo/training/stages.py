@@ -30,7 +30,7 @@ from stzoo.space.reliability import Reliability, reliability
 from stzoo.space.selection import ScoredStrategy, best, score_strategies
 from stzoo.strategies.strategy import Strategy
 from stzoo.terminal.progress import counting
-from stzoo.training.blueprint import Blueprint, template_tables
+from stzoo.training.blueprint import Blueprint, closable_in, template_tables
 from stzoo.training.checkpoint import load_weights, save_weights
 from stzoo.training.data import RunData
 from stzoo.training.faults import faults_of, has_collapsed
@@ -76,10 +76,7 @@ class Stages:
 
     @property
     def closable(self) -> list[str]:
-        """The sites that may be drawn closed besides those with a single branch."""
-        selection = self.run.recipe.selection
-        closed = selection is not None and selection.closed
-        return [site.name for site in self.blueprint.architecture.sites if closed and site.closable]
+        return closable_in(self.run.recipe, self.blueprint.architecture)
 
     def fixed(self) -> Classifier:
         """A [fixed] recipe's net, trained alone."""
@@ -163,14 +160,16 @@ class Stages:
         its, chosen = after.score(), finetuned if after.score().sort_key < before.score().sort_key else winner
         sources = self.choice.sources
         gain = mean_over_sources(before.losses - after.losses, sources).estimate(len(sources))
-        interval = "" if math.isnan(gain.low) else f" (95 % interval {gain.low:.4f} to {gain.high:.4f})"
+        less = gain.value >= 0
+        low, high = (gain.low, gain.high) if less else (-gain.high, -gain.low)
+        by = f"{abs(gain.value):.4f}" + ("" if math.isnan(low) else f" (95 % interval {low:.4f} to {high:.4f})")
         where = "kept for this choice" if self.choice is not self.selection else "of the selection split"
         self.voice.say(
             f"On the {gain.n} videos {where} it has cross-entropy {before.score().cross_entropy:.4f}, and finetuned "
-            f"{its.cross_entropy:.4f} and accuracy {its.accuracy:.4f}, which is less by {gain.value:.4f}{interval}; "
+            f"{its.cross_entropy:.4f} and accuracy {its.accuracy:.4f}, which is {'less' if less else 'more'} by {by}; "
             f"the bundle gets the {chosen.how} weights."
         )
-        reason = f"finetuning lowers cross-entropy by {gain.value:.4f}{interval} on {gain.n} videos {where}"
+        reason = f"finetuning {'lowers' if less else 'raises'} cross-entropy by {by} on {gain.n} videos {where}"
         return Chosen(chosen, reason)
 
     def look(self, nets: Iterable[tuple[How, Strategy]], splits: Collection[str]) -> dict[str, int]:

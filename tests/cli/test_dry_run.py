@@ -165,6 +165,13 @@ def test_a_list_too_short_to_be_split_fails_a_dry_run(small: Path) -> None:
     assert "data.selection_fraction = 0.01 of 8 training videos" in result.stderr
 
 
+def test_a_budget_that_pays_for_no_strategy_fails_a_dry_run(small: Path) -> None:
+    lists = "data={root='data', classes='classes.txt', train='train.txt', val='val.txt', selection_fraction=0.25}"
+    result = run("train", "smoke", "--dry-run", "--set", lists, "--set", "selection.budgets=['1M']")
+    assert result.exit_code == 1
+    assert "Error: the budget 1M is below the cheapest strategy of smoke; give between" in result.stderr
+
+
 def test_without_data_an_official_dataset_is_forecast_all_the_same(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,5 +40,9 @@ def test_a_template_without_its_data_is_refused(folder: Path) -> None:
     (folder / "template.safetensors").touch()
     result = run("select", folder, "--budget", "50M")
     assert result.exit_code == 1
-    assert "gone (data.root) does not exist" in " ".join(result.stderr.split())
+    sentence = " ".join(result.stderr.split())
+    assert (
+        "gone (data.root) does not exist; give the right one with --data-root, or of a run in its recipe.toml"
+        in sentence
+    )
     assert not (folder / "answers.npz").exists()

@@ -330,9 +330,9 @@ def test_a_list_that_is_not_there_is_named(
 
 
 def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="point --data-root at your copy of the data"):
+    with pytest.raises(DataError, match=r"--data-root, or of a run in its recipe\.toml; it is your copy of the data"):
         lists_of(tmp_path / "nowhere", "ucf101")
-    with pytest.raises(DataError, match=r"--data-root; `stzoo data make` makes some sets$"):
+    with pytest.raises(DataError, match=r"in its recipe\.toml; `stzoo data make` makes some sets$"):
         read_lists(Data(root=str(tmp_path / "nowhere"), classes="c.txt", train="t.txt", val="v.txt"))
 
 

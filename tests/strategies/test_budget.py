@@ -39,6 +39,17 @@ def test_what_is_written_is_read_again(amount: int, timed: bool) -> None:
     assert Budget.parse(budget.text) == budget
 
 
+@given(st.integers(1, 10**16), st.booleans())
+def test_a_rounded_budget_is_on_its_side_and_short(amount: int, timed: bool) -> None:
+    budget = Budget(amount, "nanoseconds" if timed else "multiply-adds")
+    below, above = budget.rounded(up=False), budget.rounded(up=True)
+    assert below.amount <= amount <= above.amount
+    if below.amount:
+        assert Budget.parse(below.text) == below
+    assert Budget.parse(above.text) == above
+    assert len(above.text.partition(".")[2].rstrip("kMGTms")) <= 2
+
+
 @pytest.mark.parametrize(
     "text",
     [

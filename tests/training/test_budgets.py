@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,12 +19,15 @@ from stzoo.nets.measure import measure
 from stzoo.recipe import Recipe, read
 from stzoo.space import frontier, search
 from stzoo.space.costs import Costs
-from stzoo.space.frontier import FOUND, Point
+from stzoo.space.frontier import FOUND, Frontier, Point
 from stzoo.space.latency import Check, Latency
 from stzoo.strategies.budget import Budget
 from stzoo.strategies.strategy import Strategy
-from stzoo.training.budgets import FINETUNED, check, spread
+from stzoo.training import earlier
+from stzoo.training.budgets import FINETUNED, spread
+from stzoo.training.bundling import LOOKS
 from stzoo.training.checkpoint import save_weights
+from stzoo.training.demands import refuse_beyond
 from stzoo.training.pipeline import select, select_within, train
 from stzoo.training.run import Run
 from stzoo.training.voice import SILENT, Voice
@@ -113,6 +117,45 @@ def test_the_same_again_asks_nothing(
     assert any(re.match(r"Within 3\.2M: cross-entropy \d\.\d{4} on the selection split at \d", line) for line in said)
 
 
+def test_what_was_found_within_other_budgets_stays(
+    motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[Point, ...]] = []
+    monkeypatch.setattr(Frontier, "draw", lambda self, path: drawn.append(self.points))
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'"])
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}))
+    path = run.path("budgets/frontier.csv")
+    first = select_within(run, [], clip_cache, SILENT, frontier=True)
+    lines = path.read_text().splitlines()
+    again = select_within(run, [BUDGET], clip_cache, SILENT)
+    assert not {BUDGET} & {point.budget for point in first}
+    assert {*lines} < {*path.read_text().splitlines()}
+    assert len(drawn[-1]) == len(first) + len(again)
+    assert [point.budget for point in earlier.read(path)] == sorted(
+        [point.budget for point in (*first, *again)], key=lambda budget: 0 if budget is None else budget.amount
+    )
+    whole = path.read_text()
+    select_within(run, [BUDGET], clip_cache, SILENT)
+    assert path.read_text() == whole
+    run.path("budgets/answers-val.npz").unlink()
+    select_within(run, [BUDGET], clip_cache, SILENT)
+    assert len(earlier.read(path)) == len(again), "no answers say that the others are this template's"
+
+
+def test_a_look_is_counted_where_nets_are_measured(motions: Path, clip_cache: Path, tmp_path: Path) -> None:
+    changes = [f"data.root='{motions}'", "data.tests={again='motion/val.txt'}"]
+    recipe = read("recipes/smoke.toml", changes)
+    run = with_template(tmp_path / "smoke", recipe.model_copy(update={"finetune": None}))
+    points = select_within(run, [BUDGET, Budget(3_400_000)], clip_cache, SILENT)
+    looks = json.loads(run.path("looks.json").read_text())
+    found = {f"pruned {point.strategy.digest[:12]}" for point in points if point.net == FOUND}
+    assert [{*one} for one in looks["again"]] == [found]
+    assert len(looks["val"]) == 1
+    assert {*looks["val"][0]} > found
+    for name in ("smoke-3.2M", "smoke-3.4M"):
+        assert read_bundle(run.bundle_called(name)).config.provenance[LOOKS] == "val once, again once"
+
+
 def test_budgets_of_a_recipe_are_part_of_its_training(
     searched: tuple[Run, list[Point]], motions: Path, clip_cache: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +209,15 @@ def test_budgets_that_pay_for_none_or_for_all_are_refused_before_anything_is_ask
     assert not run.path("budgets").exists()
 
 
+def test_a_budget_of_a_recipe_that_pays_for_none_is_refused_before_anything_is_trained(
+    motions: Path, clip_cache: Path, tmp_path: Path
+) -> None:
+    recipe = read("recipes/smoke.toml", [f"data.root='{motions}'", "selection.budgets=['3.2M', '1M']"])
+    with pytest.raises(UsageError, match="the budget 1M is below the cheapest strategy of smoke"):
+        train(Run(tmp_path / "smoke", recipe), clip_cache, SILENT)
+    assert not (tmp_path / "smoke").exists()
+
+
 def test_milliseconds_are_a_budget_on_a_runtime(
     motions: Path, clip_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +256,6 @@ def test_a_frontier_spreads_budgets_over_the_space() -> None:
     costs = Costs("net", 40_123_456, {f"L{place}": {"S": 0, "ST": 1_000_001, "S+ST": 2_000_002} for place in range(15)})
     budgets = spread(costs)
     assert [budget.text for budget in budgets] == ["41.7M", "44.7M", "49.2M", "55.2M", "62.7M"]
-    check(budgets, costs, "net")
+    refuse_beyond(budgets, costs, "net")
     small = Costs("net", 5, {"L1": {"S": 0, "ST": 2}})
-    check(spread(small), small, "net")
+    refuse_beyond(spread(small), small, "net")

@@ -4,12 +4,14 @@ from typing import get_args
 
 import pytest
 
-from stzoo.errors import RecipeError
+from stzoo.errors import RecipeError, UsageError
 from stzoo.files import packaged
 from stzoo.nets.backbones import BACKBONES
 from stzoo.recipe import read
 from stzoo.recipe.tables import TemporalStride
-from stzoo.training.demands import check_net
+from stzoo.space.costs import Costs
+from stzoo.strategies.budget import Budget
+from stzoo.training.demands import check_budgets, check_net, refuse_beyond
 
 
 def problems(recipe: str, *overrides: str) -> list[str]:
@@ -75,3 +77,27 @@ def test_nets_of_torchvision_learn_no_strategy_and_some_take_one_size() -> None:
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in packaged("recipes").glob("*.toml"))[::7])
 def test_shipped_recipes_meet_their_nets_demands(recipe: str) -> None:
     check_net(read(recipe), recipe)
+
+
+def test_budgets_of_a_recipe_are_between_its_cheapest_and_its_dearest_strategy() -> None:
+    check_budgets(read("camera-motion"), 3)
+    check_budgets(read("camera-motion", ["selection.budgets=['44M', '50M']"]), 3)
+    for text, words in (("10M", "below the cheapest"), ("10G", "above the dearest")):
+        with pytest.raises(UsageError, match=f"the budget {text} is {words} strategy of camera-motion; give between"):
+            check_budgets(read("camera-motion", [f"selection.budgets=['44M', '{text}']"]), 3)
+    with pytest.raises(UsageError, match="below the cheapest"):
+        check_budgets(read("camera-motion", ["selection.budgets=['40M']"]), 3)
+    check_budgets(read("camera-motion", ["selection.budgets=['40M']", "selection.closed=true"]), 3)
+
+
+def test_the_bounds_that_a_refused_budget_is_told_are_not_refused() -> None:
+    costs = Costs("net", 42_937_316, {"L1": {"S": 0, "ST": 17_718_001}})
+    with pytest.raises(UsageError, match=r"give between 42\.94M and 60\.65M multiply-adds a clip"):
+        refuse_beyond([Budget(1)], costs, "net")
+    refuse_beyond([Budget.parse("42.94M"), Budget.parse("60.65M")], costs, "net")
+    times = Costs("net", 1_234_567, {"L1": {"S": 0, "ST": 10**6}})
+    with pytest.raises(UsageError, match=r"give between 1\.24ms and 2\.23ms a clip"):
+        refuse_beyond([Budget.parse("1ms")], times, "net")
+    near = Costs("net", 42_937_316, {"L1": {"S": 0, "ST": 2}})
+    with pytest.raises(UsageError, match=r"give between 42\.937316M and 42\.937318M"):
+        refuse_beyond([Budget(1)], near, "net")

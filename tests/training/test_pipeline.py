@@ -27,7 +27,7 @@ from stzoo.space.keeping import bundles_to_keep_in
 from stzoo.space.one_shot import Answers, SelectionClips
 from stzoo.strategies.strategy import Strategy
 from stzoo.training import pipeline
-from stzoo.training.bundling import template_digest
+from stzoo.training.bundling import LOOKS, template_digest
 from stzoo.training.machine import shared_scores
 from stzoo.training.pipeline import select, train
 from stzoo.training.run import Run
@@ -269,10 +269,15 @@ def test_the_videos_kept_for_the_choice_judge_it_alone(
     finetune = Stages.finetune
     monkeypatch.setattr(Stages, "finetune", tuned)
     monkeypatch.setattr(SelectionClips, "answers", answers)
-    select(run, 3, clip_cache, SILENT)
+    said: list[str] = []
+    select(run, 3, clip_cache, Voice(said.append, progress=False))
     facts = read_bundle(run.bundle).config.provenance
     assert facts["weights"] == shipped
-    assert f"on {kept} videos kept for this choice" in facts["choice of weights"]
+    change = r"by \d+\.\d{4} \(95 % interval \d+\.\d{4} to \d+\.\d{4}\)"
+    lowers, less = ("lowers", "less") if lucky else ("raises", "more")
+    of = rf"on {kept} videos kept for this choice"
+    assert re.fullmatch(f"finetuning {lowers} cross-entropy {change} {of}", facts["choice of weights"])
+    assert any(re.search(f"which is {less} {change}; the bundle gets the {shipped} weights", line) for line in said)
 
 
 def test_a_run_of_an_earlier_version_judges_as_it_began(
@@ -299,7 +304,7 @@ def test_a_selection_says_how_far_it_is_to_be_trusted(finished: Run) -> None:
     assert told["drawn"] == 3
     facts = read_bundle(finished.bundle).config.provenance
     assert facts["selection"].startswith("split-half rank correlation ")
-    assert facts["looked at"] == "val once"
+    assert facts[LOOKS] == "val once"
     assert {row["looks"] for row in json.loads(finished.path("metrics.json").read_text())} == {1}
 
 
@@ -317,7 +322,7 @@ def test_every_look_at_other_nets_is_counted(
         monkeypatch.setattr("stzoo.training.stages.best", lambda sampled: replace(sampled[0], strategy=winner))
         select(run, 3, clip_cache, Voice(said.append, progress=False))
         looks: list[list[str]] = json.loads(run.path("looks.json").read_text())["val"]
-        assert read_bundle(run.bundle).config.provenance["looked at"] == ("val once", "val 2 times")[len(looks) - 1]
+        assert read_bundle(run.bundle).config.provenance[LOOKS] == ("val once", "val 2 times")[len(looks) - 1]
         return looks
 
     first = looked("B1.L1")

@@ -136,3 +136,13 @@ def test_the_seconds_of_an_epoch_that_is_run_again_replace_the_first(smoke: Reci
     for stage, epoch, seconds in [("warmup", 1, 3.0), ("warmup", 2, 9.0), ("variational", 1, 1.0), ("warmup", 2, 2.5)]:
         run.record_seconds(stage, epoch, seconds)
     assert run.seconds() == {"warmup": {"1": 3.0, "2": 2.5}, "variational": {"1": 1.0}}
+
+
+def test_a_bundle_is_no_run_although_it_has_a_recipe(smoke: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(smoke.to_toml())
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(TrainingError, match=r"is a bundle and not a run; give a folder that stzoo train made"):
+        Run.open(tmp_path)
+    with pytest.raises(TrainingError, match=r"is a bundle and not a run; choose another folder with --out"):
+        Run(tmp_path, smoke)
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.toml", "config.json"}
