@@ -122,7 +122,7 @@ def write_list(options: argparse.Namespace) -> None:
             print(
                 f"{band.name:5} {name:28} {costs.of(strategy) / 1e6:6.2f} {score.cross_entropy:.4f} {strategy.text()}"
             )
-    about = {"template": options.template, "selection_videos": judge.videos, "machine": machine()}
+    about = {"template": bundle.name, "selection_videos": judge.videos, "machine": machine()}
     write_json(options.list, {**about, "epochs": EPOCHS, "nets": listed})
 
 
