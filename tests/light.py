@@ -69,7 +69,7 @@ CASES = (
     Case(f"finetune {MODEL} --data data", 1, NO_TORCH),
     Case("select run", 1, NO_TORCH),
     Case("effects run", 1, NO_TORCH),
-    Case("compare run other", 1, NO_TORCH),
+    Case(f"compare {MODEL} other", 1, NO_TORCH),
     Case("data check smoke", 1, "does not exist"),
     Case("data shrink smoke --out small", 1, "does not exist"),
     Case("data make camera --out made", 1, "scikit-image is not installed"),
