@@ -39,7 +39,7 @@ class Candidate:
 class SplitAccuracy:
     """The accuracy of one candidate on one split, which was looked at so often with this time.
 
-    `lead` is how much more of the same videos the first candidate gets right; None for the first itself.
+    `lead` is how much more of the same videos the first candidate gets right, where that is another net.
     """
 
     name: str
