@@ -50,8 +50,9 @@ def test_rivals_are_filled_to_the_budget(shape: Architecture, costs: Costs) -> N
         assert all(costs.of(strategy) <= budget for strategy in others.values())
         for name in ("top-heavy", "bottom-heavy"):
             units = others[name].units
-            nearest = [{**units, site: unit} for site in units for unit in ("ST", "S+ST") if units[site] == "S"]
-            assert all(costs.of(Strategy(shape.backbone, more)) > budget for more in nearest)
+            now = costs.of(others[name])
+            nearest = [Strategy(shape.backbone, {**units, site: more}) for site in units for more in ("ST", "S+ST")]
+            assert all(costs.of(one) > budget for one in nearest if costs.of(one) > now)
         likely = posterior.log_probability(others["most-probable"])
         free = {site: dict.fromkeys(units, 0.0) for site, units in costs.units.items()}
         within = least_within(free, costs, budget, count=100)
